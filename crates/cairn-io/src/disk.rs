@@ -1,0 +1,401 @@
+//! `Dir` and `File`: what a directory of files can do and what it promises after a crash.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{IoError, IoOp, IoResult, Name};
+
+/// A shared, open directory.
+pub type DirRef = Arc<dyn Dir>;
+/// A shared, open file.
+pub type FileRef = Arc<dyn File>;
+
+/// The name of one durability barrier of the engine.
+///
+/// Every call that makes something durable says which barrier it is. Errors name the site, the
+/// simulator counts crashes per site, and the sync-removal sweep switches sites off one by one to
+/// prove that each is needed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SyncSite(&'static str);
+
+impl SyncSite {
+    /// A site; by convention `area.what`, for example `commit.journal`.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// The name given to [`SyncSite::new`].
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for SyncSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Debug for SyncSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SyncSite({})", self.0)
+    }
+}
+
+/// What an opened file may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a file is read, or read and written")]
+pub enum Access {
+    /// Reading only; a write is an error.
+    Read,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// What a directory entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// Anything else: a link, a device, a socket. It is never opened or followed.
+    Other,
+}
+
+/// One entry of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name as text for messages (not necessarily exact: invalid UTF-8 is replaced).
+    pub display: String,
+    /// The name, if it is one that this crate could have made; `None` for foreign names.
+    pub name: Option<Name>,
+    /// What the entry is.
+    pub kind: EntryKind,
+}
+
+/// Whether a lock admits others of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "locks are shared or exclusive")]
+pub enum LockMode {
+    /// Any number of shared holders.
+    Shared,
+    /// One holder and no shared ones.
+    Exclusive,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Another process holds it.
+    #[error("locked by another process{}", pid.map(|p| format!(" (pid {p})")).unwrap_or_default())]
+    HeldElsewhere {
+        /// The process that wrote its id into the lock file, as far as can be told.
+        pid: Option<u32>,
+    },
+    /// This process holds it, possibly through another spelling of the path.
+    #[error("already locked by this process")]
+    HeldHere,
+    /// The lock could not be tried.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+/// A held lock: dropping it releases it. The lock file itself is never removed.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct LockGuard(#[expect(dead_code, reason = "held for its Drop")] Box<dyn Send + Sync>);
+
+impl LockGuard {
+    /// Wraps whatever releases the lock when it is dropped.
+    pub fn new(release: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(release))
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockGuard")
+    }
+}
+
+/// Bytes of the file system that holds a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Space {
+    /// Bytes that this process may still write.
+    pub free: u64,
+    /// Size of the file system.
+    pub total: u64,
+}
+
+impl Space {
+    /// A report of `free` bytes out of `total`.
+    #[must_use]
+    pub const fn new(free: u64, total: u64) -> Self {
+        Self { free, total }
+    }
+}
+
+/// A directory, held open.
+///
+/// All operations are relative to the directory itself, not to its path: renaming the directory
+/// does not redirect them, and no symbolic link is followed anywhere. A create, rename or remove is
+/// durable only after [`Dir::sync`]; until then a crash may leave either state.
+pub trait Dir: fmt::Debug + Send + Sync {
+    /// Where the directory was when it was opened: for messages, never for access.
+    fn path(&self) -> &Path;
+
+    /// Opens a directory below this one.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotADirectory` for a file or a link.
+    fn open_dir(&self, name: &Name) -> IoResult<DirRef>;
+
+    /// Creates a directory (mode 0700) below this one and opens it.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for anything of that name.
+    fn create_dir(&self, name: &Name) -> IoResult<DirRef>;
+
+    /// Opens an existing regular file.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput` for anything that is not a regular file (a link, FIFO, device).
+    fn open(&self, name: &Name, access: Access) -> IoResult<FileRef>;
+
+    /// Creates a new file (mode 0600) and opens it for reading and writing.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for anything of that name: nothing is ever truncated or replaced.
+    fn create(&self, name: &Name) -> IoResult<FileRef>;
+
+    /// Renames a file within this directory, atomically replacing a file at `to`.
+    ///
+    /// # Errors
+    /// `NotFound`, and whatever the file system reports.
+    fn rename(&self, from: &Name, to: &Name) -> IoResult<()>;
+
+    /// Renames a file or directory within this directory; what stands at `to` is never replaced.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if `to` exists.
+    fn rename_new(&self, from: &Name, to: &Name) -> IoResult<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// `NotFound`, and whatever the file system reports.
+    fn remove(&self, name: &Name) -> IoResult<()>;
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty`, `NotFound`.
+    fn remove_dir(&self, name: &Name) -> IoResult<()>;
+
+    /// All entries but `.` and `..`, sorted by name.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn list(&self) -> IoResult<Vec<Entry>>;
+
+    /// Makes all creates, renames and removes of this directory durable.
+    ///
+    /// # Errors
+    /// A failed sync leaves the outcome unknown and must not be repeated: see
+    /// [`assumptions`](crate::assumptions).
+    fn sync(&self, site: SyncSite) -> IoResult<()>;
+
+    /// Takes a lock on the file `name` of this directory, creating the file if it is missing.
+    ///
+    /// The lock belongs to the guard, ends with the process, and excludes other holders in this
+    /// process as well. It never waits. An exclusive holder's process id is left in the file for
+    /// [`LockError::HeldElsewhere`].
+    ///
+    /// # Errors
+    /// See [`LockError`].
+    fn lock(&self, name: &Name, mode: LockMode) -> Result<LockGuard, LockError>;
+
+    /// Free and total bytes of the file system.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn space(&self) -> IoResult<Space>;
+}
+
+/// An open regular file. Offsets are absolute; there is no cursor.
+pub trait File: fmt::Debug + Send + Sync {
+    /// Where the file was when it was opened: for messages.
+    fn path(&self) -> &Path;
+
+    /// Reads at most `buf.len()` bytes; 0 means end of file. May be short: [`FileExt`] loops.
+    ///
+    /// # Errors
+    /// Whatever the file system reports; interrupted calls are repeated inside.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<usize>;
+
+    /// Writes at most `buf.len()` bytes, growing the file as needed. May be short: [`FileExt`]
+    /// loops. Written bytes are visible to readers at once and durable after [`File::sync`].
+    ///
+    /// # Errors
+    /// Whatever the file system reports; interrupted calls are repeated inside.
+    fn write_at(&self, offset: u64, buf: &[u8]) -> IoResult<usize>;
+
+    /// Makes the bytes and the length of the file durable (not its name: that is [`Dir::sync`]).
+    ///
+    /// # Errors
+    /// A failed sync leaves the outcome unknown and must not be repeated: see
+    /// [`assumptions`](crate::assumptions).
+    fn sync(&self, site: SyncSite) -> IoResult<()>;
+
+    /// Sets the length: cuts the file, or grows it by zeros.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn set_len(&self, len: u64) -> IoResult<()>;
+
+    /// The current length.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn len(&self) -> IoResult<u64>;
+
+    /// Whether the file is empty.
+    ///
+    /// # Errors
+    /// As [`File::len`].
+    fn is_empty(&self) -> IoResult<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// How many directory entries name this file. More than one means that somebody has made a
+    /// hard link, so the file must not be written again.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn links(&self) -> IoResult<u64>;
+
+    /// A read-only view of `len` bytes without a copy, where the file can be mapped; `None` means
+    /// that the caller reads instead. Only for ranges that are written and will never change.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if the range exceeds the file.
+    fn map(&self, offset: u64, len: usize) -> IoResult<Option<Bytes>>;
+
+    /// Tells the system that `len` bytes from `offset` will not be read again soon, so that a
+    /// copy or a scrub does not push the application's pages out of memory. A hint: errors are
+    /// ignored.
+    fn forget(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+}
+
+/// Loops over short reads and writes.
+pub trait FileExt: File {
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if the file ends first; otherwise as [`File::read_at`].
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<()> {
+        if self.read_full_at(offset, buf)? < buf.len() {
+            return Err(IoError::new(IoOp::Read, self.path(), std::io::ErrorKind::UnexpectedEof));
+        }
+        Ok(())
+    }
+
+    /// Reads until `buf` is full or the file ends, and returns the number of bytes read.
+    ///
+    /// # Errors
+    /// As [`File::read_at`].
+    fn read_full_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<usize> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.read_at(offset + done as u64, rest)? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes all of `buf` at `offset`.
+    ///
+    /// # Errors
+    /// `WriteZero` if the file accepts no more; otherwise as [`File::write_at`]. Part of `buf` may
+    /// have been written.
+    fn write_all_at(&self, offset: u64, buf: &[u8]) -> IoResult<()> {
+        let mut done = 0;
+        while let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) {
+            match self.write_at(offset + done as u64, rest)? {
+                0 => {
+                    return Err(IoError::new(
+                        IoOp::Write,
+                        self.path(),
+                        std::io::ErrorKind::WriteZero,
+                    ));
+                }
+                n => done += n,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<F: File + ?Sized> FileExt for F {}
+
+/// Small files as a whole.
+pub trait DirExt: Dir {
+    /// Whether an entry of that name exists, whatever it is.
+    ///
+    /// # Errors
+    /// As [`Dir::list`].
+    fn has(&self, name: &Name) -> IoResult<bool> {
+        Ok(self.list()?.iter().any(|entry| entry.name.as_ref() == Some(name)))
+    }
+
+    /// Reads a whole file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// `NotFound`; `FileTooLarge` beyond the limit, before anything is allocated for it.
+    fn read_small(&self, name: &Name, limit: usize) -> IoResult<Vec<u8>> {
+        let file = self.open(name, Access::Read)?;
+        let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+        if len > limit {
+            return Err(IoError::new(IoOp::Read, file.path(), std::io::ErrorKind::FileTooLarge));
+        }
+        let mut bytes = vec![0; len];
+        let read = file.read_full_at(0, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    /// Replaces the file `name` so that a crash leaves the old content or the new, whole: writes
+    /// `temporary`, syncs it, renames it over `name`, syncs the directory.
+    ///
+    /// # Errors
+    /// On an error `name` still has its old content, or after a failed directory sync possibly the
+    /// new one.
+    fn replace_small(
+        &self,
+        name: &Name,
+        temporary: &Name,
+        content: &[u8],
+        site: SyncSite,
+    ) -> IoResult<()> {
+        if self.has(temporary)? {
+            self.remove(temporary)?; // left by a crash before its rename
+        }
+        let file = self.create(temporary)?;
+        file.write_all_at(0, content)?;
+        file.sync(site)?;
+        self.rename(temporary, name)?;
+        self.sync(site)
+    }
+}
+
+impl<D: Dir + ?Sized> DirExt for D {}

@@ -1,0 +1,49 @@
+//! A directory of files, honestly described: what it can do, and what it promises after a crash.
+//!
+//! Everything in CairnDB that has an effect outside memory passes through two traits of this
+//! crate: [`Dir`] with its [`File`]s, and [`World`] (clock, randomness, background workers). The
+//! real ones are [`RealDir`] and [`RealWorld`]; [`MemDisk`] keeps a directory tree in memory for
+//! examples and unit tests; the crate `cairn-sim` adds a disk that loses power. Because there is no other
+//! way out, the engine that ships is the engine that the crash simulator runs.
+//!
+//! ```
+//! use cairn_io::{Access, DirExt, FileExt, MemDisk, Name, SyncSite, Dir};
+//!
+//! const EXAMPLE: SyncSite = SyncSite::new("example.file");
+//!
+//! let disk = MemDisk::new();
+//! let root = disk.root();
+//! let name = Name::new("greeting").unwrap();
+//! let file = root.create(&name)?;
+//! file.write_all_at(0, b"hello")?;
+//! file.sync(EXAMPLE)?; // the bytes are durable …
+//! root.sync(SyncSite::new("example.dir"))?; // … and now the name is, too
+//!
+//! let mut five = [0; 5];
+//! root.open(&name, Access::Read)?.read_exact_at(0, &mut five)?;
+//! assert_eq!(&five, b"hello");
+//! # Ok::<(), cairn_io::IoError>(())
+//! ```
+//!
+//! What may be relied on, and what may not, stands in [`assumptions`].
+
+pub mod assumptions;
+mod disk;
+mod error;
+mod mapping;
+mod mem;
+mod names;
+mod real;
+mod world;
+
+pub use disk::{
+    Access, Dir, DirExt, DirRef, Entry, EntryKind, File, FileExt, FileRef, LockError, LockGuard,
+    LockMode, Space, SyncSite,
+};
+pub use error::{IoError, IoOp, IoResult};
+pub use mem::MemDisk;
+pub use names::{InvalidName, Name};
+pub use real::RealDir;
+pub use world::{
+    RealWorld, Step, WallTime, Worker, WorkerHandle, World, WorldRef,
+};
