@@ -3,11 +3,11 @@
 //! Everything in CairnDB that has an effect outside memory passes through two traits of this
 //! crate: [`Dir`] with its [`File`]s, and [`World`] (clock, randomness, background workers). The
 //! real ones are [`RealDir`] and [`RealWorld`]; [`MemDisk`] keeps a directory tree in memory for
-//! examples and unit tests; the crate `cairn-sim` adds a disk that loses power. Because there is no other
-//! way out, the engine that ships is the engine that the crash simulator runs.
+//! examples and unit tests; the crate `cairn-sim` adds a disk that loses power. Because there is no
+//! other way out, the engine that ships is the engine that the crash simulator runs.
 //!
 //! ```
-//! use cairn_io::{Access, DirExt, FileExt, MemDisk, Name, SyncSite, Dir};
+//! use cairn_io::{Access, FileExt, MemDisk, Name, SyncSite};
 //!
 //! const EXAMPLE: SyncSite = SyncSite::new("example.file");
 //!
@@ -27,13 +27,21 @@
 //!
 //! What may be relied on, and what may not, stands in [`assumptions`].
 
+#[cfg(not(unix))]
+compile_error!("cairn-io knows Unix only: RealDir needs its directory descriptors and file locks");
+
 pub mod assumptions;
+#[doc(hidden)]
+pub mod contract;
 mod disk;
 mod error;
+#[expect(unsafe_code, reason = "read-only mappings of files, the one unsafe thing here")]
 mod mapping;
 mod mem;
 mod names;
 mod real;
+mod sync;
+mod threads;
 mod world;
 
 pub use disk::{
@@ -43,7 +51,11 @@ pub use disk::{
 pub use error::{IoError, IoOp, IoResult};
 pub use mem::MemDisk;
 pub use names::{InvalidName, Name};
-pub use real::RealDir;
-pub use world::{
-    RealWorld, Step, WallTime, Worker, WorkerHandle, World, WorldRef,
-};
+pub use real::{RealDir, RealOptions};
+pub use threads::RealWorld;
+pub use world::{Step, WallTime, Worker, WorkerHandle, World, WorldRef};
+
+/// The examples of the README run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

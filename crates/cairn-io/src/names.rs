@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn names_that_could_leave_the_directory_are_refused() {
         let long = "a".repeat(101);
-        for bad in ["", ".", "..", ".hidden", "a/b", "a\\b", "../x", "a\0b", "ä", "a b", "a:b", &long]
+        for bad in
+            ["", ".", "..", ".hidden", "a/b", "a\\b", "../x", "a\0b", "ä", "a b", "a:b", &long]
         {
             assert_eq!(Name::new(bad), Err(InvalidName), "{bad:?}");
         }

@@ -1,0 +1,250 @@
+//! `Cursor`: a moving position in one version of a tree, in both directions.
+
+use std::{fmt, sync::Arc};
+
+use crate::{FrozenRoot, TreeError, TreeResult, ValueRef, child::Child, node::Node};
+
+/// A position in a tree: on an entry, before the first one, or after the last one.
+///
+/// It owns what it needs (`'static` and `Send`), so it can outlive every handle. There are no links
+/// between leaves, since copying a leaf would have to change its neighbours: a cursor remembers the
+/// path instead.
+pub struct Cursor {
+    frozen: Arc<FrozenRoot>,
+    root: Child,
+    catalog: bool,
+    /// Branches from the root down, each with the child that was taken.
+    path: Vec<(Arc<Node>, usize)>,
+    leaf: Option<Arc<Node>>,
+    entry: usize,
+    key: Vec<u8>,
+    /// Where the cursor stands when it stands on no entry.
+    outside: Outside,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outside {
+    BeforeFirst,
+    AfterLast,
+    /// Nowhere: a node could not be read. Going on from here would skip or repeat entries.
+    Lost,
+}
+
+impl Cursor {
+    pub(crate) fn new(frozen: &Arc<FrozenRoot>, root: Child) -> Self {
+        Self {
+            frozen: Arc::clone(frozen),
+            root,
+            catalog: false,
+            path: Vec::new(),
+            leaf: None,
+            entry: 0,
+            key: Vec::new(),
+            outside: Outside::BeforeFirst,
+        }
+    }
+
+    pub(crate) fn over_catalog(frozen: &Arc<FrozenRoot>) -> Self {
+        Self { catalog: true, ..Self::new(frozen, frozen.root()) }
+    }
+
+    /// Whether the cursor stands on an entry.
+    #[must_use]
+    pub const fn on_entry(&self) -> bool {
+        self.leaf.is_some()
+    }
+
+    /// The key of the entry, empty if there is none.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The value of the entry.
+    #[must_use]
+    pub fn value(&self) -> Option<ValueRef<'_>> {
+        self.leaf.as_ref().map(|leaf| leaf.entry(self.entry).into())
+    }
+
+    /// Moves to the first entry whose key is not below `key`; returns whether there is one.
+    ///
+    /// # Errors
+    /// If a node cannot be read; the cursor then stands on no entry.
+    pub fn seek(&mut self, key: &[u8]) -> TreeResult<bool> {
+        if !self.descend(|node| node.image.child_index(key))? {
+            return Ok(false);
+        }
+        let leaf = self.leaf.as_ref().expect("the descent ended in a leaf");
+        self.entry = leaf.image.search(key).unwrap_or_else(|i| i);
+        self.settle_forward()
+    }
+
+    /// Moves to the last entry whose key is below `key`; returns whether there is one.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek`].
+    pub fn seek_before(&mut self, key: &[u8]) -> TreeResult<bool> {
+        if self.seek(key)? || self.outside == Outside::AfterLast { self.previous() } else { Ok(false) }
+    }
+
+    /// Moves to the first entry; returns whether there is one.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek`].
+    pub fn first(&mut self) -> TreeResult<bool> {
+        if !self.descend(|_| 0)? {
+            return Ok(false);
+        }
+        self.entry = 0;
+        self.settle_forward()
+    }
+
+    /// Moves to the last entry; returns whether there is one.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek`].
+    pub fn last(&mut self) -> TreeResult<bool> {
+        if !self.descend(|node| node.child_count() - 1)? {
+            return Ok(false);
+        }
+        self.entry = self.leaf.as_ref().map_or(0, |leaf| leaf.image.count());
+        self.settle_backward()
+    }
+
+    /// Moves to the next entry (from before the first: to the first); returns whether there is one.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek`].
+    #[expect(clippy::should_implement_trait, reason = "entries borrow the cursor")]
+    pub fn next(&mut self) -> TreeResult<bool> {
+        let Some(leaf) = &self.leaf else {
+            return match self.outside {
+                Outside::BeforeFirst => self.first(),
+                Outside::AfterLast => Ok(false),
+                Outside::Lost => Err(TreeError::LostPlace),
+            };
+        };
+        self.entry += 1;
+        if self.entry < leaf.image.count() {
+            leaf.image.key_into(self.entry, &mut self.key);
+            return Ok(true);
+        }
+        self.settle_forward()
+    }
+
+    /// Moves to the previous entry (from after the last: to the last); returns whether there is one.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek`].
+    pub fn previous(&mut self) -> TreeResult<bool> {
+        if self.leaf.is_none() {
+            return match self.outside {
+                Outside::BeforeFirst => Ok(false),
+                Outside::AfterLast => self.last(),
+                Outside::Lost => Err(TreeError::LostPlace),
+            };
+        }
+        self.settle_backward()
+    }
+
+    /// Goes down from the root by `choose`; `false` if the tree is empty.
+    fn descend(&mut self, choose: impl Fn(&Node) -> usize) -> TreeResult<bool> {
+        self.leave(Outside::Lost);
+        self.path.clear();
+        if self.root == Child::Empty {
+            self.outside = Outside::AfterLast;
+            return Ok(false);
+        }
+        let forest = Arc::clone(self.frozen.forest());
+        let root =
+            if self.catalog { forest.load_root(self.root)? } else { forest.load_tree(self.root)? };
+        self.go_down(root.into_arc(), choose)?;
+        Ok(true)
+    }
+
+    fn go_down(&mut self, mut node: Arc<Node>, choose: impl Fn(&Node) -> usize) -> TreeResult<()> {
+        while !node.is_leaf() {
+            let i = choose(&node);
+            // Leaves come in cold: a scan does not push out what is in use.
+            let touch = node.level() > 1;
+            let child = self.frozen.forest().load_child(&node, i, touch)?.into_arc();
+            self.path.push((node, i));
+            node = child;
+        }
+        self.leaf = Some(node);
+        Ok(())
+    }
+
+    fn leave(&mut self, outside: Outside) {
+        self.leaf = None;
+        self.key.clear();
+        self.outside = outside;
+    }
+
+    /// Takes the entry at the current place, or the first one of a later leaf.
+    fn settle_forward(&mut self) -> TreeResult<bool> {
+        loop {
+            let Some(leaf) = &self.leaf else { return Ok(false) };
+            if self.entry < leaf.image.count() {
+                leaf.image.key_into(self.entry, &mut self.key);
+                return Ok(true);
+            }
+            self.leave(Outside::Lost);
+            let next = loop {
+                match self.path.pop() {
+                    None => {
+                        self.outside = Outside::AfterLast;
+                        return Ok(false);
+                    }
+                    Some((node, i)) if i + 1 < node.child_count() => break (node, i + 1),
+                    Some(_) => {}
+                }
+            };
+            self.step_into(next, |_| 0)?;
+            self.entry = 0;
+        }
+    }
+
+    /// Takes the entry before the current place, or the last one of an earlier leaf.
+    fn settle_backward(&mut self) -> TreeResult<bool> {
+        loop {
+            let Some(leaf) = &self.leaf else { return Ok(false) };
+            if self.entry > 0 {
+                self.entry -= 1;
+                leaf.image.key_into(self.entry, &mut self.key);
+                return Ok(true);
+            }
+            self.leave(Outside::Lost);
+            let previous = loop {
+                match self.path.pop() {
+                    None => {
+                        self.outside = Outside::BeforeFirst;
+                        return Ok(false);
+                    }
+                    Some((node, i)) if i > 0 => break (node, i - 1),
+                    Some(_) => {}
+                }
+            };
+            self.step_into(previous, |node| node.child_count() - 1)?;
+            self.entry = self.leaf.as_ref().map_or(0, |leaf| leaf.image.count());
+        }
+    }
+
+    /// Goes down through child `i` of a branch, then by `choose`.
+    fn step_into(
+        &mut self,
+        (node, i): (Arc<Node>, usize),
+        choose: impl Fn(&Node) -> usize,
+    ) -> TreeResult<()> {
+        let touch = node.level() > 1;
+        let child = self.frozen.forest().load_child(&node, i, touch)?.into_arc();
+        self.path.push((node, i));
+        self.go_down(child, choose)
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor").field("frozen", &self.frozen).finish_non_exhaustive()
+    }
+}

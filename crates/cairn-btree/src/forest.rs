@@ -1,0 +1,405 @@
+//! `Forest`: the nodes that all versions of all trees share: loading, keeping, evicting.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+};
+
+use cairn_log::Lsn;
+
+use crate::{
+    NodeSource, TreeError, TreeResult,
+    child::{Child, SlotId},
+    generation::{Generations, Gone, Tally},
+    image::Fences,
+    node::Node,
+    slot::{NodeRef, SlotTable},
+    sync::lock,
+};
+
+/// Sizes that shape the trees of a forest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "options with a default, for struct update syntax")]
+pub struct ForestOptions {
+    /// Bytes of nodes to keep in memory. Inner nodes are not evicted: about 1 % of the data must fit
+    /// beside the leaves that are in use.
+    pub cache_bytes: usize,
+    /// A leaf above this many bytes is split.
+    pub leaf_bytes: usize,
+    /// A branch above this many bytes is split.
+    pub branch_bytes: usize,
+    /// A branch with more separators is split.
+    pub branch_entries: usize,
+}
+
+impl Default for ForestOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 256 << 20,
+            leaf_bytes: 8 << 10,
+            branch_bytes: 4 << 10,
+            branch_entries: 128,
+        }
+    }
+}
+
+/// Positions are numbers already: multiplied, so that the upper bits depend on all of them.
+#[derive(Default)]
+struct LsnHasher(u64);
+
+impl Hasher for LsnHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64((*byte).into());
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0.rotate_left(32) ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+type LsnMap = HashMap<u64, SlotId, BuildHasherDefault<LsnHasher>>;
+
+/// How full the memory for nodes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheState {
+    /// Bytes of all resident nodes.
+    pub resident: usize,
+    /// Bytes of those that are not on disk yet.
+    pub dirty: usize,
+    /// The budget.
+    pub budget: usize,
+    /// Superseded nodes that a frozen root keeps in memory.
+    pub blocked: usize,
+}
+
+/// The nodes of all trees, in all versions.
+///
+/// A forest is shared by one [`TreeWriter`](crate::TreeWriter) and any number of
+/// [`FrozenRoot`](crate::FrozenRoot)s.
+#[derive(Debug)]
+pub struct Forest {
+    pub(crate) options: ForestOptions,
+    pub(crate) source: Arc<dyn NodeSource>,
+    pub(crate) slots: SlotTable,
+    pub(crate) generations: Generations,
+    /// The slot of each record that was loaded, so that no record is in memory twice.
+    by_lsn: [Mutex<LsnMap>; 16],
+    resident: AtomicUsize,
+    dirty: AtomicUsize,
+    hand: AtomicU32,
+}
+
+/// Where a node was referred to: what it must look like.
+#[derive(Clone, Copy)]
+pub(crate) enum Expected<'a> {
+    /// The root of the catalogue.
+    Root,
+    /// A node that was checked before: it comes back from the place it was checked at.
+    Known,
+    /// Child `i` of this node.
+    Child(&'a Node, usize),
+}
+
+impl Forest {
+    /// A forest whose nodes live in `source`.
+    #[must_use]
+    pub fn new(source: Arc<dyn NodeSource>, options: ForestOptions) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            source,
+            slots: SlotTable::new(),
+            generations: Generations::default(),
+            by_lsn: Default::default(),
+            resident: AtomicUsize::new(0),
+            dirty: AtomicUsize::new(0),
+            hand: AtomicU32::new(0),
+        })
+    }
+
+    /// How full the memory for nodes is.
+    #[must_use]
+    pub fn cache(&self) -> CacheState {
+        CacheState {
+            resident: self.resident.load(Ordering::Relaxed),
+            dirty: self.dirty.load(Ordering::Relaxed),
+            budget: self.options.cache_bytes,
+            blocked: self.generations.blocked(),
+        }
+    }
+
+    /// The gen of the oldest frozen root that is alive.
+    #[must_use]
+    pub fn oldest_active(&self) -> Option<u64> {
+        self.generations.oldest_active()
+    }
+
+    /// Takes out the changes of reachable bytes per file up to and including gen `cut`.
+    #[must_use]
+    pub fn settle(&self, cut: u64) -> Vec<Tally> {
+        self.generations.settle(cut)
+    }
+
+    /// Puts back what [`Forest::settle`] took out, for a checkpoint that failed.
+    pub fn unsettle(&self, tallies: Vec<Tally>) {
+        self.generations.unsettle(tallies);
+    }
+
+    fn shard(&self, lsn: Lsn) -> &Mutex<LsnMap> {
+        let mut hasher = LsnHasher::default();
+        hasher.write_u64(lsn.to_raw());
+        &self.by_lsn[(hasher.finish() >> 60) as usize]
+    }
+
+    /// The slot of the record at `lsn`.
+    fn slot_of(&self, lsn: Lsn) -> SlotId {
+        *lock(self.shard(lsn)).entry(lsn.to_raw()).or_insert_with(|| {
+            let (id, slot) = self.slots.allocate();
+            slot.set_lsn(lsn, 0);
+            id
+        })
+    }
+
+    /// Loads the root of the catalogue at `lsn`, and gives it a slot.
+    pub(crate) fn adopt(&self, lsn: Lsn) -> TreeResult<Child> {
+        let id = self.slot_of(lsn);
+        self.load_slot(id, Expected::Root, true)?;
+        Ok(Child::Slot(id))
+    }
+
+    /// The root of the catalogue.
+    pub(crate) fn load_root(&self, root: Child) -> TreeResult<NodeRef> {
+        match root {
+            Child::Slot(id) => self.load_slot(id, Expected::Root, true),
+            Child::Disk(lsn) => self.load_slot(self.slot_of(lsn), Expected::Root, true),
+            Child::Empty | Child::Private(_) => {
+                Err(TreeError::Internal { what: "no frozen node stands behind this root" })
+            }
+        }
+    }
+
+    /// The root of a tree, whose identity was checked through the catalogue.
+    pub(crate) fn load_tree(&self, root: Child) -> TreeResult<NodeRef> {
+        match root {
+            Child::Slot(id) => self.load_slot(id, Expected::Known, true),
+            Child::Disk(_) | Child::Empty | Child::Private(_) => {
+                Err(TreeError::Internal { what: "the root of a tree has a slot once it was checked" })
+            }
+        }
+    }
+
+    /// Child `i` of `parent`. `touch` keeps it in memory longer: scans do not.
+    pub(crate) fn load_child(&self, parent: &Node, i: usize, touch: bool) -> TreeResult<NodeRef> {
+        match parent.child(i) {
+            Child::Slot(id) => self.load_slot(id, Expected::Child(parent, i), touch),
+            Child::Disk(lsn) => {
+                let id = self.slot_of(lsn);
+                let node = self.load_slot(id, Expected::Child(parent, i), touch)?;
+                parent.remember(i, Child::Slot(id));
+                Ok(node)
+            }
+            Child::Empty | Child::Private(_) => {
+                Err(TreeError::Internal { what: "no frozen node stands behind this child" })
+            }
+        }
+    }
+
+    fn load_slot(&self, id: SlotId, expected: Expected<'_>, touch: bool) -> TreeResult<NodeRef> {
+        let slot = self.slots.get(id)?;
+        if touch {
+            slot.touch();
+        }
+        match slot.get() {
+            Some(node) => Ok(node),
+            None => self.fault(id, expected),
+        }
+    }
+
+    /// Reads a node that is not resident.
+    #[cold]
+    fn fault(&self, id: SlotId, expected: Expected<'_>) -> TreeResult<NodeRef> {
+        let slot = self.slots.get(id)?;
+        let lsn = slot
+            .lsn()
+            .ok_or(TreeError::Internal { what: "a node is neither in memory nor on disk" })?;
+        let record = self.source.read(lsn)?;
+        let node = Node::load(record.kind, record.sequence, record.body)
+            .map_err(|damage| self.source.damaged(lsn, damage))?;
+        check_identity(lsn, &node, expected)?;
+        slot.set_lsn(lsn, record.stored_len);
+        let bytes = node.memory();
+        let (node, installed) = slot.install(Arc::new(node));
+        if installed {
+            self.resident.fetch_add(bytes, Ordering::Relaxed);
+            self.make_room();
+        }
+        Ok(node)
+    }
+
+    /// Whether child `i` is in memory already.
+    pub(crate) fn is_resident(&self, child: Child) -> bool {
+        match child {
+            Child::Slot(id) => self.slots.get(id).is_ok_and(|slot| slot.get().is_some()),
+            Child::Private(_) => true,
+            Child::Empty | Child::Disk(_) => false,
+        }
+    }
+
+    /// Gives a node that was just frozen its slot.
+    pub(crate) fn publish(&self, id: SlotId, node: Node, born: u64) -> TreeResult<()> {
+        let bytes = node.memory();
+        let slot = self.slots.get(id)?;
+        slot.publish(Arc::new(node), born);
+        slot.touch();
+        self.resident.fetch_add(bytes, Ordering::Relaxed);
+        self.dirty.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Empties the slots of nodes that nobody can reach any more.
+    pub(crate) fn release(&self, gone: Vec<Gone>) {
+        if gone.is_empty() {
+            return;
+        }
+        for Gone { index, lsn, dirty } in &gone {
+            if let Some(lsn) = lsn {
+                let mut map = lock(self.shard(*lsn));
+                if map.get(&lsn.to_raw()).is_some_and(|id| id.index == *index) {
+                    map.remove(&lsn.to_raw());
+                }
+            }
+            let node = self.slots.at(*index).and_then(|slot| slot.take());
+            if let Some(node) = node {
+                self.resident.fetch_sub(node.memory(), Ordering::Relaxed);
+                if *dirty {
+                    self.dirty.fetch_sub(node.memory(), Ordering::Relaxed);
+                }
+            }
+        }
+        self.slots.recycle(gone.into_iter().map(|gone| gone.index));
+    }
+
+    /// Writes a frozen node whose children are all on disk, unless it is there already.
+    pub(crate) fn write(&self, id: SlotId, node: &Node) -> TreeResult<()> {
+        let body = node.store(|child| match child {
+            Child::Empty => Ok(None),
+            Child::Disk(lsn) => Ok(Some(lsn)),
+            Child::Slot(id) => match self.slots.get(id)?.lsn() {
+                Some(lsn) => Ok(Some(lsn)),
+                None => Err(TreeError::Internal { what: "a node was written before its child" }),
+            },
+            Child::Private(_) => {
+                Err(TreeError::Internal { what: "a frozen node refers to one that is not" })
+            }
+        })?;
+        let (lsn, len) = self.source.write(node.kind(), node.sequence, body)?;
+        if self.generations.written(&self.slots, id, lsn, len) {
+            self.dirty.fetch_sub(node.memory(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Evicts clean leaves until the budget holds, or gives up after a bounded search. Called when
+    /// nodes come in; cheap while there is room.
+    pub(crate) fn make_room(&self) {
+        const STEPS: usize = 64;
+        if self.resident.load(Ordering::Relaxed) > self.options.cache_bytes {
+            self.sweep(STEPS, &mut |_, _| Ok(())).unwrap_or_default();
+        }
+    }
+
+    /// Writes and evicts leaves that were not used lately until the budget holds, at most
+    /// `max_writes` of them. Returns how many were written.
+    ///
+    /// # Errors
+    /// If a node cannot be written. It stays in memory.
+    pub fn write_back(&self, max_writes: usize) -> TreeResult<usize> {
+        let mut written = 0;
+        let steps = 2 * self.slots.used() as usize;
+        self.sweep(steps, &mut |id, node| {
+            if written < max_writes {
+                self.write(id, node)?;
+                written += 1;
+            }
+            Ok(())
+        })?;
+        Ok(written)
+    }
+
+    /// Moves the hand of the clock over at most `steps` slots: what was used since the last turn
+    /// stays, other leaves go. `dirty` may write a leaf that is not on disk, so that it can go too.
+    fn sweep(
+        &self,
+        steps: usize,
+        dirty: &mut dyn FnMut(SlotId, &Node) -> TreeResult<()>,
+    ) -> TreeResult<()> {
+        let used = self.slots.used();
+        for _ in 0..steps {
+            if self.resident.load(Ordering::Relaxed) <= self.options.cache_bytes {
+                break;
+            }
+            let index = self.hand.fetch_add(1, Ordering::Relaxed) % used.max(1);
+            let Some(slot) = self.slots.at(index) else { continue };
+            let id = SlotId { index, stamp: slot.stamp() };
+            let Some(node) = slot.get() else { continue };
+            if !node.is_leaf() || node.is_catalog_leaf() || slot.cool() {
+                continue;
+            }
+            if slot.lsn().is_none() {
+                dirty(id, &node)?;
+            }
+            if slot.lsn().is_some() && slot.evict(&node) {
+                self.resident.fetch_sub(node.memory(), Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks that a loaded node is the one that was meant, as far as its parent can tell.
+fn check_identity(lsn: Lsn, node: &Node, expected: Expected<'_>) -> TreeResult<()> {
+    let wrong = |what| Err(TreeError::Structure { lsn, what });
+    let image = &node.image;
+    let whole = |fences: Fences<'_>| fences.lower.is_empty() && fences.upper.is_none();
+    let (parent, i) = match expected {
+        Expected::Root => {
+            let catalog = image.tree() == 0 && (node.is_catalog_leaf() || !node.is_leaf());
+            return if catalog && whole(image.fences()) { Ok(()) } else { wrong("not the catalogue") };
+        }
+        Expected::Known => return Ok(()),
+        Expected::Child(parent, i) => (parent, i),
+    };
+    if parent.is_catalog_leaf() {
+        let tree = crate::catalog::tree_of_key(&parent.image.key(i));
+        if tree.map(|tree| tree.0) != Some(image.tree()) || node.is_catalog_leaf() {
+            return wrong("it belongs to another tree");
+        }
+        return if whole(image.fences()) { Ok(()) } else { wrong("it is not the root of its tree") };
+    }
+    if image.tree() != parent.image.tree() {
+        return wrong("it belongs to another tree");
+    }
+    if u16::from(image.level()) + 1 != u16::from(parent.level()) {
+        return wrong("it is of another level");
+    }
+    if node.is_leaf() && (image.tree() == 0) != node.is_catalog_leaf() {
+        return wrong("it is of another kind");
+    }
+    let (mut low, mut high) = (Vec::new(), Vec::new());
+    let wanted = parent.child_fences(i, &mut low, &mut high);
+    let found = image.fences();
+    if (wanted.lower, wanted.upper) != (found.lower, found.upper) {
+        return wrong("it holds another range of keys");
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Born, frozen, retired: when an old version of a node may go, and which bytes on disk count.
+//!
+//! Each change of the tree belongs to a *gen*. Freezing makes everything of the current gen
+//! immutable and begins the next one. A version of a node that was born in gen *b* and superseded in
+//! gen *r* is part of exactly the frozen roots with *b* ≤ gen < *r*. So it may go as soon as no such
+//! root is alive; until then it is remembered under the youngest of them. Versions born and
+//! superseded between two long-lived roots go at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, atomic::Ordering},
+};
+
+use cairn_log::{FileNumber, Lsn};
+
+use crate::{child::SlotId, slot::{Slot, SlotTable}, sync::lock};
+
+/// A change in the number of bytes of a log file that are reachable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a pair with names")]
+pub struct Tally {
+    /// The gen from which on the change holds.
+    pub generation: u64,
+    /// The file.
+    pub file: FileNumber,
+    /// Bytes that became reachable (positive) or garbage (negative).
+    pub bytes: i64,
+}
+
+impl Tally {
+    /// A record of `bytes` bytes at `lsn` became reachable in `generation`.
+    #[must_use]
+    pub fn birth(generation: u64, lsn: Lsn, bytes: u32) -> Self {
+        Self { generation, file: lsn.file(), bytes: bytes.into() }
+    }
+
+    /// A record of `bytes` bytes at `lsn` became garbage in `generation`.
+    #[must_use]
+    pub fn death(generation: u64, lsn: Lsn, bytes: u32) -> Self {
+        Self { generation, file: lsn.file(), bytes: -i64::from(bytes) }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The gens of all frozen roots that are alive.
+    active: BTreeSet<u64>,
+    /// Superseded versions, under the youngest active gen that still has them.
+    blocked: BTreeMap<u64, Vec<SlotId>>,
+    tallies: Vec<Tally>,
+}
+
+/// The book of all gens.
+#[derive(Debug, Default)]
+pub(crate) struct Generations {
+    inner: Mutex<Inner>,
+}
+
+/// A slot whose node has gone: the caller empties it, then recycles the number.
+#[derive(Debug)]
+#[must_use = "the slot is neither used nor free until it is recycled"]
+pub(crate) struct Gone {
+    pub(crate) index: u32,
+    pub(crate) lsn: Option<Lsn>,
+    /// Whether the node was never written.
+    pub(crate) dirty: bool,
+}
+
+impl Generations {
+    /// Registers the frozen root of gen `frozen`, and takes note of what was superseded in it and
+    /// of the bytes that came and went.
+    pub(crate) fn freeze(
+        &self,
+        slots: &SlotTable,
+        frozen: u64,
+        superseded: &mut Vec<SlotId>,
+        tallies: &mut Vec<Tally>,
+    ) -> Vec<Gone> {
+        let mut inner = lock(&self.inner);
+        inner.tallies.append(tallies);
+        let mut gone = Vec::new();
+        for id in superseded.drain(..) {
+            let Ok(slot) = slots.get(id) else { continue };
+            slot.retired.store(frozen, Ordering::Relaxed);
+            if let Some(lsn) = slot.lsn() {
+                inner.tallies.push(Tally::death(frozen, lsn, slot.stored_len()));
+            }
+            gone.extend(inner.retire(id, slot));
+        }
+        inner.active.insert(frozen);
+        gone
+    }
+
+    /// Unregisters the frozen root of gen `frozen`.
+    pub(crate) fn thaw(&self, slots: &SlotTable, frozen: u64) -> Vec<Gone> {
+        let mut inner = lock(&self.inner);
+        inner.active.remove(&frozen);
+        let blocked = inner.blocked.remove(&frozen).unwrap_or_default();
+        let mut gone = Vec::new();
+        for id in blocked {
+            if let Ok(slot) = slots.get(id) {
+                gone.extend(inner.retire(id, slot));
+            }
+        }
+        gone
+    }
+
+    /// Notes that the node in slot `id` was written. Returns whether this is its place from now on:
+    /// otherwise the node has gone meanwhile or was written by somebody else, and the record is
+    /// garbage.
+    pub(crate) fn written(&self, slots: &SlotTable, id: SlotId, lsn: Lsn, len: u32) -> bool {
+        let mut inner = lock(&self.inner);
+        let Ok(slot) = slots.get(id) else { return false };
+        if slot.lsn().is_some() {
+            return false;
+        }
+        slot.set_lsn(lsn, len);
+        inner.tallies.push(Tally::birth(slot.born.load(Ordering::Relaxed), lsn, len));
+        let retired = slot.retired.load(Ordering::Relaxed);
+        if retired > 0 {
+            inner.tallies.push(Tally::death(retired, lsn, len));
+        }
+        true
+    }
+
+    /// Takes out all changes that hold for the frozen root of gen `cut`.
+    pub(crate) fn settle(&self, cut: u64) -> Vec<Tally> {
+        let mut inner = lock(&self.inner);
+        let (settled, rest) =
+            std::mem::take(&mut inner.tallies).into_iter().partition(|tally| tally.generation <= cut);
+        inner.tallies = rest;
+        settled
+    }
+
+    /// Puts changes back that were taken out for a checkpoint that then failed.
+    pub(crate) fn unsettle(&self, tallies: Vec<Tally>) {
+        lock(&self.inner).tallies.extend(tallies);
+    }
+
+    /// The oldest frozen root that is alive.
+    pub(crate) fn oldest_active(&self) -> Option<u64> {
+        lock(&self.inner).active.first().copied()
+    }
+
+    /// How many superseded versions wait for a frozen root.
+    pub(crate) fn blocked(&self) -> usize {
+        lock(&self.inner).blocked.values().map(Vec::len).sum()
+    }
+}
+
+impl Inner {
+    /// Lets a superseded version go, or remembers it under the youngest root that has it.
+    fn retire(&mut self, id: SlotId, slot: &Slot) -> Option<Gone> {
+        let born = slot.born.load(Ordering::Relaxed);
+        let retired = slot.retired.load(Ordering::Relaxed);
+        if let Some(&youngest) = self.active.range(born..retired).next_back() {
+            self.blocked.entry(youngest).or_default().push(id);
+            return None;
+        }
+        let lsn = slot.lsn();
+        SlotTable::end_life(slot);
+        Some(Gone { index: id.index, lsn, dirty: lsn.is_none() })
+    }
+}

@@ -1,0 +1,538 @@
+//! A node's bytes: the same in memory and on disk, checked once when they are loaded.
+//!
+//! ```text
+//! header 32 B | lower fence | upper fence | slots: n × (head, place) | gap | heap of entries
+//! ```
+//!
+//! The gap exists in memory only, so that entries can be added; places count back from the end of
+//! the heap and stay right without it. A slot's head holds the next four key bytes after the prefix
+//! that all keys of the node share, so a search compares numbers that lie side by side. An entry is
+//! the length of its key suffix, the length of its value, the suffix and the value.
+
+use std::cmp::Ordering;
+
+use cairn_log::{
+    codec::{ByteReader, ByteWriter as _, DecodeError, varint_len},
+    layout::Field,
+};
+
+use crate::{
+    MAX_KEY_LEN,
+    key::{common_prefix, head},
+};
+
+cairn_log::layout! {
+    /// The beginning of a node's payload.
+    pub mod node_header {
+        COUNT: 2 = "number of entries",
+        PREFIX: 2 = "bytes that all keys share: the first bytes of the lower fence; entries hold the rest",
+        LOWER: 2 = "length of the lower fence: no key is below it",
+        UPPER: 2 = "length of the upper fence: all keys are below it; 0xffff: there is none",
+        TREE: 4 = "number of the tree",
+        LEVEL: 1 = "0 for a leaf, else one more than that of the children",
+        VERSION: 1 = "version of the node layout, 1",
+        RESERVED: 2 = "zero",
+        HEAP: 4 = "bytes of the heap",
+        RESERVED_2: 4 = "zero",
+        BASE: 8 = "zero; reserved for the position of the leaf that a delta belongs to",
+    }
+}
+
+cairn_log::layout! {
+    /// One slot of a node.
+    pub mod node_slot {
+        HEAD: 4 = "first four bytes of the key suffix as a big-endian number, filled with zeros, stored little-endian",
+        PLACE: 4 = "distance of the entry from the end of the heap; bit 31: the value is a pointer to a large value",
+    }
+}
+
+cairn_log::layout! {
+    /// The value of an entry whose value is elsewhere.
+    pub mod value_pointer {
+        LSN: 8 = "position of the value's first byte",
+        LENGTH: 4 = "bytes of the value",
+        CRC: 4 = "CRC-32C of the value",
+    }
+}
+
+const HEADER: usize = node_header::LEN;
+const SLOT: usize = node_slot::LEN;
+const NO_UPPER: u16 = u16::MAX;
+const POINTER_BIT: u32 = 1 << 31;
+const VERSION: u8 = 1;
+/// A heap stays far below this; places have 31 bits.
+const MAX_HEAP: usize = 1 << 28;
+
+/// What all entries of a node have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fences<'a> {
+    pub(crate) lower: &'a [u8],
+    pub(crate) upper: Option<&'a [u8]>,
+}
+
+impl Fences<'_> {
+    /// Bytes that every key between the fences begins with.
+    fn prefix_len(&self) -> usize {
+        self.upper.map_or(0, |upper| common_prefix(self.lower, upper))
+    }
+
+    pub(crate) fn contain(&self, key: &[u8]) -> bool {
+        self.lower <= key && self.upper.is_none_or(|upper| key < upper)
+    }
+}
+
+/// One entry, as stored: the suffix of its key, and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) suffix: &'a [u8],
+    pub(crate) value: &'a [u8],
+    /// Whether the value is a pointer to a large value.
+    pub(crate) pointer: bool,
+}
+
+impl Entry<'_> {
+    fn len(&self) -> usize {
+        entry_len(self.suffix.len(), self.value.len())
+    }
+}
+
+fn entry_len(suffix: usize, value: usize) -> usize {
+    varint_len(suffix as u64) + varint_len(value as u64) + suffix + value
+}
+
+/// A node's bytes and the few numbers that are asked for all the time.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    bytes: Vec<u8>,
+    count: usize,
+    prefix: usize,
+    /// Offset of the first slot.
+    slots: usize,
+    /// Bytes of the heap, at the end of `bytes`.
+    heap: usize,
+    /// Bytes of the heap that no slot refers to.
+    holes: usize,
+}
+
+impl Image {
+    /// An empty node with room for about `room` bytes of entries.
+    pub(crate) fn new(tree: u32, level: u8, fences: Fences<'_>, room: usize) -> Self {
+        let (lower, upper) = (fences.lower, fences.upper.unwrap_or_default());
+        let slots = HEADER + lower.len() + upper.len();
+        let mut bytes = vec![0; slots + room];
+        let prefix = fences.prefix_len();
+        let numbers: &[(Field, u64)] = &[
+            (node_header::PREFIX, prefix as u64),
+            (node_header::LOWER, lower.len() as u64),
+            (node_header::UPPER, fences.upper.map_or(NO_UPPER.into(), |upper| upper.len() as u64)),
+            (node_header::TREE, tree.into()),
+            (node_header::LEVEL, level.into()),
+            (node_header::VERSION, VERSION.into()),
+        ];
+        for (field, value) in numbers {
+            field.set_number(&mut bytes, *value);
+        }
+        bytes[HEADER..HEADER + lower.len()].copy_from_slice(lower);
+        bytes[HEADER + lower.len()..slots].copy_from_slice(upper);
+        Self { bytes, count: 0, prefix, slots, heap: 0, holes: 0 }
+    }
+
+    /// Checks the bytes of a loaded node: afterwards no access can leave them, whatever they hold.
+    /// `children` bytes at the end belong to the caller and are cut off.
+    ///
+    /// # Errors
+    /// The field that makes no sense.
+    pub(crate) fn load(
+        mut bytes: Vec<u8>,
+        children_of: impl FnOnce(usize) -> usize,
+    ) -> Result<(Self, Vec<u8>), DecodeError> {
+        let wrong =
+            |field: Field, problem| DecodeError { field: field.name, at: field.offset, problem };
+        if bytes.len() < HEADER {
+            return Err(wrong(node_header::COUNT, "ends too early"));
+        }
+        let number = |field: Field| field.number(&bytes);
+        let size = |field: Field| usize::try_from(field.number(&bytes)).unwrap_or(usize::MAX);
+        if number(node_header::VERSION) != VERSION.into() {
+            return Err(wrong(node_header::VERSION, "is unknown"));
+        }
+        for field in [node_header::RESERVED, node_header::RESERVED_2, node_header::BASE] {
+            if number(field) != 0 {
+                return Err(wrong(field, "is not zero"));
+            }
+        }
+        let (count, heap) = (size(node_header::COUNT), size(node_header::HEAP));
+        let lower = size(node_header::LOWER);
+        let upper = Some(size(node_header::UPPER)).filter(|&len| len != NO_UPPER.into());
+        if lower > MAX_KEY_LEN || upper.is_some_and(|len| len > MAX_KEY_LEN) {
+            return Err(wrong(node_header::LOWER, "is longer than a key can be"));
+        }
+        let slots = HEADER + lower + upper.unwrap_or(0);
+        let children = children_of(count);
+        if heap > MAX_HEAP || slots + count * SLOT + heap + children != bytes.len() {
+            return Err(wrong(node_header::HEAP, "does not fit the length of the record"));
+        }
+        let tail = bytes.split_off(bytes.len() - children);
+        let image =
+            Self { prefix: size_of(&bytes, node_header::PREFIX), bytes, count, slots, heap, holes: 0 };
+        let fences = image.fences();
+        if image.prefix > fences.prefix_len() || fences.upper.is_some_and(|upper| fences.lower >= upper) {
+            return Err(wrong(node_header::PREFIX, "does not fit the fences"));
+        }
+        image.check_entries()?;
+        Ok((image, tail))
+    }
+
+    /// Checks that each slot refers to an entry, that the keys are in order, and that they lie
+    /// between the fences.
+    fn check_entries(&self) -> Result<(), DecodeError> {
+        let mut last: Option<(u32, &[u8])> = None;
+        let mut used = 0;
+        for i in 0..self.count {
+            let at = self.slots + i * SLOT;
+            let wrong = |field: Field, problem| DecodeError {
+                field: field.name,
+                at: at + field.offset,
+                problem,
+            };
+            let (slot_head, place, pointer) = self.slot(i);
+            if place == 0 || place > self.heap {
+                return Err(wrong(node_slot::PLACE, "lies outside of the heap"));
+            }
+            let mut reader = ByteReader::new(&self.bytes[self.bytes.len() - place..]);
+            let suffix_max = MAX_KEY_LEN - self.prefix;
+            let suffix_len = reader.varint_max("suffix length", suffix_max as u64)?;
+            let value_len = reader.varint_max("value length", MAX_HEAP as u64)?;
+            let to_len = |len: u64| usize::try_from(len).unwrap_or(usize::MAX);
+            let suffix = reader.bytes("key", to_len(suffix_len))?;
+            reader.bytes("value", to_len(value_len))?;
+            used += reader.position();
+            if pointer && value_len != value_pointer::LEN as u64 {
+                return Err(wrong(node_slot::PLACE, "marks a pointer of the wrong length"));
+            }
+            if head(suffix) != slot_head {
+                return Err(wrong(node_slot::HEAD, "does not fit the key"));
+            }
+            // Heads mostly differ, so the whole keys are rarely compared.
+            if last.is_some_and(|(h, s)| h > slot_head || h == slot_head && s >= suffix) {
+                return Err(wrong(node_slot::HEAD, "is out of order"));
+            }
+            last = Some((slot_head, suffix));
+        }
+        let wrong = |problem| DecodeError { field: "entries", at: self.slots, problem };
+        if used != self.heap {
+            return Err(wrong("do not fill the heap"));
+        }
+        if self.count > 0 {
+            let fences = self.fences();
+            if !fences.contain(&self.key(0)) || !fences.contain(&self.key(self.count - 1)) {
+                return Err(wrong("lie outside of the fences"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn tree(&self) -> u32 {
+        u32::try_from(node_header::TREE.number(&self.bytes)).unwrap_or(0)
+    }
+
+    pub(crate) fn level(&self) -> u8 {
+        self.bytes[node_header::LEVEL.offset]
+    }
+
+    /// Bytes that the node needs on disk, apart from its children.
+    pub(crate) fn used(&self) -> usize {
+        self.slots + self.count * SLOT + self.heap - self.holes
+    }
+
+    /// Bytes that the node takes in memory.
+    pub(crate) fn allocated(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    pub(crate) fn fences(&self) -> Fences<'_> {
+        let lower = size_of(&self.bytes, node_header::LOWER);
+        let upper = &self.bytes[HEADER + lower..self.slots];
+        let none = node_header::UPPER.number(&self.bytes) == u64::from(NO_UPPER);
+        Fences {
+            lower: &self.bytes[HEADER..HEADER + lower],
+            upper: if none { None } else { Some(upper) },
+        }
+    }
+
+    /// The bytes that all keys begin with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.bytes[HEADER..HEADER + self.prefix]
+    }
+
+    /// Head, place, and whether the value is a pointer.
+    fn slot(&self, i: usize) -> (u32, usize, bool) {
+        let at = self.slots + i * SLOT;
+        let word = |at: usize| {
+            let (bytes, _) = self.bytes[at..].split_first_chunk::<4>().expect("slots lie inside");
+            u32::from_le_bytes(*bytes)
+        };
+        let place = word(at + 4);
+        (word(at), (place & !POINTER_BIT) as usize, place & POINTER_BIT != 0)
+    }
+
+    /// Entry number `i`, which must exist.
+    pub(crate) fn entry(&self, i: usize) -> Entry<'_> {
+        let (_, place, pointer) = self.slot(i);
+        let bytes = &self.bytes[self.bytes.len() - place..];
+        let (suffix_len, at) = short_varint(bytes, 0);
+        let (value_len, at) = short_varint(bytes, at);
+        let suffix = &bytes[at..at + suffix_len];
+        Entry { suffix, value: &bytes[at + suffix_len..][..value_len], pointer }
+    }
+
+    /// The whole key of entry `i`, in `key`.
+    pub(crate) fn key_into(&self, i: usize, key: &mut Vec<u8>) {
+        key.clear();
+        key.extend_from_slice(self.prefix());
+        key.extend_from_slice(self.entry(i).suffix);
+    }
+
+    pub(crate) fn key(&self, i: usize) -> Vec<u8> {
+        let mut key = Vec::new();
+        self.key_into(i, &mut key);
+        key
+    }
+
+    /// The entry with this key (`Ok`), or where it would stand (`Err`). The key must lie between the
+    /// fences, so that it begins with the prefix.
+    pub(crate) fn search(&self, key: &[u8]) -> Result<usize, usize> {
+        let suffix = key.get(self.prefix..).unwrap_or_default();
+        let wanted = head(suffix);
+        let slots = &self.bytes[self.slots..self.slots + self.count * SLOT];
+        let (slots, _) = slots.as_chunks::<SLOT>();
+        let head_of = |slot: &[u8; SLOT]| u32::from_le_bytes([slot[0], slot[1], slot[2], slot[3]]);
+        let first = slots.partition_point(|slot| head_of(slot) < wanted);
+        // Usually at most one entry has this head; with several, the whole suffix decides.
+        let same = slots[first..].partition_point(|slot| head_of(slot) == wanted);
+        let (mut low, mut high) = (first, first + same);
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.entry(middle).suffix.cmp(suffix) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok(middle),
+                Ordering::Greater => high = middle,
+            }
+        }
+        Err(low)
+    }
+
+    /// Which child of a branch covers `key`: the number of separators that are not above it.
+    pub(crate) fn child_index(&self, key: &[u8]) -> usize {
+        match self.search(key) {
+            Ok(i) => i + 1,
+            Err(i) => i,
+        }
+    }
+
+    fn gap(&self) -> usize {
+        self.bytes.len() - self.heap - (self.slots + self.count * SLOT)
+    }
+
+    /// Adds an entry at position `i`, which must be its place in the order.
+    pub(crate) fn insert(&mut self, i: usize, suffix: &[u8], value: &[u8], pointer: bool) {
+        let len = entry_len(suffix.len(), value.len());
+        if self.gap() < len + SLOT {
+            self.make_room(len + SLOT);
+        }
+        let place = self.push(suffix, value);
+        let at = self.slots + i * SLOT;
+        let end = self.slots + self.count * SLOT;
+        self.bytes.copy_within(at..end, at + SLOT);
+        self.count += 1;
+        self.set_slot(i, head(suffix), place, pointer);
+        self.set_counts();
+    }
+
+    /// Removes entry `i`.
+    pub(crate) fn remove(&mut self, i: usize) {
+        self.holes += self.entry(i).len();
+        let at = self.slots + i * SLOT;
+        let end = self.slots + self.count * SLOT;
+        self.bytes.copy_within(at + SLOT..end, at);
+        self.count -= 1;
+        self.set_counts();
+    }
+
+    /// Gives entry `i` another value.
+    pub(crate) fn replace(&mut self, i: usize, value: &[u8], pointer: bool) {
+        let (slot_head, place, _) = self.slot(i);
+        let old = self.entry(i);
+        if old.value.len() == value.len() {
+            let end = self.bytes.len() - place + old.len();
+            self.bytes[end - value.len()..end].copy_from_slice(value);
+            self.set_slot(i, slot_head, place, pointer);
+        } else {
+            let suffix = old.suffix.to_vec();
+            self.remove(i);
+            self.insert(i, &suffix, value, pointer);
+        }
+    }
+
+    /// Writes an entry at the front of the heap and returns its place. The gap must have room.
+    fn push(&mut self, suffix: &[u8], value: &[u8]) -> usize {
+        let len = entry_len(suffix.len(), value.len());
+        self.heap += len;
+        let start = self.bytes.len() - self.heap;
+        let mut at = start;
+        for number in [suffix.len(), value.len()] {
+            at = put_short_varint(&mut self.bytes, at, number);
+        }
+        self.bytes[at..at + suffix.len()].copy_from_slice(suffix);
+        at += suffix.len();
+        self.bytes[at..at + value.len()].copy_from_slice(value);
+        self.heap
+    }
+
+    fn set_slot(&mut self, i: usize, slot_head: u32, place: usize, pointer: bool) {
+        let at = self.slots + i * SLOT;
+        let place = u32::try_from(place).expect("a heap is smaller than 2^31 bytes");
+        let place = if pointer { place | POINTER_BIT } else { place };
+        self.bytes[at..at + 4].copy_from_slice(&slot_head.to_le_bytes());
+        self.bytes[at + 4..at + 8].copy_from_slice(&place.to_le_bytes());
+    }
+
+    fn set_counts(&mut self) {
+        node_header::COUNT.set_number(&mut self.bytes, self.count as u64);
+        node_header::HEAP.set_number(&mut self.bytes, self.heap as u64);
+    }
+
+    /// Grows the gap to at least `len` bytes, leaving holes behind.
+    fn make_room(&mut self, len: usize) {
+        let room = self.used() - self.slots + len;
+        *self = self.copy_with_room(room + room / 4);
+    }
+
+    /// A copy with the same entries, no holes, and about `room` bytes for entries.
+    pub(crate) fn copy_with_room(&self, room: usize) -> Self {
+        let live = self.used() - self.slots;
+        let mut bytes = vec![0; self.slots + room.max(live)];
+        if self.holes == 0 {
+            let front = self.slots + self.count * SLOT;
+            bytes[..front].copy_from_slice(&self.bytes[..front]);
+            let (to, from) = (bytes.len() - self.heap, self.bytes.len() - self.heap);
+            bytes[to..].copy_from_slice(&self.bytes[from..]);
+            return Self { bytes, ..*self };
+        }
+        bytes[..self.slots].copy_from_slice(&self.bytes[..self.slots]);
+        let mut copy = Self { bytes, heap: 0, holes: 0, ..*self };
+        for i in 0..self.count {
+            let entry = self.entry(i);
+            let place = copy.push(entry.suffix, entry.value);
+            copy.set_slot(i, self.slot(i).0, place, entry.pointer);
+        }
+        copy.set_counts();
+        copy
+    }
+
+    /// Appends the entries `from..to` of another image to this one, whose fences may differ.
+    pub(crate) fn extend(&mut self, other: &Self, from: usize, to: usize) {
+        // Both prefixes are beginnings of the same keys, so a suffix is lengthened or shortened.
+        let mut suffix = Vec::new();
+        for i in from..to {
+            let entry = other.entry(i);
+            let cut = if self.prefix <= other.prefix {
+                suffix.clear();
+                suffix.extend_from_slice(&other.prefix()[self.prefix..]);
+                suffix.extend_from_slice(entry.suffix);
+                &suffix[..]
+            } else {
+                &entry.suffix[self.prefix - other.prefix..]
+            };
+            self.insert(self.count, cut, entry.value, entry.pointer);
+        }
+    }
+
+    /// The part of `key` that an entry of this node holds.
+    pub(crate) fn suffix_of<'k>(&self, key: &'k [u8]) -> &'k [u8] {
+        key.get(self.prefix..).unwrap_or_default()
+    }
+
+    /// Appends the bytes as they are stored: without gap and holes.
+    pub(crate) fn store(&self, out: &mut Vec<u8>) {
+        if self.holes > 0 {
+            return self.copy_with_room(0).store(out);
+        }
+        out.extend_from_slice(&self.bytes[..self.slots + self.count * SLOT]);
+        out.extend_from_slice(&self.bytes[self.bytes.len() - self.heap..]);
+    }
+}
+
+fn size_of(bytes: &[u8], field: Field) -> usize {
+    usize::try_from(field.number(bytes)).unwrap_or(usize::MAX)
+}
+
+/// A number of at most 28 bits at `at`, and where it ends. The bytes were checked when the node was
+/// loaded.
+fn short_varint(bytes: &[u8], mut at: usize) -> (usize, usize) {
+    let first = bytes[at];
+    if first < 0x80 {
+        return (first as usize, at + 1);
+    }
+    let mut value = (first & 0x7f) as usize;
+    let mut shift = 7;
+    loop {
+        at += 1;
+        let byte = bytes[at];
+        value |= ((byte & 0x7f) as usize) << shift;
+        if byte < 0x80 {
+            return (value, at + 1);
+        }
+        shift += 7;
+    }
+}
+
+fn put_short_varint(bytes: &mut [u8], mut at: usize, mut value: usize) -> usize {
+    while value >= 0x80 {
+        bytes[at] = (value & 0x7f) as u8 | 0x80;
+        value >>= 7;
+        at += 1;
+    }
+    bytes[at] = (value & 0x7f) as u8;
+    at + 1
+}
+
+/// Where a large value stands, and how to know that it is the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "part of the node format")]
+pub struct ValuePointer {
+    /// Position of the first byte, as [`cairn_log::Lsn::to_raw`] gives it.
+    pub lsn: u64,
+    /// Bytes of the value.
+    pub len: u32,
+    /// CRC-32C of the value.
+    pub crc: u32,
+}
+
+impl ValuePointer {
+    /// The pointer's bytes in a leaf.
+    #[must_use]
+    pub fn encode(&self) -> [u8; value_pointer::LEN] {
+        let mut bytes = Vec::with_capacity(value_pointer::LEN);
+        bytes.put_u64(self.lsn);
+        bytes.put_u32(self.len);
+        bytes.put_u32(self.crc);
+        bytes.try_into().expect("the sizes add up")
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
+        let narrow = |field: Field| u32::try_from(field.number(bytes)).expect("the field has 4 bytes");
+        Self {
+            lsn: value_pointer::LSN.number(bytes),
+            len: narrow(value_pointer::LENGTH),
+            crc: narrow(value_pointer::CRC),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

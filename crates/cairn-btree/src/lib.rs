@@ -1,0 +1,51 @@
+//! An ordered map with copy-on-write versions, whose nodes are log records.
+//!
+//! A [`Forest`] holds any number of trees from byte strings to byte strings. One [`TreeWriter`]
+//! changes them; [`TreeWriter::freeze`] makes a version ([`FrozenRoot`]) that never changes and can be
+//! read by any thread without a lock, while the writer goes on. A version can be written
+//! ([`Flush`]): only what changed since an earlier one goes to disk, children before parents.
+//! Nodes live in a [`NodeSource`] and, as far as the budget allows, in memory.
+//!
+//! This crate never touches a file, and it knows nodes only by their [`Lsn`](cairn_log::Lsn). It can
+//! be used alone, with a [`MemorySource`]: see the example of [`TreeWriter`].
+//!
+//! How it works is told in the modules: the image of a node (the same bytes in memory and on disk),
+//! slots (names of nodes in memory), gens (which versions are still needed).
+#![forbid(unsafe_code)]
+
+mod balance;
+mod catalog;
+mod check;
+mod child;
+mod cursor;
+mod dump;
+mod error;
+mod flush;
+mod forest;
+mod frozen;
+#[doc(hidden)]
+pub mod fuzzing;
+mod generation;
+mod image;
+mod key;
+mod node;
+mod slot;
+mod source;
+#[doc(hidden)]
+pub mod spec;
+mod sync;
+mod writer;
+
+pub use catalog::TreeId;
+pub use check::{CheckReport, Finding, Problem, check};
+pub use cursor::Cursor;
+pub use dump::dump;
+pub use error::{TreeError, TreeResult};
+pub use flush::Flush;
+pub use forest::{CacheState, Forest, ForestOptions};
+pub use frozen::{FrozenRoot, HeldValue, ValueRef};
+pub use generation::Tally;
+pub use image::ValuePointer;
+pub use key::MAX_KEY_LEN;
+pub use source::{MemorySource, NodeRecord, NodeSource};
+pub use writer::{Replaced, TreeWriter};

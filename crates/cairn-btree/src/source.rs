@@ -1,0 +1,101 @@
+//! `NodeSource`: the trait through which the tree reads and writes nodes by position.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use cairn_log::{Damage, FileNumber, LogError, LogResult, Lsn, RecordKind};
+
+/// A node's record as read: checked by its checksums, and nothing more.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "implementations build it")]
+pub struct NodeRecord {
+    /// The kind of the record.
+    pub kind: RecordKind,
+    /// Commit number of the newest change in the node.
+    pub sequence: u64,
+    /// The payload.
+    pub body: Vec<u8>,
+    /// Bytes that the record takes in its file, for the account of live bytes.
+    pub stored_len: u32,
+}
+
+/// Where nodes live when they are not in memory.
+pub trait NodeSource: fmt::Debug + Send + Sync {
+    /// Reads and checks the record at `lsn`.
+    ///
+    /// # Errors
+    /// [`LogError::Corrupt`] or [`LogError::MissingFile`] for damage, [`LogError::Io`] for a disk
+    /// that does not answer.
+    fn read(&self, lsn: Lsn) -> LogResult<NodeRecord>;
+
+    /// Writes a record, which is readable as soon as this returns. Returns its position and the
+    /// bytes it takes.
+    ///
+    /// # Errors
+    /// If the disk fails or is full; the node then stays in memory.
+    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<(Lsn, u32)>;
+
+    /// The error for damage in the record at `lsn`.
+    fn damaged(&self, lsn: Lsn, damage: Damage) -> LogError;
+}
+
+/// Nodes kept in a vector, for examples and tests.
+#[derive(Debug, Default)]
+pub struct MemorySource {
+    records: Mutex<Vec<(RecordKind, u64, Vec<u8>)>>,
+}
+
+impl MemorySource {
+    /// A source without records.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many records were written.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(RecordKind, u64, Vec<u8>)>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stored_len(body: &[u8]) -> u32 {
+    u32::try_from(24 + body.len().next_multiple_of(8)).unwrap_or(u32::MAX)
+}
+
+impl NodeSource for MemorySource {
+    fn read(&self, lsn: Lsn) -> LogResult<NodeRecord> {
+        let place = usize::try_from(lsn.offset() / 8).unwrap_or(usize::MAX);
+        let records = self.lock();
+        let (kind, sequence, body) =
+            records.get(place).ok_or_else(|| self.damaged(lsn, Damage::Nothing))?;
+        let body = body.clone();
+        Ok(NodeRecord { kind: *kind, sequence: *sequence, stored_len: stored_len(&body), body })
+    }
+
+    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<(Lsn, u32)> {
+        let mut records = self.lock();
+        let lsn = Lsn::new(FileNumber::FIRST, 8 * records.len() as u64)
+            .ok_or(LogError::Exhausted { what: "positions" })?;
+        let len = stored_len(&body);
+        records.push((kind, sequence, body));
+        Ok((lsn, len))
+    }
+
+    fn damaged(&self, lsn: Lsn, damage: Damage) -> LogError {
+        LogError::corrupt(Path::new("memory"), lsn.offset(), damage)
+    }
+}

@@ -1,0 +1,536 @@
+//! `TreeWriter`: the one who changes trees, and freezes versions of them.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use cairn_log::Lsn;
+
+use crate::{
+    Forest, FrozenRoot, Tally, TreeError, TreeId, TreeResult, ValuePointer, ValueRef, balance,
+    catalog::{self, key_of_tree},
+    child::{Child, SlotId},
+    frozen::tree_count,
+    image::{Fences, Image},
+    key::MAX_KEY_LEN,
+    node::Node,
+};
+
+/// Changes trees; one per forest, under the lock that orders commits.
+///
+/// Nodes of the current gen are owned by the writer and changed in place, by plain `&mut`. All other
+/// nodes are frozen: the writer copies them when it first changes them, and the copies replace the
+/// originals on the path from the root. [`TreeWriter::freeze`] turns everything it owns into a new
+/// frozen version. So versions exist only when somebody asked for one, and between two
+/// freezes a thousand changes of one leaf copy it once.
+///
+/// ```
+/// use std::sync::Arc;
+/// use cairn_btree::{Forest, ForestOptions, MemorySource, TreeId, TreeWriter, ValueRef};
+///
+/// let forest = Forest::new(Arc::new(MemorySource::new()), ForestOptions::default());
+/// let mut writer = TreeWriter::new(forest, None, 1)?;
+/// let tree = TreeId(1);
+/// writer.create(tree)?;
+/// writer.insert(tree, b"one", ValueRef::Inline(b"1"), 1)?;
+/// let before = writer.freeze(1)?;
+/// writer.insert(tree, b"one", ValueRef::Inline(b"uno"), 2)?;
+/// let after = writer.freeze(2)?;
+///
+/// let value = |root: &cairn_btree::FrozenRoot| root.get(tree, b"one").map(|found| {
+///     found.map(|held| match held.value() {
+///         ValueRef::Inline(bytes) => bytes.to_vec(),
+///         ValueRef::Pointer(_) => unreachable!("only small values were put"),
+///     })
+/// });
+/// assert_eq!(value(&before)?, Some(b"1".to_vec()));
+/// assert_eq!(value(&after)?, Some(b"uno".to_vec()));
+/// # Ok::<(), cairn_btree::TreeError>(())
+/// ```
+pub struct TreeWriter {
+    pub(crate) forest: Arc<Forest>,
+    generation: u64,
+    private: Vec<Option<Node>>,
+    unused: Vec<usize>,
+    catalog: Child,
+    trees: BTreeMap<TreeId, OpenTree>,
+    superseded: Vec<SlotId>,
+    tallies: Vec<Tally>,
+    /// The newest version, while nothing has changed since.
+    newest: Option<Arc<FrozenRoot>>,
+    /// The leaf that was changed last, and the way to it: neighbours often follow each other.
+    last: Option<LastLeaf>,
+}
+
+/// A tree whose root the writer knows.
+#[derive(Debug)]
+struct OpenTree {
+    root: Child,
+    count: u64,
+    /// Whether the catalogue does not say so yet.
+    changed: bool,
+}
+
+#[derive(Debug)]
+struct LastLeaf {
+    tree: TreeId,
+    path: Path,
+    /// How many entries in a row were added at the end of the leaf.
+    appended: u32,
+}
+
+/// The way from the root of a tree to a leaf, all nodes owned by the writer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Path {
+    /// Each branch and which child of it was taken.
+    pub(crate) branches: Vec<(usize, usize)>,
+    pub(crate) leaf: usize,
+}
+
+impl TreeWriter {
+    /// A writer that goes on from the catalogue at `root` (`None`: no trees), its first gen being
+    /// `generation` (at least 1).
+    ///
+    /// # Errors
+    /// If the root of the catalogue cannot be read.
+    pub fn new(forest: Arc<Forest>, root: Option<Lsn>, generation: u64) -> TreeResult<Self> {
+        let catalog = match root {
+            None => Child::Empty,
+            Some(lsn) => forest.adopt(lsn)?,
+        };
+        Ok(Self {
+            forest,
+            generation: generation.max(1),
+            private: Vec::new(),
+            unused: Vec::new(),
+            catalog,
+            trees: BTreeMap::new(),
+            superseded: Vec::new(),
+            tallies: Vec::new(),
+            newest: None,
+            last: None,
+        })
+    }
+
+    /// The gen to which changes belong now.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether something has changed since the last freeze.
+    #[must_use]
+    pub const fn is_changed(&self) -> bool {
+        self.newest.is_none()
+    }
+
+    /// Bytes of the nodes that changed since the last freeze.
+    #[must_use]
+    pub fn private_bytes(&self) -> usize {
+        self.private.iter().flatten().map(Node::memory).sum()
+    }
+
+    /// Creates an empty tree; does nothing if it exists.
+    ///
+    /// # Errors
+    /// If a node of the catalogue cannot be read.
+    pub fn create(&mut self, tree: TreeId) -> TreeResult<()> {
+        if !self.has(tree)? {
+            self.own_catalog_path(tree)?;
+            self.trees.insert(tree, OpenTree { root: Child::Empty, count: 0, changed: true });
+            self.newest = None;
+        }
+        Ok(())
+    }
+
+    /// Whether the tree exists.
+    ///
+    /// # Errors
+    /// If a node of the catalogue cannot be read.
+    pub fn has(&mut self, tree: TreeId) -> TreeResult<bool> {
+        Ok(self.open(tree)?.is_some())
+    }
+
+    /// How many entries the tree has; `None` if there is no such tree.
+    ///
+    /// # Errors
+    /// If a node of the catalogue cannot be read.
+    pub fn len(&mut self, tree: TreeId) -> TreeResult<Option<u64>> {
+        Ok(self.open(tree)?.map(|open| open.count))
+    }
+
+    fn open(&mut self, tree: TreeId) -> TreeResult<Option<&mut OpenTree>> {
+        if !self.trees.contains_key(&tree) {
+            let Some(open) = self.find(tree)? else { return Ok(None) };
+            self.trees.insert(tree, open);
+        }
+        Ok(self.trees.get_mut(&tree))
+    }
+
+    /// Looks the tree up in the catalogue.
+    fn find(&self, tree: TreeId) -> TreeResult<Option<OpenTree>> {
+        let key = key_of_tree(tree);
+        if self.catalog == Child::Empty {
+            return Ok(None);
+        }
+        let found = |leaf: &Node| match leaf.image.search(&key) {
+            Err(_) => Ok(None),
+            Ok(i) => {
+                let count = tree_count(&self.forest, leaf, i)?;
+                if !matches!(leaf.child(i), Child::Empty | Child::Private(_)) {
+                    self.forest.load_child(leaf, i, true)?; // checked, and given a slot
+                }
+                Ok(Some(OpenTree { root: leaf.child(i), count, changed: false }))
+            }
+        };
+        // Down through what the writer owns, then through what is frozen.
+        let mut place = self.catalog;
+        while let Child::Private(i) = place {
+            let node = self.node(i);
+            if node.is_leaf() {
+                return found(node);
+            }
+            let child = node.image.child_index(&key);
+            place = node.child(child);
+            if !matches!(place, Child::Private(_)) {
+                let node = self.forest.load_child(node, child, true)?;
+                return found(&*crate::frozen::descend(&self.forest, node, &key)?);
+            }
+        }
+        let root = self.forest.load_root(place)?;
+        found(&*crate::frozen::descend(&self.forest, root, &key)?)
+    }
+
+    /// Gets everything ready that a change of `key` needs, so that the change itself cannot fail for
+    /// want of a node. Changes nothing that anybody could see.
+    ///
+    /// # Errors
+    /// If a node cannot be read, or the tree does not exist.
+    pub fn prepare(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<()> {
+        debug_assert!(key.len() <= MAX_KEY_LEN, "the limits of keys are checked before");
+        if let Some(last) = &self.last
+            && last.tree == tree
+            && self.node(last.path.leaf).image.fences().contain(key)
+        {
+            return Ok(());
+        }
+        let open = self.open(tree)?.ok_or(TreeError::Internal { what: "a change of a tree that does not exist" })?;
+        let (root, changed) = (open.root, open.changed);
+        if !changed {
+            self.own_catalog_path(tree)?;
+        }
+        self.newest = None;
+        let path = if root == Child::Empty {
+            let whole = Fences { lower: b"", upper: None };
+            let leaf = self.add(Node::leaf(Image::new(tree.0, 0, whole, 256), false));
+            Path { branches: Vec::new(), leaf }
+        } else {
+            self.own_path(root, key)?
+        };
+        let root = Child::Private(path.branches.first().map_or(path.leaf, |&(branch, _)| branch));
+        let open = self.trees.get_mut(&tree).expect("it was just opened");
+        open.root = root;
+        open.changed = true;
+        self.last = Some(LastLeaf { tree, path, appended: 0 });
+        Ok(())
+    }
+
+    /// Puts a value; returns the one that it replaces.
+    ///
+    /// # Errors
+    /// As [`TreeWriter::prepare`]; none after a `prepare` for this key.
+    pub fn insert(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        value: ValueRef<'_>,
+        sequence: u64,
+    ) -> TreeResult<Option<Replaced>> {
+        self.prepare(tree, key)?;
+        let pointer;
+        let (bytes, is_pointer) = match value {
+            ValueRef::Inline(bytes) => (bytes, false),
+            ValueRef::Pointer(to) => {
+                self.tally(to, Tally::birth);
+                pointer = to.encode();
+                (&pointer[..], true)
+            }
+        };
+        let last = self.last.as_mut().expect("prepared");
+        let leaf = last.path.leaf;
+        let node = self.private[leaf].as_mut().expect("prepared");
+        node.sequence = sequence;
+        let replaced = match node.image.search(key) {
+            Ok(i) => {
+                let replaced = Replaced::of(node.entry(i).into());
+                node.image.replace(i, bytes, is_pointer);
+                Some(replaced)
+            }
+            Err(i) => {
+                last.appended = if i == node.image.count() { last.appended + 1 } else { 0 };
+                let suffix = node.image.suffix_of(key);
+                node.image.insert(i, suffix, bytes, is_pointer);
+                None
+            }
+        };
+        if node.image.used() > self.forest.options.leaf_bytes && node.image.count() > 1 {
+            self.split_last();
+        }
+        match replaced {
+            Some(Replaced::Pointer(old)) => self.tally(old, Tally::death),
+            Some(Replaced::Inline) => {}
+            None => self.trees.get_mut(&tree).expect("prepared").count += 1,
+        }
+        Ok(replaced)
+    }
+
+    fn split_last(&mut self) {
+        // A leaf that grows at its end, as in a sorted load, stays full: only the new entry moves.
+        const RUN: u32 = 4;
+        let LastLeaf { tree, path, appended } = self.last.take().expect("a leaf was changed");
+        let at_end = appended >= RUN || self.node(path.leaf).image.fences().upper.is_none() && appended > 0;
+        let mut root = self.trees[&tree].root;
+        balance::split(self, &mut root, path, at_end);
+        self.trees.get_mut(&tree).expect("it is open").root = root;
+    }
+
+    /// Removes a key; returns the value that it had.
+    ///
+    /// # Errors
+    /// As [`TreeWriter::prepare`]; none after a `prepare` for this key.
+    pub fn remove(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        sequence: u64,
+    ) -> TreeResult<Option<Replaced>> {
+        self.prepare(tree, key)?;
+        let leaf = self.last.as_ref().expect("prepared").path.leaf;
+        let node = self.private[leaf].as_mut().expect("prepared");
+        let Ok(i) = node.image.search(key) else { return Ok(None) };
+        let removed = Replaced::of(node.entry(i).into());
+        node.image.remove(i);
+        node.sequence = sequence;
+        if node.image.used() < self.forest.options.leaf_bytes / 4 || node.image.count() == 0 {
+            let LastLeaf { path, .. } = self.last.take().expect("a leaf was changed");
+            let mut root = self.trees[&tree].root;
+            balance::merge(self, &mut root, path);
+            self.trees.get_mut(&tree).expect("it is open").root = root;
+        }
+        self.trees.get_mut(&tree).expect("prepared").count -= 1;
+        if let Replaced::Pointer(old) = removed {
+            self.tally(old, Tally::death);
+        }
+        Ok(Some(removed))
+    }
+
+    fn tally(&mut self, pointer: ValuePointer, tally: fn(u64, Lsn, u32) -> Tally) {
+        if let Some(lsn) = Lsn::from_raw(pointer.lsn) {
+            self.tallies.push(tally(self.generation, lsn, pointer.len));
+        }
+    }
+
+    /// Makes the current state a version that never changes; `sequence` is the commit number of its
+    /// newest change. Without changes since the last time the same version is returned.
+    ///
+    /// # Errors
+    /// None that a healthy process sees: all nodes of the catalogue that are needed are in memory.
+    pub fn freeze(&mut self, sequence: u64) -> TreeResult<Arc<FrozenRoot>> {
+        if let Some(newest) = &self.newest {
+            return Ok(Arc::clone(newest));
+        }
+        self.last = None;
+        self.write_catalog()?;
+        let ids = self.publish()?;
+        let of = |child: Child| match child {
+            Child::Private(i) => ids[i].map_or(Child::Empty, Child::Slot),
+            other => other,
+        };
+        self.catalog = of(self.catalog);
+        for open in self.trees.values_mut() {
+            open.root = of(open.root);
+        }
+        let frozen = self.generation;
+        let forest = Arc::clone(&self.forest);
+        let gone = forest.generations.freeze(
+            &forest.slots,
+            frozen,
+            &mut self.superseded,
+            &mut self.tallies,
+        );
+        self.generation += 1;
+        forest.release(gone);
+        forest.make_room();
+        let newest = Arc::new(FrozenRoot::new(forest, self.catalog, frozen, sequence));
+        self.newest = Some(Arc::clone(&newest));
+        Ok(newest)
+    }
+
+    /// Lets go of the newest version, which the writer keeps until something changes.
+    pub fn forget_newest(&mut self) -> Option<Arc<FrozenRoot>> {
+        self.newest.clone()
+    }
+
+    /// Writes the roots and counts of all changed trees into the catalogue.
+    fn write_catalog(&mut self) -> TreeResult<()> {
+        let changed: Vec<(TreeId, Child, u64)> = self
+            .trees
+            .iter_mut()
+            .filter(|(_, open)| std::mem::take(&mut open.changed))
+            .map(|(tree, open)| (*tree, open.root, open.count))
+            .collect();
+        for (tree, root, count) in changed {
+            let (key, value) = (key_of_tree(tree), catalog::encode_entry(count));
+            let path = self.own_catalog_path(tree)?;
+            let leaf = self.private[path.leaf].as_mut().expect("the writer owns the path");
+            match leaf.image.search(&key) {
+                Ok(i) => {
+                    leaf.image.replace(i, &value, false);
+                    leaf.set_child(i, root);
+                }
+                Err(i) => {
+                    let suffix = leaf.image.suffix_of(&key);
+                    leaf.image.insert(i, suffix, &value, false);
+                    leaf.insert_child(i, root);
+                }
+            }
+            if leaf.size() > self.forest.options.branch_bytes && leaf.image.count() > 1 {
+                let mut catalog = self.catalog;
+                balance::split(self, &mut catalog, path, false);
+                self.catalog = catalog;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives all nodes that the writer owns their slots; returns the slot of each.
+    fn publish(&mut self) -> TreeResult<Vec<Option<SlotId>>> {
+        let ids: Vec<Option<SlotId>> = self
+            .private
+            .iter()
+            .map(|node| node.as_ref().map(|_| self.forest.slots.allocate().0))
+            .collect();
+        self.unused.clear();
+        for (node, id) in self.private.drain(..).zip(&ids) {
+            let (Some(mut node), Some(id)) = (node, id) else { continue };
+            for i in 0..node.child_count() {
+                if let Child::Private(child) = node.child(i) {
+                    let child = ids[child].ok_or(TreeError::Internal { what: "a node refers to one that was given up" })?;
+                    node.set_child(i, Child::Slot(child));
+                }
+            }
+            self.forest.publish(*id, node, self.generation)?;
+        }
+        Ok(ids)
+    }
+
+    /// Owns the path of the catalogue that leads to `tree`.
+    fn own_catalog_path(&mut self, tree: TreeId) -> TreeResult<Path> {
+        if self.catalog == Child::Empty {
+            let whole = Fences { lower: b"", upper: None };
+            let leaf = self.add(Node::leaf(Image::new(0, 0, whole, 256), true));
+            self.catalog = Child::Private(leaf);
+        }
+        let path = self.own_path(self.catalog, &key_of_tree(tree))?;
+        self.catalog = Child::Private(path.branches.first().map_or(path.leaf, |&(branch, _)| branch));
+        Ok(path)
+    }
+
+    /// Owns all nodes from `root` to the leaf of `key`.
+    fn own_path(&mut self, root: Child, key: &[u8]) -> TreeResult<Path> {
+        let mut at = self.own_root(root)?;
+        let mut branches = Vec::with_capacity(4);
+        while !self.node(at).is_leaf() {
+            let i = self.node(at).image.child_index(key);
+            let child = self.own_child(at, i)?;
+            branches.push((at, i));
+            at = child;
+        }
+        Ok(Path { branches, leaf: at })
+    }
+
+    fn own_root(&mut self, root: Child) -> TreeResult<usize> {
+        match root {
+            Child::Private(i) => Ok(i),
+            Child::Slot(id) => {
+                let node = self.forest.load_tree(root)?.to_private();
+                self.superseded.push(id);
+                Ok(self.add(node))
+            }
+            Child::Empty | Child::Disk(_) => {
+                Err(TreeError::Internal { what: "this root has no slot" })
+            }
+        }
+    }
+
+    pub(crate) fn own_child(&mut self, parent: usize, i: usize) -> TreeResult<usize> {
+        let node = self.node(parent);
+        if let Child::Private(child) = node.child(i) {
+            return Ok(child);
+        }
+        let copy = self.forest.load_child(node, i, true)?.to_private();
+        let Child::Slot(id) = node.child(i) else {
+            return Err(TreeError::Internal { what: "a loaded child has no slot" });
+        };
+        self.superseded.push(id);
+        let child = self.add(copy);
+        self.node_mut(parent).set_child(i, Child::Private(child));
+        Ok(child)
+    }
+
+    pub(crate) fn node(&self, i: usize) -> &Node {
+        self.private[i].as_ref().expect("places of given-up nodes are forgotten with them")
+    }
+
+    pub(crate) fn node_mut(&mut self, i: usize) -> &mut Node {
+        self.private[i].as_mut().expect("places of given-up nodes are forgotten with them")
+    }
+
+    pub(crate) fn add(&mut self, node: Node) -> usize {
+        match self.unused.pop() {
+            Some(i) => {
+                self.private[i] = Some(node);
+                i
+            }
+            None => {
+                self.private.push(Some(node));
+                self.private.len() - 1
+            }
+        }
+    }
+
+    /// Gives up a node: a private one at once, a frozen one when no version has it any more.
+    pub(crate) fn give_up(&mut self, child: Child) {
+        match child {
+            Child::Private(i) => {
+                self.private[i] = None;
+                self.unused.push(i);
+            }
+            Child::Slot(id) => self.superseded.push(id),
+            Child::Empty | Child::Disk(_) => {}
+        }
+    }
+}
+
+/// What a change replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a value is here or elsewhere")]
+pub enum Replaced {
+    /// A value in the leaf.
+    Inline,
+    /// A large value elsewhere.
+    Pointer(ValuePointer),
+}
+
+impl Replaced {
+    fn of(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Inline(_) => Self::Inline,
+            ValueRef::Pointer(pointer) => Self::Pointer(pointer),
+        }
+    }
+}
+
+impl fmt::Debug for TreeWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TreeWriter(gen {}, {} private nodes)", self.generation, self.private.len())
+    }
+}

@@ -1,0 +1,65 @@
+//! Records in append-only files: framed, checked, sealed, and found again after a crash.
+//!
+//! A CairnDB environment *is* a set of log files of three classes ([`FileClass`]), which share one
+//! framing. This crate frames records, writes files from front to back ([`LogWriter`]), seals them
+//! with a digest, reads records back with every byte checked ([`LogFile`], [`Scanner`]), and decides
+//! where the valid part of a journal ends and why ([`tail`]). It never interprets what a record
+//! says: the payload of a kind is encoded by the crate that means it.
+//!
+//! ```
+//! use cairn_io::{MemDisk, SyncSite};
+//! use cairn_log::{
+//!     FileClass, FileHeader, FileNumber, LogWriter, RecordKind, Scan, Scanner, Uuid,
+//! };
+//!
+//! let disk = MemDisk::new();
+//! let header = FileHeader::first(FileClass::Node, FileNumber::FIRST, Uuid([1; 16]), Uuid([2; 16]));
+//! let mut log = LogWriter::create(&disk.root(), header, SyncSite::new("example.create"))?;
+//! let lsn = log.append(RecordKind::LEAF, 1, &[b"any ", b"payload"])?;
+//! log.write()?;
+//! log.sync(SyncSite::new("example.sync"))?;
+//!
+//! assert_eq!(log.file().read(lsn)?.body, b"any payload");
+//! let mut scanner = Scanner::new(log.file(), log.end());
+//! while let Scan::Record(record) = scanner.next()? {
+//!     println!("{} {} bytes", record.lsn, record.body.len());
+//! }
+//! # Ok::<(), cairn_log::LogError>(())
+//! ```
+//!
+//! The bytes are specified in `docs/format/log-file.md` and `docs/format/record.md`.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+mod checksum;
+pub mod dump;
+mod error;
+mod file;
+mod frame;
+mod header;
+pub mod layout;
+mod lsn;
+mod name;
+mod scan;
+mod seal;
+mod sync;
+pub mod tail;
+mod uuid;
+mod writer;
+
+#[doc(hidden)]
+pub mod fuzzing;
+
+pub use checksum::{crc32c, FileSeed};
+pub use error::{Damage, LogError, LogResult};
+pub use file::{LogFile, OwnedRecord};
+pub use frame::{FrameHeader, RecordKind, NOTHING_DURABLE, FRAME_LEN};
+pub use header::{FileHeader, Predecessor, FORMAT_VERSION, HEADER_LEN};
+pub use lsn::{FileClass, FileNumber, Lsn, Timeline};
+pub use name::LogName;
+pub use scan::{Record, Scan, Scanner, Stop};
+pub use seal::{Seal, SEAL_RECORD_LEN};
+pub use uuid::{Digest, Uuid};
+pub use writer::{
+    Appender, CommitSpan, Flusher, LogWriter, Payload, Room, check_sealed, journal_boundary,
+};

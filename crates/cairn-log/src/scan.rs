@@ -1,0 +1,207 @@
+//! `Scanner`: the records of a file from front to back, as far as they are whole.
+
+use cairn_io::FileExt;
+
+use crate::{
+    Damage, FRAME_LEN, FrameHeader, HEADER_LEN, LogFile, LogResult, Lsn, RecordKind, Seal,
+    file::check_body,
+};
+
+/// A record that a scan found whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Where it stands.
+    pub lsn: Lsn,
+    /// Its header.
+    pub header: FrameHeader,
+    /// Its payload, without padding.
+    pub body: &'a [u8],
+}
+
+/// Where a scan ended, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Offset of the first byte that is no part of a whole record.
+    pub offset: u64,
+    /// What is there; `None` at the limit that the scan was given.
+    pub damage: Option<Damage>,
+    /// The seal, if the last record was one: then the file is complete.
+    pub seal: Option<Seal>,
+}
+
+/// What a scan found next.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is a record or there is none")]
+pub enum Scan<'a> {
+    /// A whole record.
+    Record(Record<'a>),
+    /// The end; asking again gives the same.
+    End(Stop),
+}
+
+/// Reads records in the order in which they stand, checking each.
+///
+/// It stops at the first bytes that are no whole record, at a seal, or at its limit. Whether what
+/// stopped it is the torn end of a journal or damage is decided by [`tail`](crate::tail).
+#[derive(Debug)]
+pub struct Scanner<'a> {
+    file: &'a LogFile,
+    at: u64,
+    limit: u64,
+    buf: Vec<u8>,
+    /// File offset of `buf[0]`.
+    buf_at: u64,
+    known_durable: u64,
+    end: Option<Stop>,
+}
+
+impl<'a> Scanner<'a> {
+    const READ_AHEAD: usize = 1 << 18;
+
+    /// Scans `file` from its first record up to `limit` (which may exceed the file).
+    #[must_use]
+    pub fn new(file: &'a LogFile, limit: u64) -> Self {
+        Self::from(file, HEADER_LEN, limit)
+    }
+
+    /// Scans from the record at `offset`.
+    #[must_use]
+    pub fn from(file: &'a LogFile, offset: u64, limit: u64) -> Self {
+        let limit = limit.min(file.end());
+        Self { file, at: offset, limit, buf: Vec::new(), buf_at: 0, known_durable: 0, end: None }
+    }
+
+    /// Where the next record is expected.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// The largest watermark of all records seen: everything below was durable once.
+    #[must_use]
+    pub const fn known_durable(&self) -> u64 {
+        self.known_durable
+    }
+
+    /// The next record.
+    ///
+    /// # Errors
+    /// Only if the disk fails; damage ends the scan.
+    #[expect(clippy::should_implement_trait, reason = "records borrow the scanner's buffer")]
+    pub fn next(&mut self) -> LogResult<Scan<'_>> {
+        if let Some(stop) = &self.end {
+            return Ok(Scan::End(stop.clone()));
+        }
+        let header = match self.check()? {
+            Ok(header) => header,
+            Err(damage) => return Ok(Scan::End(self.stop(damage, None))),
+        };
+        let offset = self.at;
+        let from = usize::try_from(offset - self.buf_at).expect("the record is in the buffer");
+        self.at += header.record_len();
+        if let Some(end) = header.durable_end(offset) {
+            self.known_durable = self.known_durable.max(end);
+        }
+        let lsn = self.file.lsn(offset)?;
+        if header.kind == RecordKind::SEAL {
+            let body = &self.buf[from + FRAME_LEN..][..header.len as usize];
+            match Seal::decode(body, offset) {
+                Ok(seal) => drop(self.stop(None, Some(seal))),
+                Err(damage) => {
+                    self.at = offset;
+                    return Ok(Scan::End(self.stop(Some(damage), None)));
+                }
+            }
+        }
+        let body = &self.buf[from + FRAME_LEN..][..header.len as usize];
+        Ok(Scan::Record(Record { lsn, header, body }))
+    }
+
+    fn stop(&mut self, damage: Option<Damage>, seal: Option<Seal>) -> Stop {
+        let stop = Stop { offset: self.at, damage, seal };
+        self.end = Some(stop.clone());
+        stop
+    }
+
+    /// The header at the current position if a whole record stands there, which then is in the
+    /// buffer; `Err(None)` at the limit.
+    fn check(&mut self) -> LogResult<Result<FrameHeader, Option<Damage>>> {
+        let overrun = |end, len| Ok(Err(Some(Damage::Overrun { end, len })));
+        if self.at >= self.limit {
+            return Ok(Err(None));
+        }
+        if self.limit - self.at < FRAME_LEN as u64 {
+            return overrun(self.at + FRAME_LEN as u64, self.limit);
+        }
+        let frame = self.fill(FRAME_LEN)?;
+        let (frame, _) = frame.split_first_chunk().expect("a header was read");
+        let header = match FrameHeader::decode(frame, self.file.seed(), self.at) {
+            Ok(header) => header,
+            Err(damage) => return Ok(Err(Some(damage))),
+        };
+        if header.record_len() > self.limit - self.at {
+            return overrun(self.at + header.record_len(), self.limit);
+        }
+        let total = usize::try_from(header.record_len()).expect("not longer than its file");
+        let record = self.fill(total)?;
+        Ok(check_body(&header, &record[FRAME_LEN..]).map(|()| header).map_err(Some))
+    }
+
+    /// `len` bytes from the current position, reading ahead. The range lies below the limit.
+    fn fill(&mut self, len: usize) -> LogResult<&[u8]> {
+        let have = self.buf_at + self.buf.len() as u64;
+        if self.at < self.buf_at || self.at + len as u64 > have {
+            let left = usize::try_from(self.limit - self.at).unwrap_or(usize::MAX);
+            let want = len.max(Self::READ_AHEAD).min(left);
+            self.buf.clear();
+            self.buf.resize(want, 0);
+            self.buf_at = self.at;
+            self.file.read_bytes(self.at, &mut self.buf)?;
+        }
+        let from = usize::try_from(self.at - self.buf_at).expect("the position is in the buffer");
+        Ok(&self.buf[from..from + len])
+    }
+}
+
+/// What lies behind the place where a scan stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beyond {
+    /// End of the last byte that is not zero; the place itself if all are.
+    pub(crate) content_end: u64,
+    /// Whether a whole record stands somewhere behind.
+    pub(crate) record: bool,
+    /// The largest watermark of such records.
+    pub(crate) known_durable: u64,
+}
+
+/// Looks at everything behind `from`: every multiple of 8 may be the beginning of a record.
+pub(crate) fn look_beyond(file: &LogFile, from: u64) -> LogResult<Beyond> {
+    const CHUNK: usize = 1 << 18;
+    let end = file.handle().len()?;
+    let mut beyond = Beyond { content_end: from, ..Beyond::default() };
+    let mut buf = vec![0; CHUNK + FRAME_LEN];
+    let mut at = from;
+    while at < end {
+        let got = file.handle().read_full_at(at, &mut buf)?;
+        let chunk = &buf[..got];
+        let content = chunk.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        if content > 0 {
+            beyond.content_end = beyond.content_end.max(at + content as u64);
+        }
+        for (i, frame) in chunk.windows(FRAME_LEN).step_by(8).take(CHUNK / 8).enumerate() {
+            let offset = at + 8 * i as u64;
+            let (frame, _) = frame.split_first_chunk().expect("windows have the length of a header");
+            let Ok(header) = FrameHeader::decode(frame, file.seed(), offset) else { continue };
+            if offset > from && offset + header.record_len() <= end && file.read(file.lsn(offset)?).is_ok() {
+                beyond.record = true;
+                beyond.known_durable =
+                    beyond.known_durable.max(header.durable_end(offset).unwrap_or(0));
+            }
+        }
+        if got < buf.len() {
+            break;
+        }
+        at += CHUNK as u64;
+    }
+    Ok(beyond)
+}

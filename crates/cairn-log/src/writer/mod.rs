@@ -1,0 +1,395 @@
+//! `LogWriter`: a file written from front to back, then sealed.
+//!
+//! A writer has two halves, so that two threads can hold them at the same time: the [`Appender`]
+//! gives records their places and keeps them in memory (it is held under the commit lock), the
+//! [`Flusher`] writes what was accepted and syncs it (it is held by whoever flushes). [`LogWriter`]
+//! is both in one, for files that have a single user.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use cairn_io::{Dir, FileExt, SyncSite};
+
+use crate::{
+    Damage, Digest, FRAME_LEN, FileHeader, FrameHeader, HEADER_LEN, LogError, LogFile, LogResult,
+    Lsn, NOTHING_DURABLE, RecordKind, SEAL_RECORD_LEN, Seal, crc32c, frame::record_len,
+    layout::seal as seal_layout, sync::lock,
+};
+
+/// The shortest length of a journal file, unless its capacity is smaller.
+const FIRST_BOUNDARY: u64 = 64 << 10;
+/// A journal file grows by at most this much at a time.
+const LARGEST_STEP: u64 = 4 << 20;
+
+/// The length that a journal file must durably have before anything is written up to `end`.
+///
+/// Journal files are zeroed ahead, so that a commit's sync changes no length. They grow along this
+/// fixed sequence (64 KiB, doubling up to steps of 4 MiB, at last `capacity`), and a step is synced
+/// before a record enters it. So a reader can tell from the place of the last record how long the
+/// file must at least be: a file that lost its tail is noticed, and a torn write never shortens it.
+#[must_use]
+pub const fn journal_boundary(end: u64, capacity: u64) -> u64 {
+    let mut boundary = if FIRST_BOUNDARY < capacity { FIRST_BOUNDARY } else { capacity };
+    while boundary < end && boundary < capacity {
+        let step = if boundary < LARGEST_STEP { boundary } else { LARGEST_STEP };
+        boundary = if capacity - boundary < step { capacity } else { boundary + step };
+    }
+    boundary
+}
+
+/// A record's payload, padded and with its checksum: what can be prepared before it has a place.
+#[derive(Debug)]
+pub struct Payload {
+    padded: Vec<u8>,
+    len: u32,
+    crc: u32,
+}
+
+impl Payload {
+    /// The payload `bytes`.
+    ///
+    /// # Errors
+    /// [`LogError::Exhausted`] for 4 GiB and more.
+    pub fn new(mut bytes: Vec<u8>) -> LogResult<Self> {
+        let len = u32::try_from(bytes.len())
+            .map_err(|_| LogError::Exhausted { what: "the 4 GiB of a record" })?;
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        Ok(Self { len, crc: crc32c(&bytes), padded: bytes })
+    }
+
+    /// Bytes that the record will take in the file.
+    #[must_use]
+    pub const fn record_len(&self) -> u64 {
+        record_len(self.len as u64)
+    }
+
+    /// The buffer, emptied, for the next payload.
+    #[must_use]
+    pub fn recycle(mut self) -> Vec<u8> {
+        self.padded.clear();
+        self.padded
+    }
+}
+
+/// What stands between a record and its place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the caller must handle each")]
+pub enum Room {
+    /// Nothing: it can be appended.
+    Here,
+    /// The file must be extended first: [`Flusher::extend`] to this length.
+    Extend(u64),
+    /// The file is full.
+    NextFile,
+}
+
+/// The half of a writer that gives out places.
+#[derive(Debug)]
+pub struct Appender {
+    file: Arc<LogFile>,
+    end: u64,
+    limit: u64,
+    records: u64,
+}
+
+impl Appender {
+    /// The file.
+    #[must_use]
+    pub const fn file(&self) -> &Arc<LogFile> {
+        &self.file
+    }
+
+    /// Where the next record will stand.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether a record of `len` bytes (with header and padding) can be appended now. The seal
+    /// always fits as well.
+    #[must_use]
+    pub fn room(&self, len: u64) -> Room {
+        let end = self.end + len + SEAL_RECORD_LEN;
+        if end > self.limit {
+            Room::NextFile
+        } else if self.file.header().capacity > 0 && end > self.file.extended.load(Ordering::Acquire) {
+            Room::Extend(journal_boundary(end, self.file.header().capacity))
+        } else {
+            Room::Here
+        }
+    }
+
+    /// Appends a record: it gets its place and is readable at once, and is in the file after the
+    /// next [`Flusher::write`]. `durable` is the position of this file that is known to be durable.
+    ///
+    /// # Errors
+    /// [`LogError::Exhausted`] if the file cannot hold it: ask [`Appender::room`] first.
+    pub fn append(
+        &mut self,
+        kind: RecordKind,
+        sequence: u64,
+        durable: Option<u64>,
+        payload: &Payload,
+    ) -> LogResult<Lsn> {
+        let seal = if kind == RecordKind::SEAL { 0 } else { SEAL_RECORD_LEN };
+        if self.end + payload.record_len() + seal > self.limit {
+            return Err(LogError::Exhausted { what: "the bytes of the log file" });
+        }
+        if sequence > FrameHeader::MAX_SEQUENCE {
+            return Err(LogError::Exhausted { what: "commit numbers" });
+        }
+        let lsn = self.file.lsn(self.end)?;
+        let durable = durable
+            .and_then(|at| u32::try_from((self.end - at) / 8).ok())
+            .unwrap_or(NOTHING_DURABLE);
+        let header =
+            FrameHeader { kind, sequence, len: payload.len, body_crc: payload.crc, durable };
+        let frame = header.encode(self.file.seed(), self.end);
+        let mut pending = lock(&self.file.pending);
+        pending.filling.extend_from_slice(&frame);
+        pending.filling.extend_from_slice(&payload.padded);
+        drop(pending);
+        self.end += payload.record_len();
+        self.records += 1;
+        Ok(lsn)
+    }
+}
+
+/// The half of a writer that moves bytes to the disk.
+#[derive(Debug)]
+pub struct Flusher {
+    file: Arc<LogFile>,
+    hasher: Box<blake3::Hasher>,
+    written: u64,
+    synced: u64,
+    spare: Vec<u8>,
+}
+
+impl Flusher {
+    /// Buffers above this size are given back instead of kept for the next group.
+    const SPARE_MAX: usize = 4 << 20;
+
+    /// The file.
+    #[must_use]
+    pub const fn file(&self) -> &Arc<LogFile> {
+        &self.file
+    }
+
+    /// End of what is in the file.
+    #[must_use]
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// End of what is durable.
+    #[must_use]
+    pub const fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// Zeroes a journal file up to `len` and makes that durable.
+    ///
+    /// # Errors
+    /// If the disk fails or is full. Nothing that was accepted depends on it yet.
+    pub fn extend(&mut self, len: u64, site: SyncSite) -> LogResult<()> {
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        let from = self.file.extended.load(Ordering::Acquire);
+        let mut at = from;
+        while at < len {
+            let n = usize::try_from(len - at).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
+            self.file.handle.write_all_at(at, &ZEROS[..n])?;
+            at += n as u64;
+        }
+        if len > from {
+            self.sync(site)?;
+            self.file.extended.store(len, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Writes all that was accepted so far, in one piece, and returns the end of it.
+    ///
+    /// # Errors
+    /// If the disk fails. The bytes stay readable in memory, and the next call writes the very same
+    /// bytes to the same place again.
+    pub fn write(&mut self) -> LogResult<u64> {
+        loop {
+            let bytes = {
+                let mut pending = lock(&self.file.pending);
+                if pending.writing.is_none() {
+                    if pending.filling.is_empty() {
+                        return Ok(self.written);
+                    }
+                    let filled =
+                        std::mem::replace(&mut pending.filling, std::mem::take(&mut self.spare));
+                    pending.writing = Some(Arc::new(filled));
+                }
+                Arc::clone(pending.writing.as_ref().expect("it was just set"))
+            };
+            self.file.handle.write_all_at(self.written, &bytes)?;
+            self.hasher.update(&bytes);
+            self.written += bytes.len() as u64;
+            let mut pending = lock(&self.file.pending);
+            // First the file serves the bytes, then memory no longer does.
+            self.file.written.store(self.written, Ordering::Release);
+            pending.base = self.written;
+            pending.writing = None;
+            drop(pending);
+            if let Ok(mut spare) = Arc::try_unwrap(bytes)
+                && spare.capacity() <= Self::SPARE_MAX
+            {
+                spare.clear();
+                self.spare = spare;
+            }
+        }
+    }
+
+    /// Makes everything written durable and returns the end of it.
+    ///
+    /// # Errors
+    /// If the disk fails. The sync must not be tried again: what the file holds is unknown.
+    pub fn sync(&mut self, site: SyncSite) -> LogResult<u64> {
+        let end = self.written;
+        self.file.handle.sync(site)?;
+        self.synced = end;
+        Ok(end)
+    }
+
+    /// The digest of everything written.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+}
+
+/// What a journal's seal says of its commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "part of the file format")]
+pub struct CommitSpan {
+    /// The last commit number in the file or before it.
+    pub last_sequence: u64,
+    /// Smallest commit time in the file, 0 without commits.
+    pub oldest_time: u64,
+    /// Largest commit time.
+    pub newest_time: u64,
+}
+
+/// A log file that is being written.
+#[derive(Debug)]
+pub struct LogWriter {
+    /// The half that gives out places.
+    pub appender: Appender,
+    /// The half that writes and syncs.
+    pub flusher: Flusher,
+}
+
+impl LogWriter {
+    /// Creates the file that `header` names in `dir`, durably: file and name are synced before this
+    /// returns, so nothing can be acknowledged in a file that a crash would take away.
+    ///
+    /// # Errors
+    /// If the file exists or the disk fails.
+    pub fn create(dir: &dyn Dir, header: FileHeader, site: SyncSite) -> LogResult<Self> {
+        let handle = dir.create(&header.name().to_name())?;
+        let block = header.encode();
+        let boundary = if header.capacity > 0 { journal_boundary(HEADER_LEN, header.capacity) } else { HEADER_LEN };
+        let mut first = block.to_vec();
+        first.resize(usize::try_from(boundary).unwrap_or(first.len()).max(first.len()), 0);
+        handle.write_all_at(0, &first)?;
+        handle.sync(site)?;
+        dir.sync(site)?;
+        let mut hasher = Box::new(blake3::Hasher::new());
+        hasher.update(&block[..]);
+        let limit = match header.capacity {
+            0 => Lsn::MAX_OFFSET,
+            capacity => capacity.min(Lsn::MAX_OFFSET),
+        };
+        let file = Arc::new(LogFile::new(handle, header, HEADER_LEN));
+        file.extended.store(boundary, Ordering::Release);
+        let appender = Appender { file: Arc::clone(&file), end: HEADER_LEN, limit, records: 0 };
+        let (written, synced) = (HEADER_LEN, HEADER_LEN);
+        let flusher = Flusher { file, hasher, written, synced, spare: Vec::new() };
+        Ok(Self { appender, flusher })
+    }
+
+    /// The file.
+    #[must_use]
+    pub const fn file(&self) -> &Arc<LogFile> {
+        &self.appender.file
+    }
+
+    /// Where the next record will stand.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.appender.end
+    }
+
+    /// Appends a record whose payload consists of `parts`.
+    ///
+    /// # Errors
+    /// As [`Appender::append`].
+    pub fn append(&mut self, kind: RecordKind, sequence: u64, parts: &[&[u8]]) -> LogResult<Lsn> {
+        self.appender.append(kind, sequence, None, &Payload::new(parts.concat())?)
+    }
+
+    /// Writes what was appended: see [`Flusher::write`].
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn write(&mut self) -> LogResult<u64> {
+        self.flusher.write()
+    }
+
+    /// Makes what was written durable: see [`Flusher::sync`].
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn sync(&mut self, site: SyncSite) -> LogResult<u64> {
+        self.flusher.sync(site)
+    }
+
+    /// Ends the file: writes and syncs everything with a seal at the end, and cuts the zeros
+    /// behind it. The file never changes again.
+    ///
+    /// # Errors
+    /// If the disk fails; the file then has no valid seal.
+    pub fn seal(mut self, span: CommitSpan, site: SyncSite) -> LogResult<(Arc<LogFile>, Seal)> {
+        self.flusher.write()?;
+        let seal = Seal {
+            end: self.appender.end,
+            last_sequence: span.last_sequence,
+            records: self.appender.records,
+            oldest_time: span.oldest_time,
+            newest_time: span.newest_time,
+            digest: self.flusher.digest(),
+        };
+        let durable = Some(self.flusher.synced).filter(|&at| at > HEADER_LEN && self.file().header().capacity > 0);
+        let payload = Payload::new(seal.encode().to_vec())?;
+        self.appender.append(RecordKind::SEAL, span.last_sequence, durable, &payload)?;
+        self.flusher.write()?;
+        self.flusher.sync(site)?;
+        let file = self.appender.file;
+        if file.handle.len()? > seal.file_len() {
+            file.handle.set_len(seal.file_len())?;
+        }
+        file.extended.store(seal.file_len(), Ordering::Release);
+        Ok((file, seal))
+    }
+}
+
+/// Checks a finished file from end to end: its seal, its digest, and nothing behind it.
+///
+/// # Errors
+/// [`LogError::Corrupt`] with [`Damage::NotSealed`], [`Damage::Digest`] or the damaged record.
+pub fn check_sealed(file: &LogFile) -> LogResult<Seal> {
+    let len = file.handle().len()?;
+    let seal = file.seal()?.ok_or_else(|| file.corrupt(len, Damage::NotSealed))?;
+    if file.digest(seal.end)? != seal.digest {
+        return Err(file.corrupt(seal.end, Damage::Digest { by: "in its seal" }));
+    }
+    Ok(seal)
+}
+
+const _: () = assert!(SEAL_RECORD_LEN as usize == FRAME_LEN + seal_layout::LEN);
+
+#[cfg(test)]
+mod tests;

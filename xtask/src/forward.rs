@@ -1,0 +1,75 @@
+//! `bench`, `crash`, `flip`, `fuzz`: commands of other packages under one roof.
+
+use crate::{Result, metadata::Metadata, process};
+
+/// Arguments for the program that a command starts.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Rest {
+    /// Passed on as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}
+
+/// A command line that ends where the user's arguments begin, and the package that it needs.
+pub(crate) struct Forward {
+    pub(crate) package: &'static str,
+    pub(crate) args: &'static [&'static str],
+}
+
+/// All benchmarks.
+pub(crate) const BENCH: Forward =
+    Forward { package: "cairn-benches", args: &["bench", "--locked", "-p", "cairn-benches", "--"] };
+
+/// The crash sweeps.
+pub(crate) const CRASH: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "crash"],
+};
+
+/// The bit flips.
+pub(crate) const FLIP: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "flip"],
+};
+
+/// What the fuzzer has found, through an ordinary test.
+pub(crate) const FUZZ_REPLAY: Forward = Forward {
+    package: "cairn-torture",
+    args: &["test", "--locked", "-p", "cairn-torture", "--test", "fuzz_replay", "--"],
+};
+
+impl Forward {
+    /// Runs the command with the user's arguments.
+    pub(crate) fn run(&self, rest: &Rest) -> Result {
+        let package = self.package;
+        if !Metadata::members()?.names().contains(package) {
+            return Err(format!("not there yet: the workspace has no member {package}").into());
+        }
+        let args = self.args.iter().copied().chain(rest.args.iter().map(String::as_str));
+        process::run(&mut process::cargo(&args.collect::<Vec<_>>()))
+    }
+}
+
+/// Fuzzes with libFuzzer, or with `--replay` feeds the corpus to the same functions.
+pub(crate) fn fuzz(rest: &Rest) -> Result {
+    if let Some((first, more)) = rest.args.split_first()
+        && first == "--replay"
+    {
+        return FUZZ_REPLAY.run(&Rest { args: more.to_vec() });
+    }
+    // `cargo` here is the one of the running toolchain, which does not know `+nightly`.
+    let run = ["run", "nightly", "cargo", "fuzz"];
+    let rustup = |args: &[&str]| {
+        let mut command = std::process::Command::new("rustup");
+        command.args(args).current_dir(process::root()).env_remove("RUSTUP_TOOLCHAIN");
+        command
+    };
+    if !process::works(rustup(&run).arg("--version")) {
+        return Err("fuzzing needs a nightly toolchain (`rustup toolchain install nightly`) and \
+                    cargo-fuzz (`cargo install cargo-fuzz`); `cargo xtask fuzz --replay` feeds the \
+                    corpus to the same functions on stable"
+            .into());
+    }
+    process::run(rustup(&run).arg("run").args(&rest.args))
+}

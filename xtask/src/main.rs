@@ -1,0 +1,96 @@
+//! `cargo xtask`: the project's automation, one file per command.
+//!
+//! Checks of facts about the repository ([`layers`], [`tidy`]) work on a [`Repository`] held in
+//! memory, so that a test can give each of them a small repository that breaks it. They also run
+//! as tests of this package: whoever runs `cargo test` gets them. Everything else starts `cargo`
+//! and `git` in the root of the repository.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line tool")]
+#![expect(clippy::disallowed_methods, reason = "xtask stands outside the engine: it has a clock")]
+
+mod ci;
+mod deps;
+mod forward;
+mod goldens;
+mod layers;
+mod markdown;
+mod metadata;
+mod process;
+mod repository;
+mod rust_source;
+mod spec;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{forward::Rest, repository::Repository};
+
+/// What a command returns: nothing, or a message that says what to do.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The project's automation.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Command {
+    /// Run exactly what CI runs, fastest failure first
+    Ci(ci::Options),
+    /// Check the edges between the crates against the allow-list in the root manifest
+    Layers,
+    /// Check facts about the repository: module docs, unsafe code, documents, links
+    Tidy,
+    /// Regenerate the field tables of docs/format from the code
+    Spec {
+        /// Change nothing; fail if a page differs from the code
+        #[arg(long)]
+        check: bool,
+    },
+    /// Count the dependencies, flag duplicates, check licences and sources
+    Deps,
+    /// Accept changed goldens, then show what changed
+    Goldens(Rest),
+    /// Run the benchmarks (`--test` runs each once)
+    Bench(Rest),
+    /// Sweep crashes over whole-engine workloads
+    Crash(Rest),
+    /// Flip every bit of an environment and look for silence
+    Flip(Rest),
+    /// Run a libFuzzer target (needs nightly), or `--replay` the corpus on stable
+    Fuzz(Rest),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Command::parse() {
+        Command::Ci(options) => ci::run(&options),
+        Command::Layers => layers::run(),
+        Command::Tidy => tidy::run(),
+        Command::Spec { check } => spec::run(check),
+        Command::Deps => deps::run(),
+        Command::Goldens(rest) => goldens::run(&rest),
+        Command::Bench(rest) => forward::BENCH.run(&rest),
+        Command::Crash(rest) => forward::CRASH.run(&rest),
+        Command::Flip(rest) => forward::FLIP.run(&rest),
+        Command::Fuzz(rest) => forward::fuzz(&rest),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what a check found; any finding makes the command fail.
+fn report(check: &str, findings: &[String]) -> Result {
+    for finding in findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => Ok(()),
+        1 => Err(format!("{check}: one finding, above").into()),
+        n => Err(format!("{check}: {n} findings, above").into()),
+    }
+}
