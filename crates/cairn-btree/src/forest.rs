@@ -266,27 +266,26 @@ impl Forest {
         Ok(())
     }
 
-    /// Empties the slots of nodes that nobody can reach any more.
+    /// Forgets nodes that nobody can reach any more, and lets their slots be used again.
     pub(crate) fn release(&self, gone: Vec<Gone>) {
         if gone.is_empty() {
             return;
         }
-        for Gone { index, lsn, dirty } in &gone {
+        for Gone { index, node, lsn } in &gone {
             if let Some(lsn) = lsn {
                 let mut map = lock(self.shard(*lsn));
                 if map.get(&lsn.to_raw()).is_some_and(|id| id.index == *index) {
                     map.remove(&lsn.to_raw());
                 }
             }
-            let node = self.slots.at(*index).and_then(|slot| slot.take());
             if let Some(node) = node {
                 self.resident.fetch_sub(node.memory(), Ordering::Relaxed);
-                if *dirty {
+                if lsn.is_none() {
                     self.dirty.fetch_sub(node.memory(), Ordering::Relaxed);
                 }
             }
         }
-        self.slots.recycle(gone.into_iter().map(|gone| gone.index));
+        self.slots.recycle(gone.iter().map(|gone| gone.index));
     }
 
     /// Writes a frozen node whose children are all on disk, unless it is there already.

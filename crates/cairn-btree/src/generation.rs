@@ -8,12 +8,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 use cairn_log::{FileNumber, Lsn};
 
-use crate::{child::SlotId, slot::{Slot, SlotTable}, sync::lock};
+use crate::{
+    child::SlotId,
+    node::Node,
+    slot::{Slot, SlotTable},
+    sync::lock,
+};
 
 /// A change in the number of bytes of a log file that are reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +61,15 @@ pub(crate) struct Generations {
     inner: Mutex<Inner>,
 }
 
-/// A slot whose node has gone: the caller empties it, then recycles the number.
+/// A slot whose node has gone: the caller forgets the node, then recycles the number.
 #[derive(Debug)]
 #[must_use = "the slot is neither used nor free until it is recycled"]
 pub(crate) struct Gone {
     pub(crate) index: u32,
+    /// The node, if it was resident.
+    pub(crate) node: Option<Arc<Node>>,
+    /// Where it stands on disk; `None` if it was never written.
     pub(crate) lsn: Option<Lsn>,
-    /// Whether the node was never written.
-    pub(crate) dirty: bool,
 }
 
 impl Generations {
@@ -157,8 +163,10 @@ impl Inner {
             self.blocked.entry(youngest).or_default().push(id);
             return None;
         }
-        let lsn = slot.lsn();
+        // The node leaves before the life ends: whoever sees the new stamp must not find the old
+        // node, or it could write it and put its place down for the next one.
+        let (node, lsn) = (slot.take(), slot.lsn());
         SlotTable::end_life(slot);
-        Some(Gone { index: id.index, lsn, dirty: lsn.is_none() })
+        Some(Gone { index: id.index, node, lsn })
     }
 }

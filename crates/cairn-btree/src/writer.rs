@@ -374,8 +374,9 @@ impl TreeWriter {
         let changed: Vec<(TreeId, Child, u64)> = self
             .trees
             .iter_mut()
-            .filter(|(_, open)| std::mem::take(&mut open.changed))
-            .map(|(tree, open)| (*tree, open.root, open.count))
+            .filter_map(|(tree, open)| {
+                std::mem::take(&mut open.changed).then_some((*tree, open.root, open.count))
+            })
             .collect();
         for (tree, root, count) in changed {
             let (key, value) = (key_of_tree(tree), catalog::encode_entry(count));

@@ -191,7 +191,6 @@ impl LogError {
 }
 
 /// The error for a file of another environment.
-#[must_use]
-pub fn foreign_environment(path: &Path, expected: Uuid, found: Uuid) -> LogError {
+pub(crate) fn foreign_environment(path: &Path, expected: Uuid, found: Uuid) -> LogError {
     LogError::foreign(path, "the environment", expected, found)
 }

@@ -171,7 +171,7 @@ crate::layout! {
         CHAIN: 32 = "journal: BLAKE3 of its bytes up to that end; else zero",
         CAPACITY: 8 = "journal: length up to which the file may grow; else 0",
         UNSYNCED: 8 = "journal: upper limit of the bytes that may be written and not yet durable; else 0",
-        PADDING: 3900 = "zero",
+        PADDING: 3892 = "zero",
         CRC: 4 = "CRC-32C of the bytes before",
     }
 }

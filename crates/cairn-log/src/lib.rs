@@ -14,7 +14,7 @@
 //!
 //! let disk = MemDisk::new();
 //! let header = FileHeader::first(FileClass::Node, FileNumber::FIRST, Uuid([1; 16]), Uuid([2; 16]));
-//! let mut log = LogWriter::create(&disk.root(), header, SyncSite::new("example.create"))?;
+//! let mut log = LogWriter::create(&*disk.root(), header, SyncSite::new("example.create"))?;
 //! let lsn = log.append(RecordKind::LEAF, 1, &[b"any ", b"payload"])?;
 //! log.write()?;
 //! log.sync(SyncSite::new("example.sync"))?;
@@ -55,11 +55,11 @@ pub use error::{Damage, LogError, LogResult};
 pub use file::{LogFile, OwnedRecord};
 pub use frame::{FrameHeader, RecordKind, NOTHING_DURABLE, FRAME_LEN};
 pub use header::{FileHeader, Predecessor, FORMAT_VERSION, HEADER_LEN};
-pub use lsn::{FileClass, FileNumber, Lsn, Timeline};
-pub use name::LogName;
+pub use lsn::{FileClass, FileNumber, InvalidLsn, Lsn, Timeline};
+pub use name::{LogName, NotALogName};
 pub use scan::{Record, Scan, Scanner, Stop};
 pub use seal::{Seal, SEAL_RECORD_LEN};
-pub use uuid::{Digest, Uuid};
+pub use uuid::{Digest, InvalidHex, Uuid};
 pub use writer::{
     Appender, CommitSpan, Flusher, LogWriter, Payload, Room, check_sealed, journal_boundary,
 };

@@ -133,9 +133,9 @@ impl<'a> Scanner<'a> {
         if self.limit - self.at < FRAME_LEN as u64 {
             return overrun(self.at + FRAME_LEN as u64, self.limit);
         }
-        let frame = self.fill(FRAME_LEN)?;
-        let (frame, _) = frame.split_first_chunk().expect("a header was read");
-        let header = match FrameHeader::decode(frame, self.file.seed(), self.at) {
+        let (seed, at) = (self.file.seed(), self.at);
+        let (frame, _) = self.fill(FRAME_LEN)?.split_first_chunk().expect("a header was read");
+        let header = match FrameHeader::decode(frame, seed, at) {
             Ok(header) => header,
             Err(damage) => return Ok(Err(Some(damage))),
         };

@@ -221,6 +221,12 @@ pub fn judge(file: &LogFile, stop: &Stop, outside: Outside) -> LogResult<Tail> {
     let Beyond { content_end, record, known_durable } = look_beyond(file, stop.offset)?;
     let header = file.header();
     let bytes = content_end - stop.offset;
+    // An intact header that says that its record goes on beyond the file needs that length, too: it
+    // was written after the file had been extended for it.
+    let needed = match stop.damage {
+        Some(Damage::Overrun { end, .. }) => end,
+        _ => stop.offset,
+    };
     let behind = if record && known_durable > stop.offset {
         Behind::Proof
     } else if header.max_unsynced > 0 && bytes > header.max_unsynced {
@@ -233,7 +239,7 @@ pub fn judge(file: &LogFile, stop: &Stop, outside: Outside) -> LogResult<Tail> {
     let facts = Facts {
         below_recorded_end: outside.recorded_end.is_some_and(|end| end > stop.offset),
         below_watermark: outside.known_durable > stop.offset,
-        too_short: file.handle().len()? < journal_boundary(stop.offset, header.capacity),
+        too_short: file.handle().len()? < journal_boundary(needed, header.capacity),
         behind,
         strict: outside.strict,
     };
