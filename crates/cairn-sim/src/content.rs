@@ -127,7 +127,8 @@ impl Content {
 }
 
 fn chunk_mut(chunk: &mut Chunk) -> &mut [u8; CHUNK] {
-    let shared = chunk.get_or_insert_with(|| Arc::new(Bytes { bytes: ZEROS, hash: OnceLock::new() }));
+    let shared =
+        chunk.get_or_insert_with(|| Arc::new(Bytes { bytes: ZEROS, hash: OnceLock::new() }));
     if Arc::get_mut(shared).is_none() {
         *shared = Arc::new(Bytes { bytes: shared.bytes, hash: OnceLock::new() });
     }

@@ -23,7 +23,8 @@ impl Hasher {
 
     pub(crate) fn word(&mut self, word: u64) {
         let [one, two] = self.lanes;
-        self.lanes = [fold(one ^ word, MULTIPLIERS[0]), fold(two.rotate_left(32) ^ word, MULTIPLIERS[1])];
+        self.lanes =
+            [fold(one ^ word, MULTIPLIERS[0]), fold(two.rotate_left(32) ^ word, MULTIPLIERS[1])];
     }
 
     pub(crate) fn wide(&mut self, words: u128) {

@@ -33,10 +33,7 @@ impl Image {
         Self::default()
     }
 
-    pub(crate) fn from_parts(
-        dirs: BTreeSet<Arc<str>>,
-        files: BTreeMap<Arc<str>, Content>,
-    ) -> Self {
+    pub(crate) fn from_parts(dirs: BTreeSet<Arc<str>>, files: BTreeMap<Arc<str>, Content>) -> Self {
         Self(Arc::new(Inner { dirs, files, hash: OnceLock::new() }))
     }
 

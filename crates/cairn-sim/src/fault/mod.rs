@@ -1,0 +1,151 @@
+//! `FaultDisk`: a disk on which chosen calls fail.
+//!
+//! | fault | what the caller sees | stands for |
+//! |---|---|---|
+//! | [`Fault::Eio`] | an error; nothing was done | a device that fails |
+//! | [`Fault::NoSpace`], [`Fault::ReadOnly`], [`Fault::Kind`] | an error; nothing was done | a full disk, a file system gone read-only, … |
+//! | [`Fault::PartThenEio`] | an error; half of a write was done | a device that fails midway |
+//! | [`Fault::Short`] | a transfer of half the bytes | signals, quotas, odd file systems |
+//! | [`Fault::Zero`] | a transfer of no bytes | a write that is not accepted, a file that ends early |
+//! | [`Fault::LostWrite`] | success; nothing was written | a write that the device dropped |
+//! | [`Fault::FlippedRead`] | success; one bit is wrong | bits that rot, on the medium or on the way |
+//!
+//! A sync that fails is not merely an error: after [`FaultDisk::on_sim`] the writes that it was to
+//! make durable never will be, although they stay visible, and later syncs succeed. And a sync can be
+//! [switched off](FaultDisk::skip_syncs): it returns `Ok` and does nothing.
+//!
+//! Which calls: [`Rule`]. A sweep runs the workload once to count the calls, then once for each
+//! call and fault.
+
+mod handle;
+mod rule;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use cairn_io::{DirRef, IoOp, SyncSite};
+
+use crate::disk::SimDisk;
+use handle::FaultDir;
+use rule::Call;
+pub use rule::{Fault, Rule};
+
+/// A disk on which chosen calls fail: around any other disk. The [module](self) has the faults.
+///
+/// Clones are handles of the same disk. Files cannot be mapped, so that every read is a call.
+#[derive(Clone)]
+pub struct FaultDisk {
+    inner: DirRef,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    rules: Vec<Rule>,
+    skipped_sites: BTreeSet<SyncSite>,
+    calls: u64,
+    calls_by_op: BTreeMap<IoOp, u64>,
+    syncs_by_site: BTreeMap<SyncSite, u64>,
+    struck: Vec<String>,
+    sim: Option<(SimDisk, usize)>,
+}
+
+impl FaultDisk {
+    /// A disk around the one below `inner`; no call fails yet.
+    #[must_use]
+    pub fn new(inner: DirRef) -> Self {
+        Self { inner, state: Arc::default() }
+    }
+
+    /// A disk around a [`SimDisk`] on which a sync fails as a kernel lets it fail: the first `kept`
+    /// of the operations that it was to make durable are durable, the others never will be.
+    #[must_use]
+    pub fn on_sim(disk: &SimDisk, kept: usize) -> Self {
+        let this = Self::new(disk.root());
+        this.state().sim = Some((disk.clone(), kept));
+        this
+    }
+
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> DirRef {
+        Arc::new(FaultDir { inner: Arc::clone(&self.inner), state: Arc::clone(&self.state) })
+    }
+
+    /// Lets calls fail by one more rule. The first rule that strikes a call decides.
+    pub fn inject(&self, rule: Rule) {
+        self.state().rules.push(rule);
+    }
+
+    /// Lets syncs of these sites return `Ok` without doing anything, from now on.
+    pub fn skip_syncs(&self, sites: impl IntoIterator<Item = SyncSite>) {
+        self.state().skipped_sites.extend(sites);
+    }
+
+    /// Lets no call fail and no sync be skipped any more.
+    pub fn clear(&self) {
+        let mut state = self.state();
+        state.rules.clear();
+        state.skipped_sites.clear();
+    }
+
+    /// How many calls there have been.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
+    /// How many calls of this kind there have been.
+    #[must_use]
+    pub fn calls_of(&self, op: IoOp) -> u64 {
+        self.state().calls_by_op.get(&op).copied().unwrap_or(0)
+    }
+
+    /// How many syncs of each site there have been, skipped and failed ones included.
+    #[must_use]
+    pub fn syncs(&self) -> BTreeMap<SyncSite, u64> {
+        self.state().syncs_by_site.clone()
+    }
+
+    /// The calls that were struck, each as a line for a failure's message.
+    #[must_use]
+    pub fn struck(&self) -> Vec<String> {
+        self.state().struck.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl fmt::Debug for FaultDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        write!(f, "FaultDisk({} calls, {:?})", state.calls, state.rules)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    /// Counts a call, and finds what happens to it.
+    fn next(&mut self, call: &Call<'_>) -> Option<Fault> {
+        let number = self.calls;
+        self.calls += 1;
+        *self.calls_by_op.entry(call.op).or_default() += 1;
+        if let Some(site) = call.site {
+            *self.syncs_by_site.entry(site).or_default() += 1;
+        }
+        // Every rule counts the call, whichever strikes.
+        let struck = self.rules.iter_mut().map(|rule| (rule.strikes(call), rule.fault));
+        let fault = struck.fold(None, |first, (hit, fault)| first.or(hit.then_some(fault)))?;
+        let (op, path) = (call.op, call.path.display());
+        self.struck.push(format!("call {number}: {op} {path}: {fault:?}"));
+        Some(fault)
+    }
+}
