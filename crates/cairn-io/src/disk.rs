@@ -214,8 +214,9 @@ pub trait Dir: fmt::Debug + Send + Sync {
     /// Takes a lock on the file `name` of this directory, creating the file if it is missing.
     ///
     /// The lock belongs to the guard, ends with the process, and excludes other holders in this
-    /// process as well. It never waits. An exclusive holder's process id is left in the file for
-    /// [`LockError::HeldElsewhere`].
+    /// process as well. It never waits. Where there are other processes, an exclusive holder's id
+    /// is left in the file for [`LockError::HeldElsewhere`]. The file must never be removed: a
+    /// holder and a newcomer would then lock different files.
     ///
     /// # Errors
     /// See [`LockError`].

@@ -58,7 +58,7 @@
 //!         }
 //!     }
 //! }
-//! assert!(images > 100);
+//! assert!(images > 50);
 //!
 //! // The sync of the log is needed: without it an acknowledged value can be lost.
 //! let careless = trace.without_syncs(|_, entry| entry.path() == "log");

@@ -326,3 +326,31 @@ impl fmt::Debug for RealDir {
         write!(f, "RealDir({})", self.path.display())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_call_for_it_rename_new_still_never_replaces() {
+        let scratch = tempfile::tempdir().unwrap();
+        let options = RealOptions::default();
+        let flags = OFlags::RDONLY | DIRECTORY;
+        let dir = options.open_with(IoOp::Open, scratch.path(), flags).unwrap();
+        let [a, b, d, e] = ["a", "b", "d", "e"].map(|text| Name::new(text).unwrap());
+        dir.create(&a).unwrap().write_at(0, b"a").unwrap();
+        dir.create(&b).unwrap();
+        dir.create_dir(&d).unwrap();
+        for (from, to) in [(&a, &b), (&a, &d), (&d, &a), (&d, &d)] {
+            assert_eq!(dir.rename_new_in_steps(from, to), Err(Errno::EXIST), "{from} to {to}");
+        }
+        assert_eq!(dir.rename_new_in_steps(&e, &b), Err(Errno::NOENT));
+        dir.remove(&b).unwrap();
+        dir.rename_new_in_steps(&a, &b).unwrap();
+        dir.rename_new_in_steps(&d, &e).unwrap();
+        let names: Vec<_> = dir.list().unwrap().into_iter().map(|entry| entry.display).collect();
+        assert_eq!(names, ["b", "e"]);
+        let file = dir.open(&b, Access::Read).unwrap();
+        assert_eq!((file.len().unwrap(), file.links().unwrap()), (1, 1));
+    }
+}

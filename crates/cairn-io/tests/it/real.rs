@@ -86,6 +86,8 @@ fn a_fifo_a_socket_and_a_device_are_refused_without_waiting() {
         for access in [Access::Read, Access::ReadWrite] {
             assert_eq!(dir.open(name, access).unwrap_err().kind(), ErrorKind::InvalidInput);
         }
+        assert_eq!(dir.open_dir(name).unwrap_err().kind(), ErrorKind::NotADirectory);
+        assert!(matches!(dir.lock(name, LockMode::Exclusive), Err(LockError::Io(_))));
     }
     let dev = RealDir::open(Path::new("/dev")).unwrap();
     let null = dev.open(&Name::constant("null"), Access::Read);

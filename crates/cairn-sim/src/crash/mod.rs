@@ -93,6 +93,9 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Of more operations than this nobody takes all subsets, whatever the bounds say.
+    pub const ALL_SUBSETS_OF_MAX: usize = 24;
+
     /// For every change to the code: all kinds of images, few of each.
     #[must_use]
     pub const fn smoke() -> Self {
@@ -155,10 +158,10 @@ impl<'p> Crash<'p> {
         level: Level,
         bounds: &Bounds,
     ) -> impl Iterator<Item = CrashImage> + use<'p> {
-        let plan = Plan::new(self.persistence, bounds, self.position);
+        let plan = Plan::new(self.persistence, level, bounds, self.position);
         let pending: Arc<[Pending]> = self.persistence.pending().into();
         let Self { persistence, position } = *self;
-        plan.selections(level).map(move |selection| {
+        plan.selections().map(move |selection| {
             CrashImage::new(persistence, level, position, Arc::clone(&pending), selection)
         })
     }
@@ -171,8 +174,8 @@ impl<'p> Crash<'p> {
         bounds: &Bounds,
         chooser: &mut (impl Chooser + ?Sized),
     ) -> CrashImage {
-        let plan = Plan::new(self.persistence, bounds, self.position);
-        let selection = plan.choose(level, chooser);
+        let plan = Plan::new(self.persistence, level, bounds, self.position);
+        let selection = plan.choose(chooser);
         let pending = self.persistence.pending().into();
         CrashImage::new(self.persistence, level, self.position, pending, selection)
     }

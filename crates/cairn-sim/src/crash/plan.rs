@@ -29,48 +29,58 @@ pub(super) type Selections = Box<dyn Iterator<Item = Selection>>;
 pub(super) struct Plan {
     /// For each pending operation, the earlier ones that it is not found without.
     needs: Vec<Vec<usize>>,
-    /// For each pending operation, where it may be torn.
-    tears: Vec<Vec<Tear>>,
+    /// For each pending operation, where it may be torn, if the level tears anything.
+    tears: Vec<Arc<[Tear]>>,
+    level: Level,
     bounds: Bounds,
     random: Seeded,
 }
 
 impl Plan {
-    pub(super) fn new(persistence: &Persistence, bounds: &Bounds, position: usize) -> Self {
+    pub(super) fn new(
+        persistence: &Persistence,
+        level: Level,
+        bounds: &Bounds,
+        position: usize,
+    ) -> Self {
         let pending = persistence.pending();
         let random = Seeded::new(bounds.seed).stream(&position.to_string());
-        let needs = pending.iter().enumerate().map(|(index, later)| {
+        let needs_of = |(index, later): (usize, &Pending)| {
             let earlier = pending[..index].iter().enumerate();
-            earlier
-                .filter(|(_, earlier)| meet(&earlier.entry, &later.entry))
-                .map(|(i, _)| i)
-                .collect()
-        });
-        let tears = pending
-            .iter()
-            .map(|pending| tears(pending, persistence.durable_len(pending), bounds, &random));
-        let (needs, tears) = (needs.collect(), tears.collect());
-        Self { needs, tears, bounds: *bounds, random }
+            let needed = earlier.filter(|(_, earlier)| meet(&earlier.entry, &later.entry));
+            needed.map(|(index, _)| index).collect()
+        };
+        let tears_of = |pending: &Pending| match level {
+            Level::Torn => tears(pending, persistence.durable_len(pending), bounds, &random),
+            _ => Arc::default(),
+        };
+        let needs = pending.iter().enumerate().map(needs_of).collect();
+        let tears = pending.iter().map(tears_of).collect();
+        Self { needs, tears, level, bounds: *bounds, random }
     }
 
     fn len(&self) -> usize {
         self.needs.len()
     }
 
-    pub(super) fn selections(self, level: Level) -> Selections {
+    pub(super) fn selections(self) -> Selections {
         let len = self.len();
-        match level {
+        match self.level {
             Level::KeepAll => Box::new(std::iter::once(Selection::whole(vec![true; len]))),
             Level::LoseAll => Box::new(std::iter::once(Selection::whole(vec![false; len]))),
             Level::Prefix => {
                 Box::new((0..=len).map(move |kept| Selection::whole(prefix(kept, len))))
             }
-            Level::Subset if len <= self.bounds.subsets_of_max => {
+            Level::Subset if self.takes_all_subsets(self.bounds.subsets_of_max) => {
                 Box::new(self.all_subsets().map(Selection::whole))
             }
             Level::Subset => Box::new(self.some_subsets().into_iter().map(Selection::whole)),
             Level::Torn => self.torn(),
         }
+    }
+
+    fn takes_all_subsets(&self, of_max: usize) -> bool {
+        self.len() <= of_max.min(Bounds::ALL_SUBSETS_OF_MAX)
     }
 
     /// All subsets that hold, for each operation, what it needs.
@@ -96,10 +106,9 @@ impl Plan {
     }
 
     fn torn(self) -> Selections {
-        let plan = self;
-        Box::new((0..plan.len()).filter(|_| true).flat_map(move |index| {
-            let tears = Arc::<[Tear]>::from(&*plan.tears[index]);
-            let subsets = if tears.is_empty() { Vec::new() } else { plan.subsets_to_tear(index) };
+        Box::new((0..self.len()).flat_map(move |index| {
+            let tears = Arc::clone(&self.tears[index]);
+            let subsets = if tears.is_empty() { Vec::new() } else { self.subsets_to_tear(index) };
             subsets.into_iter().flat_map(move |kept| {
                 let tears = Arc::clone(&tears);
                 (0..tears.len()).map(move |tear| Selection {
@@ -113,7 +122,7 @@ impl Plan {
     /// Subsets with the write `index`, which is to be torn.
     fn subsets_to_tear(&self, index: usize) -> Vec<Vec<bool>> {
         let len = self.len();
-        if len <= self.bounds.torn_subsets_of_max {
+        if self.takes_all_subsets(self.bounds.torn_subsets_of_max) {
             return self.clone().all_subsets().filter(|kept| kept[index]).collect();
         }
         let mut random = self.random.stream("torn").stream(&index.to_string());
@@ -153,9 +162,9 @@ impl Plan {
         kept
     }
 
-    pub(super) fn choose(&self, level: Level, chooser: &mut (impl Chooser + ?Sized)) -> Selection {
+    pub(super) fn choose(&self, chooser: &mut (impl Chooser + ?Sized)) -> Selection {
         let len = self.len();
-        match level {
+        match self.level {
             Level::KeepAll => Selection::whole(vec![true; len]),
             Level::LoseAll => Selection::whole(vec![false; len]),
             Level::Prefix => {
@@ -206,8 +215,8 @@ fn meet(earlier: &Entry, later: &Entry) -> bool {
 }
 
 /// Where a pending write may be torn, and what is found there.
-fn tears(pending: &Pending, durable_len: usize, bounds: &Bounds, random: &Seeded) -> Vec<Tear> {
-    let Op::Write { offset, bytes } = &pending.entry.op else { return Vec::new() };
+fn tears(pending: &Pending, durable_len: usize, bounds: &Bounds, random: &Seeded) -> Arc<[Tear]> {
+    let Op::Write { offset, bytes } = &pending.entry.op else { return Arc::default() };
     let len = bytes.len();
     let start = usize::try_from(*offset).expect("it fits because the file has been in memory");
     let first_edge = SECTOR - start % SECTOR;

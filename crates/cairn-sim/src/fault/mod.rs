@@ -3,16 +3,18 @@
 //! | fault | what the caller sees | stands for |
 //! |---|---|---|
 //! | [`Fault::Eio`] | an error; nothing was done | a device that fails |
-//! | [`Fault::NoSpace`], [`Fault::ReadOnly`], [`Fault::Kind`] | an error; nothing was done | a full disk, a file system gone read-only, … |
+//! | [`Fault::NoSpace`] | an error; nothing was done | a full disk |
+//! | [`Fault::ReadOnly`] | an error; nothing was done | a file system gone read-only |
+//! | [`Fault::Kind`] | an error; nothing was done | anything else that has a kind |
 //! | [`Fault::PartThenEio`] | an error; half of a write was done | a device that fails midway |
 //! | [`Fault::Short`] | a transfer of half the bytes | signals, quotas, odd file systems |
 //! | [`Fault::Zero`] | a transfer of no bytes | a write that is not accepted, a file that ends early |
 //! | [`Fault::LostWrite`] | success; nothing was written | a write that the device dropped |
 //! | [`Fault::FlippedRead`] | success; one bit is wrong | bits that rot, on the medium or on the way |
 //!
-//! A sync that fails is not merely an error: after [`FaultDisk::on_sim`] the writes that it was to
-//! make durable never will be, although they stay visible, and later syncs succeed. And a sync can be
-//! [switched off](FaultDisk::skip_syncs): it returns `Ok` and does nothing.
+//! A sync that fails is not merely an error: on a disk made by [`FaultDisk::on_sim`] the writes that
+//! it was to make durable never will be, although they stay visible, and later syncs succeed. And a
+//! sync can be [switched off](FaultDisk::skip_syncs): it returns `Ok` and does nothing.
 //!
 //! Which calls: [`Rule`]. A sweep runs the workload once to count the calls, then once for each
 //! call and fault.

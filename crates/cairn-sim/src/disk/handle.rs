@@ -1,0 +1,204 @@
+//! Directories and files of a `SimDisk`.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use cairn_io::{
+    Access, Dir, DirRef, Entry as Listed, File, FileRef, IoResult, LockError, LockGuard, LockMode,
+    Name, Space, SyncSite,
+};
+
+use super::Shared;
+use crate::{
+    model::{DirId, FileId, Node},
+    trace::{Op, Subject},
+};
+
+pub(super) struct SimDir {
+    pub(super) shared: Arc<Shared>,
+    pub(super) inner: DirRef,
+    pub(super) id: DirId,
+}
+
+impl SimDir {
+    fn file(&self, inner: FileRef, id: FileId) -> FileRef {
+        Arc::new(SimFile { shared: Arc::clone(&self.shared), inner, id })
+    }
+
+    fn dir(&self, inner: DirRef, id: DirId) -> DirRef {
+        Arc::new(Self { shared: Arc::clone(&self.shared), inner, id })
+    }
+
+    fn rename_with(
+        &self,
+        from: &Name,
+        to: &Name,
+        rename: impl FnOnce(&dyn Dir) -> IoResult<()>,
+    ) -> IoResult<()> {
+        let mut log = self.shared.log();
+        rename(&*self.inner)?;
+        if from != to
+            && let Some(node) = log.unplace(self.id, from)
+        {
+            let op = Op::Rename { to: log.path_below(self.id, to.as_str()) };
+            log.record_name(op, self.id, from, node);
+            log.place(self.id, to, node);
+        }
+        Ok(())
+    }
+
+    fn remove_with(
+        &self,
+        name: &Name,
+        op: Op,
+        remove: impl FnOnce(&dyn Dir) -> IoResult<()>,
+    ) -> IoResult<()> {
+        let mut log = self.shared.log();
+        remove(&*self.inner)?;
+        if let Some(node) = log.unplace(self.id, name) {
+            log.record_name(op, self.id, name, node);
+        }
+        Ok(())
+    }
+}
+
+impl Dir for SimDir {
+    fn path(&self) -> &Path {
+        self.inner.path()
+    }
+
+    fn open_dir(&self, name: &Name) -> IoResult<DirRef> {
+        let log = self.shared.log();
+        let inner = self.inner.open_dir(name)?;
+        match log.node(self.id, name) {
+            Some(Node::Dir(id)) => Ok(self.dir(inner, id)),
+            _ => unreachable!("the live disk has a directory {name} and the log has not"),
+        }
+    }
+
+    fn create_dir(&self, name: &Name) -> IoResult<DirRef> {
+        let mut log = self.shared.log();
+        let inner = self.inner.create_dir(name)?;
+        let id = log.ids.dir();
+        log.place(self.id, name, Node::Dir(id));
+        log.record_name(Op::CreateDir, self.id, name, Node::Dir(id));
+        Ok(self.dir(inner, id))
+    }
+
+    fn open(&self, name: &Name, access: Access) -> IoResult<FileRef> {
+        let log = self.shared.log();
+        let inner = self.inner.open(name, access)?;
+        match log.node(self.id, name) {
+            Some(Node::File(id)) => Ok(self.file(inner, id)),
+            _ => unreachable!("the live disk has a file {name} and the log has not"),
+        }
+    }
+
+    fn create(&self, name: &Name) -> IoResult<FileRef> {
+        let mut log = self.shared.log();
+        let inner = self.inner.create(name)?;
+        let id = log.create_file(self.id, name);
+        Ok(self.file(inner, id))
+    }
+
+    fn rename(&self, from: &Name, to: &Name) -> IoResult<()> {
+        self.rename_with(from, to, |dir| dir.rename(from, to))
+    }
+
+    fn rename_new(&self, from: &Name, to: &Name) -> IoResult<()> {
+        self.rename_with(from, to, |dir| dir.rename_new(from, to))
+    }
+
+    fn remove(&self, name: &Name) -> IoResult<()> {
+        self.remove_with(name, Op::Remove, |dir| dir.remove(name))
+    }
+
+    fn remove_dir(&self, name: &Name) -> IoResult<()> {
+        self.remove_with(name, Op::RemoveDir, |dir| dir.remove_dir(name))
+    }
+
+    fn list(&self) -> IoResult<Vec<Listed>> {
+        self.inner.list()
+    }
+
+    fn sync(&self, site: SyncSite) -> IoResult<()> {
+        self.shared.log().sync(self.path(), site, Subject::Dir(self.id))
+    }
+
+    fn lock(&self, name: &Name, mode: LockMode) -> Result<LockGuard, LockError> {
+        let mut log = self.shared.log();
+        let guard = self.inner.lock(name, mode)?;
+        if log.node(self.id, name).is_none() {
+            log.create_file(self.id, name);
+        }
+        Ok(guard)
+    }
+
+    fn space(&self) -> IoResult<Space> {
+        self.inner.space()
+    }
+}
+
+impl fmt::Debug for SimDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimDir({})", self.path().display())
+    }
+}
+
+struct SimFile {
+    shared: Arc<Shared>,
+    inner: FileRef,
+    id: FileId,
+}
+
+impl File for SimFile {
+    fn path(&self) -> &Path {
+        self.inner.path()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<usize> {
+        self.inner.read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, buf: &[u8]) -> IoResult<usize> {
+        let mut log = self.shared.log();
+        let written = self.inner.write_at(offset, buf)?;
+        if written > 0 {
+            let bytes = Bytes::copy_from_slice(&buf[..written]);
+            log.record_file(Op::Write { offset, bytes }, self.id);
+        }
+        Ok(written)
+    }
+
+    fn sync(&self, site: SyncSite) -> IoResult<()> {
+        self.shared.log().sync(self.path(), site, Subject::File(self.id))
+    }
+
+    fn set_len(&self, len: u64) -> IoResult<()> {
+        let mut log = self.shared.log();
+        let before = self.inner.len()?;
+        self.inner.set_len(len)?;
+        if len != before {
+            log.record_file(Op::SetLen { len }, self.id);
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> IoResult<u64> {
+        self.inner.len()
+    }
+
+    fn links(&self) -> IoResult<u64> {
+        self.inner.links()
+    }
+
+    fn map(&self, _: u64, _: usize) -> IoResult<Option<Bytes>> {
+        Ok(None)
+    }
+}
+
+impl fmt::Debug for SimFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimFile({})", self.path().display())
+    }
+}
