@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use cairn_log::dump::show_bytes;
+use cairn_log::{RecordKind, dump::show_bytes};
 
 use crate::{FrozenRoot, TreeId, TreeResult, child::Child, node::Node};
 
@@ -57,4 +57,26 @@ fn draw(
         }
     }
     Ok(())
+}
+
+/// Describes the payload of a node's record in a few words; `None` for other kinds.
+#[must_use]
+pub fn describe(kind: RecordKind, payload: &[u8]) -> Option<String> {
+    if ![RecordKind::LEAF, RecordKind::BRANCH, RecordKind::CATALOG].contains(&kind) {
+        return None;
+    }
+    Some(match Node::load(kind, 0, payload.to_vec()) {
+        Err(damage) => format!("{damage}"),
+        Ok(node) => {
+            let fences = node.image.fences();
+            format!(
+                "tree {} level {} [{}, {}) {} entries",
+                node.image.tree(),
+                node.level(),
+                show_bytes(fences.lower, 16),
+                fences.upper.map_or("∞".into(), |upper| show_bytes(upper, 16)),
+                node.image.count()
+            )
+        }
+    })
 }

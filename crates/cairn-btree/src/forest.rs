@@ -266,6 +266,12 @@ impl Forest {
         Ok(())
     }
 
+    /// Nodes that were superseded before they were written need not be written for the newest
+    /// version any more.
+    pub(crate) fn note_clean(&self, bytes: usize) {
+        self.dirty.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Forgets nodes that nobody can reach any more, and lets their slots be used again.
     pub(crate) fn release(&self, gone: Vec<Gone>) {
         if gone.is_empty() {
@@ -280,9 +286,6 @@ impl Forest {
             }
             if let Some(node) = node {
                 self.resident.fetch_sub(node.memory(), Ordering::Relaxed);
-                if lsn.is_none() {
-                    self.dirty.fetch_sub(node.memory(), Ordering::Relaxed);
-                }
             }
         }
         self.slots.recycle(gone.iter().map(|gone| gone.index));

@@ -74,27 +74,29 @@ pub(crate) struct Gone {
 
 impl Generations {
     /// Registers the frozen root of gen `frozen`, and takes note of what was superseded in it and
-    /// of the bytes that came and went.
+    /// of the bytes that came and went. Returns what has gone, and the bytes of superseded nodes
+    /// that were never written: they need not be any more.
     pub(crate) fn freeze(
         &self,
         slots: &SlotTable,
         frozen: u64,
         superseded: &mut Vec<SlotId>,
         tallies: &mut Vec<Tally>,
-    ) -> Vec<Gone> {
+    ) -> (Vec<Gone>, usize) {
         let mut inner = lock(&self.inner);
         inner.tallies.append(tallies);
-        let mut gone = Vec::new();
+        let (mut gone, mut clean) = (Vec::new(), 0);
         for id in superseded.drain(..) {
             let Ok(slot) = slots.get(id) else { continue };
             slot.retired.store(frozen, Ordering::Relaxed);
-            if let Some(lsn) = slot.lsn() {
-                inner.tallies.push(Tally::death(frozen, lsn, slot.stored_len()));
+            match slot.lsn() {
+                Some(lsn) => inner.tallies.push(Tally::death(frozen, lsn, slot.stored_len())),
+                None => clean += slot.get().map_or(0, |node| node.memory()),
             }
             gone.extend(inner.retire(id, slot));
         }
         inner.active.insert(frozen);
-        gone
+        (gone, clean)
     }
 
     /// Unregisters the frozen root of gen `frozen`.
@@ -111,8 +113,8 @@ impl Generations {
         gone
     }
 
-    /// Notes that the node in slot `id` was written. Returns whether this is its place from now on:
-    /// otherwise the node has gone meanwhile or was written by somebody else, and the record is
+    /// Notes that the node in slot `id` was written. Returns whether it was dirty until now: not if
+    /// it was superseded meanwhile. If it has gone, or was written by somebody else, the record is
     /// garbage.
     pub(crate) fn written(&self, slots: &SlotTable, id: SlotId, lsn: Lsn, len: u32) -> bool {
         let mut inner = lock(&self.inner);
@@ -126,7 +128,7 @@ impl Generations {
         if retired > 0 {
             inner.tallies.push(Tally::death(retired, lsn, len));
         }
-        true
+        retired == 0
     }
 
     /// Takes out all changes that hold for the frozen root of gen `cut`.

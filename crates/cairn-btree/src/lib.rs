@@ -39,7 +39,7 @@ mod writer;
 pub use catalog::TreeId;
 pub use check::{CheckReport, Finding, Problem, check};
 pub use cursor::Cursor;
-pub use dump::dump;
+pub use dump::{describe, dump};
 pub use error::{TreeError, TreeResult};
 pub use flush::Flush;
 pub use forest::{CacheState, Forest, ForestOptions};

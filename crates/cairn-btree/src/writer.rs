@@ -49,6 +49,8 @@ pub struct TreeWriter {
     pub(crate) forest: Arc<Forest>,
     generation: u64,
     private: Vec<Option<Node>>,
+    /// Their bytes when they were added: growth since then is small.
+    private_bytes: usize,
     unused: Vec<usize>,
     catalog: Child,
     trees: BTreeMap<TreeId, OpenTree>,
@@ -100,6 +102,7 @@ impl TreeWriter {
             forest,
             generation: generation.max(1),
             private: Vec::new(),
+            private_bytes: 0,
             unused: Vec::new(),
             catalog,
             trees: BTreeMap::new(),
@@ -122,10 +125,10 @@ impl TreeWriter {
         self.newest.is_none()
     }
 
-    /// Bytes of the nodes that changed since the last freeze.
+    /// Bytes of the nodes that were changed since the last freeze, about.
     #[must_use]
-    pub fn private_bytes(&self) -> usize {
-        self.private.iter().flatten().map(Node::memory).sum()
+    pub const fn private_bytes(&self) -> usize {
+        self.private_bytes
     }
 
     /// Creates an empty tree; does nothing if it exists.
@@ -205,12 +208,25 @@ impl TreeWriter {
     /// # Errors
     /// If a node cannot be read, or the tree does not exist.
     pub fn prepare(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<()> {
+        self.prepare_path(tree, key, true).map(drop)
+    }
+
+    /// As [`TreeWriter::prepare`], but reads no leaf and no branch from the disk: returns `false` if
+    /// that would be needed. Then [`FrozenRoot::warm`] brings the nodes in, outside of any lock.
+    ///
+    /// # Errors
+    /// If a node of the catalogue cannot be read, or the tree does not exist.
+    pub fn prepare_if_resident(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<bool> {
+        self.prepare_path(tree, key, false)
+    }
+
+    fn prepare_path(&mut self, tree: TreeId, key: &[u8], load: bool) -> TreeResult<bool> {
         debug_assert!(key.len() <= MAX_KEY_LEN, "the limits of keys are checked before");
         if let Some(last) = &self.last
             && last.tree == tree
             && self.node(last.path.leaf).image.fences().contain(key)
         {
-            return Ok(());
+            return Ok(true);
         }
         let open = self.open(tree)?.ok_or(TreeError::Internal { what: "a change of a tree that does not exist" })?;
         let (root, changed) = (open.root, open.changed);
@@ -223,14 +239,22 @@ impl TreeWriter {
             let leaf = self.add(Node::leaf(Image::new(tree.0, 0, whole, 256), false));
             Path { branches: Vec::new(), leaf }
         } else {
-            self.own_path(root, key)?
+            match self.own_path(root, key, load)? {
+                Ok(path) => path,
+                Err(root) => {
+                    // What was copied so far is current: the tree must not lose it.
+                    let open = self.trees.get_mut(&tree).expect("it was just opened");
+                    (open.root, open.changed) = (root, true);
+                    return Ok(false);
+                }
+            }
         };
         let root = Child::Private(path.branches.first().map_or(path.leaf, |&(branch, _)| branch));
         let open = self.trees.get_mut(&tree).expect("it was just opened");
         open.root = root;
         open.changed = true;
         self.last = Some(LastLeaf { tree, path, appended: 0 });
-        Ok(())
+        Ok(true)
     }
 
     /// Puts a value; returns the one that it replaces.
@@ -350,23 +374,19 @@ impl TreeWriter {
         }
         let frozen = self.generation;
         let forest = Arc::clone(&self.forest);
-        let gone = forest.generations.freeze(
+        let (gone, clean) = forest.generations.freeze(
             &forest.slots,
             frozen,
             &mut self.superseded,
             &mut self.tallies,
         );
         self.generation += 1;
+        forest.note_clean(clean);
         forest.release(gone);
         forest.make_room();
         let newest = Arc::new(FrozenRoot::new(forest, self.catalog, frozen, sequence));
         self.newest = Some(Arc::clone(&newest));
         Ok(newest)
-    }
-
-    /// Lets go of the newest version, which the writer keeps until something changes.
-    pub fn forget_newest(&mut self) -> Option<Arc<FrozenRoot>> {
-        self.newest.clone()
     }
 
     /// Writes the roots and counts of all changed trees into the catalogue.
@@ -410,6 +430,7 @@ impl TreeWriter {
             .map(|node| node.as_ref().map(|_| self.forest.slots.allocate().0))
             .collect();
         self.unused.clear();
+        self.private_bytes = 0;
         for (node, id) in self.private.drain(..).zip(&ids) {
             let (Some(mut node), Some(id)) = (node, id) else { continue };
             for i in 0..node.child_count() {
@@ -430,22 +451,32 @@ impl TreeWriter {
             let leaf = self.add(Node::leaf(Image::new(0, 0, whole, 256), true));
             self.catalog = Child::Private(leaf);
         }
-        let path = self.own_path(self.catalog, &key_of_tree(tree))?;
+        let path = self
+            .own_path(self.catalog, &key_of_tree(tree), true)?
+            .map_err(|_| TreeError::Internal { what: "the catalogue was asked for at any price" })?;
         self.catalog = Child::Private(path.branches.first().map_or(path.leaf, |&(branch, _)| branch));
         Ok(path)
     }
 
-    /// Owns all nodes from `root` to the leaf of `key`.
-    fn own_path(&mut self, root: Child, key: &[u8]) -> TreeResult<Path> {
-        let mut at = self.own_root(root)?;
+    /// Owns all nodes from `root` to the leaf of `key`. Without `load` nothing is read from the
+    /// disk: if that would be needed, the result is the new root so far (`Err`).
+    fn own_path(&mut self, root: Child, key: &[u8], load: bool) -> TreeResult<Result<Path, Child>> {
+        if !load && !self.forest.is_resident(root) {
+            return Ok(Err(root));
+        }
+        let top = self.own_root(root)?;
+        let mut at = top;
         let mut branches = Vec::with_capacity(4);
         while !self.node(at).is_leaf() {
             let i = self.node(at).image.child_index(key);
+            if !load && !self.forest.is_resident(self.node(at).child(i)) {
+                return Ok(Err(Child::Private(top)));
+            }
             let child = self.own_child(at, i)?;
             branches.push((at, i));
             at = child;
         }
-        Ok(Path { branches, leaf: at })
+        Ok(Ok(Path { branches, leaf: at }))
     }
 
     fn own_root(&mut self, root: Child) -> TreeResult<usize> {
@@ -486,6 +517,7 @@ impl TreeWriter {
     }
 
     pub(crate) fn add(&mut self, node: Node) -> usize {
+        self.private_bytes += node.memory();
         match self.unused.pop() {
             Some(i) => {
                 self.private[i] = Some(node);

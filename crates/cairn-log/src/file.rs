@@ -260,13 +260,13 @@ impl LogFile {
         Ok(buf.into())
     }
 
-    /// Reads the seal at the end of a finished file; `None` if the file does not end in one.
+    /// Reads the seal that ends at `end`; `None` if there is none. A finished file ends with its
+    /// seal, but a journal may have zeros behind it: a crash can undo that they were cut.
     ///
     /// # Errors
     /// Only if the disk fails: a damaged seal is no seal.
-    pub fn seal(&self) -> LogResult<Option<Seal>> {
-        let Some(offset) = self.handle.len()?.checked_sub(SEAL_RECORD_LEN).filter(|at| at % 8 == 0)
-        else {
+    pub fn seal(&self, end: u64) -> LogResult<Option<Seal>> {
+        let Some(offset) = end.checked_sub(SEAL_RECORD_LEN).filter(|at| at % 8 == 0) else {
             return Ok(None);
         };
         match self.lsn(offset).and_then(|lsn| self.read(lsn)) {

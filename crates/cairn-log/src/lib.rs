@@ -14,7 +14,7 @@
 //!
 //! let disk = MemDisk::new();
 //! let header = FileHeader::first(FileClass::Node, FileNumber::FIRST, Uuid([1; 16]), Uuid([2; 16]));
-//! let mut log = LogWriter::create(&*disk.root(), header, SyncSite::new("example.create"))?;
+//! let mut log = LogWriter::create(&*disk.root(), header, None)?;
 //! let lsn = log.append(RecordKind::LEAF, 1, &[b"any ", b"payload"])?;
 //! log.write()?;
 //! log.sync(SyncSite::new("example.sync"))?;
@@ -61,5 +61,5 @@ pub use scan::{Record, Scan, Scanner, Stop};
 pub use seal::{Seal, SEAL_RECORD_LEN};
 pub use uuid::{Digest, InvalidHex, Uuid};
 pub use writer::{
-    Appender, CommitSpan, Flusher, LogWriter, Payload, Room, check_sealed, journal_boundary,
+    Appender, CommitSpan, Flusher, LogWriter, Payload, Room, Sealed, check_sealed, journal_boundary,
 };

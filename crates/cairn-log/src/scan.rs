@@ -126,12 +126,12 @@ impl<'a> Scanner<'a> {
     /// The header at the current position if a whole record stands there, which then is in the
     /// buffer; `Err(None)` at the limit.
     fn check(&mut self) -> LogResult<Result<FrameHeader, Option<Damage>>> {
-        let overrun = |end, len| Ok(Err(Some(Damage::Overrun { end, len })));
         if self.at >= self.limit {
             return Ok(Err(None));
         }
         if self.limit - self.at < FRAME_LEN as u64 {
-            return overrun(self.at + FRAME_LEN as u64, self.limit);
+            let expected = self.at + FRAME_LEN as u64;
+            return Ok(Err(Some(Damage::Truncated { len: self.limit, expected })));
         }
         let (seed, at) = (self.file.seed(), self.at);
         let (frame, _) = self.fill(FRAME_LEN)?.split_first_chunk().expect("a header was read");
@@ -140,7 +140,9 @@ impl<'a> Scanner<'a> {
             Err(damage) => return Ok(Err(Some(damage))),
         };
         if header.record_len() > self.limit - self.at {
-            return overrun(self.at + header.record_len(), self.limit);
+            // An intact header that claims more than there is: not the same as no header.
+            let (end, len) = (self.at + header.record_len(), self.limit);
+            return Ok(Err(Some(Damage::Overrun { end, len })));
         }
         let total = usize::try_from(header.record_len()).expect("not longer than its file");
         let record = self.fill(total)?;

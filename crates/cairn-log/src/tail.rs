@@ -15,7 +15,7 @@
 use std::fmt;
 
 use crate::{
-    Damage, LogFile, LogResult, Stop, journal_boundary,
+    Damage, HEADER_LEN, LogFile, LogResult, Stop, journal_boundary,
     scan::{Beyond, look_beyond},
 };
 
@@ -197,6 +197,8 @@ pub struct Outside {
     pub recorded_end: Option<u64>,
     /// A position known to be durable, from records before the stop or from the state file.
     pub known_durable: u64,
+    /// Whether the state file names the file as the journal in use: then it was extended for records.
+    pub promised: bool,
     /// Whether any tail that is not clean is refused.
     pub strict: bool,
 }
@@ -227,6 +229,7 @@ pub fn judge(file: &LogFile, stop: &Stop, outside: Outside) -> LogResult<Tail> {
         Some(Damage::Overrun { end, .. }) => end,
         _ => stop.offset,
     };
+    let needed = if outside.promised { needed.max(HEADER_LEN + 1) } else { needed };
     let behind = if record && known_durable > stop.offset {
         Behind::Proof
     } else if header.max_unsynced > 0 && bytes > header.max_unsynced {

@@ -23,11 +23,15 @@ const LARGEST_STEP: u64 = 4 << 20;
 /// The length that a journal file must durably have before anything is written up to `end`.
 ///
 /// Journal files are zeroed ahead, so that a commit's sync changes no length. They grow along this
-/// fixed sequence (64 KiB, doubling up to steps of 4 MiB, at last `capacity`), and a step is synced
-/// before a record enters it. So a reader can tell from the place of the last record how long the
-/// file must at least be: a file that lost its tail is noticed, and a torn write never shortens it.
+/// fixed sequence (the header alone, 64 KiB, doubling up to steps of 4 MiB, at last `capacity`), and
+/// a step is synced before a record enters it. So a reader can tell from the place of the last record
+/// how long the file must at least be: a file that lost its tail is noticed, and a torn write never
+/// shortens it.
 #[must_use]
 pub const fn journal_boundary(end: u64, capacity: u64) -> u64 {
+    if end <= HEADER_LEN {
+        return HEADER_LEN;
+    }
     let mut boundary = if FIRST_BOUNDARY < capacity { FIRST_BOUNDARY } else { capacity };
     while boundary < end && boundary < capacity {
         let step = if boundary < LARGEST_STEP { boundary } else { LARGEST_STEP };
@@ -54,6 +58,21 @@ impl Payload {
             .map_err(|_| LogError::Exhausted { what: "the 4 GiB of a record" })?;
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         Ok(Self { len, crc: crc32c(&bytes), padded: bytes })
+    }
+
+    /// The payload's bytes, without padding.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.padded[..self.len as usize]
+    }
+
+    /// Overwrites bytes of the payload that became known late.
+    ///
+    /// # Panics
+    /// If the range exceeds the payload.
+    pub fn set(&mut self, range: std::ops::Range<usize>, bytes: &[u8]) {
+        self.padded[range].copy_from_slice(bytes);
+        self.crc = crc32c(&self.padded);
     }
 
     /// Bytes that the record will take in the file.
@@ -206,41 +225,48 @@ impl Flusher {
         Ok(())
     }
 
-    /// Writes all that was accepted so far, in one piece, and returns the end of it.
+    /// Writes all that was accepted before the call, in one piece, and returns the end of it.
     ///
     /// # Errors
     /// If the disk fails. The bytes stay readable in memory, and the next call writes the very same
     /// bytes to the same place again.
     pub fn write(&mut self) -> LogResult<u64> {
-        loop {
-            let bytes = {
-                let mut pending = lock(&self.file.pending);
-                if pending.writing.is_none() {
-                    if pending.filling.is_empty() {
-                        return Ok(self.written);
-                    }
-                    let filled =
-                        std::mem::replace(&mut pending.filling, std::mem::take(&mut self.spare));
-                    pending.writing = Some(Arc::new(filled));
-                }
-                Arc::clone(pending.writing.as_ref().expect("it was just set"))
-            };
-            self.file.handle.write_all_at(self.written, &bytes)?;
-            self.hasher.update(&bytes);
-            self.written += bytes.len() as u64;
-            let mut pending = lock(&self.file.pending);
-            // First the file serves the bytes, then memory no longer does.
-            self.file.written.store(self.written, Ordering::Release);
-            pending.base = self.written;
-            pending.writing = None;
-            drop(pending);
-            if let Ok(mut spare) = Arc::try_unwrap(bytes)
-                && spare.capacity() <= Self::SPARE_MAX
-            {
-                spare.clear();
-                self.spare = spare;
-            }
+        // What a failed call left behind comes first.
+        let again = lock(&self.file.pending).writing.clone();
+        if let Some(bytes) = again {
+            self.write_piece(bytes)?;
         }
+        let bytes = {
+            let mut pending = lock(&self.file.pending);
+            if pending.filling.is_empty() {
+                return Ok(self.written);
+            }
+            let filled = std::mem::replace(&mut pending.filling, std::mem::take(&mut self.spare));
+            let bytes = Arc::new(filled);
+            pending.writing = Some(Arc::clone(&bytes));
+            bytes
+        };
+        self.write_piece(bytes)?;
+        Ok(self.written)
+    }
+
+    fn write_piece(&mut self, bytes: Arc<Vec<u8>>) -> LogResult<()> {
+        self.file.handle.write_all_at(self.written, &bytes)?;
+        self.hasher.update(&bytes);
+        self.written += bytes.len() as u64;
+        let mut pending = lock(&self.file.pending);
+        // First the file serves the bytes, then memory no longer does.
+        self.file.written.store(self.written, Ordering::Release);
+        pending.base = self.written;
+        pending.writing = None;
+        drop(pending);
+        if let Ok(mut spare) = Arc::try_unwrap(bytes)
+            && spare.capacity() <= Self::SPARE_MAX
+        {
+            spare.clear();
+            self.spare = spare;
+        }
+        Ok(())
     }
 
     /// Makes everything written durable and returns the end of it.
@@ -283,20 +309,26 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Creates the file that `header` names in `dir`, durably: file and name are synced before this
-    /// returns, so nothing can be acknowledged in a file that a crash would take away.
+    /// Creates the file that `header` names in `dir`.
+    ///
+    /// With `sites` (for the file, for the directory) the file and its name are durable when this
+    /// returns: nothing may be acknowledged in a journal that a crash would take away. Without, that
+    /// is left to [`LogWriter::seal`] and a later sync of the directory.
     ///
     /// # Errors
     /// If the file exists or the disk fails.
-    pub fn create(dir: &dyn Dir, header: FileHeader, site: SyncSite) -> LogResult<Self> {
+    pub fn create(
+        dir: &dyn Dir,
+        header: FileHeader,
+        sites: Option<(SyncSite, SyncSite)>,
+    ) -> LogResult<Self> {
         let handle = dir.create(&header.name().to_name())?;
         let block = header.encode();
-        let boundary = if header.capacity > 0 { journal_boundary(HEADER_LEN, header.capacity) } else { HEADER_LEN };
-        let mut first = block.to_vec();
-        first.resize(usize::try_from(boundary).unwrap_or(first.len()).max(first.len()), 0);
-        handle.write_all_at(0, &first)?;
-        handle.sync(site)?;
-        dir.sync(site)?;
+        handle.write_all_at(0, &block[..])?;
+        if let Some((file_site, dir_site)) = sites {
+            handle.sync(file_site)?;
+            dir.sync(dir_site)?;
+        }
         let mut hasher = Box::new(blake3::Hasher::new());
         hasher.update(&block[..]);
         let limit = match header.capacity {
@@ -304,7 +336,6 @@ impl LogWriter {
             capacity => capacity.min(Lsn::MAX_OFFSET),
         };
         let file = Arc::new(LogFile::new(handle, header, HEADER_LEN));
-        file.extended.store(boundary, Ordering::Release);
         let appender = Appender { file: Arc::clone(&file), end: HEADER_LEN, limit, records: 0 };
         let (written, synced) = (HEADER_LEN, HEADER_LEN);
         let flusher = Flusher { file, hasher, written, synced, spare: Vec::new() };
@@ -352,7 +383,7 @@ impl LogWriter {
     ///
     /// # Errors
     /// If the disk fails; the file then has no valid seal.
-    pub fn seal(mut self, span: CommitSpan, site: SyncSite) -> LogResult<(Arc<LogFile>, Seal)> {
+    pub fn seal(mut self, span: CommitSpan, site: SyncSite) -> LogResult<Sealed> {
         self.flusher.write()?;
         let seal = Seal {
             end: self.appender.end,
@@ -362,27 +393,40 @@ impl LogWriter {
             newest_time: span.newest_time,
             digest: self.flusher.digest(),
         };
-        let durable = Some(self.flusher.synced).filter(|&at| at > HEADER_LEN && self.file().header().capacity > 0);
+        let is_journal = self.file().header().capacity > 0;
+        let durable = Some(self.flusher.synced).filter(|&at| is_journal && at > HEADER_LEN);
         let payload = Payload::new(seal.encode().to_vec())?;
         self.appender.append(RecordKind::SEAL, span.last_sequence, durable, &payload)?;
         self.flusher.write()?;
         self.flusher.sync(site)?;
-        let file = self.appender.file;
+        let (file, chain) = (self.appender.file, self.flusher.digest());
         if file.handle.len()? > seal.file_len() {
             file.handle.set_len(seal.file_len())?;
         }
         file.extended.store(seal.file_len(), Ordering::Release);
-        Ok((file, seal))
+        Ok(Sealed { file, seal, chain })
     }
 }
 
-/// Checks a finished file from end to end: its seal, its digest, and nothing behind it.
+/// A file that was just finished.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a result with names")]
+pub struct Sealed {
+    /// The file.
+    pub file: Arc<LogFile>,
+    /// What it says of itself.
+    pub seal: Seal,
+    /// The digest of all its bytes, the seal included: what the next journal file records.
+    pub chain: Digest,
+}
+
+/// Checks a file that is finished at `end` as a whole: its seal, and the digest of what stands
+/// before.
 ///
 /// # Errors
 /// [`LogError::Corrupt`] with [`Damage::NotSealed`], [`Damage::Digest`] or the damaged record.
-pub fn check_sealed(file: &LogFile) -> LogResult<Seal> {
-    let len = file.handle().len()?;
-    let seal = file.seal()?.ok_or_else(|| file.corrupt(len, Damage::NotSealed))?;
+pub fn check_sealed(file: &LogFile, end: u64) -> LogResult<Seal> {
+    let seal = file.seal(end)?.ok_or_else(|| file.corrupt(end, Damage::NotSealed))?;
     if file.digest(seal.end)? != seal.digest {
         return Err(file.corrupt(seal.end, Damage::Digest { by: "in its seal" }));
     }

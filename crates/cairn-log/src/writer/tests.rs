@@ -19,7 +19,7 @@ fn header(class: FileClass, capacity: u64) -> FileHeader {
 }
 
 fn journal(disk: &MemDisk) -> LogWriter {
-    LogWriter::create(&*disk.root(), header(FileClass::Journal, 1 << 20), SITE).unwrap()
+    LogWriter::create(&*disk.root(), header(FileClass::Journal, 1 << 20), Some((SITE, SITE))).unwrap()
 }
 
 fn put(writer: &mut LogWriter, sequence: u64, len: usize) -> Lsn {
@@ -63,7 +63,7 @@ fn damage(disk: &MemDisk, offset: u64, bytes: &[u8]) {
 #[test]
 fn records_are_readable_before_during_and_after_the_write() {
     let disk = MemDisk::new();
-    let mut writer = LogWriter::create(&*disk.root(), header(FileClass::Node, 0), SITE).unwrap();
+    let mut writer = LogWriter::create(&*disk.root(), header(FileClass::Node, 0), Some((SITE, SITE))).unwrap();
     let mut lsns = Vec::new();
     for round in 0..4u8 {
         for len in 0..40u8 {
@@ -80,9 +80,10 @@ fn records_are_readable_before_during_and_after_the_write() {
             writer.write().unwrap();
         }
     }
-    let (file, seal) = writer.seal(CommitSpan::default(), SITE).unwrap();
+    let Sealed { file, seal, chain } = writer.seal(CommitSpan::default(), SITE).unwrap();
+    assert_eq!(file.digest(seal.file_len()).unwrap(), chain);
     assert_eq!(seal.records, 160);
-    assert_eq!(check_sealed(&file).unwrap(), seal);
+    assert_eq!(check_sealed(&file, seal.file_len()).unwrap(), seal);
     for (lsn, body) in &lsns {
         assert_eq!(&file.read(*lsn).unwrap().body, body);
     }
@@ -91,12 +92,12 @@ fn records_are_readable_before_during_and_after_the_write() {
 #[test]
 fn a_sealed_file_is_whole_or_refused_whatever_bit_flips() {
     let disk = MemDisk::new();
-    let mut writer = LogWriter::create(&*disk.root(), header(FileClass::Node, 0), SITE).unwrap();
+    let mut writer = LogWriter::create(&*disk.root(), header(FileClass::Node, 0), Some((SITE, SITE))).unwrap();
     for len in 0..10 {
         writer.append(RecordKind::LEAF, 1, &[&vec![1; len * 3]]).unwrap();
     }
     let name = writer.file().name().to_name();
-    let (file, _) = writer.seal(CommitSpan::default(), SITE).unwrap();
+    let Sealed { file, .. } = writer.seal(CommitSpan::default(), SITE).unwrap();
     let len = file.handle().len().unwrap();
     for bit in 0..len * 8 {
         let mut byte = [0];
@@ -105,10 +106,10 @@ fn a_sealed_file_is_whole_or_refused_whatever_bit_flips() {
         let flipped = [byte[0] ^ 1 << (bit % 8)];
         handle.write_all_at(bit / 8, &flipped).unwrap();
         let opened = LogFile::open(&*disk.root(), file.name(), Uuid([1; 16]));
-        assert!(opened.and_then(|file| check_sealed(&file)).is_err(), "bit {bit}");
+        assert!(opened.and_then(|file| check_sealed(&file, len)).is_err(), "bit {bit}");
         handle.write_all_at(bit / 8, &byte).unwrap();
     }
-    assert!(check_sealed(&file).is_ok());
+    assert!(check_sealed(&file, len).is_ok());
 }
 
 #[test]
@@ -124,12 +125,13 @@ fn a_journal_grows_only_to_its_boundaries() {
         assert_eq!(len, journal_boundary(end.min(len), 1 << 20), "after {end}");
         assert!(len >= end + SEAL_RECORD_LEN);
     }
-    assert_eq!(journal_boundary(0, 1 << 20), 64 << 10);
+    assert_eq!(journal_boundary(HEADER_LEN, 1 << 20), HEADER_LEN);
+    assert_eq!(journal_boundary(HEADER_LEN + 1, 1 << 20), 64 << 10);
     assert_eq!(journal_boundary((64 << 10) + 1, 1 << 20), 128 << 10);
     assert_eq!(journal_boundary(5 << 20, 64 << 20), 8 << 20);
     assert_eq!(journal_boundary(9 << 20, 64 << 20), 12 << 20);
     assert_eq!(journal_boundary(u64::MAX, 64 << 20), 64 << 20);
-    assert_eq!(journal_boundary(1, 16 << 10), 16 << 10);
+    assert_eq!(journal_boundary(5000, 16 << 10), 16 << 10);
 }
 
 #[test]
@@ -200,7 +202,8 @@ fn what_is_recorded_outside_of_the_file_decides_first() {
     assert_eq!(verdict(beyond), Verdict::Corrupt(Reason::BelowRecordedEnd));
     let beyond = Outside { known_durable: end + 8, ..Outside::default() };
     assert_eq!(verdict(beyond), Verdict::Corrupt(Reason::BelowWatermark));
-    let here = Outside { recorded_end: Some(end), known_durable: end, strict: true };
+    let here =
+        Outside { recorded_end: Some(end), known_durable: end, promised: true, strict: true };
     assert_eq!(verdict(here), Verdict::Clean);
 }
 
@@ -217,7 +220,7 @@ fn a_journal_cut_at_any_length_is_noticed() {
     for cut in (HEADER_LEN..len).step_by(333) {
         let forked = disk.fork();
         forked.root().open(&name, cairn_io::Access::ReadWrite).unwrap().set_len(cut).unwrap();
-        let (_, tail) = judged(&forked, Outside::default());
+        let (_, tail) = judged(&forked, Outside { promised: true, ..Outside::default() });
         assert!(matches!(tail.verdict, Verdict::Corrupt(_)), "cut at {cut}: {tail:?}");
     }
 }
@@ -236,15 +239,17 @@ fn more_bytes_than_can_be_unsynced_are_damage() {
 fn a_full_file_says_so_and_still_takes_its_seal() {
     let disk = MemDisk::new();
     let mut writer =
-        LogWriter::create(&*disk.root(), header(FileClass::Journal, 16 << 10), SITE).unwrap();
+        LogWriter::create(&*disk.root(), header(FileClass::Journal, 16 << 10), Some((SITE, SITE))).unwrap();
     let payload = Payload::new(vec![1; 1000]).unwrap();
+    writer.flusher.extend(16 << 10, SITE).unwrap();
     while writer.appender.room(payload.record_len()) == Room::Here {
         writer.appender.append(RecordKind::TRANSACTION, 1, None, &payload).unwrap();
     }
     assert_eq!(writer.appender.room(payload.record_len()), Room::NextFile);
     assert!(writer.appender.append(RecordKind::TRANSACTION, 1, None, &payload).is_err());
-    let (file, seal) = writer.seal(CommitSpan::default(), SITE).unwrap();
-    assert_eq!(check_sealed(&file).unwrap(), seal);
+    let Sealed { file, seal, chain } = writer.seal(CommitSpan::default(), SITE).unwrap();
+    assert_eq!(file.digest(seal.file_len()).unwrap(), chain);
+    assert_eq!(check_sealed(&file, seal.file_len()).unwrap(), seal);
     assert_eq!(file.handle().len().unwrap(), seal.file_len());
     assert!(disk.root().open(&Name::constant("other"), cairn_io::Access::Read).is_err());
 }

@@ -1,0 +1,560 @@
+//! `Checkpointer`: flushes a frozen root, writes its record, and lets go of what it made obsolete.
+//!
+//! A checkpoint is the flush of one immutable version, so it is exact: the persisted tree is the
+//! state after commit S, whatever happens meanwhile. The order of steps is what makes it safe:
+//! nodes, then the record that names their root, both durable with their names, then the journal up
+//! to S, and only then the state that refers to the record. A file is removed one checkpoint after
+//! it was found dead, so that both slots of the state lead to a checkpoint that can be opened.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use cairn_btree::{Flush, FrozenRoot, Tally};
+use cairn_log::{
+    Damage, FileClass, FileNumber, LogError, LogResult, Lsn, RecordKind, Sealed, Timeline, Uuid,
+    codec::{ByteReader, ByteWriter, DecodeError},
+};
+
+use crate::{
+    EnvError, EnvResult,
+    core::Core,
+    sync::lock,
+    utilization::{FileEnd, FileUse, Utilization},
+};
+
+cairn_log::layout! {
+    /// The beginning of a checkpoint record.
+    pub mod checkpoint_head {
+        NUMBER: 8 = "number of the checkpoint",
+        SEQUENCE: 8 = "the last commit that it holds: its cut",
+        ROOT: 8 = "position of the catalogue's root; 0: there are no trees",
+        REPLAY_START: 8 = "position in the journal from which replay goes on; 0: from the first journal file",
+        TIME: 8 = "commit time of the cut",
+        ENVIRONMENT: 16 = "uuid of the environment",
+        TIMELINE: 4 = "timeline of the cut",
+        NEXT_TREE: 4 = "smallest number that no tree has had",
+        NEXT_FILE: 4 = "smallest number that no log file had had when the record was written",
+        FILES: 4 = "number of entries that follow, one per log file",
+    }
+}
+
+cairn_log::layout! {
+    /// One entry of a checkpoint's table of files.
+    pub mod checkpoint_file {
+        NUMBER: 4 = "number of the file",
+        CLASS: 1 = "1 journal, 2 node, 3 value",
+        END: 1 = "0: being written, the file has at least this length; 1: it ends there with its seal; 2: a crash has cut it there. A journal file may be longer, which does not count",
+        DIRECTORY: 2 = "data directory in which it lies",
+        LENGTH: 8 = "length of the file",
+        LIVE: 8 = "bytes of it that the checkpoint can reach",
+        FILE: 16 = "uuid of the file",
+    }
+}
+
+/// A log file as a checkpoint records it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileEntry {
+    pub(crate) number: FileNumber,
+    pub(crate) class: FileClass,
+    pub(crate) end: FileEnd,
+    pub(crate) directory: u16,
+    /// Where it ends, or what it has at least.
+    pub(crate) length: u64,
+    pub(crate) live: u64,
+    pub(crate) file: Uuid,
+}
+
+/// The payload of a checkpoint record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CheckpointRecord {
+    pub(crate) number: u64,
+    pub(crate) sequence: u64,
+    pub(crate) root: Option<Lsn>,
+    pub(crate) replay_start: Option<Lsn>,
+    pub(crate) time: u64,
+    pub(crate) environment: Uuid,
+    pub(crate) timeline: Timeline,
+    pub(crate) next_tree: u32,
+    pub(crate) next_file: FileNumber,
+    pub(crate) files: Vec<FileEntry>,
+}
+
+impl CheckpointRecord {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.put_u64(self.number);
+        out.put_u64(self.sequence);
+        out.put_u64(self.root.map_or(0, Lsn::to_raw));
+        out.put_u64(self.replay_start.map_or(0, Lsn::to_raw));
+        out.put_u64(self.time);
+        out.extend_from_slice(&self.environment.0);
+        out.put_u32(self.timeline.0);
+        out.put_u32(self.next_tree);
+        out.put_u32(self.next_file.get());
+        out.put_u32(u32::try_from(self.files.len()).expect("file numbers have 32 bits"));
+        for file in &self.files {
+            out.put_u32(file.number.get());
+            out.put_u8(file.class.code());
+            out.put_u8(match file.end {
+                FileEnd::Open => 0,
+                FileEnd::Sealed(_) => 1,
+                FileEnd::Cut(_) => 2,
+            });
+            out.put_u16(file.directory);
+            out.put_u64(file.length);
+            out.put_u64(file.live);
+            out.extend_from_slice(&file.file.0);
+        }
+        out
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = ByteReader::new(payload);
+        let lsn = |reader: &mut ByteReader<'_>, field| match reader.u64(field)? {
+            0 => Ok(None),
+            raw => Lsn::from_raw(raw).map(Some).ok_or(reader.error(field, "is no position")),
+        };
+        let number = reader.u64("number")?;
+        let sequence = reader.u64("sequence")?;
+        let root = lsn(&mut reader, "root")?;
+        let replay_start = lsn(&mut reader, "replay start")?;
+        let time = reader.u64("time")?;
+        let environment = Uuid(reader.array("environment")?);
+        let timeline = Timeline(reader.u32("timeline")?);
+        let next_tree = reader.u32("next tree")?;
+        let file_number = |reader: &mut ByteReader<'_>, field| {
+            FileNumber::new(reader.u32(field)?).ok_or(reader.error(field, "is zero"))
+        };
+        let next_file = file_number(&mut reader, "next file")?;
+        let count = reader.u32("files")?;
+        let mut files = Vec::new();
+        for _ in 0..count {
+            let number = file_number(&mut reader, "file number")?;
+            let class = FileClass::from_code(reader.u8("class")?)
+                .ok_or(reader.error("class", "is unknown"))?;
+            let end = reader.u8("end")?;
+            let directory = reader.u16("directory")?;
+            let length = reader.u64("length")?;
+            let end = match end {
+                0 => FileEnd::Open,
+                1 => FileEnd::Sealed(length),
+                2 => FileEnd::Cut(length),
+                _ => return Err(reader.error("end", "is unknown")),
+            };
+            files.push(FileEntry {
+                number,
+                class,
+                end,
+                directory,
+                length,
+                live: reader.u64("live")?,
+                file: Uuid(reader.array("file uuid")?),
+            });
+        }
+        reader.finish()?;
+        Ok(Self {
+            number,
+            sequence,
+            root,
+            replay_start,
+            time,
+            environment,
+            timeline,
+            next_tree,
+            next_file,
+            files,
+        })
+    }
+
+    /// Decodes the record that a log file has at `lsn`.
+    pub(crate) fn read(file: &cairn_log::LogFile, lsn: Lsn) -> LogResult<Self> {
+        let record = file.read(lsn)?;
+        if record.header.kind != RecordKind::CHECKPOINT {
+            let (expected, found) = ("a checkpoint", record.header.kind);
+            return Err(file.corrupt(lsn.offset(), Damage::WrongKind { expected, found }));
+        }
+        Self::decode(&record.body).map_err(|source| {
+            file.corrupt(lsn.offset(), Damage::Malformed { what: "checkpoint", source })
+        })
+    }
+}
+
+/// What an environment knows of its newest durable checkpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Durable {
+    pub(crate) lsn: Lsn,
+    pub(crate) record: CheckpointRecord,
+}
+
+/// State of the checkpointer.
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    /// The newest checkpoint, if there is one.
+    pub(crate) newest: Option<Durable>,
+    /// The file that holds the record of the one before: a slot of the state still refers to it.
+    pub(crate) older_file: Option<FileNumber>,
+    pub(crate) utilization: Utilization,
+    /// The checkpoint that is being made.
+    run: Option<Run>,
+    /// Counts begun checkpoints of this process.
+    begun: u64,
+}
+
+/// A checkpoint that is being made.
+#[derive(Debug)]
+struct Run {
+    flush: Flush,
+    /// Where replay goes on from this checkpoint.
+    replay_start: Option<Lsn>,
+    time: u64,
+    next_tree: u32,
+    began: u64,
+}
+
+/// What a checkpoint did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointReport {
+    /// Its number; `None` if nothing had changed since the last one.
+    pub number: Option<u64>,
+    /// The last commit that it holds.
+    pub sequence: u64,
+    /// Tree nodes that were written.
+    pub nodes: u64,
+    /// Log files that were removed.
+    pub removed_files: u64,
+}
+
+impl Checkpointer {
+    pub(crate) fn new(newest: Option<Durable>, older_file: Option<FileNumber>, utilization: Utilization) -> Self {
+        Self { newest, older_file, utilization, run: None, begun: 0 }
+    }
+}
+
+impl Core {
+    /// Makes a checkpoint of everything committed before the call.
+    pub(crate) fn checkpoint(&self) -> EnvResult<CheckpointReport> {
+        self.check_write()?;
+        let mut checkpointer = lock(&self.checkpointer);
+        self.checkpoint_held(&mut checkpointer)
+    }
+
+    /// As [`Core::checkpoint`], for a caller that holds the checkpointer.
+    pub(crate) fn checkpoint_held(
+        &self,
+        checkpointer: &mut Checkpointer,
+    ) -> EnvResult<CheckpointReport> {
+        let wanted = checkpointer.begun + 1;
+        loop {
+            // One that is under way was begun too early to count, but must end first.
+            if let Some(report) = self.checkpoint_step(checkpointer, usize::MAX)?
+                && checkpointer.begun >= wanted
+            {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// Does at most `max` nodes' worth of work; returns the report when a checkpoint is finished.
+    pub(crate) fn checkpoint_step(
+        &self,
+        checkpointer: &mut Checkpointer,
+        max: usize,
+    ) -> EnvResult<Option<CheckpointReport>> {
+        self.check()?;
+        if checkpointer.run.is_none() {
+            checkpointer.begun += 1;
+            checkpointer.run = self.begin_checkpoint(checkpointer)?;
+            if checkpointer.run.is_none() {
+                let sequence = checkpointer.newest.as_ref().map_or(0, |c| c.record.sequence);
+                return Ok(Some(CheckpointReport { sequence, ..CheckpointReport::default() }));
+            }
+        }
+        let Some(run) = &mut checkpointer.run else { return Ok(None) };
+        let stepped = run.flush.step(max);
+        match stepped {
+            Ok(false) => return Ok(None),
+            Ok(true) => {}
+            Err(error) => {
+                checkpointer.run = None; // what was written stays written
+                return Err(self.node_failure(error.into()));
+            }
+        }
+        let Some(run) = checkpointer.run.take() else { return Ok(None) };
+        self.end_checkpoint(checkpointer, &run).map(Some)
+    }
+
+    /// Freezes what the checkpoint will hold; `None` if nothing has changed.
+    fn begin_checkpoint(&self, checkpointer: &Checkpointer) -> EnvResult<Option<Run>> {
+        let _guard = self.failure.on_panic();
+        let mut commit = lock(&self.commit);
+        let sequence = commit.sequence;
+        if checkpointer.newest.as_ref().map_or(0, |c| c.record.sequence) == sequence {
+            commit.journal_bytes = 0;
+            self.schedule.checkpoint_begun();
+            return Ok(None);
+        }
+        let frozen = commit.writer.freeze(sequence)?;
+        let replay_start = match (&commit.appender, commit.tail) {
+            (Some(appender), _) => Some(appender.file().lsn(appender.end())?),
+            (None, Some(tail)) => Lsn::new(tail.file, tail.end.next_multiple_of(8)),
+            (None, None) => None,
+        };
+        commit.journal_bytes = 0;
+        self.schedule.checkpoint_begun();
+        let (time, next_tree) = (commit.time, commit.next_tree);
+        drop(commit);
+        let flush = Flush::new(frozen)?;
+        Ok(Some(Run { flush, replay_start, time, next_tree, began: sequence }))
+    }
+
+    fn end_checkpoint(
+        &self,
+        checkpointer: &mut Checkpointer,
+        run: &Run,
+    ) -> EnvResult<CheckpointReport> {
+        let frozen = run.flush.frozen();
+        let sequence = frozen.sequence();
+        // Large values of these commits stay in the journal, and what is shipped from it must not
+        // end before a checkpoint.
+        self.flush_to(sequence, true)?;
+        let tallies = self.forest.settle(frozen.generation());
+        let written = self.write_checkpoint(checkpointer, run, frozen, &tallies);
+        let (lsn, record) = written.map_err(|error| {
+            self.forest.unsettle(tallies.clone());
+            self.node_failure(error)
+        })?;
+        let removable = self.removable(checkpointer, &record);
+        let number = record.number;
+        // The file in use and the position that is durable in it belong together: under one lock.
+        let (tail, journal) = {
+            let commit = lock(&self.commit);
+            let file = commit.appender.as_ref().map(|appender| appender.file().header().number);
+            (commit.tail, file.zip(self.journal.watermark()))
+        };
+        let next_file = self.files.next();
+        lock(&self.state)
+            .write(|state| {
+                state.clean = false;
+                state.checkpoint = Some(lsn);
+                state.checkpoint_number = number;
+                state.next_file = next_file;
+                state.sequence = sequence;
+                if let (Some((file, at)), Some((current, durable))) = (&mut state.journal, journal)
+                    && *file == current
+                {
+                    *at = (*at).max(durable);
+                }
+                if tail.is_some() {
+                    state.tail = tail;
+                }
+            })
+            .map_err(|error| EnvError::Poisoned { cause: self.failure.poison(error) })?;
+        checkpointer.older_file = checkpointer.newest.as_ref().map(|c| c.lsn.file());
+        checkpointer.newest = Some(Durable { lsn, record });
+        let removed_files = self.remove_dead(checkpointer, removable);
+        Ok(CheckpointReport {
+            number: Some(number),
+            sequence: run.began,
+            nodes: run.flush.written(),
+            removed_files,
+        })
+    }
+
+    /// Writes the record and makes everything it refers to durable.
+    fn write_checkpoint(
+        &self,
+        checkpointer: &mut Checkpointer,
+        run: &Run,
+        frozen: &Arc<FrozenRoot>,
+        tallies: &[Tally],
+    ) -> EnvResult<(Lsn, CheckpointRecord)> {
+        self.add_new_files(&mut checkpointer.utilization);
+        let mut utilization = checkpointer.utilization.clone();
+        utilization.apply(tallies);
+        let number = checkpointer.newest.as_ref().map_or(0, |c| c.record.number) + 1;
+        let replay_file = run.replay_start.map(Lsn::file);
+        utilization.mark_dead(number, frozen.generation(), replay_file);
+        let record = CheckpointRecord {
+            number,
+            sequence: frozen.sequence(),
+            root: frozen.root_lsn(),
+            replay_start: run.replay_start,
+            time: run.time,
+            environment: self.files.identity.environment,
+            timeline: self.files.identity.timeline,
+            next_tree: run.next_tree,
+            next_file: self.files.next(),
+            files: self.file_table(&utilization, checkpointer),
+        };
+        let (lsn, _) =
+            self.files.append_node(RecordKind::CHECKPOINT, record.sequence, record.encode())?;
+        let finished = self.files.finish_nodes()?;
+        for Sealed { file, seal, .. } in finished {
+            utilization.add(&file);
+            utilization.end(file.header().number, FileEnd::Sealed(seal.file_len()));
+        }
+        checkpointer.utilization = utilization;
+        Ok((lsn, record))
+    }
+
+    /// Takes note of files that came into being since the last checkpoint.
+    pub(crate) fn add_new_files(&self, utilization: &mut Utilization) {
+        for file in self.files.all() {
+            utilization.add(&file);
+        }
+        // Journal files that have come to an end; node files do when they are made durable.
+        for (number, end) in std::mem::take(&mut lock(&self.commit).ended) {
+            utilization.end(number, end);
+        }
+    }
+
+    fn file_table(&self, utilization: &Utilization, checkpointer: &Checkpointer) -> Vec<FileEntry> {
+        let going: Vec<FileNumber> = utilization
+            .files
+            .keys()
+            .copied()
+            .filter(|number| self.is_removable(utilization, checkpointer, *number))
+            .collect();
+        utilization
+            .files
+            .iter()
+            .filter(|(number, _)| !going.contains(number))
+            .map(|(number, file)| FileEntry {
+                number: *number,
+                class: file.class,
+                end: file.end,
+                directory: file.directory,
+                length: file
+                    .end
+                    .offset()
+                    .unwrap_or_else(|| self.files.find(*number).map_or(0, |file| file.end())),
+                live: u64::try_from(file.live).unwrap_or(0),
+                file: file.file,
+            })
+            .collect()
+    }
+
+    /// Whether a file may go once the checkpoint that is being made is durable: it was dead one
+    /// checkpoint ago, no version in memory can reach it, and no slot of the state leads into it.
+    fn is_removable(
+        &self,
+        utilization: &Utilization,
+        checkpointer: &Checkpointer,
+        number: FileNumber,
+    ) -> bool {
+        let Some(file) = utilization.files.get(&number) else { return false };
+        let Some((since, cut)) = file.dead_since else { return false };
+        let newest = checkpointer.newest.as_ref();
+        newest.is_some_and(|newest| {
+            since <= newest.record.number
+                && newest.lsn.file() != number
+                && (file.class != FileClass::Journal
+                    || newest.record.replay_start.is_some_and(|start| number < start.file()))
+        }) && self.forest.oldest_active().is_none_or(|oldest| oldest >= cut)
+    }
+
+    fn removable(&self, checkpointer: &Checkpointer, record: &CheckpointRecord) -> Vec<FileNumber> {
+        let listed: Vec<FileNumber> = record.files.iter().map(|file| file.number).collect();
+        checkpointer
+            .utilization
+            .files
+            .keys()
+            .copied()
+            .filter(|number| {
+                !listed.contains(number)
+                    && self.is_removable(&checkpointer.utilization, checkpointer, *number)
+            })
+            .collect()
+    }
+
+    /// Removes files that nothing needs. Pinned ones stay, and are looked at again by the next
+    /// checkpoint; after a crash the open finds that no table knows them.
+    fn remove_dead(&self, checkpointer: &mut Checkpointer, removable: Vec<FileNumber>) -> u64 {
+        let pins = lock(&self.pins);
+        let mut removed = 0;
+        for number in removable {
+            if !pins.is_pinned(number) && self.files.remove(number).is_ok() {
+                checkpointer.utilization.files.remove(&number);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// A failure to write nodes leaves the environment valid, unless it was a sync: then nobody
+    /// knows what the disk holds.
+    pub(crate) fn node_failure(&self, error: EnvError) -> EnvError {
+        let no_space = error.is_no_space();
+        if self.files.sync_failed() || (!no_space && !matches!(error, EnvError::Poisoned { .. })) {
+            return EnvError::Poisoned { cause: self.failure.poison(error) };
+        }
+        error
+    }
+}
+
+/// The table of files of a checkpoint, as the account to go on from.
+pub(crate) fn utilization_of(record: &CheckpointRecord) -> Utilization {
+    let files: BTreeMap<FileNumber, FileUse> = record
+        .files
+        .iter()
+        .map(|file| {
+            (
+                file.number,
+                FileUse {
+                    class: file.class,
+                    directory: file.directory,
+                    file: file.file,
+                    end: file.end,
+                    live: i64::try_from(file.live).unwrap_or(i64::MAX),
+                    dead_since: None,
+                },
+            )
+        })
+        .collect();
+    Utilization { files }
+}
+
+/// The error for a checkpoint record of another environment.
+pub(crate) fn foreign(path: &Path, found: Uuid) -> LogError {
+    LogError::Foreign {
+        path: path.to_owned(),
+        what: "the environment",
+        expected: "this one".into(),
+        found: found.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_record_survives_its_bytes() {
+        let record = CheckpointRecord {
+            number: 3,
+            sequence: 99,
+            root: Lsn::from_raw(1 << 29 | 5),
+            replay_start: None,
+            time: 7,
+            environment: Uuid([1; 16]),
+            timeline: Timeline(2),
+            next_tree: 20,
+            next_file: FileNumber::new(9).unwrap(),
+            files: vec![FileEntry {
+                number: FileNumber::new(4).unwrap(),
+                class: FileClass::Node,
+                end: FileEnd::Sealed(5000),
+                directory: 1,
+                length: 5000,
+                live: 400,
+                file: Uuid([3; 16]),
+            }],
+        };
+        let bytes = record.encode();
+        assert_eq!(bytes.len(), checkpoint_head::LEN + checkpoint_file::LEN);
+        assert_eq!(CheckpointRecord::decode(&bytes), Ok(record));
+        for len in 0..bytes.len() {
+            assert!(CheckpointRecord::decode(&bytes[..len]).is_err(), "length {len}");
+        }
+    }
+}

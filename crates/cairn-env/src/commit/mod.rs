@@ -1,0 +1,199 @@
+//! Commit: validate, reserve a place in the journal, apply to the trees, wait for the disk.
+
+mod record;
+
+pub(crate) use record::{Decoder, Encoder, Op, pointer, spec};
+pub use record::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
+
+use std::sync::{Arc, atomic::Ordering};
+
+use cairn_btree::{TreeId, TreeWriter, ValueRef};
+use cairn_log::{Damage, FrameHeader, Lsn, Payload, RecordKind};
+
+use crate::{
+    Durability, EnvError, EnvResult,
+    core::{CommitState, Core},
+    journal::Room,
+    sync::lock,
+};
+
+/// What a transaction wants to commit.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The changes, encoded.
+    pub(crate) payload: Payload,
+    /// The commit number of what the transaction has read, if it has read anything.
+    pub(crate) observed: Option<u64>,
+    /// Whether the transaction creates a tree: it then needs this number to be free still.
+    pub(crate) creates: Option<TreeId>,
+}
+
+impl Core {
+    /// Commits, and returns the commit number. The commit is visible when this returns, and durable as
+    /// far as [`Core::acknowledge`] is asked to make it.
+    pub(crate) fn apply(&self, mut request: Request) -> EnvResult<u64> {
+        self.check_write()?;
+        let mut attempts = 0;
+        loop {
+            let _guard = self.failure.on_panic();
+            let mut commit = lock(&self.commit);
+            self.check()?;
+            if request.observed.is_some_and(|observed| observed != commit.sequence) {
+                return Err(EnvError::Conflict);
+            }
+            if request.creates.is_some_and(|tree| tree.0 < commit.next_tree) {
+                return Err(EnvError::Conflict);
+            }
+            let len = request.payload.record_len();
+            match commit.appender.as_ref().map(|appender| self.room(appender, len)) {
+                Some(Room::Here) => {}
+                Some(_) | None => {
+                    drop(commit);
+                    self.make_journal_room(len)?;
+                    continue;
+                }
+            }
+            // After a few attempts the nodes are read under the lock, so that it comes to an end.
+            attempts += 1;
+            if !prepare(&mut commit.writer, request.payload.bytes(), attempts > 3)? {
+                let sequence = commit.sequence;
+                let frozen = commit.writer.freeze(sequence)?;
+                drop(commit);
+                self.warm(&frozen, request.payload.bytes())?;
+                continue;
+            }
+            return self.append_and_apply(&mut commit, &mut request.payload);
+        }
+    }
+
+    /// Loads what the changes touch, outside of the lock.
+    fn warm(&self, frozen: &Arc<cairn_btree::FrozenRoot>, payload: &[u8]) -> EnvResult<()> {
+        let mut decoder = Decoder::new(payload).map_err(malformed)?;
+        while let Some(op) = decoder.next().map_err(malformed)? {
+            if let Some((tree, key)) = target(&op) {
+                frozen.warm(tree, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// From here on nothing can fail but the process: all nodes are there, and the journal has room.
+    fn append_and_apply(&self, commit: &mut CommitState, payload: &mut Payload) -> EnvResult<u64> {
+        let sequence = commit.sequence + 1;
+        if sequence > FrameHeader::MAX_SEQUENCE {
+            return Err(EnvError::Exhausted { what: "commit numbers" });
+        }
+        let time = self.world.wall().0.max(commit.time);
+        payload.set(record::TIME, &time.to_le_bytes());
+        let watermark = self.journal.watermark();
+        let appender = commit.appender.as_mut().ok_or_else(|| EnvError::internal("no journal"))?;
+        let lsn = appender.append(RecordKind::TRANSACTION, sequence, watermark, payload)?;
+        let decoder = Decoder::new(payload.bytes()).map_err(malformed);
+        let applied = decoder.and_then(|decoder| {
+            apply_ops(&mut commit.writer, decoder, lsn, sequence, &mut commit.next_tree)
+        });
+        if let Err(error) = applied {
+            // The journal has a commit that memory has not: only recovery can put that right.
+            return Err(EnvError::Poisoned { cause: self.failure.poison(error) });
+        }
+        commit.sequence = sequence;
+        commit.time = time;
+        commit.watermark = commit.watermark.max(watermark);
+        if commit.span.oldest_time == 0 {
+            commit.span.oldest_time = time;
+        }
+        commit.span.newest_time = time;
+        commit.journal_bytes += payload.record_len();
+        let unwritten = self.journal.unwritten(lsn.offset() + payload.record_len());
+        self.schedule.committed(commit.journal_bytes, unwritten);
+        self.bound_private(commit)?;
+        self.latest.store(sequence, Ordering::Release);
+        Ok(sequence)
+    }
+
+    /// Freezes what the writer owns when that takes too much memory: frozen nodes can be written and
+    /// evicted, its own cannot.
+    fn bound_private(&self, commit: &mut CommitState) -> EnvResult<()> {
+        if commit.writer.private_bytes() > self.options.cache_bytes / 8 {
+            let sequence = commit.sequence;
+            commit.writer.freeze(sequence)?;
+        }
+        Ok(())
+    }
+
+    /// Returns when commit `sequence` is as durable as asked for.
+    pub(crate) fn acknowledge(&self, sequence: u64, durability: Durability) -> EnvResult<()> {
+        match durability {
+            Durability::Sync => self.flush_to(sequence, true)?,
+            Durability::WriteNoSync => self.flush_to(sequence, false)?,
+            Durability::NoSync | Durability::Relaxed(_) => {}
+        }
+        self.acknowledged.fetch_max(sequence, Ordering::AcqRel);
+        self.after_commit(durability)
+    }
+}
+
+/// Whether all nodes that the changes need are in memory and owned by the writer.
+fn prepare(writer: &mut TreeWriter, payload: &[u8], load: bool) -> EnvResult<bool> {
+    let mut decoder = Decoder::new(payload).map_err(malformed)?;
+    while let Some(op) = decoder.next().map_err(malformed)? {
+        let Some((tree, key)) = target(&op) else { continue };
+        if !writer.has(tree)? {
+            // Created by an earlier change of this transaction, or the caller's handle is of another
+            // environment: decided when the changes are applied.
+            continue;
+        }
+        if load {
+            writer.prepare(tree, key)?;
+        } else if !writer.prepare_if_resident(tree, key)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn target<'a>(op: &Op<'a>) -> Option<(TreeId, &'a [u8])> {
+    match *op {
+        Op::Create { .. } => None,
+        Op::Put { tree, key, .. } | Op::PutLarge { tree, key, .. } | Op::Delete { tree, key } => {
+            Some((tree, key))
+        }
+    }
+}
+
+/// Applies the changes of a transaction whose record stands at `lsn`. Commit and recovery both come
+/// here, so what is replayed is what happened.
+pub(crate) fn apply_ops(
+    writer: &mut TreeWriter,
+    mut decoder: Decoder<'_>,
+    lsn: Lsn,
+    sequence: u64,
+    next_tree: &mut u32,
+) -> EnvResult<()> {
+    while let Some(op) = decoder.next().map_err(malformed)? {
+        match op {
+            Op::Create { tree } => {
+                writer.create(tree)?;
+                *next_tree = (*next_tree).max(tree.0.saturating_add(1));
+            }
+            Op::Put { tree, key, value } => {
+                writer.insert(tree, key, ValueRef::Inline(value), sequence)?;
+            }
+            Op::PutLarge { tree, key, value, crc, offset } => {
+                let pointer = pointer(lsn, offset, value.len(), crc)
+                    .ok_or_else(|| EnvError::internal("a large value without a position"))?;
+                writer.insert(tree, key, ValueRef::Pointer(pointer), sequence)?;
+            }
+            Op::Delete { tree, key } => {
+                writer.remove(tree, key, sequence)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error for a transaction that was encoded here and cannot be decoded.
+fn malformed(source: cairn_log::codec::DecodeError) -> EnvError {
+    let damage = Damage::Malformed { what: "transaction", source };
+    EnvError::internal(damage.to_string())
+}

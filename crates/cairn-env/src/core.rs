@@ -1,0 +1,166 @@
+//! `Core`: what all handles of an environment share.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use cairn_btree::{Forest, FrozenRoot, TreeWriter};
+use cairn_io::{LockGuard, WorkerHandle, WorldRef};
+use cairn_log::{Appender, CommitSpan, FileNumber, Predecessor};
+
+use crate::{
+    EnvError, EnvResult, Options, RecoveryReport,
+    checkpoint::Checkpointer,
+    failure::Failure,
+    files::Files,
+    journal::Journal,
+    maintenance::Schedule,
+    pin::Pins,
+    recovery::Unfinished,
+    root::Root,
+    state::StateFile,
+    sync::lock,
+    utilization::FileEnd,
+};
+
+/// What all handles of an environment share.
+///
+/// Locks are taken in this order: checkpointer, flush role, commit, state.
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    pub(crate) world: WorldRef,
+    pub(crate) root: Root,
+    pub(crate) files: Arc<Files>,
+    pub(crate) forest: Arc<Forest>,
+    pub(crate) report: RecoveryReport,
+    pub(crate) failure: Failure,
+    pub(crate) journal: Journal,
+    pub(crate) commit: Mutex<CommitState>,
+    pub(crate) state: Mutex<StateFile>,
+    pub(crate) checkpointer: Mutex<Checkpointer>,
+    pub(crate) pins: Mutex<Pins>,
+    /// The newest version whose commits are all durable.
+    pub(crate) published: ArcSwap<FrozenRoot>,
+    /// The newest commit.
+    pub(crate) latest: AtomicU64,
+    /// The newest commit that was acknowledged, at whatever level.
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) holders: Holders,
+    pub(crate) schedule: Schedule,
+    pub(crate) closed: AtomicBool,
+    pub(crate) worker: Mutex<Option<WorkerHandle>>,
+    pub(crate) lock: Mutex<Option<LockGuard>>,
+}
+
+/// What the commit lock protects.
+#[derive(Debug)]
+pub(crate) struct CommitState {
+    pub(crate) writer: TreeWriter,
+    /// The journal file in use; `None` before the first write, and between two files.
+    pub(crate) appender: Option<Appender>,
+    /// The end of the journal file before the one in use.
+    pub(crate) tail: Option<Predecessor>,
+    /// What recovery leaves to do before the first write.
+    pub(crate) unfinished: Option<Unfinished>,
+    /// The newest commit.
+    pub(crate) sequence: u64,
+    /// Its time: commit times never go back.
+    pub(crate) time: u64,
+    /// The smallest number that no tree has had.
+    pub(crate) next_tree: u32,
+    /// Commit times in the journal file in use.
+    pub(crate) span: CommitSpan,
+    /// The watermark of the newest record.
+    pub(crate) watermark: Option<u64>,
+    /// Journal bytes since the newest checkpoint was begun.
+    pub(crate) journal_bytes: u64,
+    /// Journal files that have come to an end, which the checkpointer does not know yet.
+    pub(crate) ended: Vec<(FileNumber, FileEnd)>,
+    /// Journal files that are longer than they need be, with their ends.
+    pub(crate) oversized: Vec<(FileNumber, u64)>,
+}
+
+impl CommitState {
+    pub(crate) fn journal_begun(&mut self, appender: Appender) {
+        self.appender = Some(appender);
+        self.span = CommitSpan::default();
+        self.watermark = None;
+    }
+}
+
+/// Who keeps the environment from being closed.
+#[derive(Debug, Default)]
+pub(crate) struct Holders {
+    pub(crate) snapshots: AtomicUsize,
+    pub(crate) transactions: AtomicUsize,
+    pub(crate) backups: AtomicUsize,
+}
+
+impl Holders {
+    pub(crate) fn list(&self) -> Vec<String> {
+        let several = |n: usize, what: &str| match n {
+            0 => None,
+            1 => Some(format!("1 {what}")),
+            n => Some(format!("{n} {what}s")),
+        };
+        [
+            several(self.snapshots.load(Ordering::Acquire), "snapshot"),
+            several(self.transactions.load(Ordering::Acquire), "transaction"),
+            several(self.backups.load(Ordering::Acquire), "backup"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl Core {
+    /// An error if the environment has failed or was closed.
+    pub(crate) fn check(&self) -> EnvResult<()> {
+        self.failure.check()?;
+        if self.closed.load(Ordering::Acquire) { Err(EnvError::Closed) } else { Ok(()) }
+    }
+
+    /// As [`Core::check`], and an error if nothing may be written.
+    pub(crate) fn check_write(&self) -> EnvResult<()> {
+        self.check()?;
+        if self.options.read_only { Err(EnvError::ReadOnly) } else { Ok(()) }
+    }
+
+    /// A version with at least all commits that were acknowledged before the call. Takes no lock
+    /// while these are durable, as they are where every commit syncs.
+    pub(crate) fn newest(&self) -> EnvResult<Arc<FrozenRoot>> {
+        self.check()?;
+        let published = self.published.load_full();
+        if published.sequence() >= self.acknowledged.load(Ordering::Acquire) {
+            return Ok(published);
+        }
+        self.freeze_latest()
+    }
+
+    /// A version with all commits.
+    pub(crate) fn freeze_latest(&self) -> EnvResult<Arc<FrozenRoot>> {
+        let _guard = self.failure.on_panic();
+        let mut commit = lock(&self.commit);
+        let sequence = commit.sequence;
+        Ok(commit.writer.freeze(sequence)?)
+    }
+
+    /// Wakes the background worker, if there is one.
+    pub(crate) fn wake_worker(&self) {
+        if let Some(worker) = &*lock(&self.worker) {
+            worker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Environment({})", self.root.dir.path().display())
+    }
+}

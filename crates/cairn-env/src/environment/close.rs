@@ -1,0 +1,81 @@
+//! Closing: everything durable, one last checkpoint, and the mark that says so.
+
+use std::sync::atomic::Ordering;
+
+use crate::{EnvError, EnvResult, Environment, core::Core, sync::lock};
+
+impl Environment {
+    /// Closes the environment in order: what was committed becomes durable, a checkpoint makes the
+    /// next open quick, and the lock is released. All other handles answer [`EnvError::Closed`] from
+    /// then on.
+    ///
+    /// # Errors
+    /// [`EnvError::Busy`], with a list, while snapshots, transactions or backups are alive: then
+    /// nothing has happened. Any other error: the environment is closed, but not in order, so the
+    /// next open runs recovery.
+    pub fn close(self) -> EnvResult<()> {
+        let core = &self.core;
+        core.failure.check()?;
+        if core.closed.swap(true, Ordering::AcqRel) {
+            return Err(EnvError::Closed);
+        }
+        let holders = core.holders.list();
+        if !holders.is_empty() {
+            core.closed.store(false, Ordering::Release);
+            return Err(EnvError::Busy { holders });
+        }
+        core.shut_down()
+    }
+}
+
+impl Core {
+    /// Ends the work on the disk. Called once.
+    fn shut_down(&self) -> EnvResult<()> {
+        if let Some(worker) = lock(&self.worker).take() {
+            worker.stop();
+        }
+        let result = self.put_in_order();
+        lock(&self.lock).take();
+        result
+    }
+
+    fn put_in_order(&self) -> EnvResult<()> {
+        self.failure.check()?;
+        let written = lock(&self.commit).appender.is_some();
+        if !written || self.options.read_only {
+            return Ok(()); // nothing was written: nothing is changed
+        }
+        // The checks for a closed environment are for callers; this is the one who closes.
+        self.closed.store(false, Ordering::Release);
+        let result = self.flush_and_checkpoint();
+        self.closed.store(true, Ordering::Release);
+        result?;
+        // Both slots say so: damage to one must not make the other, older one count.
+        for _ in 0..2 {
+            let tail = lock(&self.commit).tail;
+            let next_file = self.files.next();
+            lock(&self.state).write(|state| {
+                state.clean = true;
+                state.tail = tail;
+                state.next_file = next_file;
+            })?;
+        }
+        Ok(())
+    }
+
+    fn flush_and_checkpoint(&self) -> EnvResult<()> {
+        self.flush_to(self.latest.load(Ordering::Acquire), true)?;
+        self.seal_journal()?;
+        self.checkpoint()?;
+        Ok(())
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            // Whoever wants to know closes explicitly; what fails here the next open finds.
+            self.shut_down().unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `Environment`: the handle that applications hold.
+
+mod close;
+mod open;
+mod stats;
+
+use std::sync::{Arc, atomic::Ordering};
+
+pub use stats::Stats;
+
+use crate::{
+    CheckpointReport, Database, DatabaseOptions, Durability, EnvError, EnvResult, Options,
+    RecoveryReport, Snapshot, Transaction, VerifyOptions, VerifyReport,
+    backup::BackupSet,
+    core::Core,
+};
+
+/// An open environment: one directory tree on disk, any number of named databases in it.
+///
+/// Cheap to clone; any thread may use any clone. The environment is closed by
+/// [`Environment::close`], or, without a report of what went wrong, when the last handle, snapshot
+/// and transaction is gone.
+///
+/// ```
+/// use cairn_env::{DatabaseOptions, Environment, Options};
+///
+/// let (env, report) = Environment::in_memory(Options::default())?;
+/// assert!(report.created);
+/// let users = env.database("users", DatabaseOptions::default())?;
+/// env.write(|txn| {
+///     txn.put(&users, b"ada", b"1815")?;
+///     txn.put(&users, b"grace", b"1906")
+/// })?;
+/// let before = env.snapshot()?;
+/// env.write(|txn| txn.delete(&users, b"ada"))?;
+/// assert_eq!(before.get(&users, b"ada")?.unwrap(), b"1815");
+/// assert!(env.snapshot()?.get(&users, b"ada")?.is_none());
+/// # Ok::<(), cairn_env::EnvError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Environment {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Environment {
+    /// What opening it found and did.
+    #[must_use]
+    pub fn recovery_report(&self) -> &RecoveryReport {
+        &self.core.report
+    }
+
+    /// How it was opened.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.core.options
+    }
+
+    /// Whether work can go on. `false` after a failure that leaves unknown what the disk or memory
+    /// holds (a failed sync above all): every handle then answers with the first cause, and closing
+    /// and opening again runs recovery.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        !self.core.failure.is_failed()
+    }
+
+    /// The first cause of such a failure.
+    #[must_use]
+    pub fn failure(&self) -> Option<EnvError> {
+        self.core.failure.check().err()
+    }
+
+    /// A view of everything that was committed and acknowledged before the call, which never changes.
+    ///
+    /// It never waits for a disk. While all acknowledged commits are durable, as they are where every
+    /// commit syncs, it takes no lock either.
+    ///
+    /// # Errors
+    /// Only if the environment has failed or was closed.
+    pub fn snapshot(&self) -> EnvResult<Snapshot> {
+        Ok(Snapshot::new(&self.core, self.core.newest()?))
+    }
+
+    /// A view of the newest state that no crash can take back. Commits that did not ask for a sync
+    /// may be missing.
+    ///
+    /// # Errors
+    /// Only if the environment has failed or was closed.
+    pub fn durable_snapshot(&self) -> EnvResult<Snapshot> {
+        self.core.check()?;
+        Ok(Snapshot::new(&self.core, self.core.published.load_full()))
+    }
+
+    /// Begins a transaction. It sees the environment as it is when it first reads.
+    ///
+    /// # Errors
+    /// If the environment has failed, was closed, or was opened for reading only.
+    pub fn begin_write(&self) -> EnvResult<Transaction> {
+        self.core.check_write()?;
+        Ok(Transaction::new(&self.core))
+    }
+
+    /// Runs `body` in a transaction and commits it with the environment's durability; again from the
+    /// beginning if another transaction got in between. Returns what `body` returned.
+    ///
+    /// # Errors
+    /// What `body` or the commit answers; then nothing was changed, except that a
+    /// [`EnvError::CommitUnknown`] leaves that open.
+    pub fn write<T>(&self, body: impl FnMut(&mut Transaction) -> EnvResult<T>) -> EnvResult<T> {
+        self.write_with(self.core.options.durability, body)
+    }
+
+    /// As [`Environment::write`], with a durability of its own.
+    ///
+    /// # Errors
+    /// As [`Environment::write`].
+    pub fn write_with<T>(
+        &self,
+        durability: Durability,
+        mut body: impl FnMut(&mut Transaction) -> EnvResult<T>,
+    ) -> EnvResult<T> {
+        loop {
+            let mut txn = self.begin_write()?;
+            let result = match body(&mut txn) {
+                Ok(value) => txn.commit_with(durability).map(|_| value),
+                Err(error) => Err(error),
+            };
+            match result {
+                Err(error) if error.is_retryable() => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The database `name`, created with `options` if it does not exist.
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] for a name that is empty or longer than 255 bytes; in an
+    /// environment that is open for reading only, [`EnvError::NoSuchDatabase`].
+    pub fn database(&self, name: &str, options: DatabaseOptions) -> EnvResult<Database> {
+        if let Some(found) = self.find_database(name)? {
+            return Ok(found);
+        }
+        if self.core.options.read_only {
+            return Err(EnvError::NoSuchDatabase { name: name.into() });
+        }
+        self.write(|txn| txn.create_database(name, options))
+    }
+
+    /// The database `name`, if it exists.
+    ///
+    /// # Errors
+    /// As [`Environment::snapshot`], and if the catalogue cannot be read.
+    pub fn find_database(&self, name: &str) -> EnvResult<Option<Database>> {
+        self.snapshot()?.database(name)
+    }
+
+    /// Makes every commit so far durable.
+    ///
+    /// # Errors
+    /// If the disk fails: see [`EnvError::CommitUnknown`].
+    pub fn sync(&self) -> EnvResult<()> {
+        self.core.check()?;
+        let sequence = self.core.latest.load(Ordering::Acquire);
+        self.core.acknowledge(sequence, Durability::Sync)
+    }
+
+    /// Writes everything that changed since the last checkpoint, so that the next open has little to
+    /// replay, and removes log files that nothing needs any more.
+    ///
+    /// # Errors
+    /// If the disk fails or is full. A full disk leaves the environment valid.
+    pub fn checkpoint(&self) -> EnvResult<CheckpointReport> {
+        self.core.checkpoint()
+    }
+
+    /// Checks the log, the trees and their agreement; all findings, not the first.
+    ///
+    /// # Errors
+    /// Only if the environment has failed or was closed: damage is a finding.
+    pub fn verify(&self, options: &VerifyOptions<'_>) -> EnvResult<VerifyReport> {
+        self.core.check()?;
+        crate::verify::verify(&self.core, options)
+    }
+
+    /// Figures about the environment.
+    ///
+    /// # Errors
+    /// If the environment has failed or was closed.
+    pub fn stats(&self) -> EnvResult<Stats> {
+        self.core.check()?;
+        Ok(stats::stats(&self.core))
+    }
+
+    /// Freezes a set of files that is one exact state of the environment, and pins them until the
+    /// result is dropped. Writers go on.
+    ///
+    /// # Errors
+    /// If the disk fails or is full, or the environment was opened for reading only.
+    pub fn begin_backup(&self) -> EnvResult<BackupSet> {
+        self.core.check_write()?;
+        crate::backup::begin(&self.core)
+    }
+}

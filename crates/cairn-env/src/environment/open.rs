@@ -1,0 +1,257 @@
+//! Opening: the directory, the state, recovery, and the worker.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
+};
+
+use arc_swap::ArcSwap;
+use cairn_btree::Forest;
+use cairn_io::{Access, DirRef, RealDir, RealWorld, WorldRef};
+use cairn_log::{CommitSpan, Timeline, Uuid};
+
+use crate::{
+    EnvError, EnvResult, Environment, Options, RecoveryReport,
+    checkpoint::Checkpointer,
+    core::{CommitState, Core, Holders},
+    failure::Failure,
+    files::{Files, Identity},
+    journal::Journal,
+    maintenance::{self, Schedule},
+    pin::Pins,
+    recovery::{self, Recovered},
+    root::{Current, Generation, Root},
+    sites,
+    state::{State, StateFile},
+    sync::lock,
+};
+
+impl Environment {
+    /// Opens the environment in the directory `path`, after recovery if it needs any; creates it if
+    /// the directory is missing or empty and [`Options::create`] says so.
+    ///
+    /// An open changes nothing on the disk but the lock: files appear with the first write.
+    ///
+    /// # Errors
+    /// [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody has it open;
+    /// [`EnvError::NotAnEnvironment`] for a directory of something else; errors of the kind
+    /// `Corrupt` that name the file for anything that is damaged, missing or foreign.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> EnvResult<(Self, RecoveryReport)> {
+        let path = path.as_ref();
+        let dir = match RealDir::open(path) {
+            Ok(dir) => dir,
+            Err(error) if error.is_not_found() && options.create && !options.read_only => {
+                RealDir::create(path)?
+            }
+            Err(error) if error.is_not_found() => {
+                let why = "there is no such directory".into();
+                return Err(EnvError::NotAnEnvironment { path: path.to_owned(), why });
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                let why = "it is not a directory".into();
+                return Err(EnvError::NotAnEnvironment { path: path.to_owned(), why });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Self::open_in(dir, Arc::new(RealWorld::new()), options)
+    }
+
+    /// As [`Environment::open`], on any directory and world: on a disk in memory, or on one that a
+    /// test lets fail.
+    ///
+    /// # Errors
+    /// As [`Environment::open`].
+    pub fn open_in(
+        dir: DirRef,
+        world: WorldRef,
+        options: Options,
+    ) -> EnvResult<(Self, RecoveryReport)> {
+        let began = world.monotonic();
+        let root = Root::new(dir);
+        if let Some(text) = root.restoring()? {
+            let path = root.dir.path().to_owned();
+            return Err(EnvError::IncompleteRestore { path, how: text.trim_end().into() });
+        }
+        let current = root.current()?;
+        if current.is_none() {
+            check_creatable(&root, &options)?;
+        }
+        let guard = root.lock(options.read_only)?;
+        // Whoever had the lock until now may have changed what it protects.
+        let (current, created) = match root.current()? {
+            Some(current) => (current, false),
+            None => (create(&root, &world, &options)?, true),
+        };
+        let dir = root.open_generation(current.generation)?;
+        let (env, mut report) = open_generation(root, dir, &world, options, Some(current))?;
+        report.created = created;
+        report.duration = world.monotonic().saturating_sub(began);
+        *lock(&env.core.lock) = Some(guard);
+        maintenance::start(&env.core)?;
+        Ok((env, report))
+    }
+
+    /// Opens files that a restore has brought together, before they are an environment.
+    pub(crate) fn open_staged(
+        root: Root,
+        dir: DirRef,
+        world: &WorldRef,
+        options: Options,
+    ) -> EnvResult<(Self, RecoveryReport)> {
+        open_generation(root, dir, world, options, None)
+    }
+
+    /// An environment that lives in memory, for examples and tests.
+    ///
+    /// # Errors
+    /// None that are worth handling.
+    pub fn in_memory(options: Options) -> EnvResult<(Self, RecoveryReport)> {
+        Self::open_in(cairn_io::MemDisk::new().root(), Arc::new(RealWorld::new()), options)
+    }
+}
+
+/// Opens the environment whose files lie in `dir`; recovery included, worker and lock not.
+fn open_generation(
+    root: Root,
+    dir: DirRef,
+    world: &WorldRef,
+    options: Options,
+    current: Option<Current>,
+) -> EnvResult<(Environment, RecoveryReport)> {
+    let access = if options.read_only { Access::Read } else { Access::ReadWrite };
+    let (state_file, found) = StateFile::open(&*dir, access)?;
+    if let Some(current) = current {
+        check_identity(&root, current, &found.newest)?;
+    }
+    let state = found.newest.clone();
+    let identity = Identity {
+        environment: state.environment,
+        timeline: state.timeline,
+        generation: state.generation,
+        incarnation: AtomicU64::new(state.incarnation),
+    };
+    let node_file_bytes = options.node_file_bytes;
+    let files = Files::new(dir, Arc::clone(world), identity, state.next_file, node_file_bytes);
+    let files = Arc::new(files);
+    let source: Arc<dyn cairn_btree::NodeSource> = files.clone();
+    let forest = Forest::new(source, options.forest());
+    let recovered = recovery::recover(&files, &forest, &found, &options)?;
+    let report = recovered.report.clone();
+    let state_file = StateFile::new(state_file, state);
+    let world = Arc::clone(world);
+    let core = assemble(root, world, options, files, forest, state_file, recovered)?;
+    Ok((Environment { core }, report))
+}
+
+/// An error unless a new environment may be created here.
+fn check_creatable(root: &Root, options: &Options) -> EnvResult<()> {
+    let path = || root.dir.path().to_owned();
+    if !root.is_blank()? {
+        let why = "it has no file CURRENT, and holds something else".into();
+        return Err(EnvError::NotAnEnvironment { path: path(), why });
+    }
+    if !options.create || options.read_only {
+        let why = "it is empty, and nothing may be created".into();
+        return Err(EnvError::NotAnEnvironment { path: path(), why });
+    }
+    Ok(())
+}
+
+/// Creates an environment in a blank directory. It exists from the moment in which `CURRENT` does:
+/// before, a crash leaves a directory that is as good as empty.
+fn create(root: &Root, world: &WorldRef, options: &Options) -> EnvResult<Current> {
+    check_creatable(root, options)?;
+    let mut uuid = [0; 16];
+    world.random(&mut uuid);
+    let environment = Uuid(uuid);
+    let dir = root.create_first_generation()?;
+    let state = State { timeline: Timeline::FIRST, ..State::first(environment) };
+    StateFile::create(&*dir, state)?;
+    dir.sync(sites::CREATE_GENERATION)?;
+    root.dir.sync(sites::CREATE_ROOT)?;
+    let current = Current { environment, generation: Generation::FIRST };
+    root.switch(current)?;
+    Ok(current)
+}
+
+fn check_identity(root: &Root, current: Current, state: &State) -> EnvResult<()> {
+    let path = root.dir.path().join(current.generation.dir_name().as_str()).join("STATE");
+    if state.environment != current.environment {
+        let why = format!(
+            "CURRENT names the environment {}, the state file is of {}",
+            current.environment, state.environment
+        );
+        return Err(EnvError::ForeignFile { path, why });
+    }
+    if state.generation != current.generation.0 {
+        let why = format!("it is of generation {}", state.generation);
+        return Err(EnvError::ForeignFile { path, why });
+    }
+    Ok(())
+}
+
+fn assemble(
+    root: Root,
+    world: WorldRef,
+    options: Options,
+    files: Arc<Files>,
+    forest: Arc<Forest>,
+    state: StateFile,
+    recovered: Recovered,
+) -> EnvResult<Arc<Core>> {
+    let Recovered {
+        mut writer,
+        checkpoint,
+        older_file,
+        utilization,
+        tail,
+        unfinished,
+        ended,
+        oversized,
+        sequence,
+        time,
+        next_tree,
+        report,
+    } = recovered;
+    let published = writer.freeze(sequence)?;
+    let journal = Journal::default();
+    journal.begin(sequence);
+    Ok(Arc::new(Core {
+        options,
+        world,
+        root,
+        files,
+        forest,
+        report,
+        failure: Failure::default(),
+        journal,
+        commit: Mutex::new(CommitState {
+            writer,
+            appender: None,
+            tail,
+            unfinished: Some(unfinished),
+            sequence,
+            time,
+            next_tree,
+            span: CommitSpan::default(),
+            watermark: None,
+            journal_bytes: 0,
+            ended,
+            oversized,
+        }),
+        state: Mutex::new(state),
+        checkpointer: Mutex::new(Checkpointer::new(checkpoint, older_file, utilization)),
+        pins: Mutex::new(Pins::default()),
+        published: ArcSwap::new(published),
+        latest: AtomicU64::new(sequence),
+        acknowledged: AtomicU64::new(sequence),
+        holders: Holders::default(),
+        schedule: Schedule::default(),
+        closed: AtomicBool::new(false),
+        worker: Mutex::new(None),
+        lock: Mutex::new(None),
+    }))
+}

@@ -1,0 +1,322 @@
+//! `EnvError`: what went wrong, how far it reaches, and what the caller can do.
+
+use std::{path::PathBuf, sync::Arc};
+
+use cairn_btree::TreeError;
+use cairn_io::{IoError, LockError};
+use cairn_log::{Damage, FileNumber, LogError};
+
+/// The result of an operation on an environment.
+pub type EnvResult<T> = Result<T, EnvError>;
+
+/// What the caller can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Another transaction was faster: run the transaction again.
+    Conflict,
+    /// Somebody else holds what is needed: wait, or ask them to let go.
+    Busy,
+    /// It is not there.
+    NotFound,
+    /// It is there already.
+    Exists,
+    /// The call was wrong: the message says what is allowed.
+    InvalidInput,
+    /// The environment was closed.
+    Closed,
+    /// The environment failed earlier: close all handles and open it again; recovery then runs.
+    Poisoned,
+    /// Bytes on the disk are damaged or missing: verify, then heal or restore from a backup.
+    Corrupt,
+    /// The files need a newer version, or a feature that this build lacks.
+    Unsupported,
+    /// The device is full, or a limit was reached.
+    Full,
+    /// The disk does not answer as it should.
+    Io,
+    /// A rule inside was broken: a bug worth reporting. Nothing wrong was returned.
+    Internal,
+}
+
+/// How far an error reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scope {
+    /// This call; everything else goes on.
+    Operation,
+    /// The transaction, which has no effect.
+    Transaction,
+    /// A database, or a range of its keys.
+    Store,
+    /// The whole environment. Whether work can go on is what
+    /// [`Environment::is_valid`](crate::Environment::is_valid) says.
+    Environment,
+}
+
+/// An error of an environment.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvError {
+    /// The disk failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// A log file cannot be read or written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A tree cannot be read or written.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The environment failed earlier.
+    #[error("the environment failed and must be closed and opened again; the first cause was: {cause}")]
+    Poisoned {
+        /// The first cause.
+        cause: Arc<EnvError>,
+    },
+    /// A commit was written, but whether it is durable is unknown.
+    #[error("whether the commit is durable is unknown, since a sync failed: {cause}")]
+    CommitUnknown {
+        /// Why.
+        cause: Arc<EnvError>,
+    },
+    /// The environment was closed.
+    #[error("the environment was closed")]
+    Closed,
+    /// It cannot be closed yet.
+    #[error("still in use by {}", holders.join(", "))]
+    Busy {
+        /// Who holds it.
+        holders: Vec<String>,
+    },
+    /// Another process has it open.
+    #[error("{} is open in another process{}", path.display(), pid.map(|p| format!(" (pid {p})")).unwrap_or_default())]
+    Locked {
+        /// The environment.
+        path: PathBuf,
+        /// The process, as far as can be told.
+        pid: Option<u32>,
+    },
+    /// This process has it open already.
+    #[error("{} is open in this process already", path.display())]
+    AlreadyOpen {
+        /// The environment.
+        path: PathBuf,
+    },
+    /// The directory holds no environment.
+    #[error("{} is no CairnDB environment: {why}", path.display())]
+    NotAnEnvironment {
+        /// The directory.
+        path: PathBuf,
+        /// What speaks against it.
+        why: String,
+    },
+    /// A restore into this directory was not finished.
+    #[error("{} holds an unfinished restore: {how}", path.display())]
+    IncompleteRestore {
+        /// The directory.
+        path: PathBuf,
+        /// How to go on.
+        how: String,
+    },
+    /// The environment cannot be opened as it is.
+    #[error("{} needs repair: {why}", path.display())]
+    NeedsRepair {
+        /// The environment.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A small file of the environment (state, pointer, descriptor) is damaged.
+    #[error("{}: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A log file that must be there is not.
+    #[error("log file {name} is missing from {}: {why}", dir.display())]
+    MissingFile {
+        /// Its name.
+        name: String,
+        /// Where it should be.
+        dir: PathBuf,
+        /// Who needs it.
+        why: String,
+    },
+    /// A log file that does not belong there.
+    #[error("{} does not belong to this environment: {why}", path.display())]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+        /// What gives it away.
+        why: String,
+    },
+    /// The environment needs a newer version.
+    #[error("{} needs {needs}, which this version does not have", path.display())]
+    Unsupported {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it needs.
+        needs: String,
+    },
+    /// A record passes its checksum but contradicts what is known.
+    #[error("log file {file}, offset {offset}: {what}")]
+    Inconsistent {
+        /// The file.
+        file: FileNumber,
+        /// Where in it.
+        offset: u64,
+        /// What contradicts what.
+        what: String,
+    },
+    /// Another transaction committed what this one depends on.
+    #[error("the transaction conflicts with one that committed meanwhile; run it again")]
+    Conflict,
+    /// A key is too long.
+    #[error("a key of {len} bytes is too long: at most {max}")]
+    KeyTooLong {
+        /// Its length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A value is too long.
+    #[error("a value of {len} bytes is too long: at most {max}")]
+    ValueTooLong {
+        /// Its length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A transaction is too large.
+    #[error("a transaction of {bytes} bytes is too large: at most {max}; commit in smaller steps")]
+    TransactionTooLarge {
+        /// Bytes of its changes.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// There is no such database.
+    #[error("there is no database {name:?}")]
+    NoSuchDatabase {
+        /// Its name.
+        name: String,
+    },
+    /// A name or an option that is not allowed.
+    #[error("{what}")]
+    InvalidInput {
+        /// What is wrong and what is allowed.
+        what: String,
+    },
+    /// The environment was opened for reading only.
+    #[error("the environment was opened for reading only")]
+    ReadOnly,
+    /// A number space is used up.
+    #[error("{what} are used up")]
+    Exhausted {
+        /// Which one.
+        what: &'static str,
+    },
+    /// A rule inside was broken.
+    #[error("internal error: {what}")]
+    Internal {
+        /// Which rule.
+        what: String,
+    },
+}
+
+impl EnvError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) => io_kind(error),
+            Self::Log(error) | Self::Tree(TreeError::Log(error)) => log_kind(error),
+            Self::Tree(error) if error.is_damage() => ErrorKind::Corrupt,
+            Self::Tree(_) | Self::Internal { .. } => ErrorKind::Internal,
+            Self::Poisoned { .. } | Self::CommitUnknown { .. } => ErrorKind::Poisoned,
+            Self::Closed => ErrorKind::Closed,
+            Self::Busy { .. } | Self::Locked { .. } | Self::AlreadyOpen { .. } => ErrorKind::Busy,
+            Self::NotAnEnvironment { .. } | Self::NoSuchDatabase { .. } => ErrorKind::NotFound,
+            Self::IncompleteRestore { .. }
+            | Self::NeedsRepair { .. }
+            | Self::Damaged { .. }
+            | Self::MissingFile { .. }
+            | Self::ForeignFile { .. }
+            | Self::Inconsistent { .. } => ErrorKind::Corrupt,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Conflict => ErrorKind::Conflict,
+            Self::KeyTooLong { .. }
+            | Self::ValueTooLong { .. }
+            | Self::TransactionTooLarge { .. }
+            | Self::InvalidInput { .. }
+            | Self::ReadOnly => ErrorKind::InvalidInput,
+            Self::Exhausted { .. } => ErrorKind::Full,
+        }
+    }
+
+    /// How far the error reaches.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self.kind() {
+            ErrorKind::Conflict => Scope::Transaction,
+            ErrorKind::Poisoned | ErrorKind::Closed => Scope::Environment,
+            ErrorKind::Corrupt => match self {
+                Self::Tree(_) | Self::Log(LogError::Corrupt { .. }) => Scope::Store,
+                _ => Scope::Environment,
+            },
+            ErrorKind::Full | ErrorKind::Io | ErrorKind::Unsupported => Scope::Environment,
+            ErrorKind::Busy if !matches!(self, Self::Busy { .. }) => Scope::Environment,
+            _ => Scope::Operation,
+        }
+    }
+
+    /// Whether the same call will fail again until somebody has done something about it.
+    #[must_use]
+    pub fn is_persistent(&self) -> bool {
+        !matches!(self.kind(), ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Io)
+    }
+
+    /// Whether a transaction that failed with this can simply be run again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.kind() == ErrorKind::Conflict
+    }
+
+    /// Whether a device, a quota or a limit is exhausted.
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        self.kind() == ErrorKind::Full
+    }
+
+    pub(crate) fn lock(path: PathBuf, error: LockError) -> Self {
+        match error {
+            LockError::HeldElsewhere { pid } => Self::Locked { path, pid },
+            LockError::HeldHere => Self::AlreadyOpen { path },
+            LockError::Io(error) => Self::Io(error),
+            error => Self::Internal { what: error.to_string() },
+        }
+    }
+
+    pub(crate) fn internal(what: impl Into<String>) -> Self {
+        Self::Internal { what: what.into() }
+    }
+}
+
+fn io_kind(error: &IoError) -> ErrorKind {
+    if error.is_no_space() { ErrorKind::Full } else { ErrorKind::Io }
+}
+
+fn log_kind(error: &LogError) -> ErrorKind {
+    match error {
+        LogError::Io(error) => io_kind(error),
+        LogError::Corrupt { damage: Damage::UnknownKind { .. } | Damage::UnknownFlags { .. }, .. }
+        | LogError::Corrupt { .. }
+        | LogError::Foreign { .. }
+        | LogError::MissingFile { .. } => ErrorKind::Corrupt,
+        LogError::Unsupported { .. } => ErrorKind::Unsupported,
+        LogError::Exhausted { .. } => ErrorKind::Full,
+        _ => ErrorKind::Internal,
+    }
+}

@@ -1,0 +1,248 @@
+//! The log files of an environment: found by number, created, removed; and node files as the source
+//! of tree nodes.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use cairn_btree::{NodeRecord, NodeSource};
+use cairn_io::{DirRef, WorldRef};
+use cairn_log::{
+    CommitSpan, Damage, FRAME_LEN, FileClass, FileHeader, FileNumber, LogError, LogFile, LogName,
+    LogResult, LogWriter, Lsn, RecordKind, SEAL_RECORD_LEN, Sealed, Timeline, Uuid,
+};
+
+use crate::{sites, sync::lock};
+
+/// Identity of the environment and of this run of it, for the headers of new files.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) environment: Uuid,
+    pub(crate) timeline: Timeline,
+    pub(crate) generation: u32,
+    /// Set when the environment is first written in this run.
+    pub(crate) incarnation: AtomicU64,
+}
+
+/// All log files.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) dir: DirRef,
+    pub(crate) identity: Identity,
+    world: WorldRef,
+    open: RwLock<BTreeMap<FileNumber, Arc<LogFile>>>,
+    next: AtomicU32,
+    node_file_bytes: u64,
+    nodes: Mutex<Option<LogWriter>>,
+    /// Node files that were finished and are not yet known to the checkpoints.
+    finished: Mutex<Vec<Sealed>>,
+    /// Whether names were created that no sync of the directory covers yet.
+    unsynced_names: AtomicBool,
+    /// Whether a sync of a node file has failed: then nothing more may be built on these files.
+    sync_failed: AtomicBool,
+}
+
+/// Node records are written to the file in pieces of about this size.
+const WRITE_PIECE: u64 = 1 << 20;
+
+impl Files {
+    pub(crate) fn new(
+        dir: DirRef,
+        world: WorldRef,
+        identity: Identity,
+        next: FileNumber,
+        node_file_bytes: u64,
+    ) -> Self {
+        Self {
+            dir,
+            identity,
+            world,
+            open: RwLock::default(),
+            next: AtomicU32::new(next.get()),
+            node_file_bytes: node_file_bytes.clamp(16 << 10, 1 << 30),
+            nodes: Mutex::default(),
+            finished: Mutex::default(),
+            unsynced_names: AtomicBool::new(false),
+            sync_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// A number that no file has had.
+    pub(crate) fn allocate(&self) -> LogResult<FileNumber> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        FileNumber::new(number)
+            .filter(|number| number.get() < u32::MAX)
+            .ok_or(LogError::Exhausted { what: "file numbers" })
+    }
+
+    /// The smallest number that no file has had.
+    pub(crate) fn next(&self) -> FileNumber {
+        FileNumber::new(self.next.load(Ordering::Relaxed)).unwrap_or(FileNumber::FIRST)
+    }
+
+    /// Never gives out `number` or a smaller one.
+    pub(crate) fn reserve(&self, number: FileNumber) {
+        self.next.fetch_max(number.get().saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// A header for a new file.
+    pub(crate) fn header(&self, class: FileClass, number: FileNumber) -> FileHeader {
+        FileHeader {
+            timeline: self.identity.timeline,
+            generation: self.identity.generation,
+            incarnation: self.identity.incarnation.load(Ordering::Relaxed),
+            created: self.world.wall().0,
+            ..FileHeader::first(class, number, self.identity.environment, self.random_uuid())
+        }
+    }
+
+    fn random_uuid(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.world.random(&mut bytes);
+        Uuid(bytes)
+    }
+
+    /// Makes a file known.
+    pub(crate) fn add(&self, file: Arc<LogFile>) {
+        let number = file.header().number;
+        self.reserve(number);
+        self.open.write().unwrap_or_else(PoisonError::into_inner).insert(number, file);
+    }
+
+    /// The file with this number.
+    pub(crate) fn get(&self, number: FileNumber) -> LogResult<Arc<LogFile>> {
+        self.find(number).ok_or(LogError::MissingFile { file: number })
+    }
+
+    pub(crate) fn find(&self, number: FileNumber) -> Option<Arc<LogFile>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).get(&number).cloned()
+    }
+
+    /// All files, in order of their numbers.
+    pub(crate) fn all(&self) -> Vec<Arc<LogFile>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Opens a file of the environment's directory and makes it known.
+    pub(crate) fn open(&self, name: LogName) -> LogResult<Arc<LogFile>> {
+        let file = Arc::new(LogFile::open(&*self.dir, name, self.identity.environment)?);
+        self.add(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Forgets all files: recovery looks at others instead.
+    pub(crate) fn forget_all(&self) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Removes a file that nothing refers to any more. The removal need not be durable: a file that
+    /// comes back is not in any table and is removed again.
+    pub(crate) fn remove(&self, number: FileNumber) -> LogResult<()> {
+        let file = self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        match file {
+            Some(file) => Ok(self.dir.remove(&file.name().to_name())?),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the current node file, if any, and makes all finished ones durable, names included.
+    /// Returns them. A failure of a sync is reported by [`Files::sync_failed`] from then on.
+    pub(crate) fn finish_nodes(&self) -> LogResult<Vec<Sealed>> {
+        let writer = lock(&self.nodes).take();
+        if let Some(writer) = writer {
+            self.seal(writer)?;
+        }
+        if self.unsynced_names.load(Ordering::Acquire) {
+            self.dir.sync(sites::NODE_NAMES).inspect_err(|_| self.note_failed_sync())?;
+            self.unsynced_names.store(false, Ordering::Release);
+        }
+        Ok(std::mem::take(&mut *lock(&self.finished)))
+    }
+
+    fn seal(&self, writer: LogWriter) -> LogResult<()> {
+        let result = writer.seal(CommitSpan::default(), sites::NODE_SEAL);
+        // After an error in here the file is in an unknown state, and tree nodes refer to it.
+        let sealed = result.inspect_err(|_| self.note_failed_sync())?;
+        lock(&self.finished).push(sealed);
+        Ok(())
+    }
+
+    fn note_failed_sync(&self) {
+        self.sync_failed.store(true, Ordering::Release);
+    }
+
+    /// Whether a node file could not be made durable.
+    pub(crate) fn sync_failed(&self) -> bool {
+        self.sync_failed.load(Ordering::Acquire)
+    }
+
+    /// Writes a record into the current node file.
+    pub(crate) fn append_node(
+        &self,
+        kind: RecordKind,
+        sequence: u64,
+        body: Vec<u8>,
+    ) -> LogResult<(Lsn, u32)> {
+        let mut nodes = lock(&self.nodes);
+        let full = |writer: &LogWriter| writer.end() + SEAL_RECORD_LEN > self.node_file_bytes;
+        if let Some(writer) = nodes.take_if(|writer| full(writer)) {
+            self.seal(writer)?;
+        }
+        if nodes.is_none() {
+            let header = self.header(FileClass::Node, self.allocate()?);
+            let writer = LogWriter::create(&*self.dir, header, None)?;
+            self.unsynced_names.store(true, Ordering::Release);
+            self.add(Arc::clone(writer.file()));
+            *nodes = Some(writer);
+        }
+        let writer = nodes.as_mut().expect("it was just created");
+        let before = writer.end();
+        let lsn = writer.append(kind, sequence, &[&body])?;
+        let len = u32::try_from(writer.end() - before).expect("records have at most 4 GiB");
+        if writer.end() - writer.flusher.written() >= WRITE_PIECE {
+            writer.write()?;
+        }
+        Ok((lsn, len))
+    }
+
+    /// Where files lie: for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+}
+
+thread_local! {
+    /// A buffer to read records into: node records are copied out in their exact size.
+    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl NodeSource for Files {
+    fn read(&self, lsn: Lsn) -> LogResult<NodeRecord> {
+        /// Most nodes fit; a longer one takes a second read.
+        const HINT: usize = 9 << 10;
+        let file = self.get(lsn.file())?;
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let header = file.read_into(lsn, HINT, buffer)?;
+            let body = buffer[FRAME_LEN..][..header.len as usize].to_vec();
+            let stored_len = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
+            Ok(NodeRecord { kind: header.kind, sequence: header.sequence, body, stored_len })
+        })
+    }
+
+    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<(Lsn, u32)> {
+        self.append_node(kind, sequence, body)
+    }
+
+    fn damaged(&self, lsn: Lsn, damage: Damage) -> LogError {
+        match self.find(lsn.file()) {
+            Some(file) => file.corrupt(lsn.offset(), damage),
+            None => LogError::MissingFile { file: lsn.file() },
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The journal: who may write it, how far it is durable, and how one file follows another.
+//!
+//! Commits are appended under the commit lock and written by whoever holds the *flush role*: the
+//! thread that finds it free flushes for all who wait, so a commit alone costs one write and one
+//! sync without any hand-over, and commits that arrive during a sync share the next one. The role
+//! is always taken before the commit lock.
+
+use std::sync::{
+    Arc, Condvar, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use cairn_io::Access;
+use cairn_log::{
+    Appender, CommitSpan, FileClass, FileHeader, Flusher, HEADER_LEN, LogWriter, Payload,
+    Predecessor, RecordKind, SEAL_RECORD_LEN, journal_boundary,
+};
+
+use crate::{
+    EnvError, EnvResult,
+    core::{CommitState, Core},
+    recovery::Unfinished,
+    sites,
+    sync::lock,
+    utilization::FileEnd,
+};
+
+/// Bytes that may be written and not yet durable, apart from one record. What a torn tail can hold at
+/// most is derived from it, so more must be damage.
+pub(crate) const UNSYNCED_LIMIT: u64 = 16 << 20;
+/// A record above this gets a journal file of its own.
+const LARGE_RECORD: u64 = 8 << 20;
+
+/// State of the journal beside the commit lock.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    role: Mutex<Role>,
+    changed: Condvar,
+    /// Position of the current file that is known to be durable.
+    durable_at: AtomicU64,
+    /// End of what is written of the current file.
+    written_at: AtomicU64,
+    /// Commits up to here are written.
+    written: AtomicU64,
+    /// Commits up to here are durable.
+    durable: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Role {
+    /// The writing half of the current file; `None` while somebody has the role, or before the first
+    /// write.
+    flusher: Option<Flusher>,
+    taken: bool,
+}
+
+impl Journal {
+    /// Commits up to `sequence` were found on the disk by recovery.
+    pub(crate) fn begin(&self, sequence: u64) {
+        self.written.store(sequence, Ordering::Release);
+        self.durable.store(sequence, Ordering::Release);
+    }
+
+    /// The newest commit that is durable.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// The position in the current file that is known to be durable: the watermark of new records.
+    pub(crate) fn watermark(&self) -> Option<u64> {
+        Some(self.durable_at.load(Ordering::Acquire)).filter(|&at| at > HEADER_LEN)
+    }
+
+    /// Bytes before `end` of the current file that are accepted and not yet written.
+    pub(crate) fn unwritten(&self, end: u64) -> u64 {
+        end.saturating_sub(self.written_at.load(Ordering::Acquire))
+    }
+
+    /// Takes the flush role, waiting for whoever has it.
+    fn take_role(&self) -> RoleGuard<'_> {
+        let mut role = lock(&self.role);
+        while role.taken {
+            role = self.changed.wait(role).unwrap_or_else(PoisonError::into_inner);
+        }
+        role.taken = true;
+        RoleGuard { journal: self, flusher: role.flusher.take() }
+    }
+}
+
+/// The flush role; dropping it gives it back and wakes all who wait.
+struct RoleGuard<'a> {
+    journal: &'a Journal,
+    flusher: Option<Flusher>,
+}
+
+impl Drop for RoleGuard<'_> {
+    fn drop(&mut self) {
+        let mut role = lock(&self.journal.role);
+        role.flusher = self.flusher.take();
+        role.taken = false;
+        drop(role);
+        self.journal.changed.notify_all();
+    }
+}
+
+impl Core {
+    /// Returns when all commits up to `sequence` are written, and with `sync` durable.
+    pub(crate) fn flush_to(&self, sequence: u64, sync: bool) -> EnvResult<()> {
+        let journal = &self.journal;
+        let reached = || {
+            let done = if sync { &journal.durable } else { &journal.written };
+            done.load(Ordering::Acquire) >= sequence
+        };
+        let mut role = lock(&journal.role);
+        loop {
+            if reached() {
+                return Ok(());
+            }
+            self.failure.check()?;
+            if !role.taken {
+                break;
+            }
+            role = journal.changed.wait(role).unwrap_or_else(PoisonError::into_inner);
+        }
+        role.taken = true;
+        let mut mine = RoleGuard { journal, flusher: role.flusher.take() };
+        drop(role);
+        match &mut mine.flusher {
+            Some(flusher) => self.flush(flusher, sync),
+            None => Ok(()), // nothing was ever written
+        }
+    }
+
+    /// Writes, and with `sync` syncs, everything that was committed before. The caller has the role.
+    fn flush(&self, flusher: &mut Flusher, sync: bool) -> EnvResult<()> {
+        // What is frozen here is exactly what the sync makes durable: snapshots of durable commits
+        // need no lock later.
+        let (sequence, frozen) = {
+            let _guard = self.failure.on_panic();
+            let mut commit = lock(&self.commit);
+            self.append_watermark(&mut commit)?;
+            let sequence = commit.sequence;
+            let frozen = if sync { Some(commit.writer.freeze(sequence)?) } else { None };
+            (sequence, frozen)
+        };
+        self.write_out(flusher)?;
+        self.journal.written.fetch_max(sequence, Ordering::AcqRel);
+        if let Some(frozen) = frozen {
+            self.sync_out(flusher)?;
+            self.journal.durable.fetch_max(sequence, Ordering::AcqRel);
+            self.published.store(frozen);
+        }
+        Ok(())
+    }
+
+    /// Appends the watermark as a record of its own if it moved since the last record: what the
+    /// last sync made durable is then provable from the journal itself.
+    pub(crate) fn append_watermark(&self, commit: &mut CommitState) -> EnvResult<()> {
+        let watermark = self.journal.watermark();
+        let Some(appender) = &mut commit.appender else { return Ok(()) };
+        if watermark <= commit.watermark {
+            return Ok(());
+        }
+        let payload = Payload::new(Vec::new())?;
+        if appender.room(payload.record_len()) == cairn_log::Room::Here {
+            appender.append(RecordKind::ACKNOWLEDGE, commit.sequence, watermark, &payload)?;
+            commit.watermark = watermark;
+        }
+        Ok(())
+    }
+
+    /// Writes what was accepted, without a sync.
+    pub(crate) fn write_accepted(&self) -> EnvResult<()> {
+        let mut role = self.journal.take_role();
+        self.failure.check()?;
+        match &mut role.flusher {
+            Some(flusher) => self.write_out(flusher),
+            None => Ok(()),
+        }
+    }
+
+    fn write_out(&self, flusher: &mut Flusher) -> EnvResult<()> {
+        // A full disk may have room again; the very same bytes go to the very same place. Anything
+        // else leaves positions in the tree that the file does not have.
+        let mut result = flusher.write();
+        if let Err(cairn_log::LogError::Io(error)) = &result
+            && error.is_no_space()
+        {
+            result = flusher.write();
+        }
+        let end = result.map_err(|error| self.commit_unknown(error.into()))?;
+        self.journal.written_at.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    fn sync_out(&self, flusher: &mut Flusher) -> EnvResult<()> {
+        let end = flusher
+            .sync(sites::COMMIT)
+            .map_err(|error| self.commit_unknown(error.into()))?;
+        self.journal.durable_at.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// Fails the environment; commits that wait learn that their outcome is unknown.
+    fn commit_unknown(&self, error: EnvError) -> EnvError {
+        let cause = self.failure.poison(error);
+        self.journal.changed.notify_all();
+        EnvError::CommitUnknown { cause }
+    }
+
+    /// Makes room for a record of `len` bytes: extends the current journal file, or ends it and
+    /// begins the next one. Does nothing that could not be done again: a full disk is an error of
+    /// this call alone.
+    pub(crate) fn make_journal_room(&self, len: u64) -> EnvResult<()> {
+        let mut role = self.journal.take_role();
+        let _guard = self.failure.on_panic();
+        let mut commit = lock(&self.commit);
+        self.failure.check()?;
+        let Some(appender) = &commit.appender else {
+            return self.begin_journal(&mut role, &mut commit, len);
+        };
+        match self.room(appender, len) {
+            Room::Here => Ok(()),
+            Room::Extend(to) => {
+                drop(commit); // commits go on meanwhile, as far as the file reaches
+                let flusher = role.flusher.as_mut().ok_or_else(no_flusher)?;
+                self.extend(flusher, to)
+            }
+            Room::Sync => {
+                drop(commit);
+                let flusher = role.flusher.as_mut().ok_or_else(no_flusher)?;
+                self.flush(flusher, true)
+            }
+            Room::NextFile => {
+                self.end_journal(&mut role, &mut commit)?;
+                self.begin_journal(&mut role, &mut commit, len)
+            }
+        }
+    }
+
+    fn extend(&self, flusher: &mut Flusher, to: u64) -> EnvResult<()> {
+        flusher.extend(to, sites::JOURNAL_EXTEND).map_err(|error| {
+            let error = EnvError::from(error);
+            if error.is_no_space() {
+                return error;
+            }
+            let cause = self.failure.poison(error);
+            EnvError::Poisoned { cause }
+        })
+    }
+
+    /// What stands between a record of `len` bytes and its place.
+    pub(crate) fn room(&self, appender: &Appender, len: u64) -> Room {
+        let header = appender.file().header();
+        let dedicated = header.max_unsynced > UNSYNCED_LIMIT + LARGE_RECORD;
+        if len > LARGE_RECORD && !(dedicated && appender.end() == HEADER_LEN) {
+            return Room::NextFile;
+        }
+        match appender.room(len) {
+            cairn_log::Room::NextFile => Room::NextFile,
+            cairn_log::Room::Extend(to) => Room::Extend(to),
+            cairn_log::Room::Here => {
+                let durable = self.journal.durable_at.load(Ordering::Acquire).max(HEADER_LEN);
+                let unsynced = (appender.end() + len).saturating_sub(durable);
+                if unsynced > header.max_unsynced { Room::Sync } else { Room::Here }
+            }
+        }
+    }
+
+    /// Ends the current journal file: everything in it becomes durable, then its seal. The caller
+    /// has the role and the commit lock.
+    fn end_journal(&self, role: &mut RoleGuard<'_>, commit: &mut CommitState) -> EnvResult<()> {
+        let (Some(appender), Some(mut flusher)) = (commit.appender.take(), role.flusher.take())
+        else {
+            return Err(no_flusher());
+        };
+        let frozen = commit.writer.freeze(commit.sequence)?;
+        let written = self.write_out(&mut flusher).and_then(|()| self.sync_out(&mut flusher));
+        if let Err(error) = written {
+            role.flusher = Some(flusher);
+            return Err(error);
+        }
+        let span = CommitSpan { last_sequence: commit.sequence, ..commit.span };
+        let (file, directory) = (appender.file().header().number, appender.file().header().directory);
+        let writer = LogWriter { appender, flusher };
+        let sealed = writer.seal(span, sites::JOURNAL_SEAL);
+        let sealed = sealed.map_err(|error| self.commit_unknown(error.into()))?;
+        self.journal.written.fetch_max(commit.sequence, Ordering::AcqRel);
+        self.journal.durable.fetch_max(commit.sequence, Ordering::AcqRel);
+        self.published.store(frozen);
+        commit.tail = Some(Predecessor {
+            file,
+            directory,
+            end: sealed.seal.file_len(),
+            last_sequence: commit.sequence,
+            chain: sealed.chain,
+        });
+        commit.ended.push((file, FileEnd::Sealed(sealed.seal.file_len())));
+        commit.watermark = None;
+        Ok(())
+    }
+
+    /// Does what recovery has left to do if a journal's end is not on record yet.
+    pub(crate) fn begin_unless_finished(&self) -> EnvResult<()> {
+        let unfinished = lock(&self.commit).unfinished.as_ref().is_some_and(Unfinished::is_pending);
+        if unfinished { self.make_journal_room(0) } else { Ok(()) }
+    }
+
+    /// Ends the current journal file if there is one: for a backup and for closing.
+    pub(crate) fn seal_journal(&self) -> EnvResult<()> {
+        let mut role = self.journal.take_role();
+        let _guard = self.failure.on_panic();
+        let mut commit = lock(&self.commit);
+        self.failure.check()?;
+        if commit.appender.is_some() { self.end_journal(&mut role, &mut commit) } else { Ok(()) }
+    }
+
+    /// Begins a journal file that has room for a record of `len` bytes. The caller has the role and
+    /// the commit lock.
+    fn begin_journal(
+        &self,
+        role: &mut RoleGuard<'_>,
+        commit: &mut CommitState,
+        len: u64,
+    ) -> EnvResult<()> {
+        self.finish_recovery(commit)?;
+        let normal = self.options.journal_file_bytes.clamp(16 << 10, 1 << 30);
+        let needed = HEADER_LEN + len + SEAL_RECORD_LEN;
+        let (capacity, max_unsynced) = if len > LARGE_RECORD || needed > normal {
+            (needed.next_multiple_of(4096), UNSYNCED_LIMIT + LARGE_RECORD + len)
+        } else {
+            (normal, UNSYNCED_LIMIT + LARGE_RECORD)
+        };
+        let number = self.files.allocate()?;
+        let header = FileHeader {
+            first_sequence: commit.sequence + 1,
+            previous: commit.tail,
+            capacity,
+            max_unsynced,
+            ..self.files.header(FileClass::Journal, number)
+        };
+        let name = header.name().to_name();
+        let sites = (sites::JOURNAL_HEADER, sites::JOURNAL_NAME);
+        let created = LogWriter::create(&*self.files.dir, header, Some(sites)).and_then(|writer| {
+            let LogWriter { appender, mut flusher } = writer;
+            // The state names only files that were extended for records: see `journal_boundary`.
+            flusher.extend(journal_boundary(HEADER_LEN + 1, capacity), sites::JOURNAL_EXTEND)?;
+            Ok(LogWriter { appender, flusher })
+        });
+        let writer = match created {
+            Ok(writer) => writer,
+            Err(cairn_log::LogError::Io(error)) if error.is_no_space() => {
+                // Nothing depends on the file: without it the next attempt starts over. If even the
+                // removal fails, recovery will find a file without records.
+                self.files.dir.remove(&name).unwrap_or_default();
+                return Err(error.into());
+            }
+            Err(error) => return Err(EnvError::Poisoned { cause: self.failure.poison(error.into()) }),
+        };
+        // From here on the file must be there: nothing in it is acknowledged before the state
+        // says so.
+        let (next_file, sequence) = (self.files.next(), commit.sequence);
+        let noted = lock(&self.state).write(|state| {
+            state.clean = false;
+            state.journal = Some((number, HEADER_LEN));
+            state.next_file = next_file;
+            state.sequence = sequence;
+            state.incarnation = self.files.identity.incarnation.load(Ordering::Relaxed);
+        });
+        if let Err(error) = noted {
+            return Err(EnvError::Poisoned { cause: self.failure.poison(error) });
+        }
+        self.files.add(Arc::clone(writer.file()));
+        self.journal.durable_at.store(HEADER_LEN, Ordering::Release);
+        self.journal.written_at.store(HEADER_LEN, Ordering::Release);
+        let LogWriter { appender, flusher } = writer;
+        commit.journal_begun(appender);
+        role.flusher = Some(flusher);
+        // The new file's header records where the old one ended: what lies beyond is not needed.
+        self.trim(commit);
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Cuts what lies behind the ends of old journal files: zeros written ahead, and torn bytes that
+    /// were set aside. Only to save space: whether it succeeds, and whether it is durable, does not
+    /// matter.
+    fn trim(&self, commit: &mut CommitState) {
+        for (number, end) in std::mem::take(&mut commit.oversized) {
+            let name = self.files.find(number).map(|file| file.name().to_name());
+            let handle = name.and_then(|name| self.files.dir.open(&name, Access::ReadWrite).ok());
+            if let Some(handle) = handle {
+                handle.set_len(end).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// What stands between a record and its place in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Nothing.
+    Here,
+    /// The file must be extended to this length.
+    Extend(u64),
+    /// Too much is written and not yet durable.
+    Sync,
+    /// The file is full.
+    NextFile,
+}
+
+fn no_flusher() -> EnvError {
+    EnvError::internal("a journal file without a flusher")
+}

@@ -1,0 +1,58 @@
+//! The environment: named databases, transactions, commit and group commit, checkpoints, recovery,
+//! pins, verification.
+//!
+//! The data of an environment *is* a set of append-only, checksummed log files. A commit is one
+//! record in the journal; a checkpoint writes the tree nodes that changed, in new places, and one
+//! record that names their root; recovery opens the newest checkpoint and replays the journal past
+//! it. Nothing that was acknowledged is ever dropped silently: where the journal ends is decided by
+//! proof, and what was cut from a torn end is kept and reported.
+//!
+//! Start at [`Environment`]. Applications depend on the crate `cairndb`, which re-exports what is
+//! public here.
+#![forbid(unsafe_code)]
+
+mod backup;
+mod checkpoint;
+mod commit;
+mod core;
+mod database;
+mod environment;
+mod error;
+mod failure;
+mod files;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod inspect;
+mod journal;
+mod maintenance;
+mod options;
+mod pin;
+mod recovery;
+mod restore;
+mod root;
+mod sites;
+mod snapshot;
+#[doc(hidden)]
+pub mod spec;
+mod state;
+mod sync;
+mod transaction;
+mod utilization;
+mod value;
+mod verify;
+
+pub use backup::{BackupFile, BackupSet, Cut};
+pub use cairn_btree::MAX_KEY_LEN;
+pub use checkpoint::CheckpointReport;
+pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
+pub use database::{Database, DatabaseOptions};
+pub use environment::{Environment, Stats};
+pub use error::{EnvError, EnvResult, ErrorKind, Scope};
+pub use options::{Durability, Options};
+pub use recovery::report::{RecoveryReport, TornTail};
+pub use restore::{RestoreTarget, Restored};
+pub use sites::SYNC_SITES;
+pub use snapshot::{Cursor, Range, Snapshot};
+pub use transaction::{CommitInfo, PendingCommit, Transaction, TransactionRange};
+pub use value::Value;
+pub use verify::{Finding, VerifyOptions, VerifyReport};

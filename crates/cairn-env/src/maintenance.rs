@@ -1,0 +1,230 @@
+//! What happens beside commits: flushing in the background, checkpoints, eviction.
+//!
+//! All of it is steps. The background worker takes them when they are due; where there is no
+//! worker, or where it does not keep up, the committing thread takes them itself.
+
+use std::{
+    sync::{
+        Arc, TryLockError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cairn_io::{Step, Worker};
+
+use crate::{
+    Durability, EnvError, EnvResult,
+    core::Core,
+    sync::lock,
+};
+
+/// Bytes that may be accepted and not yet written before a commit that does not wait writes them.
+const WRITE_PIECE: u64 = 1 << 20;
+/// After this long without commits the watermark is written as a record of its own.
+const IDLE: Duration = Duration::from_millis(10);
+/// Nodes that one step of a checkpoint writes.
+const STEP_NODES: usize = 64;
+
+/// When something is due, for the worker to see without a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    /// Monotonic time in microseconds at which undurable commits must be synced; 0: none.
+    flush_at: AtomicU64,
+    /// Journal bytes since the newest checkpoint was begun.
+    journal_bytes: AtomicU64,
+    /// End of what is accepted minus what is written, as of the newest commit.
+    unwritten: AtomicU64,
+}
+
+impl Schedule {
+    pub(crate) fn committed(&self, journal_bytes: u64, unwritten: u64) {
+        self.journal_bytes.store(journal_bytes, Ordering::Relaxed);
+        self.unwritten.store(unwritten, Ordering::Relaxed);
+    }
+
+    pub(crate) fn checkpoint_begun(&self) {
+        self.journal_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that commits must be durable at `at`; returns whether that is news.
+    fn flush_by(&self, at: u64) -> bool {
+        let before = self.flush_at.load(Ordering::Relaxed);
+        if before != 0 && before <= at {
+            return false;
+        }
+        self.flush_at.store(at.max(1), Ordering::Relaxed);
+        true
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Core {
+    /// What a commit leaves to do: called without any lock.
+    pub(crate) fn after_commit(&self, durability: Durability) -> EnvResult<()> {
+        let wait = match durability {
+            Durability::Sync => None,
+            Durability::WriteNoSync | Durability::NoSync => Some(self.options.flush_interval),
+            Durability::Relaxed(at_most) => Some(at_most.min(self.options.flush_interval)),
+        };
+        if let Some(wait) = wait {
+            if self.schedule.unwritten.load(Ordering::Relaxed) >= WRITE_PIECE {
+                self.flush_to(self.latest.load(Ordering::Acquire), false)?;
+            }
+            let has_schedule = self.schedule.flush_at.load(Ordering::Relaxed) != 0;
+            if self.options.background && (!has_schedule || wait < self.options.flush_interval) {
+                let at = micros(self.world.monotonic() + wait);
+                if self.schedule.flush_by(at) {
+                    self.wake_worker();
+                }
+            }
+        }
+        self.relieve()
+    }
+
+    /// Whether so much has changed that a checkpoint should be made.
+    fn checkpoint_is_due(&self, factor: u64) -> bool {
+        let cache = self.forest.cache();
+        self.schedule.journal_bytes.load(Ordering::Relaxed)
+            >= self.options.checkpoint_bytes.saturating_mul(factor)
+            || cache.dirty as u64 > (cache.budget as u64 * 2 / 5).saturating_mul(factor)
+    }
+
+    /// Keeps journal and memory within bounds: wakes the worker, helps it, or does its work.
+    fn relieve(&self) -> EnvResult<()> {
+        if !self.checkpoint_is_due(1) {
+            return Ok(());
+        }
+        if self.options.background {
+            if !self.checkpoint_is_due(2) {
+                self.wake_worker();
+                return Ok(());
+            }
+            // The worker does not keep up: whoever writes helps, and so is slowed down.
+            self.step_checkpoint(STEP_NODES)?;
+            return Ok(());
+        }
+        match self.checkpoint() {
+            // A full disk does not undo a commit that is in the journal.
+            Err(error) if error.is_no_space() => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Takes a step of a checkpoint, unless somebody else is at it. Returns whether there is more.
+    fn step_checkpoint(&self, max: usize) -> EnvResult<bool> {
+        let mut checkpointer = match self.checkpointer.try_lock() {
+            Ok(checkpointer) => checkpointer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+        };
+        match self.checkpoint_step(&mut checkpointer, max) {
+            Ok(report) => Ok(report.is_none()),
+            Err(error) if error.is_no_space() => Ok(false), // tried again when more has changed
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the step that is due, if any, and says when the next one will be.
+    fn maintain(&self, state: &mut State) -> EnvResult<Step> {
+        self.check()?;
+        let now = micros(self.world.monotonic());
+        let flush_at = self.schedule.flush_at.load(Ordering::Relaxed);
+        if flush_at != 0 && flush_at <= now {
+            // Commits that come now get a time of their own.
+            self.schedule.flush_at.store(0, Ordering::Relaxed);
+            self.flush_to(self.latest.load(Ordering::Acquire), true)?;
+            return Ok(Step::Did);
+        }
+        if (state.in_checkpoint || self.checkpoint_is_due(1)) && !self.options.read_only {
+            state.in_checkpoint = self.step_checkpoint(STEP_NODES)?;
+            if state.in_checkpoint {
+                return Ok(Step::Did);
+            }
+        }
+        let cache = self.forest.cache();
+        if cache.resident > cache.budget && !self.options.read_only {
+            let written = self.forest.write_back(STEP_NODES);
+            if written.map_err(|error| self.node_failure(error.into()))? > 0 {
+                return Ok(Step::Did);
+            }
+        }
+        let until_flush = match flush_at {
+            0 => None,
+            at => Some(Duration::from_micros(at.saturating_sub(now))),
+        };
+        let latest = self.latest.load(Ordering::Acquire);
+        if latest != state.seen {
+            (state.seen, state.seen_at) = (latest, now);
+            return Ok(Step::Idle(Some(until_flush.map_or(IDLE, |at| at.min(IDLE)))));
+        }
+        if state.marked != latest && now >= state.seen_at + micros(IDLE) {
+            state.marked = latest;
+            self.write_watermark()?;
+        }
+        Ok(Step::Idle(until_flush))
+    }
+
+    /// Writes the watermark without a sync, if it has moved: a log that goes idle then proves how far
+    /// it was durable.
+    fn write_watermark(&self) -> EnvResult<()> {
+        let moved = {
+            let mut commit = lock(&self.commit);
+            let before = commit.watermark;
+            self.append_watermark(&mut commit)?;
+            commit.watermark != before
+        };
+        if moved { self.write_accepted() } else { Ok(()) }
+    }
+}
+
+/// What the worker remembers between steps.
+#[derive(Debug, Default)]
+struct State {
+    in_checkpoint: bool,
+    seen: u64,
+    seen_at: u64,
+    marked: u64,
+}
+
+/// The background worker of one environment. It does not keep the environment open.
+struct Maintenance {
+    core: Weak<Core>,
+    state: State,
+}
+
+impl Worker for Maintenance {
+    fn name(&self) -> &'static str {
+        "cairn-maintenance"
+    }
+
+    fn step(&mut self) -> Step {
+        let Some(core) = self.core.upgrade() else { return Step::Done };
+        match core.maintain(&mut self.state) {
+            Ok(step) => step,
+            // Whatever is lasting has failed the environment, and every handle says so.
+            Err(EnvError::Closed | EnvError::Poisoned { .. } | EnvError::CommitUnknown { .. }) => {
+                Step::Done
+            }
+            Err(_) => Step::Idle(Some(Duration::from_secs(1))),
+        }
+    }
+
+    fn panicked(&mut self, message: &str) {
+        if let Some(core) = self.core.upgrade() {
+            core.failure.poison(EnvError::internal(format!("the background worker: {message}")));
+        }
+    }
+}
+
+/// Starts the background worker, if the options ask for one.
+pub(crate) fn start(core: &Arc<Core>) -> EnvResult<()> {
+    if core.options.background && !core.options.read_only {
+        let worker = Maintenance { core: Arc::downgrade(core), state: State::default() };
+        *lock(&core.worker) = Some(core.world.start(Box::new(worker))?);
+    }
+    Ok(())
+}

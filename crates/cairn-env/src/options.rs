@@ -1,0 +1,127 @@
+//! How an environment is opened, and how sure a commit is.
+
+use std::time::Duration;
+
+use cairn_btree::ForestOptions;
+
+/// How sure a commit is when the call returns.
+///
+/// All levels share one journal, so what survives is always a prefix of the order of commits: a
+/// later `Sync` makes all earlier commits durable, whatever their level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "callers choose, and tools show, exactly these")]
+pub enum Durability {
+    /// Survives power loss: one write and one sync, shared with all commits that wait at the time.
+    #[default]
+    Sync,
+    /// Survives the death of the process, not of the system: one write.
+    WriteNoSync,
+    /// Survives nothing yet: written and synced in the background, about once per second.
+    NoSync,
+    /// As `NoSync`, and durable at the latest after this time.
+    Relaxed(Duration),
+}
+
+/// How an environment is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Whether a missing or empty directory becomes a new environment (default: yes).
+    pub create: bool,
+    /// Whether nothing may be written: the open then works on damaged or full disks where it can.
+    pub read_only: bool,
+    /// The durability of commits that do not choose one (default: `Sync`).
+    pub durability: Durability,
+    /// Bytes of memory for tree nodes (default: 256 MiB). Reading may exceed it by what is in use.
+    pub cache_bytes: usize,
+    /// Size at which a leaf is split (default: 8 KiB).
+    pub leaf_bytes: usize,
+    /// Length that a journal file may grow to (default: 64 MiB, at least 16 KiB).
+    pub journal_file_bytes: u64,
+    /// Length at which a node file is finished (default: 64 MiB).
+    pub node_file_bytes: u64,
+    /// Journal bytes after which a checkpoint is begun (default: 256 MiB). Replay after a crash is
+    /// bounded by about twice this.
+    pub checkpoint_bytes: u64,
+    /// Whether large values are handed out as mapped memory where that is possible (default: yes).
+    /// Without, they are read into buffers: for storage that may fail under a mapping.
+    pub map_values: bool,
+    /// Whether recovery refuses a journal that ends in a torn write, as any crash may leave it
+    /// (default: no).
+    pub strict_tail: bool,
+    /// Whether a background worker flushes, checkpoints and evicts (default: yes). Without, these
+    /// happen inside of calls, and [`Durability::NoSync`] commits become durable only with a later
+    /// call.
+    pub background: bool,
+    /// How long a commit that did not ask for a sync may stay undurable while the background worker
+    /// runs (default: 1 s).
+    pub flush_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            create: true,
+            read_only: false,
+            durability: Durability::Sync,
+            cache_bytes: 256 << 20,
+            leaf_bytes: ForestOptions::default().leaf_bytes,
+            journal_file_bytes: 64 << 20,
+            node_file_bytes: 64 << 20,
+            checkpoint_bytes: 256 << 20,
+            map_values: true,
+            strict_tail: false,
+            background: true,
+            flush_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($name:ident: $type:ty;)+) => {
+        impl Options {
+            /// The defaults.
+            #[must_use]
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $(
+                #[doc = concat!("Sets [`Options::", stringify!($name), "`](Options#structfield.", stringify!($name), ").")]
+                #[must_use]
+                pub fn $name(mut self, $name: $type) -> Self {
+                    self.$name = $name;
+                    self
+                }
+            )+
+        }
+    };
+}
+
+setters! {
+    create: bool;
+    read_only: bool;
+    durability: Durability;
+    cache_bytes: usize;
+    leaf_bytes: usize;
+    journal_file_bytes: u64;
+    node_file_bytes: u64;
+    checkpoint_bytes: u64;
+    map_values: bool;
+    strict_tail: bool;
+    background: bool;
+    flush_interval: Duration;
+}
+
+impl Options {
+    pub(crate) fn forest(&self) -> ForestOptions {
+        let branch_bytes = (self.leaf_bytes / 2).clamp(256, 4 << 10);
+        let leaf_bytes = self.leaf_bytes.clamp(256, 64 << 10);
+        ForestOptions {
+            cache_bytes: self.cache_bytes,
+            leaf_bytes,
+            branch_bytes,
+            ..ForestOptions::default()
+        }
+    }
+}

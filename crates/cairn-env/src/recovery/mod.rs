@@ -1,0 +1,378 @@
+//! Recovery: the order of steps from a directory of files to an environment.
+//!
+//! 1. The newer valid slot of the state file says where the newest checkpoint is.
+//! 2. The checkpoint names every file that it needs; each must be there and be the right one.
+//! 3. The journal past the checkpoint is replayed, file after file. Where it ends is decided, never
+//!    guessed: `cairn_log::tail`.
+//! 4. All of this happens in memory. The disk changes with the first write: cut bytes are set aside,
+//!    what a crash left is removed, and a new journal file records where the old one ended.
+
+pub(crate) mod replay;
+pub(crate) mod report;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cairn_btree::{Forest, TreeWriter};
+use cairn_io::FileExt;
+use cairn_log::{
+    FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor,
+};
+
+use crate::{
+    EnvError, EnvResult, Options,
+    checkpoint::{self, CheckpointRecord, Durable},
+    core::{CommitState, Core},
+    files::Files,
+    recovery::{
+        replay::{End, Replay},
+        report::{RecoveryReport, TornTail},
+    },
+    sites,
+    state::{Found, STATE, State},
+    utilization::{FileEnd, Utilization},
+};
+
+/// Trees up to this number are the environment's own.
+pub(crate) const FIRST_USER_TREE: u32 = 16;
+
+/// An environment as recovery found it.
+pub(crate) struct Recovered {
+    pub(crate) writer: TreeWriter,
+    pub(crate) checkpoint: Option<Durable>,
+    pub(crate) older_file: Option<FileNumber>,
+    pub(crate) utilization: Utilization,
+    pub(crate) tail: Option<Predecessor>,
+    pub(crate) unfinished: Unfinished,
+    pub(crate) ended: Vec<(FileNumber, FileEnd)>,
+    pub(crate) oversized: Vec<(FileNumber, u64)>,
+    pub(crate) sequence: u64,
+    pub(crate) time: u64,
+    pub(crate) next_tree: u32,
+    pub(crate) report: RecoveryReport,
+}
+
+/// What recovery leaves to do before the first write.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    /// The journal file that was in use, with the offset at which it ends.
+    open_end: Option<(Arc<LogFile>, u64)>,
+    torn: Option<TornTail>,
+    leftovers: Vec<LogName>,
+}
+
+impl Unfinished {
+    /// Whether the end of a journal is to be recorded.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.open_end.is_some()
+    }
+}
+
+/// The log files in a generation directory.
+struct Listing {
+    logs: BTreeMap<FileNumber, LogName>,
+    journals: BTreeMap<FileNumber, LogName>,
+    unknown: Vec<String>,
+}
+
+fn list(files: &Files) -> EnvResult<Listing> {
+    let mut listing =
+        Listing { logs: BTreeMap::new(), journals: BTreeMap::new(), unknown: Vec::new() };
+    for entry in files.dir.list()? {
+        if entry.name.as_ref() == Some(&STATE) || entry.display.starts_with("torn-") {
+            continue;
+        }
+        let Ok(name) = entry.display.parse::<LogName>() else {
+            listing.unknown.push(entry.display);
+            continue;
+        };
+        if let Some(other) = listing.logs.insert(name.number, name) {
+            return Err(EnvError::ForeignFile {
+                path: files.path().join(name.to_string()),
+                why: format!("it has the same number as {other}"),
+            });
+        }
+        if name.class == FileClass::Journal {
+            listing.journals.insert(name.number, name);
+        }
+        files.reserve(name.number);
+    }
+    Ok(listing)
+}
+
+/// Opens what `found` refers to and replays the journal.
+pub(crate) fn recover(
+    files: &Arc<Files>,
+    forest: &Arc<Forest>,
+    found: &Found,
+    options: &Options,
+) -> EnvResult<Recovered> {
+    let listing = list(files)?;
+    let mut report = RecoveryReport {
+        state_slot_damaged: found.damaged_slot,
+        unknown_files: listing.unknown.clone(),
+        ..RecoveryReport::default()
+    };
+    let (checkpoint, state) = newest_checkpoint(files, &listing, found, &mut report)?;
+    let root = checkpoint.as_ref().and_then(|checkpoint| checkpoint.record.root);
+    let mut writer = TreeWriter::new(Arc::clone(forest), root, 1)?;
+    let record = checkpoint.as_ref().map(|checkpoint| &checkpoint.record);
+    let mut replay = Replay {
+        files,
+        forest,
+        writer: &mut writer,
+        state,
+        strict: options.strict_tail,
+        read_only: options.read_only,
+        journals: &listing.journals,
+        sequence: record.map_or(0, |record| record.sequence),
+        time: record.map_or(0, |record| record.time),
+        next_tree: record.map_or(FIRST_USER_TREE, |record| record.next_tree),
+        report: &mut report,
+        ended: Vec::new(),
+    };
+    let end = replay.run(record.and_then(|record| record.replay_start))?;
+    let (sequence, time, next_tree) = (replay.sequence, replay.time, replay.next_tree);
+    let mut ended = replay.ended;
+    if sequence < state.sequence {
+        return Err(EnvError::NeedsRepair {
+            path: files.path(),
+            why: format!(
+                "the journal ends with commit {sequence}, but commit {} was durable",
+                state.sequence
+            ),
+        });
+    }
+    let (tail, open_end, torn) = match end {
+        End::Nowhere => (None, None, None),
+        End::Recorded(tail) => (Some(tail), None, None),
+        End::At(file, offset, torn) => {
+            ended.push((file.header().number, FileEnd::Cut(offset)));
+            (None, Some((file, offset)), torn)
+        }
+    };
+    let oversized = oversized(files, &ended)?;
+    let mut utilization = record.map(checkpoint::utilization_of).unwrap_or_default();
+    add_journals(files, &listing, record, &mut utilization);
+    let next_file = record.map_or(FileNumber::FIRST, |record| record.next_file);
+    let leftovers = leftovers(files, &listing, &utilization, next_file, &mut report)?;
+    report.clean = state.clean && report.replayed_commits == 0;
+    report.checkpoint = record.map(|record| (record.number, record.sequence));
+    report.sequence = sequence;
+    report.leftovers = leftovers.iter().map(ToString::to_string).collect();
+    let older = [&found.newest].into_iter().chain(&found.older).filter_map(|state| state.checkpoint);
+    let older_file = older.map(Lsn::file).find(|file| {
+        checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.lsn.file() != *file)
+    });
+    Ok(Recovered {
+        writer,
+        older_file,
+        checkpoint,
+        utilization,
+        tail,
+        unfinished: Unfinished { open_end, torn, leftovers },
+        ended,
+        oversized,
+        sequence,
+        time,
+        next_tree,
+        report,
+    })
+}
+
+/// The checkpoint to start from. If the newest one is damaged, the one before it will do: the journal
+/// since then is still there.
+fn newest_checkpoint<'a>(
+    files: &Files,
+    listing: &Listing,
+    found: &'a Found,
+    report: &mut RecoveryReport,
+) -> EnvResult<(Option<Durable>, &'a State)> {
+    let first = open_checkpoint(files, listing, &found.newest);
+    match (first, &found.older) {
+        (Ok(checkpoint), _) => Ok((checkpoint, &found.newest)),
+        (Err(error), Some(older)) if is_damage(&error) && older.checkpoint != found.newest.checkpoint => {
+            files.forget_all(); // what the newest checkpoint needs, and the older one may not
+            match open_checkpoint(files, listing, older) {
+                Ok(checkpoint) => {
+                    report.older_checkpoint = Some(error.to_string());
+                    Ok((checkpoint, &found.newest))
+                }
+                Err(_) => Err(error),
+            }
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn is_damage(error: &EnvError) -> bool {
+    error.kind() == crate::ErrorKind::Corrupt
+}
+
+fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult<Option<Durable>> {
+    let Some(lsn) = state.checkpoint else { return Ok(None) };
+    let missing = |number: FileNumber, class: FileClass, why: &str| EnvError::MissingFile {
+        name: LogName::new(class, number, files.identity.timeline).to_string(),
+        dir: files.path(),
+        why: why.into(),
+    };
+    let name = listing
+        .logs
+        .get(&lsn.file())
+        .ok_or_else(|| missing(lsn.file(), FileClass::Node, "it holds the newest checkpoint"))?;
+    let file = files.open(*name)?;
+    let record = CheckpointRecord::read(&file, lsn)?;
+    if record.environment != files.identity.environment {
+        return Err(checkpoint::foreign(file.path(), record.environment).into());
+    }
+    files.reserve(record.next_file);
+    for entry in &record.files {
+        let needed = entry.live > 0
+            || entry.class == FileClass::Journal
+                && record.replay_start.is_some_and(|start| entry.number >= start.file())
+                && state.tail.is_none_or(|tail| tail.last_sequence != record.sequence);
+        let Some(name) = listing.logs.get(&entry.number) else {
+            if needed {
+                return Err(missing(entry.number, entry.class, "the checkpoint refers to it"));
+            }
+            continue;
+        };
+        check_entry(files, *name, entry)?;
+    }
+    Ok(Some(Durable { lsn, record }))
+}
+
+/// Checks that a file is the one that the checkpoint means.
+fn check_entry(files: &Files, name: LogName, entry: &checkpoint::FileEntry) -> EnvResult<()> {
+    let path = files.path().join(name.to_string());
+    let foreign = |why: &str| EnvError::ForeignFile { path: path.clone(), why: why.into() };
+    if name.class != entry.class {
+        return Err(foreign("the checkpoint knows a file of another class under this number"));
+    }
+    let file = match files.find(name.number) {
+        Some(file) => file,
+        None => files.open(name)?,
+    };
+    if file.header().file != entry.file {
+        return Err(foreign("the checkpoint knows another file under this number"));
+    }
+    let len = file.handle().len()?;
+    // A journal file may be longer: see `FileEnd`.
+    let exact = entry.class != FileClass::Journal && entry.end != FileEnd::Open;
+    if len < entry.length || exact && len != entry.length {
+        let damage = cairn_log::Damage::Truncated { len, expected: entry.length };
+        return Err(LogError::corrupt(&path, len.min(entry.length), damage).into());
+    }
+    Ok(())
+}
+
+/// Journal files that came into being after the checkpoint.
+fn add_journals(
+    files: &Files,
+    listing: &Listing,
+    record: Option<&CheckpointRecord>,
+    utilization: &mut Utilization,
+) {
+    let start = record.and_then(|record| record.replay_start).map(Lsn::file);
+    for number in listing.journals.keys() {
+        if start.is_none_or(|start| *number >= start)
+            && let Some(file) = files.find(*number)
+        {
+            utilization.add(&file);
+        }
+    }
+}
+
+/// Journal files that are longer than their ends.
+fn oversized(files: &Files, ended: &[(FileNumber, FileEnd)]) -> EnvResult<Vec<(FileNumber, u64)>> {
+    let mut oversized = Vec::new();
+    for (number, end) in ended {
+        if let (Some(file), Some(end)) = (files.find(*number), end.offset())
+            && file.handle().len()? > end
+        {
+            oversized.push((*number, end));
+        }
+    }
+    Ok(oversized)
+}
+
+/// Log files of this environment that nothing refers to: nodes written for a checkpoint that a crash
+/// prevented, journal files that were never begun, removals that did not become durable. A file
+/// whose header cannot be read is one of these only if it is younger than the checkpoint.
+fn leftovers(
+    files: &Files,
+    listing: &Listing,
+    utilization: &Utilization,
+    next_file: FileNumber,
+    report: &mut RecoveryReport,
+) -> EnvResult<Vec<LogName>> {
+    let mut leftovers = Vec::new();
+    for (number, name) in &listing.logs {
+        if utilization.files.contains_key(number) {
+            continue;
+        }
+        match LogFile::open(&*files.dir, *name, files.identity.environment) {
+            Ok(_) => leftovers.push(*name),
+            Err(LogError::Corrupt { .. }) if *number >= next_file => leftovers.push(*name),
+            Err(LogError::Corrupt { .. }) => report.unknown_files.push(name.to_string()),
+            Err(LogError::Foreign { path, what, expected, found }) => {
+                let why = format!("{what} is {found}, expected {expected}");
+                return Err(EnvError::ForeignFile { path, why });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(leftovers)
+}
+
+impl Core {
+    /// Does what recovery has left to do, before the first write of this run.
+    pub(crate) fn finish_recovery(&self, commit: &mut CommitState) -> EnvResult<()> {
+        let Some(unfinished) = &commit.unfinished else { return Ok(()) };
+        if let Some((file, end)) = &unfinished.open_end {
+            if let Some(torn) = &unfinished.torn {
+                self.set_aside(file, torn)?;
+            }
+            commit.tail = Some(Predecessor {
+                file: file.header().number,
+                directory: file.header().directory,
+                end: *end,
+                last_sequence: commit.sequence,
+                chain: file.digest(*end)?,
+            });
+        }
+        for name in &unfinished.leftovers {
+            match self.files.dir.remove(&name.to_name()) {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        let incarnation = self.files.identity.incarnation.load(std::sync::atomic::Ordering::Relaxed);
+        self.files
+            .identity
+            .incarnation
+            .store(incarnation + 1, std::sync::atomic::Ordering::Relaxed);
+        commit.unfinished = None;
+        Ok(())
+    }
+
+    /// Copies what is cut from the end of a journal into a file of its own.
+    fn set_aside(&self, file: &LogFile, torn: &TornTail) -> EnvResult<()> {
+        let name = cairn_io::Name::new(torn.set_aside.clone())
+            .map_err(|_| EnvError::internal("the name for cut bytes"))?;
+        match self.files.dir.remove(&name) {
+            Err(error) if !error.is_not_found() => return Err(error.into()),
+            _ => {} // an attempt that a crash or a full disk ended
+        }
+        let copy = self.files.dir.create(&name)?;
+        let mut buf = vec![0; 1 << 18];
+        let (mut at, end) = (torn.lsn.offset(), torn.lsn.offset() + torn.bytes);
+        while at < end {
+            let want = usize::try_from(end - at).map_or(buf.len(), |left| left.min(buf.len()));
+            file.handle().read_exact_at(at, &mut buf[..want])?;
+            copy.write_all_at(at - torn.lsn.offset(), &buf[..want])?;
+            at += want as u64;
+        }
+        copy.sync(sites::SET_ASIDE)?;
+        Ok(self.files.dir.sync(sites::SET_ASIDE_NAME)?)
+    }
+}

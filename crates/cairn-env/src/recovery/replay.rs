@@ -1,0 +1,306 @@
+//! Replay: the journal past a checkpoint, file after file, up to where it validly ends.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cairn_btree::{Forest, TreeWriter};
+use cairn_io::{Access, FileExt};
+use cairn_log::{
+    Damage, FileClass, FileNumber, HEADER_LEN, LogError, LogFile, LogName, Lsn, Predecessor,
+    Record, RecordKind, Scan, Scanner, Stop,
+    tail::{self, Outside, Verdict},
+};
+
+use crate::{
+    EnvError, EnvResult,
+    commit::{Decoder, apply_ops},
+    files::Files,
+    recovery::report::{RecoveryReport, TornTail},
+    state::State,
+    utilization::FileEnd,
+};
+
+/// What replay works on.
+pub(crate) struct Replay<'a> {
+    pub(crate) files: &'a Files,
+    pub(crate) forest: &'a Arc<Forest>,
+    pub(crate) writer: &'a mut TreeWriter,
+    pub(crate) state: &'a State,
+    pub(crate) strict: bool,
+    pub(crate) read_only: bool,
+    /// All journal files in the directory.
+    pub(crate) journals: &'a BTreeMap<FileNumber, LogName>,
+    pub(crate) sequence: u64,
+    pub(crate) time: u64,
+    pub(crate) next_tree: u32,
+    pub(crate) report: &'a mut RecoveryReport,
+    /// Files that were replayed to their ends.
+    pub(crate) ended: Vec<(FileNumber, FileEnd)>,
+}
+
+/// Where the journal ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// There is no journal.
+    Nowhere,
+    /// At the end that is recorded already.
+    Recorded(Predecessor),
+    /// In this file, at this offset; its digest is still to be computed.
+    At(Arc<LogFile>, u64, Option<TornTail>),
+}
+
+impl Replay<'_> {
+    /// Replays everything from `start` on.
+    pub(crate) fn run(&mut self, start: Option<Lsn>) -> EnvResult<End> {
+        let newest = self.journals.keys().next_back().copied();
+        if let Some(tail) = self.state.tail
+            && tail.last_sequence == self.sequence
+            && newest.is_none_or(|newest| newest <= tail.file)
+            && self.state.journal.is_none_or(|(file, _)| file <= tail.file)
+        {
+            return Ok(End::Recorded(tail));
+        }
+        let first = match start {
+            Some(lsn) => lsn.file(),
+            None => match self.first_journal()? {
+                Some(file) => file,
+                None => return Ok(End::Nowhere),
+            },
+        };
+        let mut offset = start.map_or(HEADER_LEN, Lsn::offset);
+        let mut file = self.open(first)?.ok_or_else(|| self.missing(first, "the checkpoint"))?;
+        loop {
+            let next = self.successor(&file)?;
+            let recorded = self.recorded_end(&file, next.as_ref());
+            let stop = self.replay_file(&file, offset, recorded)?;
+            match next {
+                Some(next) => {
+                    self.check_successor(&file, &stop, &next)?;
+                    (file, offset) = (next, HEADER_LEN);
+                }
+                None => return self.end(file, &stop, recorded),
+            }
+        }
+    }
+
+    /// The first journal file of an environment without a checkpoint.
+    fn first_journal(&self) -> EnvResult<Option<FileNumber>> {
+        match self.journals.keys().next() {
+            Some(first) => match self.open(*first)? {
+                Some(file) => match file.header().previous {
+                    None => Ok(Some(*first)),
+                    Some(previous) => Err(self.missing(previous.file, "the journal file after it")),
+                },
+                None => Ok(None),
+            },
+            None => match self.state.journal {
+                Some((file, _)) => Err(self.missing(file, "the state file")),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn missing(&self, file: FileNumber, why: &str) -> EnvError {
+        let name = LogName::new(FileClass::Journal, file, self.files.identity.timeline);
+        EnvError::MissingFile {
+            name: self.journals.get(&file).copied().unwrap_or(name).to_string(),
+            dir: self.files.path(),
+            why: format!("it is needed by {why}"),
+        }
+    }
+
+    /// Opens a journal file. `None` if it is not there or was never begun: a crash in the middle of its
+    /// creation leaves a file without a valid header and with nothing behind it.
+    fn open(&self, number: FileNumber) -> EnvResult<Option<Arc<LogFile>>> {
+        let Some(name) = self.journals.get(&number) else { return Ok(None) };
+        if let Some(file) = self.files.find(number) {
+            return Ok(Some(file));
+        }
+        match self.files.open(*name) {
+            Ok(file) => Ok(Some(file)),
+            Err(error @ LogError::Corrupt { .. }) => {
+                let promised = self.state.journal.is_some_and(|(file, _)| file >= number);
+                let last = self.journals.keys().next_back() == Some(&number);
+                if last && !promised && self.is_unborn(name)? {
+                    Ok(None)
+                } else {
+                    Err(error.into())
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether nothing but zeros stands behind the place of the header: records are written only after
+    /// the header is durable.
+    fn is_unborn(&self, name: &LogName) -> EnvResult<bool> {
+        let file = self.files.dir.open(&name.to_name(), Access::Read)?;
+        let mut buf = vec![0; 64 << 10];
+        let mut at = HEADER_LEN;
+        loop {
+            match file.read_full_at(at, &mut buf)? {
+                0 => return Ok(true),
+                n if buf[..n].iter().any(|&byte| byte != 0) => return Ok(false),
+                n => at += n as u64,
+            }
+        }
+    }
+
+    /// The journal file that follows `file`.
+    fn successor(&self, file: &LogFile) -> EnvResult<Option<Arc<LogFile>>> {
+        let number = file.header().number;
+        let mut later = self.journals.keys().copied().filter(|later| *later > number);
+        let promised = self.state.journal.map(|(file, _)| file).filter(|newest| *newest > number);
+        let next = match later.next() {
+            Some(next) => self.open(next)?,
+            None => None,
+        };
+        match (next, promised) {
+            (None, Some(promised)) => Err(self.missing(promised, "the state file")),
+            (next, _) => Ok(next),
+        }
+    }
+
+    fn recorded_end(&self, file: &LogFile, next: Option<&Arc<LogFile>>) -> Option<u64> {
+        let number = file.header().number;
+        let by_next = next
+            .and_then(|next| next.header().previous)
+            .filter(|previous| previous.file == number)
+            .map(|previous| previous.end);
+        by_next.or(self.state.tail.filter(|tail| tail.file == number).map(|tail| tail.end))
+    }
+
+    /// Replays the records of one file; damage below its recorded end is an error.
+    fn replay_file(&mut self, file: &LogFile, offset: u64, recorded: Option<u64>) -> EnvResult<Stop> {
+        self.report.journal_files += 1;
+        let mut scanner = Scanner::from(file, offset, recorded.unwrap_or(u64::MAX));
+        let stop = loop {
+            match scanner.next()? {
+                Scan::Record(record) => self.record(file, record)?,
+                Scan::End(stop) => break stop,
+            }
+        };
+        self.report.replayed_bytes += stop.offset.saturating_sub(offset);
+        let complete = stop.seal.is_some() || recorded == Some(stop.offset);
+        if complete {
+            let end = if stop.seal.is_some() { FileEnd::Sealed } else { FileEnd::Cut };
+            self.ended.push((file.header().number, end(stop.offset)));
+        }
+        if !complete {
+            let durable = self.state.journal.filter(|(number, _)| *number == file.header().number);
+            let outside = Outside {
+                recorded_end: recorded,
+                known_durable: scanner.known_durable().max(durable.map_or(0, |(_, at)| at)),
+                promised: durable.is_some(),
+                strict: self.strict,
+            };
+            let tail = tail::judge(file, &stop, outside)?;
+            if let Some(damage) = tail.damage() {
+                return Err(file.corrupt(stop.offset, damage).into());
+            }
+            if tail.verdict == Verdict::Torn {
+                self.report.torn_tail = Some(TornTail {
+                    lsn: file.lsn(stop.offset)?,
+                    bytes: tail.bytes,
+                    set_aside: set_aside_name(file, stop.offset),
+                });
+            }
+        }
+        Ok(stop)
+    }
+
+    fn record(&mut self, file: &LogFile, record: Record<'_>) -> EnvResult<()> {
+        let Record { lsn, header, body } = record;
+        match header.kind {
+            RecordKind::ACKNOWLEDGE | RecordKind::SEAL => return Ok(()),
+            RecordKind::TRANSACTION => {}
+            found => {
+                let expected = "a record of the journal that this version knows";
+                return Err(file.corrupt(lsn.offset(), Damage::WrongKind { expected, found }).into());
+            }
+        }
+        if header.sequence <= self.sequence {
+            return Ok(()); // the checkpoint has it
+        }
+        if header.sequence != self.sequence + 1 {
+            return Err(EnvError::Inconsistent {
+                file: lsn.file(),
+                offset: lsn.offset(),
+                what: format!("commit {} follows commit {}", header.sequence, self.sequence),
+            });
+        }
+        let malformed = |source| {
+            file.corrupt(lsn.offset(), Damage::Malformed { what: "transaction", source })
+        };
+        let decoder = Decoder::new(body).map_err(malformed)?;
+        check_all(decoder.clone()).map_err(malformed)?;
+        self.time = self.time.max(decoder.time);
+        apply_ops(self.writer, decoder, lsn, header.sequence, &mut self.next_tree)?;
+        self.sequence = header.sequence;
+        self.report.replayed_commits += 1;
+        self.keep_budget()
+    }
+
+    /// Writes back what replay has made dirty when it exceeds the memory for nodes.
+    fn keep_budget(&mut self) -> EnvResult<()> {
+        const EVERY: u64 = 256;
+        if !self.report.replayed_commits.is_multiple_of(EVERY) {
+            return Ok(());
+        }
+        let cache = self.forest.cache();
+        if !self.read_only && cache.resident + self.writer.private_bytes() > cache.budget {
+            drop(self.writer.freeze(self.sequence)?);
+            self.forest.write_back(usize::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn check_successor(&self, file: &LogFile, stop: &Stop, next: &LogFile) -> EnvResult<()> {
+        let header = next.header();
+        let Some(previous) = header.previous else {
+            return Err(EnvError::ForeignFile {
+                path: next.path().to_owned(),
+                why: format!("it claims to be the first journal file, but follows {}", file.name()),
+            });
+        };
+        if previous.file != file.header().number {
+            return Err(self.missing(previous.file, &format!("{}, which follows it", next.name())));
+        }
+        if previous.end != stop.offset || previous.last_sequence != self.sequence {
+            return Err(EnvError::Inconsistent {
+                file: header.number,
+                offset: 0,
+                what: format!(
+                    "it follows commit {} at {:x} of {}, which ends with commit {} at {:x}",
+                    previous.last_sequence,
+                    previous.end,
+                    file.name(),
+                    self.sequence,
+                    stop.offset
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, file: Arc<LogFile>, stop: &Stop, recorded: Option<u64>) -> EnvResult<End> {
+        if let Some(tail) = self.state.tail
+            && tail.file == file.header().number
+            && recorded == Some(stop.offset)
+            && tail.last_sequence == self.sequence
+        {
+            return Ok(End::Recorded(tail));
+        }
+        Ok(End::At(file, stop.offset, self.report.torn_tail.clone()))
+    }
+}
+
+/// Checks all changes of a transaction before the first one is applied.
+fn check_all(mut decoder: Decoder<'_>) -> Result<(), cairn_log::codec::DecodeError> {
+    while decoder.next()?.is_some() {}
+    Ok(())
+}
+
+/// The name under which cut bytes are kept.
+pub(crate) fn set_aside_name(file: &LogFile, offset: u64) -> String {
+    format!("torn-{}-{offset:08x}.bytes", file.header().number)
+}

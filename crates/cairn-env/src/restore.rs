@@ -1,0 +1,169 @@
+//! `RestoreTarget`: a directory that becomes an environment only when everything in it was proved.
+//!
+//! The first thing that a restore writes is the file `RESTORING`, the last thing that it removes;
+//! while it is there, the directory does not open and says how to go on. The environment comes into
+//! being by `CURRENT`, after the restored files were opened, replayed and walked.
+
+use std::sync::Arc;
+
+use cairn_io::{DirExt, DirRef, FileRef, LockGuard, Name, WorldRef};
+use cairn_log::{LogName, Timeline};
+
+use crate::{
+    EnvError, EnvResult, Environment, Options, RecoveryReport, VerifyOptions,
+    backup::Cut,
+    root::{Current, Generation, Root},
+    sites,
+    state::{State, StateFile},
+};
+
+/// A directory that a restore is filling.
+pub struct RestoreTarget {
+    root: Root,
+    dir: DirRef,
+    world: WorldRef,
+    cut: Cut,
+    lock: LockGuard,
+}
+
+/// What a restore has brought back.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Restored {
+    /// The timeline on which the restored environment goes on.
+    pub timeline: Timeline,
+    /// What opening the restored files found.
+    pub recovery: RecoveryReport,
+    /// Entries of all databases that were walked.
+    pub entries: u64,
+}
+
+impl RestoreTarget {
+    /// Begins a restore of `cut` into `root`, which must be empty, or hold an unfinished restore:
+    /// that one starts over. `how` is what an open of the half-filled directory tells its user.
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] if the directory holds anything else; [`EnvError::Locked`] if
+    /// somebody has it open.
+    pub fn begin(root: DirRef, world: WorldRef, cut: Cut, how: &str) -> EnvResult<Self> {
+        let root = Root::new(root);
+        let unfinished = root.restoring()?.is_some();
+        if !unfinished && !root.is_blank()? {
+            return Err(not_empty(&root));
+        }
+        let lock = root.lock(false)?;
+        let unfinished = root.restoring()?.is_some();
+        if !unfinished && !root.is_blank()? {
+            return Err(not_empty(&root));
+        }
+        root.begin_restoring(how)?;
+        root.remove_current()?;
+        let dir = root.create_first_generation()?;
+        Ok(Self { root, dir, world, cut, lock })
+    }
+
+    /// Creates a file of the restored environment.
+    ///
+    /// # Errors
+    /// If it exists or the disk fails.
+    pub fn create(&self, name: LogName) -> EnvResult<FileRef> {
+        Ok(self.dir.create(&name.to_name())?)
+    }
+
+    /// Makes the copied files durable, opens them, replays the journal, walks all trees, and only
+    /// then lets the directory be an environment, on a new timeline.
+    ///
+    /// # Errors
+    /// If anything is not as the cut says: the directory then stays an unfinished restore.
+    pub fn finish(self, options: Options) -> EnvResult<Restored> {
+        let Self { root, dir, world, cut, lock } = self;
+        let mut random = [0; 4];
+        world.random(&mut random);
+        // A new line of history, and never the number of the old one.
+        let timeline = match Timeline(u32::from_le_bytes(random)) {
+            new if new == cut.timeline => Timeline(new.0 ^ 1),
+            new => new,
+        };
+        let state = State {
+            clean: false,
+            timeline,
+            generation: Generation::FIRST.0,
+            checkpoint: cut.checkpoint,
+            checkpoint_number: cut.checkpoint_number,
+            next_file: cut.next_file,
+            tail: cut.journal_end,
+            sequence: cut.commit,
+            ..State::first(cut.environment)
+        };
+        StateFile::create(&*dir, state)?;
+        dir.sync(sites::CREATE_GENERATION)?;
+        root.dir.sync(sites::CREATE_ROOT)?;
+        let (recovery, entries) = prove(&root, &dir, &world, &cut, options)?;
+        let current = Current { environment: cut.environment, generation: Generation::FIRST };
+        root.switch(current)?;
+        root.end_restoring()?;
+        drop(lock);
+        Ok(Restored { timeline, recovery, entries })
+    }
+}
+
+impl std::fmt::Debug for RestoreTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RestoreTarget({})", self.root.dir.path().display())
+    }
+}
+
+fn not_empty(root: &Root) -> EnvError {
+    let path = root.dir.path().display();
+    let what = format!("{path} is not empty: a restore needs a new or an empty directory");
+    EnvError::InvalidInput { what }
+}
+
+/// Opens the restored files without changing them, and compares them with the cut.
+fn prove(
+    root: &Root,
+    dir: &DirRef,
+    world: &WorldRef,
+    cut: &Cut,
+    options: Options,
+) -> EnvResult<(RecoveryReport, u64)> {
+    let options = options.read_only(true).background(false);
+    let root = Root::new(Arc::clone(&root.dir));
+    let (env, recovery) = Environment::open_staged(root, Arc::clone(dir), world, options)?;
+    let found = env.snapshot()?.commit();
+    if found != cut.commit {
+        let what = format!("the restored files end with commit {found}, the backup with {}", cut.commit);
+        return Err(EnvError::NeedsRepair { path: dir.path().to_owned(), why: what });
+    }
+    let report = env.verify(&VerifyOptions::new())?;
+    match report.findings.first() {
+        None => Ok((recovery, report.entries)),
+        Some(finding) => Err(EnvError::NeedsRepair {
+            path: dir.path().to_owned(),
+            why: format!("the restored files do not verify: {finding}"),
+        }),
+    }
+}
+
+const RESTORING: Name = Name::constant("RESTORING");
+const RESTORING_NEW: Name = Name::constant("RESTORING.new");
+const CURRENT: Name = Name::constant("CURRENT");
+
+impl Root {
+    fn begin_restoring(&self, how: &str) -> EnvResult<()> {
+        Ok(self.dir.replace_small(&RESTORING, &RESTORING_NEW, how.as_bytes(), sites::RESTORING)?)
+    }
+
+    /// A restore that ended between the switch and the removal of its mark starts over.
+    fn remove_current(&self) -> EnvResult<()> {
+        match self.dir.remove(&CURRENT) {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn end_restoring(&self) -> EnvResult<()> {
+        self.dir.remove(&RESTORING)?;
+        Ok(self.dir.sync(sites::RESTORED)?)
+    }
+}

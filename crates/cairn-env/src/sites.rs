@@ -1,0 +1,57 @@
+//! Every durability barrier of this crate, by name.
+
+use cairn_io::SyncSite;
+
+/// The state file of a new environment, before its name.
+pub(crate) const CREATE_STATE: SyncSite = SyncSite::new("create.state");
+/// The names in a new generation directory, before the directory is referred to.
+pub(crate) const CREATE_GENERATION: SyncSite = SyncSite::new("create.generation");
+/// The name of the generation directory itself.
+pub(crate) const CREATE_ROOT: SyncSite = SyncSite::new("create.root");
+/// `CURRENT`: its content, then its name.
+pub(crate) const CURRENT: SyncSite = SyncSite::new("current");
+/// A state slot.
+pub(crate) const STATE: SyncSite = SyncSite::new("state");
+/// The header of a journal file, before its first record.
+pub(crate) const JOURNAL_HEADER: SyncSite = SyncSite::new("journal.header");
+/// The name of a journal file, before anything in it is acknowledged.
+pub(crate) const JOURNAL_NAME: SyncSite = SyncSite::new("journal.name");
+/// The zeros ahead of a journal's records, before a record enters them.
+pub(crate) const JOURNAL_EXTEND: SyncSite = SyncSite::new("journal.extend");
+/// Commits.
+pub(crate) const COMMIT: SyncSite = SyncSite::new("commit");
+/// A finished journal file, before the next one refers to its end.
+pub(crate) const JOURNAL_SEAL: SyncSite = SyncSite::new("journal.seal");
+/// A finished node file, before a checkpoint refers to it.
+pub(crate) const NODE_SEAL: SyncSite = SyncSite::new("node.seal");
+/// The names of new node files, before a checkpoint refers to them.
+pub(crate) const NODE_NAMES: SyncSite = SyncSite::new("node.names");
+/// Bytes cut from a torn tail, before the log goes on without them.
+pub(crate) const SET_ASIDE: SyncSite = SyncSite::new("recovery.set_aside");
+/// Their name.
+pub(crate) const SET_ASIDE_NAME: SyncSite = SyncSite::new("recovery.set_aside_name");
+
+/// The mark of an unfinished restore, before anything else is written.
+pub(crate) const RESTORING: SyncSite = SyncSite::new("restore.mark");
+/// The removal of that mark.
+pub(crate) const RESTORED: SyncSite = SyncSite::new("restore.end");
+
+/// All of them, for the sweep that switches each off in turn.
+pub const SYNC_SITES: &[SyncSite] = &[
+    CREATE_STATE,
+    CREATE_GENERATION,
+    CREATE_ROOT,
+    CURRENT,
+    STATE,
+    JOURNAL_HEADER,
+    JOURNAL_NAME,
+    JOURNAL_EXTEND,
+    COMMIT,
+    JOURNAL_SEAL,
+    NODE_SEAL,
+    NODE_NAMES,
+    SET_ASIDE,
+    SET_ASIDE_NAME,
+    RESTORING,
+    RESTORED,
+];

@@ -1,0 +1,16 @@
+//! The tables of `docs/format` that this crate owns.
+
+use cairn_log::layout::table;
+
+/// Name and Markdown text of each table.
+#[must_use]
+pub fn spec() -> Vec<(&'static str, String)> {
+    let mut tables = vec![
+        ("state_slot", table(crate::state::state_slot::FIELDS)),
+        ("checkpoint_head", table(crate::checkpoint::checkpoint_head::FIELDS)),
+        ("checkpoint_file", table(crate::checkpoint::checkpoint_file::FIELDS)),
+    ];
+    tables.extend(crate::commit::spec());
+    tables.extend(crate::database::spec());
+    tables
+}

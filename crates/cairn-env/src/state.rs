@@ -1,0 +1,313 @@
+//! The state file: where the newest checkpoint is, and how far the journal is known to go.
+//!
+//! Two slots of 4 KiB are overwritten in turn, so that a crash in the middle of a write leaves the
+//! other one. Each holds the whole state.
+
+use std::path::Path;
+
+use cairn_io::{Access, Dir, FileExt, FileRef, Name};
+use cairn_log::{Digest, FileNumber, Lsn, Predecessor, Timeline, Uuid, crc32c, layout::Field};
+
+use crate::{EnvError, EnvResult, sites};
+
+pub(crate) const STATE: Name = Name::constant("STATE");
+
+cairn_log::layout! {
+    /// A slot of the state file.
+    pub mod state_slot {
+        MAGIC: 8 = "`CAIRNSTA`",
+        VERSION: 2 = "format version, 1",
+        CLEAN: 1 = "1: closed in order, the checkpoint holds every commit; 0: not",
+        RESERVED: 5 = "zero",
+        NUMBER: 8 = "counts the writes of the state; the slot with the larger number holds, it stands in slot number mod 2",
+        ENVIRONMENT: 16 = "uuid of the environment",
+        TIMELINE: 4 = "timeline to which new journal files belong",
+        GENERATION: 4 = "number of the generation directory",
+        INCARNATION: 8 = "how many times the environment was opened for writing",
+        CHECKPOINT: 8 = "position of the newest checkpoint record; 0: none",
+        CHECKPOINT_NUMBER: 8 = "number of that checkpoint",
+        NEXT_FILE: 4 = "smallest number that no log file has had",
+        JOURNAL_FILE: 4 = "newest journal file: it must be there unless the next fields record its end; 0: none",
+        JOURNAL_DURABLE: 8 = "position in it that was known to be durable",
+        TAIL_FILE: 4 = "journal file whose end is recorded here; 0: none",
+        TAIL_DIRECTORY: 2 = "its data directory",
+        RESERVED_2: 2 = "zero",
+        TAIL_END: 8 = "its end",
+        TAIL_SEQUENCE: 8 = "the last commit number in it or before it",
+        TAIL_CHAIN: 32 = "BLAKE3 of its bytes up to that end",
+        SEQUENCE: 8 = "a commit number up to which the state is known to go at least",
+        PADDING: 3940 = "zero",
+        CRC: 4 = "CRC-32C of the bytes before",
+    }
+}
+
+const SLOT: usize = state_slot::LEN;
+const _: () = assert!(SLOT == 4096, "a slot is a block");
+const MAGIC: &[u8; 8] = b"CAIRNSTA";
+const VERSION: u64 = 1;
+
+/// The state of an environment, as one slot holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) number: u64,
+    pub(crate) clean: bool,
+    pub(crate) environment: Uuid,
+    pub(crate) timeline: Timeline,
+    pub(crate) generation: u32,
+    pub(crate) incarnation: u64,
+    pub(crate) checkpoint: Option<Lsn>,
+    pub(crate) checkpoint_number: u64,
+    pub(crate) next_file: FileNumber,
+    /// The newest journal file, and the position in it that is known to be durable.
+    pub(crate) journal: Option<(FileNumber, u64)>,
+    /// The recorded end of a journal file.
+    pub(crate) tail: Option<Predecessor>,
+    pub(crate) sequence: u64,
+}
+
+impl State {
+    pub(crate) fn first(environment: Uuid) -> Self {
+        Self {
+            number: 0,
+            clean: true,
+            environment,
+            timeline: Timeline::FIRST,
+            generation: 1,
+            incarnation: 0,
+            checkpoint: None,
+            checkpoint_number: 0,
+            next_file: FileNumber::FIRST,
+            journal: None,
+            tail: None,
+            sequence: 0,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut slot = vec![0; SLOT];
+        state_slot::MAGIC.set_bytes(&mut slot, MAGIC);
+        let (journal, tail) = (self.journal, self.tail);
+        let numbers: &[(Field, u64)] = &[
+            (state_slot::VERSION, VERSION),
+            (state_slot::CLEAN, self.clean.into()),
+            (state_slot::NUMBER, self.number),
+            (state_slot::TIMELINE, self.timeline.0.into()),
+            (state_slot::GENERATION, self.generation.into()),
+            (state_slot::INCARNATION, self.incarnation),
+            (state_slot::CHECKPOINT, self.checkpoint.map_or(0, Lsn::to_raw)),
+            (state_slot::CHECKPOINT_NUMBER, self.checkpoint_number),
+            (state_slot::NEXT_FILE, self.next_file.get().into()),
+            (state_slot::JOURNAL_FILE, journal.map_or(0, |(file, _)| file.get().into())),
+            (state_slot::JOURNAL_DURABLE, journal.map_or(0, |(_, durable)| durable)),
+            (state_slot::TAIL_FILE, tail.map_or(0, |tail| tail.file.get().into())),
+            (state_slot::TAIL_DIRECTORY, tail.map_or(0, |tail| tail.directory.into())),
+            (state_slot::TAIL_END, tail.map_or(0, |tail| tail.end)),
+            (state_slot::TAIL_SEQUENCE, tail.map_or(0, |tail| tail.last_sequence)),
+            (state_slot::SEQUENCE, self.sequence),
+        ];
+        for (field, value) in numbers {
+            field.set_number(&mut slot, *value);
+        }
+        state_slot::ENVIRONMENT.set_bytes(&mut slot, &self.environment.0);
+        if let Some(tail) = tail {
+            state_slot::TAIL_CHAIN.set_bytes(&mut slot, &tail.chain.0);
+        }
+        let crc = crc32c(&slot[..state_slot::CRC.offset]);
+        state_slot::CRC.set_number(&mut slot, crc.into());
+        slot
+    }
+
+    /// The state in a slot; `None` if it is damaged or was never written.
+    fn decode(slot: &[u8]) -> Option<Result<Self, u64>> {
+        if slot.len() != SLOT || state_slot::MAGIC.of(slot) != MAGIC {
+            return None;
+        }
+        if state_slot::CRC.number(slot) != u64::from(crc32c(&slot[..state_slot::CRC.offset])) {
+            return None;
+        }
+        let version = state_slot::VERSION.number(slot);
+        if version != VERSION {
+            return Some(Err(version));
+        }
+        let u32_of = |field: Field| u32::try_from(field.number(slot)).ok();
+        let file_of = |field: Field| u32_of(field).and_then(FileNumber::new);
+        let clean = match state_slot::CLEAN.number(slot) {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        for field in [state_slot::RESERVED, state_slot::RESERVED_2, state_slot::PADDING] {
+            if field.of(slot).iter().any(|&byte| byte != 0) {
+                return None;
+            }
+        }
+        Some(Ok(Self {
+            number: state_slot::NUMBER.number(slot),
+            clean,
+            environment: Uuid(state_slot::ENVIRONMENT.of(slot).try_into().ok()?),
+            timeline: Timeline(u32_of(state_slot::TIMELINE)?),
+            generation: u32_of(state_slot::GENERATION)?,
+            incarnation: state_slot::INCARNATION.number(slot),
+            checkpoint: Lsn::from_raw(state_slot::CHECKPOINT.number(slot)),
+            checkpoint_number: state_slot::CHECKPOINT_NUMBER.number(slot),
+            next_file: file_of(state_slot::NEXT_FILE)?,
+            journal: file_of(state_slot::JOURNAL_FILE)
+                .map(|file| (file, state_slot::JOURNAL_DURABLE.number(slot))),
+            tail: file_of(state_slot::TAIL_FILE).map(|file| Predecessor {
+                file,
+                directory: u16::try_from(state_slot::TAIL_DIRECTORY.number(slot)).unwrap_or(0),
+                end: state_slot::TAIL_END.number(slot),
+                last_sequence: state_slot::TAIL_SEQUENCE.number(slot),
+                chain: Digest(state_slot::TAIL_CHAIN.of(slot).try_into().unwrap_or_default()),
+            }),
+            sequence: state_slot::SEQUENCE.number(slot),
+        }))
+    }
+}
+
+/// The state file, open.
+#[derive(Debug)]
+pub(crate) struct StateFile {
+    file: FileRef,
+    pub(crate) state: State,
+}
+
+/// What the state file held when it was opened.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) newest: State,
+    /// The other slot, if it is valid.
+    pub(crate) older: Option<State>,
+    /// Whether a slot that should hold a state does not.
+    pub(crate) damaged_slot: bool,
+}
+
+impl StateFile {
+    /// Creates the state file of a new generation directory.
+    pub(crate) fn create(dir: &dyn Dir, state: State) -> EnvResult<Self> {
+        let file = dir.create(&STATE)?;
+        let mut both = vec![0; 2 * SLOT];
+        let at = SLOT * usize::from(state.number % 2 == 1);
+        both[at..at + SLOT].copy_from_slice(&state.encode());
+        file.write_all_at(0, &both)?;
+        file.sync(sites::CREATE_STATE)?;
+        Ok(Self { file, state })
+    }
+
+    /// Opens the state file and reads both slots.
+    pub(crate) fn open(dir: &dyn Dir, access: Access) -> EnvResult<(FileRef, Found)> {
+        let file = dir.open(&STATE, access).map_err(|error| {
+            if error.is_not_found() {
+                needs_repair(dir.path(), "the state file is missing")
+            } else {
+                error.into()
+            }
+        })?;
+        let mut bytes = vec![0; 2 * SLOT];
+        let len = file.read_full_at(0, &mut bytes)?;
+        let mut slots = Vec::new();
+        let mut blank = false;
+        for slot in [&bytes[..SLOT], &bytes[SLOT..]] {
+            match State::decode(slot) {
+                Some(Ok(state)) => slots.push(state),
+                Some(Err(version)) => {
+                    let needs = format!("state format {version}");
+                    return Err(EnvError::Unsupported { path: file.path().to_owned(), needs });
+                }
+                // The second slot of a new environment was never written.
+                None => blank |= slot.iter().all(|&byte| byte == 0) && len == 2 * SLOT,
+            }
+        }
+        slots.sort_by_key(|state| std::cmp::Reverse(state.number));
+        let mut slots = slots.into_iter();
+        let newest = slots
+            .next()
+            .ok_or_else(|| needs_repair(dir.path(), "both slots of the state file are damaged"))?;
+        let older = slots.next();
+        let damaged_slot = older.is_none() && !(blank && newest.number == 0);
+        Ok((file, Found { newest, older, damaged_slot }))
+    }
+
+    pub(crate) fn new(file: FileRef, state: State) -> Self {
+        Self { file, state }
+    }
+
+    /// Changes the state durably. On an error what the file says is unknown, but one of both slots is
+    /// whole.
+    pub(crate) fn write(&mut self, change: impl FnOnce(&mut State)) -> EnvResult<()> {
+        let mut state = self.state.clone();
+        change(&mut state);
+        state.number += 1;
+        let at = SLOT as u64 * (state.number % 2);
+        self.file.write_all_at(at, &state.encode())?;
+        self.file.sync(sites::STATE)?;
+        self.state = state;
+        Ok(())
+    }
+}
+
+fn needs_repair(dir: &Path, why: &str) -> EnvError {
+    EnvError::NeedsRepair { path: dir.to_owned(), why: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_io::MemDisk;
+
+    use super::*;
+
+    fn example() -> State {
+        State {
+            clean: false,
+            incarnation: 3,
+            checkpoint: Lsn::from_raw(5 << 29 | 7),
+            checkpoint_number: 4,
+            journal: FileNumber::new(9).map(|file| (file, 4096)),
+            tail: Some(Predecessor {
+                file: FileNumber::new(8).unwrap(),
+                directory: 1,
+                end: 5000,
+                last_sequence: 77,
+                chain: Digest::of(b"x"),
+            }),
+            sequence: 80,
+            ..State::first(Uuid([1; 16]))
+        }
+    }
+
+    #[test]
+    fn a_slot_survives_its_bytes_and_no_flipped_bit_passes() {
+        let slot = example().encode();
+        assert_eq!(State::decode(&slot), Some(Ok(example())));
+        for bit in 0..SLOT * 8 {
+            let mut flipped = slot.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(State::decode(&flipped), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_newer_slot_holds_and_the_older_one_stands_in_for_it() {
+        let disk = MemDisk::new();
+        let dir = disk.root();
+        let mut file = StateFile::create(&*dir, State::first(Uuid([1; 16]))).unwrap();
+        let found = |dir: &dyn Dir| StateFile::open(dir, Access::Read).map(|(_, found)| found);
+        let first = found(&*dir).unwrap();
+        assert!(first.older.is_none() && !first.damaged_slot);
+        for n in 1..5 {
+            file.write(|state| state.sequence = n).unwrap();
+            let now = found(&*dir).unwrap();
+            assert_eq!((now.newest.sequence, now.newest.number), (n, n));
+            assert_eq!(now.older.unwrap().sequence, n - 1);
+        }
+        // The newest slot is number 4, at the beginning.
+        dir.open(&STATE, Access::ReadWrite).unwrap().write_all_at(100, &[0xff]).unwrap();
+        let now = found(&*dir).unwrap();
+        assert_eq!(now.newest.sequence, 3);
+        assert!(now.damaged_slot);
+        dir.open(&STATE, Access::ReadWrite).unwrap().write_all_at(5000, &[0xff]).unwrap();
+        assert!(matches!(found(&*dir), Err(EnvError::NeedsRepair { .. })));
+        dir.remove(&STATE).unwrap();
+        assert!(matches!(found(&*dir), Err(EnvError::NeedsRepair { .. })));
+    }
+}

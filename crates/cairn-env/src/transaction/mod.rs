@@ -1,0 +1,323 @@
+//! `Transaction`: changes of any databases that take effect together or not at all.
+
+mod range;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::{Bound, RangeBounds},
+    sync::{Arc, OnceLock, atomic::Ordering},
+};
+
+use bytes::Bytes;
+use cairn_btree::{FrozenRoot, MAX_KEY_LEN, TreeId};
+use cairn_log::Payload;
+
+pub use range::TransactionRange;
+
+use crate::{
+    Database, DatabaseOptions, Durability, EnvError, EnvResult, MAX_TRANSACTION_LEN,
+    MAX_VALUE_LEN, Snapshot, Value,
+    commit::{Encoder, Request},
+    core::Core,
+    database::{self, NAMES},
+    sync::lock,
+};
+
+/// A transaction: changes are kept in memory until [`Transaction::commit`], and reads see them.
+///
+/// Transactions are optimistic and serializable. Nothing is locked; if another transaction commits
+/// between this one's first read and its commit, the commit answers [`EnvError::Conflict`] and
+/// nothing has happened: run it again, or let [`Environment::write`](crate::Environment::write) do
+/// so. A transaction that reads nothing never conflicts.
+#[must_use = "dropping a transaction gives it up"]
+pub struct Transaction {
+    core: Arc<Core>,
+    /// What it sees, from its first read on.
+    base: OnceLock<Arc<FrozenRoot>>,
+    writes: BTreeMap<TreeId, Writes>,
+    /// Databases that it creates: the first number, and their descriptors.
+    creates: Vec<Database>,
+    bytes: usize,
+}
+
+/// Changes of one database: a value, or its removal.
+#[derive(Debug, Default)]
+struct Writes {
+    embed_max: usize,
+    entries: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+/// What a commit reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommitInfo {
+    /// The number of the commit: 1, 2, 3 … without gaps. For a transaction that changed nothing,
+    /// the number of the newest commit that it could see.
+    pub commit: u64,
+}
+
+impl Transaction {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        core.holders.transactions.fetch_add(1, Ordering::AcqRel);
+        Self {
+            core: Arc::clone(core),
+            base: OnceLock::new(),
+            writes: BTreeMap::new(),
+            creates: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The version that the transaction sees. The first call decides which one.
+    fn base(&self) -> EnvResult<&Arc<FrozenRoot>> {
+        self.core.check()?;
+        if let Some(base) = self.base.get() {
+            return Ok(base);
+        }
+        let published = self.core.published.load_full();
+        let newest = if published.sequence() == self.core.latest.load(Ordering::Acquire) {
+            published
+        } else {
+            self.core.freeze_latest()?
+        };
+        Ok(self.base.get_or_init(|| newest))
+    }
+
+    fn snapshot(&self) -> EnvResult<Snapshot> {
+        Ok(Snapshot::new(&self.core, Arc::clone(self.base()?)))
+    }
+
+    /// The value of `key`, as this transaction left it.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get(&self, database: &Database, key: &[u8]) -> EnvResult<Option<Value>> {
+        if let Some(change) = self.change(database, key) {
+            return Ok(change.map(|value| Bytes::copy_from_slice(value).into()));
+        }
+        let base = self.base()?;
+        self.core.get(base, database.tree, key)
+    }
+
+    /// Whether `key` has a value.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn contains(&self, database: &Database, key: &[u8]) -> EnvResult<bool> {
+        if let Some(change) = self.change(database, key) {
+            return Ok(change.is_some());
+        }
+        Ok(self.base()?.get_with(database.tree, key, |_| ())?.is_some())
+    }
+
+    fn change(&self, database: &Database, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.writes.get(&database.tree)?.entries.get(key).map(Option::as_deref)
+    }
+
+    /// The entries whose keys lie in `range`, in order, as this transaction left them.
+    ///
+    /// # Errors
+    /// As [`Snapshot::range`].
+    pub fn range<'k>(
+        &self,
+        database: &Database,
+        range: impl RangeBounds<&'k [u8]>,
+    ) -> EnvResult<TransactionRange<'_>> {
+        let own = |bound: Bound<&&'k [u8]>| bound.map(|key| key.to_vec());
+        let bounds = (own(range.start_bound()), own(range.end_bound()));
+        let stored = self.snapshot()?.range(database, range)?;
+        let changes = self.writes.get(&database.tree).map(|writes| &writes.entries);
+        Ok(TransactionRange::new(stored, changes, bounds))
+    }
+
+    /// The entries whose keys begin with `prefix`, in order.
+    ///
+    /// # Errors
+    /// As [`Snapshot::range`].
+    pub fn prefix(&self, database: &Database, prefix: &[u8]) -> EnvResult<TransactionRange<'_>> {
+        match crate::snapshot::end_of_prefix(prefix) {
+            Some(end) => self.range(database, prefix..&end[..]),
+            None => self.range(database, prefix..),
+        }
+    }
+
+    /// Puts a value. Reads nothing, so it cannot conflict.
+    ///
+    /// # Errors
+    /// If key, value or the whole transaction exceed their limits: then nothing was changed.
+    pub fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
+        if value.len() > MAX_VALUE_LEN {
+            return Err(EnvError::ValueTooLong { len: value.len(), max: MAX_VALUE_LEN });
+        }
+        self.set(database, key, Some(value.to_vec()))
+    }
+
+    /// Removes a key; does nothing if it has no value. Reads nothing, so it cannot conflict.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn delete(&mut self, database: &Database, key: &[u8]) -> EnvResult<()> {
+        self.set(database, key, None)
+    }
+
+    fn set(&mut self, database: &Database, key: &[u8], value: Option<Vec<u8>>) -> EnvResult<()> {
+        /// Bytes that a change takes in the journal beside key and value, at most.
+        const OVERHEAD: usize = 32;
+        if key.len() > MAX_KEY_LEN {
+            return Err(EnvError::KeyTooLong { len: key.len(), max: MAX_KEY_LEN });
+        }
+        let bytes = self.bytes + key.len() + value.as_ref().map_or(0, Vec::len) + OVERHEAD;
+        if bytes > MAX_TRANSACTION_LEN {
+            return Err(EnvError::TransactionTooLarge { bytes, max: MAX_TRANSACTION_LEN });
+        }
+        let writes = self.writes.entry(database.tree).or_default();
+        writes.embed_max = database.embed_max;
+        if let Some(Some(replaced)) = writes.entries.insert(key.to_vec(), value) {
+            self.bytes = bytes - replaced.len() - key.len() - OVERHEAD;
+        } else {
+            self.bytes = bytes;
+        }
+        Ok(())
+    }
+
+    /// The database `name`, created if it does not exist; it comes into being with the commit.
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] for a name that is empty or longer than 255 bytes.
+    pub fn create_database(&mut self, name: &str, options: DatabaseOptions) -> EnvResult<Database> {
+        database::check_name(name)?;
+        if let Some(created) = self.creates.iter().find(|created| created.name() == name) {
+            return Ok(created.clone());
+        }
+        if let Some(found) = self.snapshot()?.database(name)? {
+            return Ok(found);
+        }
+        let next = match self.creates.last() {
+            Some(last) => last.tree.0.checked_add(1),
+            None => Some(lock(&self.core.commit).next_tree),
+        };
+        let tree = next.map(TreeId).ok_or(EnvError::Exhausted { what: "numbers of trees" })?;
+        let created = Database::create(name, tree, options);
+        let names = self.writes.entry(NAMES).or_default();
+        names.embed_max = usize::MAX;
+        names.entries.insert(name.as_bytes().to_vec(), Some(created.encode()));
+        self.creates.push(created.clone());
+        Ok(created)
+    }
+
+    /// Whether nothing was changed.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.writes.is_empty() && self.creates.is_empty()
+    }
+
+    /// Commits with the environment's durability.
+    ///
+    /// # Errors
+    /// [`EnvError::Conflict`] if another transaction got in between. [`EnvError::CommitUnknown`] if
+    /// a sync failed: the environment must be opened again, and only then is it known whether the
+    /// commit is there. Any other error: nothing was changed.
+    pub fn commit(self) -> EnvResult<CommitInfo> {
+        let durability = self.core.options.durability;
+        self.commit_with(durability)
+    }
+
+    /// Commits with a durability of its own.
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`].
+    pub fn commit_with(self, durability: Durability) -> EnvResult<CommitInfo> {
+        self.submit(durability)?.wait()
+    }
+
+    /// Commits without waiting for the disk: the commit is visible at once, and
+    /// [`PendingCommit::wait`] returns when it is as durable as asked for.
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`], but for the failure of a sync, which `wait` reports.
+    pub fn submit(self, durability: Durability) -> EnvResult<PendingCommit> {
+        let core = Arc::clone(&self.core);
+        if self.is_unchanged() {
+            let commit = self.base.get().map_or_else(
+                || core.latest.load(Ordering::Acquire),
+                |base| base.sequence(),
+            );
+            return Ok(PendingCommit { core, commit, durability, waited: true });
+        }
+        let commit = core.apply(self.request()?)?;
+        Ok(PendingCommit { core, commit, durability, waited: false })
+    }
+
+    fn request(&self) -> EnvResult<Request> {
+        let mut encoder = Encoder::new(Vec::with_capacity(self.bytes + 64));
+        if !self.creates.is_empty() {
+            if !self.base()?.has(NAMES)? {
+                encoder.create(NAMES);
+            }
+            self.creates.iter().for_each(|created| encoder.create(created.tree));
+        }
+        for (tree, writes) in &self.writes {
+            for (key, value) in &writes.entries {
+                match value {
+                    Some(value) => encoder.put(*tree, key, value, writes.embed_max),
+                    None => encoder.delete(*tree, key),
+                }
+            }
+        }
+        Ok(Request {
+            payload: Payload::new(encoder.finish())?,
+            observed: self.base.get().map(|base| base.sequence()),
+            creates: self.creates.first().map(|created| created.tree),
+        })
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.core.holders.transactions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let changes: usize = self.writes.values().map(|writes| writes.entries.len()).sum();
+        write!(f, "Transaction({changes} changes)")
+    }
+}
+
+/// A commit that is visible and not yet acknowledged.
+#[derive(Debug)]
+#[must_use = "the commit is not acknowledged before it was waited for"]
+pub struct PendingCommit {
+    core: Arc<Core>,
+    commit: u64,
+    durability: Durability,
+    waited: bool,
+}
+
+impl PendingCommit {
+    /// The number of the commit.
+    #[must_use]
+    pub const fn commit(&self) -> u64 {
+        self.commit
+    }
+
+    /// Whether [`PendingCommit::wait`] would return at once, because somebody else's sync has
+    /// covered this commit.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.core.journal.durable() >= self.commit
+    }
+
+    /// Returns when the commit is as durable as it was asked to be.
+    ///
+    /// # Errors
+    /// [`EnvError::CommitUnknown`] if a sync failed.
+    pub fn wait(self) -> EnvResult<CommitInfo> {
+        if !self.waited {
+            self.core.acknowledge(self.commit, self.durability)?;
+        }
+        Ok(CommitInfo { commit: self.commit })
+    }
+}

@@ -1,0 +1,97 @@
+//! How much of each log file is still reachable, exact at each checkpoint.
+
+use std::collections::BTreeMap;
+
+use cairn_btree::Tally;
+use cairn_log::{FileClass, FileNumber, LogFile, Uuid};
+
+/// What the environment knows of a log file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileUse {
+    pub(crate) class: FileClass,
+    pub(crate) directory: u16,
+    pub(crate) file: Uuid,
+    pub(crate) end: FileEnd,
+    /// Bytes that the newest checkpoint can reach.
+    pub(crate) live: i64,
+    /// The checkpoint that was the first to find nothing reachable in it, and the gen of its cut.
+    pub(crate) dead_since: Option<(u64, u64)>,
+}
+
+/// Where a log file ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileEnd {
+    /// Nowhere yet: it is being written.
+    Open,
+    /// With its seal.
+    Sealed(u64),
+    /// Where a crash has cut it: what lies beyond does not count.
+    Cut(u64),
+}
+
+impl FileEnd {
+    pub(crate) const fn offset(self) -> Option<u64> {
+        match self {
+            Self::Open => None,
+            Self::Sealed(end) | Self::Cut(end) => Some(end),
+        }
+    }
+}
+
+/// All files, by number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Utilization {
+    pub(crate) files: BTreeMap<FileNumber, FileUse>,
+}
+
+impl Utilization {
+    /// Takes note of a file that is not known yet.
+    pub(crate) fn add(&mut self, file: &LogFile) {
+        let header = file.header();
+        self.files.entry(header.number).or_insert_with(|| FileUse {
+            class: header.class,
+            directory: header.directory,
+            file: header.file,
+            end: FileEnd::Open,
+            live: 0,
+            dead_since: None,
+        });
+    }
+
+    /// Takes note of where a file ends.
+    pub(crate) fn end(&mut self, number: FileNumber, end: FileEnd) {
+        if let Some(file) = self.files.get_mut(&number) {
+            file.end = end;
+        }
+    }
+
+    /// Applies changes; files that are not known are none of ours and are ignored.
+    pub(crate) fn apply(&mut self, tallies: &[Tally]) {
+        for tally in tallies {
+            if let Some(file) = self.files.get_mut(&tally.file) {
+                file.live += tally.bytes;
+            }
+        }
+    }
+
+    /// Notes which files a checkpoint with this number and cut found dead: nothing in them is
+    /// reachable, and journal files are not needed for replay either.
+    pub(crate) fn mark_dead(&mut self, checkpoint: u64, cut: u64, replay: Option<FileNumber>) {
+        for (number, file) in &mut self.files {
+            let needed = match file.class {
+                FileClass::Journal => replay.is_none_or(|replay| *number >= replay),
+                FileClass::Node | FileClass::Value => file.end == FileEnd::Open,
+            };
+            file.dead_since = match (file.live, file.dead_since) {
+                (0, None) if !needed => Some((checkpoint, cut)),
+                (0, since) => since,
+                _ => None,
+            };
+        }
+    }
+
+    /// Bytes reachable in all files.
+    pub(crate) fn live(&self) -> u64 {
+        self.files.values().map(|file| u64::try_from(file.live).unwrap_or(0)).sum()
+    }
+}

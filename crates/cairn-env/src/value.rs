@@ -1,0 +1,127 @@
+//! `Value`: what a read returns: owned, `'static`, and without a copy where that is possible.
+
+use std::{fmt, ops::Deref};
+
+use bytes::Bytes;
+use cairn_btree::{FrozenRoot, HeldValue, ValuePointer, ValueRef};
+use cairn_log::{Damage, Lsn, crc32c};
+
+use crate::{EnvResult, core::Core};
+
+/// A value that was read. It keeps alive what it needs, and outlives every handle.
+///
+/// A small value keeps the leaf that holds it in memory; to keep many small values for long, copy
+/// them ([`Value::to_vec`] through `Deref`). A large value may be mapped memory of its file.
+#[derive(Clone)]
+pub struct Value(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Held(HeldValue),
+    Bytes(Bytes),
+}
+
+impl Value {
+    /// The value as shared bytes; copies a small one.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Kind::Held(_) => Bytes::copy_from_slice(&self),
+            Kind::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Bytes> for Value {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Bytes(bytes))
+    }
+}
+
+impl Deref for Value {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Held(held) => match held.value() {
+                ValueRef::Inline(bytes) => bytes,
+                ValueRef::Pointer(_) => &[], // never held: see `Core::value`
+            },
+            Kind::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Value {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq<[u8]> for Value {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Value {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Value {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value({} bytes)", self.len())
+    }
+}
+
+impl Core {
+    /// The value of a key in a version.
+    pub(crate) fn get(
+        &self,
+        root: &FrozenRoot,
+        tree: cairn_btree::TreeId,
+        key: &[u8],
+    ) -> EnvResult<Option<Value>> {
+        match root.get(tree, key)? {
+            None => Ok(None),
+            Some(held) => match held.value() {
+                ValueRef::Inline(_) => Ok(Some(Value(Kind::Held(held)))),
+                ValueRef::Pointer(pointer) => Ok(Some(self.large_value(pointer)?.into())),
+            },
+        }
+    }
+
+    /// A value that a leaf refers to or holds.
+    pub(crate) fn value(&self, value: ValueRef<'_>) -> EnvResult<Bytes> {
+        match value {
+            ValueRef::Inline(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+            ValueRef::Pointer(pointer) => self.large_value(pointer),
+        }
+    }
+
+    /// Reads and checks a large value.
+    pub(crate) fn large_value(&self, pointer: ValuePointer) -> EnvResult<Bytes> {
+        /// Below this a copy is cheaper than a mapping.
+        const MAP_MIN: usize = 16 << 10;
+        let lsn = Lsn::from_raw(pointer.lsn)
+            .ok_or_else(|| crate::EnvError::internal("a large value without a position"))?;
+        let file = self.files.get(lsn.file())?;
+        let len = pointer.len as usize;
+        let map = self.options.map_values && len >= MAP_MIN;
+        let bytes = file.read_slice(lsn.offset(), len, map)?;
+        let found = crc32c(&bytes);
+        if found != pointer.crc {
+            let damage = Damage::BodyChecksum { expected: pointer.crc, found };
+            return Err(file.corrupt(lsn.offset(), damage).into());
+        }
+        Ok(bytes)
+    }
+}

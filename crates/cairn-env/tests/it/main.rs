@@ -1,0 +1,5 @@
+//! The environment from outside.
+
+mod basics;
+mod crash;
+mod fixture;
