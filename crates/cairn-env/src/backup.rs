@@ -19,7 +19,7 @@ use crate::{EnvError, EnvResult, core::Core, sync::lock, utilization::FileEnd};
 
 /// The instant that a backup holds, and what a restore needs to know beside the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "manifests record each field")]
 pub struct Cut {
     /// The environment.
     pub environment: Uuid,
@@ -37,33 +37,6 @@ pub struct Cut {
     pub journal_end: Option<Predecessor>,
     /// The smallest number that no log file had had.
     pub next_file: FileNumber,
-}
-
-impl Cut {
-    /// A cut out of what a manifest recorded.
-    #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "the fields of a record, by their names")]
-    pub const fn recorded(
-        environment: Uuid,
-        timeline: Timeline,
-        commit: u64,
-        time: u64,
-        checkpoint: Option<Lsn>,
-        checkpoint_number: u64,
-        journal_end: Option<Predecessor>,
-        next_file: FileNumber,
-    ) -> Self {
-        Self {
-            environment,
-            timeline,
-            commit,
-            time,
-            checkpoint,
-            checkpoint_number,
-            journal_end,
-            next_file,
-        }
-    }
 }
 
 /// One file of a backup: finished, so it never changes.

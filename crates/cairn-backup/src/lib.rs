@@ -1,0 +1,43 @@
+//! Backups of an environment: taken while writers go on, verified, published last; restored by proof.
+//!
+//! A backup is a directory: the files of one exact state of the environment, and a [`Manifest`] that
+//! names each with its length and BLAKE3 hash. The manifest comes last, so a directory without one is no
+//! backup. A restore copies into a directory that does not open before everything in it was
+//! verified, replayed and walked.
+//!
+//! ```
+//! use cairn_backup::{BackupOptions, RestoreOptions, backup, restore};
+//! use cairn_env::{DatabaseOptions, Environment, Options};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let (live, saved, back) = (dir.path().join("live"), dir.path().join("saved"), dir.path().join("back"));
+//! let (env, _) = Environment::open(&live, Options::default())?;
+//! let users = env.database("users", DatabaseOptions::default())?;
+//! env.write(|txn| txn.put(&users, b"ada", b"1815"))?;
+//!
+//! let report = backup(&env, &saved, &BackupOptions::default())?;
+//! println!("commit {} in {} files", report.commit, report.files);
+//!
+//! restore(&saved, &back, &RestoreOptions::default())?;
+//! let (env, _) = Environment::open(&back, Options::default())?;
+//! let users = env.find_database("users")?.unwrap();
+//! assert_eq!(env.snapshot()?.get(&users, b"ada")?.unwrap(), b"1815");
+//! # Ok::<(), cairn_backup::BackupError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod backup;
+mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+mod manifest;
+mod progress;
+mod restore;
+mod verify;
+
+pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
+pub use error::{BackupError, BackupResult};
+pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};
+pub use progress::Progress;
+pub use restore::{RestoreOptions, RestoreReport, restore, restore_from};
+pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

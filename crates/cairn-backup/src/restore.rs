@@ -1,0 +1,157 @@
+//! `restore`: a backup becomes an environment, and only after everything in it was proved.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use cairn_env::{Options, RecoveryReport, RestoreTarget};
+use cairn_io::{Dir, DirRef, FileExt, RealDir, RealWorld, SyncSite, WorldRef};
+use cairn_log::Timeline;
+
+use crate::{
+    BackupError, BackupResult, Manifest, Progress,
+    backup::open_or_create,
+    manifest::FILES,
+    progress::{Counter, Report},
+    verify::{not_there, read_file},
+};
+
+/// A restored file, before the environment refers to it.
+const RESTORE: SyncSite = SyncSite::new("restore.file");
+
+/// How a restore is made.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct RestoreOptions<'a> {
+    /// With which options the restored files are opened to prove them.
+    pub options: Options,
+    /// Called from time to time.
+    pub progress: Report<'a>,
+}
+
+impl<'a> RestoreOptions<'a> {
+    /// Reports progress.
+    #[must_use]
+    pub fn progress(mut self, progress: &'a (dyn Fn(Progress) + Send + Sync)) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// With which options the restored files are opened to prove them.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+impl fmt::Debug for RestoreOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestoreOptions").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// What a restore has brought back.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// The last commit.
+    pub commit: u64,
+    /// Its time, in microseconds since 1970.
+    pub time: u64,
+    /// Number of files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Entries of all databases, each of which was read.
+    pub entries: u64,
+    /// The timeline on which the restored environment goes on.
+    pub timeline: Timeline,
+    /// What opening the restored files found.
+    pub recovery: RecoveryReport,
+}
+
+/// Restores the backup in the directory `backup` into the directory `target`, which must be missing
+/// or empty (or hold an unfinished restore, which starts over).
+///
+/// Until the end, `target` does not open as an environment, and says how to go on. Before the end,
+/// every file was compared with the manifest, the journal was replayed, and all trees and values were
+/// read.
+///
+/// # Errors
+/// Errors of the kind `Corrupt` name the file of the backup that is damaged or missing. An error leaves
+/// the backup as it is, and `target` as an unfinished restore.
+pub fn restore(
+    backup: impl AsRef<Path>,
+    target: impl AsRef<Path>,
+    options: &RestoreOptions<'_>,
+) -> BackupResult<RestoreReport> {
+    let (backup, target) = (backup.as_ref(), target.as_ref());
+    let from = RealDir::open(backup).map_err(|error| not_there(backup, error))?;
+    // Nothing is created for a backup that cannot be read.
+    let manifest = Manifest::read(&*from)?;
+    preflight(&*from, &manifest)?;
+    let to = open_or_create(target)?;
+    restore_from(&from, &to, &(Arc::new(RealWorld::new()) as WorldRef), options)
+}
+
+/// As [`restore`], from and to any directories.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_from(
+    backup: &DirRef,
+    target: &DirRef,
+    world: &WorldRef,
+    options: &RestoreOptions<'_>,
+) -> BackupResult<RestoreReport> {
+    let manifest = Manifest::read(&**backup)?;
+    preflight(&**backup, &manifest)?;
+    let free = target.space()?.free;
+    if free < manifest.bytes() {
+        let (path, needed) = (target.path().to_owned(), manifest.bytes());
+        return Err(BackupError::NoSpace { path, free, needed });
+    }
+    let how = format!(
+        "This directory is being filled from the backup {}.\n\
+         If that is not going on any more, run `cairn restore` with this backup and this directory\n\
+         again, which starts over; or remove the directory.\n",
+        backup.path().display()
+    );
+    let staging =
+        RestoreTarget::begin(Arc::clone(target), Arc::clone(world), manifest.cut.clone(), &how)?;
+    let files = backup.open_dir(&FILES)?;
+    let mut counter = Counter::new(manifest.bytes(), options.progress);
+    for file in &manifest.files {
+        let copy = staging.create(file.name)?;
+        read_file(&*files, file, &mut counter, |at, piece| Ok(copy.write_all_at(at, piece)?))?;
+        copy.sync(RESTORE)?;
+    }
+    let restored = staging.finish(options.options.clone())?;
+    Ok(RestoreReport {
+        commit: manifest.cut.commit,
+        time: manifest.cut.time,
+        files: manifest.files.len() as u64,
+        bytes: manifest.bytes(),
+        entries: restored.entries,
+        timeline: restored.timeline,
+        recovery: restored.recovery,
+    })
+}
+
+/// Looks for missing files and wrong lengths before anything is written.
+fn preflight(backup: &dyn Dir, manifest: &Manifest) -> BackupResult<()> {
+    let files = backup.open_dir(&FILES)?;
+    for file in &manifest.files {
+        let path = files.path().join(file.name.to_string());
+        match files.open(&file.name.to_name(), cairn_io::Access::Read) {
+            Err(error) if error.is_not_found() => return Err(BackupError::FileMissing { path }),
+            Err(error) => return Err(error.into()),
+            Ok(found) if found.len()? != file.length => {
+                let len = found.len()?;
+                let problem = format!("it has {len} bytes, the manifest says {}", file.length);
+                return Err(BackupError::FileDamaged { path, problem });
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}

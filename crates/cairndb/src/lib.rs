@@ -1,0 +1,72 @@
+//! An embedded database whose data can always be brought back.
+//!
+//! An [`Environment`] is a directory that holds any number of named [`Database`]s: ordered maps from
+//! byte strings to byte strings. Transactions span databases and are serializable; snapshots never
+//! change and never wait; a commit survives what its [`Durability`] says; opening runs recovery and
+//! says what it did ([`RecoveryReport`]).
+//!
+//! ```
+//! use cairndb::{DatabaseOptions, Environment, Options};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("data");
+//! let (env, report) = Environment::open(&path, Options::default())?;
+//! println!("{report}");
+//! let users = env.database("users", DatabaseOptions::default())?;
+//!
+//! env.write(|txn| {
+//!     txn.put(&users, b"ada", b"1815")?;
+//!     txn.put(&users, b"grace", b"1906")
+//! })?;
+//!
+//! let snapshot = env.snapshot()?;
+//! assert_eq!(snapshot.get(&users, b"ada")?.unwrap(), b"1815");
+//! for entry in snapshot.prefix(&users, b"g")? {
+//!     let (key, value) = entry?;
+//!     println!("{key:?} {value:?}");
+//! }
+//! # drop(snapshot);
+//! env.close()?;
+//! # Ok::<(), cairndb::EnvError>(())
+//! ```
+//!
+//! # Guarantees
+//!
+//! - A commit that was acknowledged with [`Durability::Sync`] survives power loss; all earlier commits
+//!   do with it. What a crash leaves is always the state after some commit, never a mixture.
+//! - Bytes that are damaged on disk are reported as such, with file and offset. They are never returned,
+//!   and never taken for the end of the log.
+//! - After a failed sync nothing is acknowledged any more: [`Environment::is_valid`] says so, and
+//!   opening again decides from the disk.
+//! - A backup is one commit of all databases. It exists only when it is complete and verified, and what
+//!   it is restored to opens only when it was proved.
+//!
+//! # Limits
+//!
+//! Keys have 0 to [`MAX_KEY_LEN`] bytes, values 0 to [`MAX_VALUE_LEN`], the changes of a transaction
+//! together at most [`MAX_TRANSACTION_LEN`]. One process has an environment open for writing at a time.
+//!
+//! # Features
+//!
+//! `backup` (on by default): the module `backup`.
+#![forbid(unsafe_code)]
+
+pub use cairn_env::{
+    BackupSet, CheckpointReport, CommitInfo, Cursor, Database, DatabaseOptions, Durability,
+    EnvError, EnvResult, Environment, ErrorKind, Finding, MAX_KEY_LEN, MAX_TRANSACTION_LEN,
+    MAX_VALUE_LEN, Options, PendingCommit, Range, RecoveryReport, Scope, Snapshot, Stats, TornTail,
+    Transaction, TransactionRange, Value, VerifyOptions, VerifyReport,
+};
+
+/// What tools need beside the environment: descriptions of log records.
+pub use cairn_env::inspect;
+
+/// Backup and restore.
+#[cfg(feature = "backup")]
+pub mod backup {
+    pub use cairn_backup::{
+        BackupError, BackupFinding, BackupOptions, BackupReport, BackupResult, BackupVerifyReport,
+        MANIFEST_NAME, Manifest, ManifestFile, Progress, RestoreOptions, RestoreReport, backup,
+        restore, verify,
+    };
+}
