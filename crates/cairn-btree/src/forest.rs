@@ -246,6 +246,25 @@ impl Forest {
         Ok(node)
     }
 
+    /// Whether all nodes from `place` to the leaf of `key` are in memory.
+    pub(crate) fn is_path_resident(&self, mut place: Child, key: &[u8]) -> TreeResult<bool> {
+        loop {
+            let node = match place {
+                Child::Empty => return Ok(true),
+                Child::Slot(id) => self.slots.get(id)?.get(),
+                Child::Disk(_) | Child::Private(_) => None,
+            };
+            let Some(node) = node else { return Ok(false) };
+            if node.is_leaf() {
+                return Ok(true);
+            }
+            place = node.child(node.image.child_index(key));
+            if node.level() == 1 {
+                return Ok(self.is_resident(place)); // without touching the leaf itself
+            }
+        }
+    }
+
     /// Whether child `i` is in memory already.
     pub(crate) fn is_resident(&self, child: Child) -> bool {
         match child {

@@ -202,34 +202,42 @@ impl TreeWriter {
         found(&*crate::frozen::descend(&self.forest, root, &key)?)
     }
 
-    /// Gets everything ready that a change of `key` needs, so that the change itself cannot fail for
-    /// want of a node. Changes nothing that anybody could see.
+    /// Whether a change of `key` would find all nodes in memory. If not, [`FrozenRoot::warm`] brings
+    /// them in, outside of any lock.
     ///
     /// # Errors
-    /// If a node cannot be read, or the tree does not exist.
-    pub fn prepare(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<()> {
-        self.prepare_path(tree, key, true).map(drop)
-    }
-
-    /// As [`TreeWriter::prepare`], but reads no leaf and no branch from the disk: returns `false` if
-    /// that would be needed. Then [`FrozenRoot::warm`] brings the nodes in, outside of any lock.
-    ///
-    /// # Errors
-    /// If a node of the catalogue cannot be read, or the tree does not exist.
-    pub fn prepare_if_resident(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<bool> {
-        self.prepare_path(tree, key, false)
-    }
-
-    fn prepare_path(&mut self, tree: TreeId, key: &[u8], load: bool) -> TreeResult<bool> {
-        debug_assert!(key.len() <= MAX_KEY_LEN, "the limits of keys are checked before");
-        if let Some(last) = &self.last
-            && last.tree == tree
-            && self.node(last.path.leaf).image.fences().contain(key)
-        {
+    /// If a node of the catalogue cannot be read.
+    pub fn is_resident(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<bool> {
+        if self.last_leaf_of(tree, key).is_some() {
             return Ok(true);
         }
-        let open = self.open(tree)?.ok_or(TreeError::Internal { what: "a change of a tree that does not exist" })?;
-        let (root, changed) = (open.root, open.changed);
+        let Some(mut place) = self.open(tree)?.map(|open| open.root) else { return Ok(true) };
+        while let Child::Private(i) = place {
+            let node = self.node(i);
+            if node.is_leaf() {
+                return Ok(true);
+            }
+            place = node.child(node.image.child_index(key));
+        }
+        self.forest.is_path_resident(place, key)
+    }
+
+    /// The leaf that was changed last, if it is the one of `key`.
+    fn last_leaf_of(&self, tree: TreeId, key: &[u8]) -> Option<usize> {
+        let last = self.last.as_ref().filter(|last| last.tree == tree)?;
+        self.node(last.path.leaf).image.fences().contain(key).then_some(last.path.leaf)
+    }
+
+    /// Gets everything ready that a change of `key` needs. Changes nothing that anybody could see.
+    fn prepare(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<()> {
+        debug_assert!(key.len() <= MAX_KEY_LEN, "the limits of keys are checked before");
+        if self.last_leaf_of(tree, key).is_some() {
+            return Ok(());
+        }
+        let open = self
+            .open(tree)?
+            .ok_or(TreeError::Internal { what: "a change of a tree that does not exist" })?;
+        let (mut root, changed) = (open.root, open.changed);
         if !changed {
             self.own_catalog_path(tree)?;
         }
@@ -237,30 +245,22 @@ impl TreeWriter {
         let path = if root == Child::Empty {
             let whole = Fences { lower: b"", upper: None };
             let leaf = self.add(Node::leaf(Image::new(tree.0, 0, whole, 256), false));
-            Path { branches: Vec::new(), leaf }
+            root = Child::Private(leaf);
+            Ok(Path { branches: Vec::new(), leaf })
         } else {
-            match self.own_path(root, key, load)? {
-                Ok(path) => path,
-                Err(root) => {
-                    // What was copied so far is current: the tree must not lose it.
-                    let open = self.trees.get_mut(&tree).expect("it was just opened");
-                    (open.root, open.changed) = (root, true);
-                    return Ok(false);
-                }
-            }
+            self.own_path(&mut root, key)
         };
-        let root = Child::Private(path.branches.first().map_or(path.leaf, |&(branch, _)| branch));
         let open = self.trees.get_mut(&tree).expect("it was just opened");
         open.root = root;
         open.changed = true;
-        self.last = Some(LastLeaf { tree, path, appended: 0 });
-        Ok(true)
+        self.last = Some(LastLeaf { tree, path: path?, appended: 0 });
+        Ok(())
     }
 
     /// Puts a value; returns the one that it replaces.
     ///
     /// # Errors
-    /// As [`TreeWriter::prepare`]; none after a `prepare` for this key.
+    /// If a node cannot be read, or the tree does not exist: then nothing was changed.
     pub fn insert(
         &mut self,
         tree: TreeId,
@@ -319,7 +319,7 @@ impl TreeWriter {
     /// Removes a key; returns the value that it had.
     ///
     /// # Errors
-    /// As [`TreeWriter::prepare`]; none after a `prepare` for this key.
+    /// As [`TreeWriter::insert`].
     pub fn remove(
         &mut self,
         tree: TreeId,
@@ -451,32 +451,26 @@ impl TreeWriter {
             let leaf = self.add(Node::leaf(Image::new(0, 0, whole, 256), true));
             self.catalog = Child::Private(leaf);
         }
-        let path = self
-            .own_path(self.catalog, &key_of_tree(tree), true)?
-            .map_err(|_| TreeError::Internal { what: "the catalogue was asked for at any price" })?;
-        self.catalog = Child::Private(path.branches.first().map_or(path.leaf, |&(branch, _)| branch));
-        Ok(path)
+        let mut catalog = self.catalog;
+        let path = self.own_path(&mut catalog, &key_of_tree(tree));
+        self.catalog = catalog;
+        path
     }
 
-    /// Owns all nodes from `root` to the leaf of `key`. Without `load` nothing is read from the
-    /// disk: if that would be needed, the result is the new root so far (`Err`).
-    fn own_path(&mut self, root: Child, key: &[u8], load: bool) -> TreeResult<Result<Path, Child>> {
-        if !load && !self.forest.is_resident(root) {
-            return Ok(Err(root));
-        }
-        let top = self.own_root(root)?;
-        let mut at = top;
+    /// Owns all nodes from `root` to the leaf of `key`. The root becomes a private one at once, so the
+    /// caller's reference to it is replaced even if a node further down cannot be read: what was
+    /// copied by then is what the tree consists of.
+    fn own_path(&mut self, root: &mut Child, key: &[u8]) -> TreeResult<Path> {
+        let mut at = self.own_root(*root)?;
+        *root = Child::Private(at);
         let mut branches = Vec::with_capacity(4);
         while !self.node(at).is_leaf() {
             let i = self.node(at).image.child_index(key);
-            if !load && !self.forest.is_resident(self.node(at).child(i)) {
-                return Ok(Err(Child::Private(top)));
-            }
             let child = self.own_child(at, i)?;
             branches.push((at, i));
             at = child;
         }
-        Ok(Ok(Path { branches, leaf: at }))
+        Ok(Path { branches, leaf: at })
     }
 
     fn own_root(&mut self, root: Child) -> TreeResult<usize> {

@@ -5,9 +5,12 @@
 //! sync without any hand-over, and commits that arrive during a sync share the next one. The role
 //! is always taken before the commit lock.
 
-use std::sync::{
-    Arc, Condvar, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use cairn_io::Access;
@@ -32,10 +35,17 @@ pub(crate) const UNSYNCED_LIMIT: u64 = 16 << 20;
 const LARGE_RECORD: u64 = 8 << 20;
 
 /// State of the journal beside the commit lock.
+///
+/// Flushes are numbered. Whoever waits knows whether the flush that is under way covers its commit or
+/// only the next one will, and waits with those who wait for the same: so at the end of a flush exactly
+/// those wake up who are done, and one who does the next flush.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     role: Mutex<Role>,
-    changed: Condvar,
+    /// For those who wait for an even-numbered flush, and for an odd-numbered one.
+    done: [Condvar; 2],
+    /// The newest commit that the flush under way covers; 0 while that is not decided yet.
+    covering: AtomicU64,
     /// Position of the current file that is known to be durable.
     durable_at: AtomicU64,
     /// End of what is written of the current file.
@@ -44,6 +54,12 @@ pub(crate) struct Journal {
     written: AtomicU64,
     /// Commits up to here are durable.
     durable: AtomicU64,
+    /// Syncs for commits.
+    syncs: AtomicU64,
+    /// How many commits each of the last two syncs has made durable.
+    batches: [AtomicU64; 2],
+    /// What a sync takes, about.
+    sync_micros: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +68,8 @@ struct Role {
     /// write.
     flusher: Option<Flusher>,
     taken: bool,
+    /// Number of the flush that is under way, or of the next one.
+    flush: usize,
 }
 
 impl Journal {
@@ -66,6 +84,11 @@ impl Journal {
         self.durable.load(Ordering::Acquire)
     }
 
+    /// How many syncs commits have cost.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
     /// The position in the current file that is known to be durable: the watermark of new records.
     pub(crate) fn watermark(&self) -> Option<u64> {
         Some(self.durable_at.load(Ordering::Acquire)).filter(|&at| at > HEADER_LEN)
@@ -76,18 +99,42 @@ impl Journal {
         end.saturating_sub(self.written_at.load(Ordering::Acquire))
     }
 
+    /// Notes that a sync has made everything up to `sequence` durable, and what it took.
+    fn note_sync(&self, sequence: u64, took: Duration) {
+        let [last, before] = &self.batches;
+        before.store(last.load(Ordering::Relaxed), Ordering::Relaxed);
+        last.store(sequence.saturating_sub(self.durable()), Ordering::Relaxed);
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).min(1 << 30);
+        let average = self.sync_micros.load(Ordering::Relaxed);
+        self.sync_micros.store((3 * average + took) / 4, Ordering::Relaxed);
+    }
+
     /// Takes the flush role, waiting for whoever has it.
     fn take_role(&self) -> RoleGuard<'_> {
         let mut role = lock(&self.role);
         while role.taken {
-            role = self.changed.wait(role).unwrap_or_else(PoisonError::into_inner);
+            role = self.wait(role, u64::MAX);
         }
+        self.take(role)
+    }
+
+    fn take<'a>(&'a self, mut role: MutexGuard<'_, Role>) -> RoleGuard<'a> {
         role.taken = true;
+        self.covering.store(0, Ordering::Relaxed);
         RoleGuard { journal: self, flusher: role.flusher.take() }
+    }
+
+    /// Waits for the flush that covers commit `sequence`: the one under way, or the next one.
+    fn wait<'a>(&self, role: MutexGuard<'a, Role>, sequence: u64) -> MutexGuard<'a, Role> {
+        let covering = self.covering.load(Ordering::Acquire);
+        // Undecided means that it will cover everything that is committed by now.
+        let next = sequence == u64::MAX || covering != 0 && covering < sequence;
+        let flush = role.flush + usize::from(next);
+        self.done[flush % 2].wait(role).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The flush role; dropping it gives it back and wakes all who wait.
+/// The flush role; dropping it gives it back.
 struct RoleGuard<'a> {
     journal: &'a Journal,
     flusher: Option<Flusher>,
@@ -98,8 +145,11 @@ impl Drop for RoleGuard<'_> {
         let mut role = lock(&self.journal.role);
         role.flusher = self.flusher.take();
         role.taken = false;
+        let flush = role.flush;
+        role.flush += 1;
         drop(role);
-        self.journal.changed.notify_all();
+        self.journal.done[flush % 2].notify_all();
+        self.journal.done[(flush + 1) % 2].notify_one();
     }
 }
 
@@ -107,27 +157,51 @@ impl Core {
     /// Returns when all commits up to `sequence` are written, and with `sync` durable.
     pub(crate) fn flush_to(&self, sequence: u64, sync: bool) -> EnvResult<()> {
         let journal = &self.journal;
-        let reached = || {
-            let done = if sync { &journal.durable } else { &journal.written };
-            done.load(Ordering::Acquire) >= sequence
-        };
+        let done = if sync { &journal.durable } else { &journal.written };
         let mut role = lock(&journal.role);
         loop {
-            if reached() {
+            if done.load(Ordering::Acquire) >= sequence {
+                // Whoever was woken to do the next flush, and need not, passes that on.
+                if !role.taken {
+                    journal.done[role.flush % 2].notify_one();
+                }
                 return Ok(());
             }
             self.failure.check()?;
             if !role.taken {
                 break;
             }
-            role = journal.changed.wait(role).unwrap_or_else(PoisonError::into_inner);
+            role = journal.wait(role, sequence);
         }
-        role.taken = true;
-        let mut mine = RoleGuard { journal, flusher: role.flusher.take() };
-        drop(role);
+        let mut mine = journal.take(role);
+        if sync {
+            self.gather();
+        }
         match &mut mine.flusher {
             Some(flusher) => self.flush(flusher, sync),
             None => Ok(()), // nothing was ever written
+        }
+    }
+
+    /// Gives way before a sync to those who are about to commit, for a fraction of what a sync takes.
+    ///
+    /// The threads whom the last sync has woken are ready to run, but on few cores they do not run
+    /// yet: without this, the first of them to commit syncs for itself alone, all others for the next
+    /// one, in turns. How many are to be expected, the last two syncs tell; if they do not come, the
+    /// next two do not wait for them. A thread that commits alone never waits. (8 threads on 2 cores:
+    /// 4.2 commits per sync without, 5.6 to 7.9 with.)
+    fn gather(&self) {
+        let Journal { batches: [last, before], sync_micros, .. } = &self.journal;
+        let expected = last.load(Ordering::Relaxed).max(before.load(Ordering::Relaxed));
+        if expected <= 1 {
+            return;
+        }
+        let patience = Duration::from_micros((sync_micros.load(Ordering::Relaxed) / 4).min(50));
+        let (began, wanted) = (self.world.monotonic(), self.journal.durable() + expected);
+        while self.latest.load(Ordering::Acquire) < wanted
+            && self.world.monotonic().saturating_sub(began) < patience
+        {
+            std::thread::yield_now();
         }
     }
 
@@ -141,12 +215,15 @@ impl Core {
             self.append_watermark(&mut commit)?;
             let sequence = commit.sequence;
             let frozen = if sync { Some(commit.writer.freeze(sequence)?) } else { None };
+            self.journal.covering.store(sequence, Ordering::Release);
             (sequence, frozen)
         };
         self.write_out(flusher)?;
         self.journal.written.fetch_max(sequence, Ordering::AcqRel);
         if let Some(frozen) = frozen {
+            let began = self.world.monotonic();
             self.sync_out(flusher)?;
+            self.journal.note_sync(sequence, self.world.monotonic().saturating_sub(began));
             self.journal.durable.fetch_max(sequence, Ordering::AcqRel);
             self.published.store(frozen);
         }
@@ -198,13 +275,14 @@ impl Core {
             .sync(sites::COMMIT)
             .map_err(|error| self.commit_unknown(error.into()))?;
         self.journal.durable_at.store(end, Ordering::Release);
+        self.journal.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Fails the environment; commits that wait learn that their outcome is unknown.
     fn commit_unknown(&self, error: EnvError) -> EnvError {
         let cause = self.failure.poison(error);
-        self.journal.changed.notify_all();
+        self.journal.done.iter().for_each(Condvar::notify_all);
         EnvError::CommitUnknown { cause }
     }
 

@@ -53,9 +53,10 @@ impl Core {
                     continue;
                 }
             }
-            // After a few attempts the nodes are read under the lock, so that it comes to an end.
+            // Nodes are read before the commit has its place. After a few attempts it goes ahead all
+            // the same, so that it comes to an end however small the cache is.
             attempts += 1;
-            if !prepare(&mut commit.writer, request.payload.bytes(), attempts > 3)? {
+            if attempts <= 3 && !is_resident(&mut commit.writer, request.payload.bytes())? {
                 let sequence = commit.sequence;
                 let frozen = commit.writer.freeze(sequence)?;
                 drop(commit);
@@ -77,7 +78,8 @@ impl Core {
         Ok(())
     }
 
-    /// From here on nothing can fail but the process: all nodes are there, and the journal has room.
+    /// The journal has room and the nodes were there a moment ago: what still goes wrong from here on
+    /// fails the environment.
     fn append_and_apply(&self, commit: &mut CommitState, payload: &mut Payload) -> EnvResult<u64> {
         let sequence = commit.sequence + 1;
         if sequence > FrameHeader::MAX_SEQUENCE {
@@ -133,19 +135,13 @@ impl Core {
     }
 }
 
-/// Whether all nodes that the changes need are in memory and owned by the writer.
-fn prepare(writer: &mut TreeWriter, payload: &[u8], load: bool) -> EnvResult<bool> {
+/// Whether all nodes that the changes need are in memory.
+fn is_resident(writer: &mut TreeWriter, payload: &[u8]) -> EnvResult<bool> {
     let mut decoder = Decoder::new(payload).map_err(malformed)?;
     while let Some(op) = decoder.next().map_err(malformed)? {
-        let Some((tree, key)) = target(&op) else { continue };
-        if !writer.has(tree)? {
-            // Created by an earlier change of this transaction, or the caller's handle is of another
-            // environment: decided when the changes are applied.
-            continue;
-        }
-        if load {
-            writer.prepare(tree, key)?;
-        } else if !writer.prepare_if_resident(tree, key)? {
+        if let Some((tree, key)) = target(&op)
+            && !writer.is_resident(tree, key)?
+        {
             return Ok(false);
         }
     }

@@ -14,6 +14,8 @@ pub struct Stats {
     pub commits: u64,
     /// The newest commit that is durable.
     pub durable_commits: u64,
+    /// Syncs that commits have cost since the open: commits that wait at the same time share one.
+    pub commit_syncs: u64,
     /// The newest checkpoint.
     pub checkpoints: u64,
     /// The last commit that it holds.
@@ -46,6 +48,7 @@ pub(super) fn stats(core: &Core) -> Stats {
     let mut stats = Stats {
         commits: core.latest.load(Ordering::Acquire),
         durable_commits: core.journal.durable(),
+        commit_syncs: core.journal.syncs(),
         journal_bytes: lock(&core.commit).journal_bytes,
         snapshots: core.holders.snapshots.load(Ordering::Relaxed) as u64,
         transactions: core.holders.transactions.load(Ordering::Relaxed) as u64,

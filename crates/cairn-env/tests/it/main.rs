@@ -1,5 +1,6 @@
 //! The environment from outside.
 
+mod backup;
 mod basics;
 mod crash;
 mod fixture;
