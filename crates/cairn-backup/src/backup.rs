@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use cairn_env::{BackupFile, Environment};
+use cairn_env::{BackupFile, Environment, Snapshot};
 use cairn_io::{Dir, DirExt, DirRef, FileExt, IoResult, RealDir, RealWorld, SyncSite, WorldRef};
 
 use crate::{
@@ -33,6 +33,10 @@ pub struct BackupOptions<'a> {
     pub skip_read_back: bool,
     /// Called from time to time.
     pub progress: Report<'a>,
+    /// Called once, before the first file is copied, with the state that the backup is going to hold:
+    /// a snapshot of the running environment at the very commit of the cut. A digest taken from it is
+    /// what a restored environment must give.
+    pub at_cut: Option<&'a (dyn Fn(Snapshot) + Send + Sync)>,
 }
 
 impl<'a> BackupOptions<'a> {
@@ -47,6 +51,13 @@ impl<'a> BackupOptions<'a> {
     #[must_use]
     pub fn progress(mut self, progress: &'a (dyn Fn(Progress) + Send + Sync)) -> Self {
         self.progress = Some(progress);
+        self
+    }
+
+    /// Sets [`BackupOptions::at_cut`](BackupOptions#structfield.at_cut).
+    #[must_use]
+    pub fn at_cut(mut self, at_cut: &'a (dyn Fn(Snapshot) + Send + Sync)) -> Self {
+        self.at_cut = Some(at_cut);
         self
     }
 }
@@ -100,6 +111,9 @@ pub fn backup_to(
 ) -> BackupResult<BackupReport> {
     let files_dir = prepare(target)?;
     let set = env.begin_backup()?;
+    if let Some(at_cut) = options.at_cut {
+        at_cut(set.snapshot());
+    }
     let total: u64 = set.files().iter().map(|file| file.length).sum();
     let passes = if options.skip_read_back { 1 } else { 2 };
     let free = target.space()?.free;

@@ -255,7 +255,7 @@ mod tests {
             name: LogName::new(class, number(n), Timeline::FIRST),
             directory: 0,
             length: 4096 + u64::from(n),
-            digest: Digest::of(&[n as u8]),
+            digest: Digest::of(&n.to_le_bytes()),
         };
         Manifest {
             cut: Cut {

@@ -27,7 +27,10 @@ pub(crate) fn split(writer: &mut TreeWriter, root: &mut Child, path: Path, at_en
             let whole = Fences { lower: b"", upper: None };
             let mut image = Image::new(old.image.tree(), old.level() + 1, whole, 256);
             image.insert(0, &between, b"", false);
-            let mut branch = Node::branch(Image::new(old.image.tree(), old.level() + 1, whole, 0), vec![0.into()]);
+            let mut branch = Node::branch(
+                Image::new(old.image.tree(), old.level() + 1, whole, 0),
+                vec![0.into()],
+            );
             branch.image = image;
             branch.set_child(0, Child::Private(node));
             branch.insert_child(1, right);
@@ -138,7 +141,8 @@ fn merge_pair(writer: &mut TreeWriter, parent: usize, i: usize) -> bool {
         return false;
     }
     // Owning reads nothing that is not resident; if it fails all the same, nothing has changed.
-    let (Ok(left), Ok(right)) = (writer.own_child(parent, i), writer.own_child(parent, i + 1)) else {
+    let (Ok(left), Ok(right)) = (writer.own_child(parent, i), writer.own_child(parent, i + 1))
+    else {
         return false;
     };
     let (a, b) = (writer.node(left), writer.node(right));

@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use cairn_log::{FileNumber, Lsn};
 
 use crate::{
-    FrozenRoot, TreeError, TreeId, TreeResult, ValuePointer, ValueRef, catalog,
-    child::Child,
-    frozen::tree_count,
-    node::Node,
-    slot::NodeRef,
+    FrozenRoot, TreeError, TreeId, TreeResult, ValuePointer, ValueRef, catalog, child::Child,
+    frozen::tree_count, node::Node, slot::NodeRef,
 };
 
 /// Something that is wrong in a tree.

@@ -51,7 +51,8 @@ impl Child {
             DISK => Lsn::from_raw(rest).map_or(Self::Empty, Self::Disk),
             SLOT => {
                 let stamp = u32::try_from(rest >> 32).expect("30 bits fit");
-                Self::Slot(SlotId { index: (rest & u64::from(u32::MAX)) as u32, stamp })
+                let index = u32::try_from(rest & u64::from(u32::MAX)).expect("32 bits fit");
+                Self::Slot(SlotId { index, stamp })
             }
             PRIVATE => Self::Private(usize::try_from(rest).expect("it was a usize")),
             _ => Self::Empty,

@@ -84,7 +84,11 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek`].
     pub fn seek_before(&mut self, key: &[u8]) -> TreeResult<bool> {
-        if self.seek(key)? || self.outside == Outside::AfterLast { self.previous() } else { Ok(false) }
+        if self.seek(key)? || self.outside == Outside::AfterLast {
+            self.previous()
+        } else {
+            Ok(false)
+        }
     }
 
     /// Moves to the first entry; returns whether there is one.
@@ -156,8 +160,11 @@ impl Cursor {
             return Ok(false);
         }
         let forest = Arc::clone(self.frozen.forest());
-        let root =
-            if self.catalog { forest.load_root(self.root)? } else { forest.load_tree(self.root)? };
+        let root = if self.catalog {
+            forest.load_root(self.root)?
+        } else {
+            forest.load_tree(self.root)?
+        };
         self.go_down(root.into_arc(), choose)?;
         Ok(true)
     }

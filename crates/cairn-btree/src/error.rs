@@ -1,6 +1,6 @@
 //! `TreeError`: a node that cannot be read, or that is not the one its parent means.
 
-use cairn_log::{Lsn, LogError};
+use cairn_log::{LogError, Lsn};
 
 /// The result of an operation on a tree.
 pub type TreeResult<T> = Result<T, TreeError>;

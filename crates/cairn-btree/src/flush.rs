@@ -82,7 +82,11 @@ impl Flush {
                 Some(node) => self.stack.push(Frame { node, id, next: 0 }),
                 // Written and evicted since the question a moment ago.
                 None if slot.lsn().is_some() => {}
-                None => return Err(TreeError::Internal { what: "a node is neither in memory nor on disk" }),
+                None => {
+                    return Err(TreeError::Internal {
+                        what: "a node is neither in memory nor on disk",
+                    });
+                }
             }
         }
         Ok(())

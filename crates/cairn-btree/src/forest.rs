@@ -192,9 +192,9 @@ impl Forest {
     pub(crate) fn load_tree(&self, root: Child) -> TreeResult<NodeRef> {
         match root {
             Child::Slot(id) => self.load_slot(id, Expected::Known, true),
-            Child::Disk(_) | Child::Empty | Child::Private(_) => {
-                Err(TreeError::Internal { what: "the root of a tree has a slot once it was checked" })
-            }
+            Child::Disk(_) | Child::Empty | Child::Private(_) => Err(TreeError::Internal {
+                what: "the root of a tree has a slot once it was checked",
+            }),
         }
     }
 
@@ -395,7 +395,11 @@ fn check_identity(lsn: Lsn, node: &Node, expected: Expected<'_>) -> TreeResult<(
     let (parent, i) = match expected {
         Expected::Root => {
             let catalog = image.tree() == 0 && (node.is_catalog_leaf() || !node.is_leaf());
-            return if catalog && whole(image.fences()) { Ok(()) } else { wrong("not the catalogue") };
+            return if catalog && whole(image.fences()) {
+                Ok(())
+            } else {
+                wrong("not the catalogue")
+            };
         }
         Expected::Known => return Ok(()),
         Expected::Child(parent, i) => (parent, i),
@@ -405,7 +409,11 @@ fn check_identity(lsn: Lsn, node: &Node, expected: Expected<'_>) -> TreeResult<(
         if tree.map(|tree| tree.0) != Some(image.tree()) || node.is_catalog_leaf() {
             return wrong("it belongs to another tree");
         }
-        return if whole(image.fences()) { Ok(()) } else { wrong("it is not the root of its tree") };
+        return if whole(image.fences()) {
+            Ok(())
+        } else {
+            wrong("it is not the root of its tree")
+        };
     }
     if image.tree() != parent.image.tree() {
         return wrong("it belongs to another tree");

@@ -137,7 +137,7 @@ impl FrozenRoot {
                 None => {
                     let found = self.look_up(tree)?;
                     // Whoever comes second finds the place taken and looks up once more.
-                    let _ = known.set((tree, found));
+                    known.get_or_init(|| (tree, found));
                     return Ok(found);
                 }
             }
@@ -164,9 +164,7 @@ impl FrozenRoot {
     fn leaf(&self, tree: TreeId, key: &[u8]) -> TreeResult<Option<NodeRef>> {
         match self.tree(tree)? {
             Some(TreeRoot { root: Child::Empty, .. }) | None => Ok(None),
-            Some(tree) => {
-                Ok(Some(descend(&self.forest, self.forest.load_tree(tree.root)?, key)?))
-            }
+            Some(tree) => Ok(Some(descend(&self.forest, self.forest.load_tree(tree.root)?, key)?)),
         }
     }
 

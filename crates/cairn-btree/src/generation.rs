@@ -134,8 +134,9 @@ impl Generations {
     /// Takes out all changes that hold for the frozen root of gen `cut`.
     pub(crate) fn settle(&self, cut: u64) -> Vec<Tally> {
         let mut inner = lock(&self.inner);
-        let (settled, rest) =
-            std::mem::take(&mut inner.tallies).into_iter().partition(|tally| tally.generation <= cut);
+        let (settled, rest) = std::mem::take(&mut inner.tallies)
+            .into_iter()
+            .partition(|tally| tally.generation <= cut);
         inner.tallies = rest;
         settled
     }

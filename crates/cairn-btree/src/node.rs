@@ -135,7 +135,12 @@ impl Node {
     /// Two nodes of the same kind out of images that hold this node's entries before `at` and from
     /// `from` on.
     pub(crate) fn parts(&self, left: Image, right: Image, at: usize, from: usize) -> (Self, Self) {
-        let part = |image, children| Self { image, children, sequence: self.sequence, catalog: self.catalog };
+        let part = |image, children| Self {
+            image,
+            children,
+            sequence: self.sequence,
+            catalog: self.catalog,
+        };
         if self.children.is_empty() {
             return (part(left, Vec::new()), part(right, Vec::new()));
         }
@@ -153,7 +158,12 @@ impl Node {
     }
 
     /// What child `i` of a branch may hold.
-    pub(crate) fn child_fences<'a>(&'a self, i: usize, low: &'a mut Vec<u8>, high: &'a mut Vec<u8>) -> Fences<'a> {
+    pub(crate) fn child_fences<'a>(
+        &'a self,
+        i: usize,
+        low: &'a mut Vec<u8>,
+        high: &'a mut Vec<u8>,
+    ) -> Fences<'a> {
         let own = self.image.fences();
         let lower = if i == 0 {
             own.lower
@@ -183,7 +193,10 @@ impl Node {
 
     /// Bytes that the node takes in memory.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + 2 * size_of::<usize>() + self.image.allocated() + self.children.capacity() * CHILD
+        size_of::<Self>()
+            + 2 * size_of::<usize>()
+            + self.image.allocated()
+            + self.children.capacity() * CHILD
     }
 
     /// The payload of the node's record. `lsn_of` says where each child stands; it must know.

@@ -310,7 +310,8 @@ impl TreeWriter {
         // A leaf that grows at its end, as in a sorted load, stays full: only the new entry moves.
         const RUN: u32 = 4;
         let LastLeaf { tree, path, appended } = self.last.take().expect("a leaf was changed");
-        let at_end = appended >= RUN || self.node(path.leaf).image.fences().upper.is_none() && appended > 0;
+        let at_end =
+            appended >= RUN || self.node(path.leaf).image.fences().upper.is_none() && appended > 0;
         let mut root = self.trees[&tree].root;
         balance::split(self, &mut root, path, at_end);
         self.trees.get_mut(&tree).expect("it is open").root = root;
@@ -435,7 +436,9 @@ impl TreeWriter {
             let (Some(mut node), Some(id)) = (node, id) else { continue };
             for i in 0..node.child_count() {
                 if let Child::Private(child) = node.child(i) {
-                    let child = ids[child].ok_or(TreeError::Internal { what: "a node refers to one that was given up" })?;
+                    let child = ids[child].ok_or(TreeError::Internal {
+                        what: "a node refers to one that was given up",
+                    })?;
                     node.set_child(i, Child::Slot(child));
                 }
             }

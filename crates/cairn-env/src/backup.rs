@@ -9,13 +9,14 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use cairn_btree::FrozenRoot;
 use cairn_io::FileExt;
 use cairn_log::{
     Damage, Digest, FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor, Scan,
     Scanner, Stop, Timeline, Uuid,
 };
 
-use crate::{EnvError, EnvResult, core::Core, sync::lock, utilization::FileEnd};
+use crate::{EnvError, EnvResult, Snapshot, core::Core, sync::lock, utilization::FileEnd};
 
 /// The instant that a backup holds, and what a restore needs to know beside the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +127,7 @@ pub struct BackupSet {
     core: Arc<Core>,
     pin: u64,
     cut: Cut,
+    root: Arc<FrozenRoot>,
     files: Vec<BackupFile>,
 }
 
@@ -134,6 +136,13 @@ impl BackupSet {
     #[must_use]
     pub const fn cut(&self) -> &Cut {
         &self.cut
+    }
+
+    /// The state that the set holds, as a snapshot of the running environment: for a digest, say, that
+    /// whatever is restored from the files must have.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(&self.core, Arc::clone(&self.root))
     }
 
     /// The files. All are finished: none changes while it is copied, or ever.
@@ -167,12 +176,12 @@ pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
     core.checkpoint_held(&mut checkpointer)?;
     // The journal up to here is finished as well, so that no file of the set can change.
     core.begin_unless_finished()?;
-    core.seal_journal()?;
+    // Its end and the state at that end are one moment: the next commit may come right after it.
+    let (journal_end, time, root) = core.seal_journal(|commit| {
+        let sequence = commit.sequence;
+        Ok((commit.tail, commit.time, commit.writer.freeze(sequence)?))
+    })?;
     core.add_new_files(&mut checkpointer.utilization);
-    let (journal_end, commit, time, timeline) = {
-        let commit = lock(&core.commit);
-        (commit.tail, commit.sequence, commit.time, core.files.identity.timeline)
-    };
     let newest = checkpointer.newest.clone();
     // From here to the end of the function nothing can be removed: removal is the checkpointer's.
     let mut pins = lock(&core.pins);
@@ -194,15 +203,15 @@ pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
     drop(pins);
     let cut = Cut {
         environment: core.files.identity.environment,
-        timeline,
-        commit,
+        timeline: core.files.identity.timeline,
+        commit: root.sequence(),
         time,
         checkpoint: newest.as_ref().map(|newest| newest.lsn),
         checkpoint_number: newest.as_ref().map_or(0, |newest| newest.record.number),
         journal_end,
         next_file: core.files.next(),
     };
-    Ok(BackupSet { core: Arc::clone(core), pin, cut, files })
+    Ok(BackupSet { core: Arc::clone(core), pin, cut, root, files })
 }
 
 fn member(core: &Core, number: FileNumber, directory: u16, end: FileEnd) -> EnvResult<BackupFile> {

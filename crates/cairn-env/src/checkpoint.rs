@@ -225,7 +225,11 @@ pub struct CheckpointReport {
 }
 
 impl Checkpointer {
-    pub(crate) fn new(newest: Option<Durable>, older_file: Option<FileNumber>, utilization: Utilization) -> Self {
+    pub(crate) fn new(
+        newest: Option<Durable>,
+        older_file: Option<FileNumber>,
+        utilization: Utilization,
+    ) -> Self {
         Self { newest, older_file, utilization, run: None, begun: 0 }
     }
 }

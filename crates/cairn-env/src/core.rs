@@ -14,18 +14,9 @@ use cairn_io::{LockGuard, WorkerHandle, WorldRef};
 use cairn_log::{Appender, CommitSpan, FileNumber, Predecessor};
 
 use crate::{
-    EnvError, EnvResult, Options, RecoveryReport,
-    checkpoint::Checkpointer,
-    failure::Failure,
-    files::Files,
-    journal::Journal,
-    maintenance::Schedule,
-    pin::Pins,
-    recovery::Unfinished,
-    root::Root,
-    state::StateFile,
-    sync::lock,
-    utilization::FileEnd,
+    EnvError, EnvResult, Options, RecoveryReport, checkpoint::Checkpointer, failure::Failure,
+    files::Files, journal::Journal, maintenance::Schedule, pin::Pins, recovery::Unfinished,
+    root::Root, state::StateFile, sync::lock, utilization::FileEnd,
 };
 
 /// What all handles of an environment share.

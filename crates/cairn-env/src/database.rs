@@ -98,7 +98,8 @@ const VERSION: u8 = 1;
 /// Checks a name that is about to be used for a database.
 pub(crate) fn check_name(name: &str) -> EnvResult<()> {
     if name.is_empty() || name.len() > MAX_NAME_LEN {
-        let what = format!("the name of a database has 1 to {MAX_NAME_LEN} bytes, not {}", name.len());
+        let what =
+            format!("the name of a database has 1 to {MAX_NAME_LEN} bytes, not {}", name.len());
         return Err(EnvError::InvalidInput { what });
     }
     Ok(())

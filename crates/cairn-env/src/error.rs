@@ -68,7 +68,9 @@ pub enum EnvError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The environment failed earlier.
-    #[error("the environment failed and must be closed and opened again; the first cause was: {cause}")]
+    #[error(
+        "the environment failed and must be closed and opened again; the first cause was: {cause}"
+    )]
     Poisoned {
         /// The first cause.
         cause: Arc<EnvError>,
@@ -311,7 +313,10 @@ fn io_kind(error: &IoError) -> ErrorKind {
 fn log_kind(error: &LogError) -> ErrorKind {
     match error {
         LogError::Io(error) => io_kind(error),
-        LogError::Corrupt { damage: Damage::UnknownKind { .. } | Damage::UnknownFlags { .. }, .. }
+        LogError::Corrupt {
+            damage: Damage::UnknownKind { .. } | Damage::UnknownFlags { .. },
+            ..
+        }
         | LogError::Corrupt { .. }
         | LogError::Foreign { .. }
         | LogError::MissingFile { .. } => ErrorKind::Corrupt,

@@ -271,9 +271,7 @@ impl Core {
     }
 
     fn sync_out(&self, flusher: &mut Flusher) -> EnvResult<()> {
-        let end = flusher
-            .sync(sites::COMMIT)
-            .map_err(|error| self.commit_unknown(error.into()))?;
+        let end = flusher.sync(sites::COMMIT).map_err(|error| self.commit_unknown(error.into()))?;
         self.journal.durable_at.store(end, Ordering::Release);
         self.journal.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -359,7 +357,8 @@ impl Core {
             return Err(error);
         }
         let span = CommitSpan { last_sequence: commit.sequence, ..commit.span };
-        let (file, directory) = (appender.file().header().number, appender.file().header().directory);
+        let (file, directory) =
+            (appender.file().header().number, appender.file().header().directory);
         let writer = LogWriter { appender, flusher };
         let sealed = writer.seal(span, sites::JOURNAL_SEAL);
         let sealed = sealed.map_err(|error| self.commit_unknown(error.into()))?;
@@ -384,13 +383,20 @@ impl Core {
         if unfinished { self.make_journal_room(0) } else { Ok(()) }
     }
 
-    /// Ends the current journal file if there is one: for a backup and for closing.
-    pub(crate) fn seal_journal(&self) -> EnvResult<()> {
+    /// Ends the current journal file if there is one, for a backup and for closing, and returns what
+    /// `look` finds at that very moment, before another commit can begin the next file.
+    pub(crate) fn seal_journal<T>(
+        &self,
+        look: impl FnOnce(&mut CommitState) -> EnvResult<T>,
+    ) -> EnvResult<T> {
         let mut role = self.journal.take_role();
         let _guard = self.failure.on_panic();
         let mut commit = lock(&self.commit);
         self.failure.check()?;
-        if commit.appender.is_some() { self.end_journal(&mut role, &mut commit) } else { Ok(()) }
+        if commit.appender.is_some() {
+            self.end_journal(&mut role, &mut commit)?;
+        }
+        look(&mut commit)
     }
 
     /// Begins a journal file that has room for a record of `len` bytes. The caller has the role and
@@ -433,7 +439,9 @@ impl Core {
                 self.files.dir.remove(&name).unwrap_or_default();
                 return Err(error.into());
             }
-            Err(error) => return Err(EnvError::Poisoned { cause: self.failure.poison(error.into()) }),
+            Err(error) => {
+                return Err(EnvError::Poisoned { cause: self.failure.poison(error.into()) });
+            }
         };
         // From here on the file must be there: nothing in it is acknowledged before the state
         // says so.

@@ -46,7 +46,7 @@ pub use cairn_btree::MAX_KEY_LEN;
 pub use checkpoint::CheckpointReport;
 pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 pub use database::{Database, DatabaseOptions};
-pub use environment::{Environment, Stats};
+pub use environment::{Environment, Identity, Stats};
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use options::{Durability, Options};
 pub use recovery::report::{RecoveryReport, TornTail};

@@ -13,11 +13,7 @@ use std::{
 
 use cairn_io::{Step, Worker};
 
-use crate::{
-    Durability, EnvError, EnvResult,
-    core::Core,
-    sync::lock,
-};
+use crate::{Durability, EnvError, EnvResult, core::Core, sync::lock};
 
 /// Bytes that may be accepted and not yet written before a commit that does not wait writes them.
 const WRITE_PIECE: u64 = 1 << 20;

@@ -132,7 +132,8 @@ fn prove(
     let (env, recovery) = Environment::open_staged(root, Arc::clone(dir), world, options)?;
     let found = env.snapshot()?.commit();
     if found != cut.commit {
-        let what = format!("the restored files end with commit {found}, the backup with {}", cut.commit);
+        let what =
+            format!("the restored files end with commit {found}, the backup with {}", cut.commit);
         return Err(EnvError::NeedsRepair { path: dir.path().to_owned(), why: what });
     }
     let report = env.verify(&VerifyOptions::new())?;

@@ -9,11 +9,7 @@ use std::{
 use bytes::Bytes;
 use cairn_btree::{Cursor as TreeCursor, FrozenRoot};
 
-use crate::{
-    Database, EnvError, EnvResult, Value,
-    core::Core,
-    database::NAMES,
-};
+use crate::{Database, EnvError, EnvResult, Value, core::Core, database::NAMES};
 
 /// A view of all databases at one commit, which never changes.
 ///
@@ -339,7 +335,9 @@ impl Range {
             (_, true) => cursor.next()?,
             (Bound::Unbounded, false) => cursor.first()?,
             (Bound::Included(key), false) => cursor.seek(key)?,
-            (Bound::Excluded(key), false) => cursor.seek(key)? && (cursor.key() != &key[..] || cursor.next()?),
+            (Bound::Excluded(key), false) => {
+                cursor.seek(key)? && (cursor.key() != &key[..] || cursor.next()?)
+            }
         };
         self.front.placed = true;
         if !found || !self.below_end(self.front.cursor.key()) {

@@ -252,7 +252,9 @@ fn verify_account(
             });
         }
     }
-    for number in reachable.keys().filter(|number| !checkpointer.utilization.files.contains_key(*number)) {
+    for number in
+        reachable.keys().filter(|number| !checkpointer.utilization.files.contains_key(*number))
+    {
         let error = LogError::MissingFile { file: *number };
         let problem = format!("reachable, but not accounted: {error}");
         let (file, offset, database, keys) = (None, None, None, None);

@@ -215,7 +215,7 @@ pub trait Dir: fmt::Debug + Send + Sync {
     ///
     /// The lock belongs to the guard, ends with the process, and excludes other holders in this
     /// process as well. It never waits. Where there are other processes, an exclusive holder's id
-    /// is left in the file for [`LockError::HeldElsewhere`]. The file must never be removed: a
+    /// stands in the file as long as it holds, for [`LockError::HeldElsewhere`]. The file must never be removed: a
     /// holder and a newcomer would then lock different files.
     ///
     /// # Errors

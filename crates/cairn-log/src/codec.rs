@@ -165,7 +165,11 @@ impl<'a> ByteReader<'a> {
     /// # Errors
     /// If bytes are left over.
     pub fn finish(self) -> Result<(), DecodeError> {
-        if self.rest().is_empty() { Ok(()) } else { Err(self.error("payload", "has bytes left over")) }
+        if self.rest().is_empty() {
+            Ok(())
+        } else {
+            Err(self.error("payload", "has bytes left over"))
+        }
     }
 }
 
@@ -277,10 +281,16 @@ mod tests {
         let mut reader = ByteReader::new(&[5, 1, 2]);
         let error = reader.prefixed("key").unwrap_err();
         assert_eq!(error.to_string(), "key at byte 0: ends too early");
-        assert_eq!(ByteReader::new(&[0x80; 10]).varint("n").unwrap_err().problem, "exceeds 64 bits");
+        assert_eq!(
+            ByteReader::new(&[0x80; 10]).varint("n").unwrap_err().problem,
+            "exceeds 64 bits"
+        );
         let mut reader = ByteReader::new(&[0x80, 0]);
         assert_eq!(reader.varint("n").unwrap_err().problem, "is longer than it needs to be");
-        assert_eq!(ByteReader::new(&[9]).varint_max("n", 8).unwrap_err().problem, "is out of range");
+        assert_eq!(
+            ByteReader::new(&[9]).varint_max("n", 8).unwrap_err().problem,
+            "is out of range"
+        );
         assert!(ByteReader::new(&[0]).finish().is_err());
     }
 }

@@ -14,7 +14,8 @@ use cairn_io::{Access, Dir, FileExt, FileRef, IoError, IoOp};
 
 use crate::{
     Damage, Digest, FRAME_LEN, FileHeader, FileSeed, FrameHeader, HEADER_LEN, LogError, LogName,
-    LogResult, Lsn, RecordKind, SEAL_RECORD_LEN, Seal, Uuid, crc32c, frame::record_len, sync::lock,
+    LogResult, Lsn, RecordKind, SEAL_RECORD_LEN, Seal, Uuid, crc32c, frame::record_len, layout,
+    sync::lock,
 };
 
 /// A record that was read: checked, and owned.
@@ -111,7 +112,7 @@ impl LogFile {
     }
 
     fn read_header(handle: &FileRef) -> LogResult<FileHeader> {
-        let mut block = [0; HEADER_LEN as usize];
+        let mut block = [0; layout::file_header::LEN];
         let len = handle.read_full_at(0, &mut block)?;
         FileHeader::decode(&block[..len], handle.path())
     }
@@ -173,8 +174,9 @@ impl LogFile {
     /// # Errors
     /// [`LogError::Corrupt`] for an offset that no record can have.
     pub fn lsn(&self, offset: u64) -> LogResult<Lsn> {
-        Lsn::new(self.header.number, offset)
-            .ok_or_else(|| self.corrupt(offset, Damage::Overrun { end: offset, len: Lsn::MAX_OFFSET }))
+        Lsn::new(self.header.number, offset).ok_or_else(|| {
+            self.corrupt(offset, Damage::Overrun { end: offset, len: Lsn::MAX_OFFSET })
+        })
     }
 
     /// The error for damage at `offset` of this file.
@@ -189,7 +191,10 @@ impl LogFile {
         if offset + buf.len() as u64 > self.written.load(Ordering::Acquire) {
             let pending = lock(&self.pending);
             in_file = pending.copy(offset, buf).ok_or_else(|| {
-                self.corrupt(offset, Damage::Overrun { end: offset + buf.len() as u64, len: pending.end() })
+                self.corrupt(
+                    offset,
+                    Damage::Overrun { end: offset + buf.len() as u64, len: pending.end() },
+                )
             })?;
         }
         Ok(self.handle.read_exact_at(offset, &mut buf[..in_file])?)
@@ -213,11 +218,17 @@ impl LogFile {
     /// # Errors
     /// As [`LogFile::read`].
     pub fn read_into(&self, lsn: Lsn, hint: usize, buf: &mut Vec<u8>) -> LogResult<FrameHeader> {
-        debug_assert_eq!(lsn.file(), self.header.number, "positions are resolved to files by number");
+        debug_assert_eq!(
+            lsn.file(),
+            self.header.number,
+            "positions are resolved to files by number"
+        );
         let (offset, end) = (lsn.offset(), self.end());
         let room = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         if offset < HEADER_LEN || room < FRAME_LEN {
-            return Err(self.corrupt(offset, Damage::Overrun { end: offset + FRAME_LEN as u64, len: end }));
+            return Err(
+                self.corrupt(offset, Damage::Overrun { end: offset + FRAME_LEN as u64, len: end })
+            );
         }
         buf.clear();
         buf.resize(hint.clamp(FRAME_LEN, room), 0);
@@ -248,7 +259,10 @@ impl LogFile {
     pub fn read_slice(&self, offset: u64, len: usize, map: bool) -> LogResult<Bytes> {
         let end = offset.saturating_add(len as u64);
         let written = self.written.load(Ordering::Acquire);
-        if map && end <= written && let Some(bytes) = self.handle.map(offset, len)? {
+        if map
+            && end <= written
+            && let Some(bytes) = self.handle.map(offset, len)?
+        {
             return Ok(bytes);
         }
         if end > written && end > self.end() {

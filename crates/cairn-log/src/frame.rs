@@ -115,13 +115,20 @@ impl FrameHeader {
     /// written; `None`: nothing of this file.
     #[must_use]
     pub const fn durable_end(&self, offset: u64) -> Option<u64> {
-        if self.durable == NOTHING_DURABLE { None } else { offset.checked_sub(self.durable as u64 * 8) }
+        if self.durable == NOTHING_DURABLE {
+            None
+        } else {
+            offset.checked_sub(self.durable as u64 * 8)
+        }
     }
 
     /// The header's bytes for the place `offset` of a file.
     #[must_use]
     pub fn encode(&self, seed: FileSeed, offset: u64) -> [u8; FRAME_LEN] {
-        debug_assert!(self.sequence <= Self::MAX_SEQUENCE, "commit numbers are checked when given out");
+        debug_assert!(
+            self.sequence <= Self::MAX_SEQUENCE,
+            "commit numbers are checked when given out"
+        );
         let mut bytes = [0; FRAME_LEN];
         bytes[frame::BODY_CRC.range()].copy_from_slice(&self.body_crc.to_le_bytes());
         bytes[frame::LENGTH.range()].copy_from_slice(&self.len.to_le_bytes());
@@ -139,14 +146,20 @@ impl FrameHeader {
     /// What is wrong with it. A header of zeros is [`Damage::Nothing`].
     pub fn decode(bytes: &[u8; FRAME_LEN], seed: FileSeed, offset: u64) -> Result<Self, Damage> {
         let word = |field: crate::layout::Field| {
-            let (array, _) = bytes[field.offset..].split_first_chunk::<4>().expect("fields end inside the header");
+            let (array, _) = bytes[field.offset..]
+                .split_first_chunk::<4>()
+                .expect("fields end inside the header");
             u32::from_le_bytes(*array)
         };
         let expected = crc32c(&bytes[frame::BODY_CRC.offset..]) ^ seed.at(offset);
         let found = word(frame::HEAD_CRC);
         if expected != found {
             let empty = bytes.iter().all(|&byte| byte == 0);
-            return Err(if empty { Damage::Nothing } else { Damage::HeaderChecksum { expected, found } });
+            return Err(if empty {
+                Damage::Nothing
+            } else {
+                Damage::HeaderChecksum { expected, found }
+            });
         }
         let kind = bytes[frame::KIND.offset];
         let Some(kind) = RecordKind::from_code(kind) else {
@@ -230,6 +243,9 @@ mod tests {
             Err(Damage::UnknownKind { kind: 200 })
         );
         let ahead = FrameHeader { durable: 1000, ..example() };
-        assert_eq!(FrameHeader::decode(&ahead.encode(seed, 4096), seed, 4096), Err(Damage::Watermark));
+        assert_eq!(
+            FrameHeader::decode(&ahead.encode(seed, 4096), seed, 4096),
+            Err(Damage::Watermark)
+        );
     }
 }

@@ -93,7 +93,8 @@ fn repair_checksums(bytes: &mut [u8], seed: FileSeed) {
     while at + FRAME_LEN <= bytes.len() {
         let len = layout::frame::LENGTH.number(&bytes[at..]);
         let padded = usize::try_from(len).map_or(usize::MAX, |len| len.saturating_add(7) & !7);
-        let Some(end) = (at + FRAME_LEN).checked_add(padded).filter(|&end| end <= bytes.len()) else {
+        let Some(end) = (at + FRAME_LEN).checked_add(padded).filter(|&end| end <= bytes.len())
+        else {
             return;
         };
         let body_crc = crc32c(&bytes[at + FRAME_LEN..end]);
@@ -104,4 +105,4 @@ fn repair_checksums(bytes: &mut [u8], seed: FileSeed) {
     }
 }
 
-const _: () = assert!(HEADER_LEN as usize == layout::file_header::LEN);
+const _: () = assert!(HEADER_LEN == layout::file_header::LEN as u64);

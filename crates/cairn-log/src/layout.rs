@@ -77,7 +77,8 @@ pub fn table(fields: &[Field]) -> String {
     let mut text = String::from("| offset | size | field | meaning |\n|--:|--:|---|---|\n");
     for Field { offset, size, name, meaning } in fields {
         let name = name.to_lowercase();
-        writeln!(text, "| {offset} | {size} | `{name}` | {meaning} |").expect("a String takes any text");
+        writeln!(text, "| {offset} | {size} | `{name}` | {meaning} |")
+            .expect("a String takes any text");
     }
     text
 }
@@ -193,8 +194,15 @@ crate::layout! {
 pub fn spec() -> Vec<(&'static str, String)> {
     let mut kinds = String::from("| kind | name | class | payload |\n|--:|---|---|---|\n");
     for kind in crate::RecordKind::ALL {
-        writeln!(kinds, "| {} | {} | {} | {} |", kind.code(), kind.name(), kind.place(), kind.meaning())
-            .expect("a String takes any text");
+        writeln!(
+            kinds,
+            "| {} | {} | {} | {} |",
+            kind.code(),
+            kind.name(),
+            kind.place(),
+            kind.meaning()
+        )
+        .expect("a String takes any text");
     }
     let mut cases = String::from("| # | case | verdict |\n|--:|---|---|\n");
     for (i, case) in crate::tail::CASES.iter().enumerate() {
@@ -216,9 +224,11 @@ mod tests {
 
     #[test]
     fn fields_follow_each_other_without_gaps() {
-        for (fields, len) in
-            [(frame::FIELDS, frame::LEN), (file_header::FIELDS, file_header::LEN), (seal::FIELDS, seal::LEN)]
-        {
+        for (fields, len) in [
+            (frame::FIELDS, frame::LEN),
+            (file_header::FIELDS, file_header::LEN),
+            (seal::FIELDS, seal::LEN),
+        ] {
             let end = fields.iter().fold(0, |at, field| {
                 assert_eq!(field.offset, at, "{}", field.name);
                 field.end()

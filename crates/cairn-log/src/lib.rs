@@ -30,8 +30,8 @@
 //! The bytes are specified in `docs/format/log-file.md` and `docs/format/record.md`.
 #![forbid(unsafe_code)]
 
-pub mod codec;
 mod checksum;
+pub mod codec;
 pub mod dump;
 mod error;
 mod file;
@@ -50,15 +50,15 @@ mod writer;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use checksum::{crc32c, FileSeed};
+pub use checksum::{FileSeed, crc32c};
 pub use error::{Damage, LogError, LogResult};
 pub use file::{LogFile, OwnedRecord};
-pub use frame::{FrameHeader, RecordKind, NOTHING_DURABLE, FRAME_LEN};
-pub use header::{FileHeader, Predecessor, FORMAT_VERSION, HEADER_LEN};
+pub use frame::{FRAME_LEN, FrameHeader, NOTHING_DURABLE, RecordKind};
+pub use header::{FORMAT_VERSION, FileHeader, HEADER_LEN, Predecessor};
 pub use lsn::{FileClass, FileNumber, InvalidLsn, Lsn, Timeline};
 pub use name::{LogName, NotALogName};
 pub use scan::{Record, Scan, Scanner, Stop};
-pub use seal::{Seal, SEAL_RECORD_LEN};
+pub use seal::{SEAL_RECORD_LEN, Seal};
 pub use uuid::{Digest, InvalidHex, Uuid};
 pub use writer::{
     Appender, CommitSpan, Flusher, LogWriter, Payload, Room, Sealed, check_sealed, journal_boundary,

@@ -142,7 +142,7 @@ impl Lsn {
         if !offset.is_multiple_of(8) || offset >= Self::MAX_OFFSET {
             return None;
         }
-        match NonZeroU64::new((file.0 as u64) << Self::OFFSET_BITS | offset / 8) {
+        match NonZeroU64::new(((file.0 as u64) << Self::OFFSET_BITS) | (offset / 8)) {
             Some(value) => Some(Self(value)),
             None => None,
         }

@@ -93,8 +93,16 @@ mod tests {
             assert_eq!(name.to_string().parse(), Ok(name));
         }
         for bad in [
-            "", "N-1f.log", "N-0000001F.log", "N-0000001f", "J-0000001f.log", "N-00000000.log",
-            "X-0000001f.log", "N-00000001-0000001f.log", "N-+000001f.log", "n-0000001f.log",
+            "",
+            "N-1f.log",
+            "N-0000001F.log",
+            "N-0000001f",
+            "J-0000001f.log",
+            "N-00000000.log",
+            "X-0000001f.log",
+            "N-00000001-0000001f.log",
+            "N-+000001f.log",
+            "n-0000001f.log",
         ] {
             assert_eq!(bad.parse::<LogName>(), Err(NotALogName), "{bad}");
         }

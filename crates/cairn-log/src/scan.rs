@@ -192,9 +192,13 @@ pub(crate) fn look_beyond(file: &LogFile, from: u64) -> LogResult<Beyond> {
         }
         for (i, frame) in chunk.windows(FRAME_LEN).step_by(8).take(CHUNK / 8).enumerate() {
             let offset = at + 8 * i as u64;
-            let (frame, _) = frame.split_first_chunk().expect("windows have the length of a header");
+            let (frame, _) =
+                frame.split_first_chunk().expect("windows have the length of a header");
             let Ok(header) = FrameHeader::decode(frame, file.seed(), offset) else { continue };
-            if offset > from && offset + header.record_len() <= end && file.read(file.lsn(offset)?).is_ok() {
+            if offset > from
+                && offset + header.record_len() <= end
+                && file.read(file.lsn(offset)?).is_ok()
+            {
                 beyond.record = true;
                 beyond.known_durable =
                     beyond.known_durable.max(header.durable_end(offset).unwrap_or(0));

@@ -80,7 +80,7 @@ mod tests {
         let text = uuid.to_string();
         assert_eq!(text, "30313233343536373839616263646566");
         assert_eq!(text.parse(), Ok(uuid));
-        assert!(text.to_uppercase().parse::<Uuid>().is_ok() == !text.contains(char::is_alphabetic));
+        assert!("ABCDEF00000000000000000000000000".parse::<Uuid>().is_err());
         for bad in ["", "30", &text[1..], &format!("{text}0"), "zz313233343536373839616263646566"] {
             assert!(bad.parse::<Uuid>().is_err(), "{bad}");
         }

@@ -52,10 +52,10 @@
 #![forbid(unsafe_code)]
 
 pub use cairn_env::{
-    BackupSet, CheckpointReport, CommitInfo, Cursor, Database, DatabaseOptions, Durability,
-    EnvError, EnvResult, Environment, ErrorKind, Finding, MAX_KEY_LEN, MAX_TRANSACTION_LEN,
-    MAX_VALUE_LEN, Options, PendingCommit, Range, RecoveryReport, Scope, Snapshot, Stats, TornTail,
-    Transaction, TransactionRange, Value, VerifyOptions, VerifyReport,
+    BackupFile, BackupSet, CheckpointReport, CommitInfo, Cursor, Cut, Database, DatabaseOptions,
+    Durability, EnvError, EnvResult, Environment, ErrorKind, Finding, Identity, MAX_KEY_LEN,
+    MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Options, PendingCommit, Range, RecoveryReport, Scope,
+    Snapshot, Stats, TornTail, Transaction, TransactionRange, Value, VerifyOptions, VerifyReport,
 };
 
 /// What tools need beside the environment: descriptions of log records.

@@ -173,10 +173,18 @@ impl Image {
             return Err(wrong(node_header::HEAP, "does not fit the length of the record"));
         }
         let tail = bytes.split_off(bytes.len() - children);
-        let image =
-            Self { prefix: size_of(&bytes, node_header::PREFIX), bytes, count, slots, heap, holes: 0 };
+        let image = Self {
+            prefix: size_of(&bytes, node_header::PREFIX),
+            bytes,
+            count,
+            slots,
+            heap,
+            holes: 0,
+        };
         let fences = image.fences();
-        if image.prefix > fences.prefix_len() || fences.upper.is_some_and(|upper| fences.lower >= upper) {
+        if image.prefix > fences.prefix_len()
+            || fences.upper.is_some_and(|upper| fences.lower >= upper)
+        {
             return Err(wrong(node_header::PREFIX, "does not fit the fences"));
         }
         image.check_entries()?;
@@ -510,13 +518,17 @@ fn short_varint(bytes: &[u8], mut at: usize) -> (usize, usize) {
     }
 }
 
+fn seven_bits(value: usize) -> u8 {
+    u8::try_from(value & 0x7f).expect("seven bits fit")
+}
+
 fn put_short_varint(bytes: &mut [u8], mut at: usize, mut value: usize) -> usize {
     while value >= 0x80 {
-        bytes[at] = (value & 0x7f) as u8 | 0x80;
+        bytes[at] = seven_bits(value) | 0x80;
         value >>= 7;
         at += 1;
     }
-    bytes[at] = (value & 0x7f) as u8;
+    bytes[at] = seven_bits(value);
     at + 1
 }
 
@@ -544,7 +556,8 @@ impl ValuePointer {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Self {
-        let narrow = |field: Field| u32::try_from(field.number(bytes)).expect("the field has 4 bytes");
+        let narrow =
+            |field: Field| u32::try_from(field.number(bytes)).expect("the field has 4 bytes");
         Self {
             lsn: value_pointer::LSN.number(bytes),
             len: narrow(value_pointer::LENGTH),

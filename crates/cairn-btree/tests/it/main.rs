@@ -1,4 +1,5 @@
 //! Trees from outside: every version against an ordered map, on disk and in memory.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod larger_than_memory;
 mod versions;

@@ -68,7 +68,16 @@ impl World {
         let source = Arc::new(MemorySource::new());
         let forest = Forest::new(source.clone(), OPTIONS);
         let writer = TreeWriter::new(forest.clone(), None, 1).unwrap();
-        Self { source, forest, writer, model: Model::new(), versions: vec![], sequence: 0, live: 0, settled: 0 }
+        Self {
+            source,
+            forest,
+            writer,
+            model: Model::new(),
+            versions: vec![],
+            sequence: 0,
+            live: 0,
+            settled: 0,
+        }
     }
 
     fn put(&mut self, tree: u32, key: &[u8], value: &[u8]) {
@@ -76,7 +85,8 @@ impl World {
         self.sequence += 1;
         self.writer.create(tree).unwrap();
         let model = self.model.entry(tree).or_default();
-        let replaced = self.writer.insert(tree, key, ValueRef::Inline(value), self.sequence).unwrap();
+        let replaced =
+            self.writer.insert(tree, key, ValueRef::Inline(value), self.sequence).unwrap();
         assert_eq!(replaced.is_some(), model.insert(key.to_vec(), value.to_vec()).is_some());
         assert_eq!(self.writer.len(tree).unwrap(), Some(model.len() as u64));
     }
@@ -102,7 +112,8 @@ impl World {
         // The account goes forward only, as checkpoints do.
         if frozen.generation() >= self.settled {
             self.settled = frozen.generation();
-            self.live += self.forest.settle(self.settled).iter().map(|tally| tally.bytes).sum::<i64>();
+            self.live +=
+                self.forest.settle(self.settled).iter().map(|tally| tally.bytes).sum::<i64>();
             let report = checked(&frozen);
             let reachable: u64 = report.reachable.values().sum();
             assert_eq!(self.live, i64::try_from(reachable).unwrap(), "live bytes at the cut");
@@ -196,7 +207,9 @@ fn assert_equal(frozen: &Arc<FrozenRoot>, model: &Model) {
             assert_eq!((cursor.key(), inline(cursor.value().unwrap())), (&key[..], value.clone()));
         }
         assert!(!cursor.previous().unwrap() && !cursor.previous().unwrap());
-        for probe in [&b""[..], b"a", b"user/00100", b"user/00100x", b"\xff\xff\xff\xff\xff\xff\xff"] {
+        for probe in
+            [&b""[..], b"a", b"user/00100", b"user/00100x", b"\xff\xff\xff\xff\xff\xff\xff"]
+        {
             let above = entries.range(probe.to_vec()..).next().map(|(key, _)| key.clone());
             assert_eq!(cursor.seek(probe).unwrap().then(|| cursor.key().to_vec()), above);
             let below = entries.range(..probe.to_vec()).next_back().map(|(key, _)| key.clone());

@@ -158,7 +158,12 @@ pub(crate) const TIME: std::ops::Range<usize> = 0..8;
 pub(crate) fn spec() -> Vec<(&'static str, String)> {
     let field = |offset, size, name, meaning| Field { offset, size, name, meaning };
     let head = [
-        field(0, 8, "time", "microseconds since 1970 at which the transaction committed; never less than that of an earlier commit"),
+        field(
+            0,
+            8,
+            "time",
+            "microseconds since 1970 at which the transaction committed; never less than that of an earlier commit",
+        ),
         field(8, 4, "count", "number of changes"),
     ];
     let changes = "| change | code | then |\n|---|--:|---|\n\
@@ -212,7 +217,7 @@ mod tests {
         for bit in 0..payload.len() * 8 {
             let mut flipped = payload.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let _ = decode(&flipped);
+            drop(decode(&flipped).map(|ops| format!("{ops:?}")));
         }
         let mut longer = payload;
         longer.push(0);

@@ -1,17 +1,18 @@
 //! `Environment`: the handle that applications hold.
 
 mod close;
+mod identity;
 mod open;
 mod stats;
 
 use std::sync::{Arc, atomic::Ordering};
 
+pub use identity::Identity;
 pub use stats::Stats;
 
 use crate::{
     CheckpointReport, Database, DatabaseOptions, Durability, EnvError, EnvResult, Options,
-    RecoveryReport, Snapshot, Transaction, VerifyOptions, VerifyReport,
-    backup::BackupSet,
+    RecoveryReport, Snapshot, Transaction, VerifyOptions, VerifyReport, backup::BackupSet,
     core::Core,
 };
 
@@ -180,6 +181,12 @@ impl Environment {
     pub fn verify(&self, options: &VerifyOptions<'_>) -> EnvResult<VerifyReport> {
         self.core.check()?;
         crate::verify::verify(&self.core, options)
+    }
+
+    /// Which environment this is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        identity::identity(&self.core)
     }
 
     /// Figures about the environment.

@@ -14,9 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_btree::{Forest, TreeWriter};
 use cairn_io::FileExt;
-use cairn_log::{
-    FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor,
-};
+use cairn_log::{FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor};
 
 use crate::{
     EnvError, EnvResult, Options,
@@ -159,10 +157,11 @@ pub(crate) fn recover(
     report.checkpoint = record.map(|record| (record.number, record.sequence));
     report.sequence = sequence;
     report.leftovers = leftovers.iter().map(ToString::to_string).collect();
-    let older = [&found.newest].into_iter().chain(&found.older).filter_map(|state| state.checkpoint);
-    let older_file = older.map(Lsn::file).find(|file| {
-        checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.lsn.file() != *file)
-    });
+    let older =
+        [&found.newest].into_iter().chain(&found.older).filter_map(|state| state.checkpoint);
+    let older_file = older
+        .map(Lsn::file)
+        .find(|file| checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.lsn.file() != *file));
     Ok(Recovered {
         writer,
         older_file,
@@ -190,7 +189,9 @@ fn newest_checkpoint<'a>(
     let first = open_checkpoint(files, listing, &found.newest);
     match (first, &found.older) {
         (Ok(checkpoint), _) => Ok((checkpoint, &found.newest)),
-        (Err(error), Some(older)) if is_damage(&error) && older.checkpoint != found.newest.checkpoint => {
+        (Err(error), Some(older))
+            if is_damage(&error) && older.checkpoint != found.newest.checkpoint =>
+        {
             files.forget_all(); // what the newest checkpoint needs, and the older one may not
             match open_checkpoint(files, listing, older) {
                 Ok(checkpoint) => {
@@ -346,7 +347,8 @@ impl Core {
                 _ => {}
             }
         }
-        let incarnation = self.files.identity.incarnation.load(std::sync::atomic::Ordering::Relaxed);
+        let incarnation =
+            self.files.identity.incarnation.load(std::sync::atomic::Ordering::Relaxed);
         self.files
             .identity
             .incarnation

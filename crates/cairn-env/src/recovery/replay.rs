@@ -170,7 +170,12 @@ impl Replay<'_> {
     }
 
     /// Replays the records of one file; damage below its recorded end is an error.
-    fn replay_file(&mut self, file: &LogFile, offset: u64, recorded: Option<u64>) -> EnvResult<Stop> {
+    fn replay_file(
+        &mut self,
+        file: &LogFile,
+        offset: u64,
+        recorded: Option<u64>,
+    ) -> EnvResult<Stop> {
         self.report.journal_files += 1;
         let mut scanner = Scanner::from(file, offset, recorded.unwrap_or(u64::MAX));
         let stop = loop {
@@ -215,7 +220,9 @@ impl Replay<'_> {
             RecordKind::TRANSACTION => {}
             found => {
                 let expected = "a record of the journal that this version knows";
-                return Err(file.corrupt(lsn.offset(), Damage::WrongKind { expected, found }).into());
+                return Err(file
+                    .corrupt(lsn.offset(), Damage::WrongKind { expected, found })
+                    .into());
             }
         }
         if header.sequence <= self.sequence {
@@ -228,9 +235,8 @@ impl Replay<'_> {
                 what: format!("commit {} follows commit {}", header.sequence, self.sequence),
             });
         }
-        let malformed = |source| {
-            file.corrupt(lsn.offset(), Damage::Malformed { what: "transaction", source })
-        };
+        let malformed =
+            |source| file.corrupt(lsn.offset(), Damage::Malformed { what: "transaction", source });
         let decoder = Decoder::new(body).map_err(malformed)?;
         check_all(decoder.clone()).map_err(malformed)?;
         self.time = self.time.max(decoder.time);

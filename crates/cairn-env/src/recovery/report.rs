@@ -63,7 +63,11 @@ impl fmt::Display for RecoveryReport {
             }
         }
         if let Some(torn) = &self.torn_tail {
-            write!(f, "; {} unacknowledged bytes at {} cut off and kept as {}", torn.bytes, torn.lsn, torn.set_aside)?;
+            write!(
+                f,
+                "; {} unacknowledged bytes at {} cut off and kept as {}",
+                torn.bytes, torn.lsn, torn.set_aside
+            )?;
         }
         if self.state_slot_damaged {
             write!(f, "; one slot of the state file was damaged, the other one was used")?;

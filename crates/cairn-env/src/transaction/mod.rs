@@ -16,8 +16,8 @@ use cairn_log::Payload;
 pub use range::TransactionRange;
 
 use crate::{
-    Database, DatabaseOptions, Durability, EnvError, EnvResult, MAX_TRANSACTION_LEN,
-    MAX_VALUE_LEN, Snapshot, Value,
+    Database, DatabaseOptions, Durability, EnvError, EnvResult, MAX_TRANSACTION_LEN, MAX_VALUE_LEN,
+    Snapshot, Value,
     commit::{Encoder, Request},
     core::Core,
     database::{self, NAMES},
@@ -239,10 +239,10 @@ impl Transaction {
     pub fn submit(self, durability: Durability) -> EnvResult<PendingCommit> {
         let core = Arc::clone(&self.core);
         if self.is_unchanged() {
-            let commit = self.base.get().map_or_else(
-                || core.latest.load(Ordering::Acquire),
-                |base| base.sequence(),
-            );
+            let commit = self
+                .base
+                .get()
+                .map_or_else(|| core.latest.load(Ordering::Acquire), |base| base.sequence());
             return Ok(PendingCommit { core, commit, durability, waited: true });
         }
         let commit = core.apply(self.request()?)?;

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use crate::{EnvResult, snapshot::Range};
 
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+type ChangesIn<'t> = btree_map::Range<'t, Vec<u8>, Option<Vec<u8>>>;
 
 /// Entries in the order of their keys: see [`Transaction::range`](crate::Transaction::range).
 pub struct TransactionRange<'t> {
     stored: Peekable<Range>,
-    changes: Option<Peekable<btree_map::Range<'t, Vec<u8>, Option<Vec<u8>>>>>,
+    changes: Option<Peekable<ChangesIn<'t>>>,
 }
 
 impl<'t> TransactionRange<'t> {

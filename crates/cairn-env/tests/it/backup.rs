@@ -11,25 +11,28 @@ fn the_cut_is_the_last_commit_in_the_files_however_busy_the_writers() {
     let (env, _) = Environment::in_memory(Options::default().journal_file_bytes(64 << 10)).unwrap();
     let db = env.database("db", DatabaseOptions::default()).unwrap();
     let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let cuts = std::thread::scope(|scope| {
         for writer in 0..3u8 {
             let (env, db, stop) = (&env, &db, &stop);
             scope.spawn(move || {
-                for n in 0u64.. {
-                    let key = [&[writer][..], &n.to_be_bytes()[..]].concat();
-                    env.write_with(Durability::Sync, |txn| txn.put(db, &key, b"value")).unwrap();
-                    if stop.load(Ordering::Relaxed) {
-                        break;
+                for n in 0..u64::MAX {
+                    let key = [&[writer][..], &n.to_le_bytes()[..]].concat();
+                    let put = env.write_with(Durability::Sync, |txn| txn.put(db, &key, b"value"));
+                    if put.is_err() || stop.load(Ordering::Relaxed) {
+                        return put;
                     }
                 }
+                Ok(())
             });
         }
-        for _ in 0..200 {
-            let set = env.begin_backup().unwrap();
-            let cut = set.cut();
-            let end = cut.journal_end.expect("there were commits");
-            assert_eq!(cut.commit, end.last_sequence);
-        }
+        let cuts: Result<Vec<_>, _> = (0..100)
+            .map(|_| env.begin_backup().map(|set| (set.cut().clone(), set.snapshot().commit())))
+            .collect();
         stop.store(true, Ordering::Relaxed);
+        cuts
     });
+    for (cut, snapshot) in cuts.unwrap() {
+        assert_eq!(snapshot, cut.commit);
+        assert_eq!(cut.journal_end.map(|end| end.last_sequence), Some(cut.commit));
+    }
 }

@@ -153,7 +153,8 @@ fn a_snapshot_stays_what_it_was_through_checkpoints() {
     }
     let seen: Vec<_> = snapshot.iter(&db).unwrap().map(|entry| entry.unwrap().1[0]).collect();
     assert_eq!(seen, (0..200).collect::<Vec<u8>>());
-    let backwards: Vec<_> = snapshot.iter(&db).unwrap().rev().map(|entry| entry.unwrap().1[0]).collect();
+    let backwards: Vec<_> =
+        snapshot.iter(&db).unwrap().rev().map(|entry| entry.unwrap().1[0]).collect();
     assert_eq!(backwards, (0..200).rev().collect::<Vec<u8>>());
     let mut both = snapshot.iter(&db).unwrap();
     let mut count = 0;
@@ -184,7 +185,11 @@ fn an_open_that_writes_nothing_changes_nothing() {
     let mut test = TestEnv::new(small_options());
     test.put("db", b"a", b"1");
     for kill in [true, false] {
-        if kill { test.kill() } else { test.reopen() }
+        if kill {
+            test.kill()
+        } else {
+            test.reopen()
+        }
         let before = test.disk.image();
         let report = test.env().recovery_report().clone();
         assert_eq!(content(test.env()).unwrap()["db"].len(), 1);
@@ -237,7 +242,8 @@ fn threads_share_an_environment_with_its_worker() {
             scope.spawn(move || {
                 for i in 0..500u32 {
                     let key = [thread.to_le_bytes(), i.to_le_bytes()].concat();
-                    let durability = if i % 50 == 0 { Durability::Sync } else { Durability::NoSync };
+                    let durability =
+                        if i % 50 == 0 { Durability::Sync } else { Durability::NoSync };
                     env.write_with(durability, |txn| txn.put(db, &key, &[7; 300])).unwrap();
                     let found = env.snapshot().unwrap().get(db, &key).unwrap();
                     assert_eq!(found.unwrap(), [7; 300]);
@@ -248,7 +254,10 @@ fn threads_share_an_environment_with_its_worker() {
     assert_eq!(env.snapshot().unwrap().len(&db).unwrap(), 2000);
     let report = env.verify(&VerifyOptions::new()).unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
-    assert!(matches!(Environment::open(dir.path(), options.clone()), Err(EnvError::AlreadyOpen { .. })));
+    assert!(matches!(
+        Environment::open(dir.path(), options.clone()),
+        Err(EnvError::AlreadyOpen { .. })
+    ));
     env.close().unwrap();
     let (env, report) = Environment::open(dir.path(), options).unwrap();
     assert!(report.clean);

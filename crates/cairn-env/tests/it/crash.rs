@@ -15,10 +15,10 @@ fn workload(test: &TestEnv, checkpoints: bool) -> Vec<Model> {
         let durability = if i % 3 == 2 { Durability::NoSync } else { Durability::Sync };
         test.env()
             .write_with(durability, |txn| {
-                txn.put(&db, &(i % 7).to_le_bytes(), &vec![u8::try_from(i).unwrap(); 40])?;
+                txn.put(&db, &(i % 7).to_le_bytes(), &[u8::try_from(i).unwrap(); 40])?;
                 if i % 5 == 0 {
                     txn.delete(&db, &((i + 3) % 7).to_le_bytes())?;
-                    txn.put(&db, b"large", &vec![u8::try_from(i).unwrap(); 1500])?;
+                    txn.put(&db, b"large", &[u8::try_from(i).unwrap(); 1500])?;
                 }
                 Ok(())
             })
@@ -55,9 +55,8 @@ fn a_crash_at_any_operation_keeps_what_was_acknowledged() {
                 let disk = SimDisk::from_image(&crashed.image);
                 let world = SimWorld::new(9);
                 let opened = Environment::open_in(disk.root(), world.world(), small_options());
-                let (env, report) = opened.unwrap_or_else(|error| {
-                    panic!("cut {}: {crashed}: {error}", cut.position())
-                });
+                let (env, report) = opened
+                    .unwrap_or_else(|error| panic!("cut {}: {crashed}: {error}", cut.position()));
                 let found = content(&env).unwrap();
                 let commit = report.sequence;
                 assert!(
@@ -71,5 +70,4 @@ fn a_crash_at_any_operation_keeps_what_was_acknowledged() {
         }
     }
     assert!(images > 2000, "only {images} states");
-    println!("{images} states");
 }

@@ -31,7 +31,12 @@ impl TestEnv {
     }
 
     pub(crate) fn on(disk: SimDisk, options: Options) -> Self {
-        let world = SimWorld::new(7);
+        Self::seeded(disk, options, 7)
+    }
+
+    /// As `on`; with another seed it becomes another environment.
+    pub(crate) fn seeded(disk: SimDisk, options: Options, seed: u64) -> Self {
+        let world = SimWorld::new(seed);
         let mut test = Self { disk, world, options, env: None };
         test.open().expect("it opens");
         test

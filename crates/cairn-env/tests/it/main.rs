@@ -1,6 +1,10 @@
 //! The environment from outside.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod backup;
+mod bad_input;
 mod basics;
 mod crash;
+mod failure;
 mod fixture;
+mod trace;

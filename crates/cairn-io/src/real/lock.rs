@@ -40,7 +40,7 @@ pub(super) fn acquire(dir: &RealDir, name: &Name, mode: LockMode) -> Result<Lock
             }
             Err(errno) => return Err(fail(errno).into()),
         }
-        let held = Held { fd, process: rustix::process::getpid(), _claim: claim };
+        let held = Held { fd, mode, process: rustix::process::getpid(), _claim: claim };
 
         // Somebody may have removed or replaced the file between the open and the lock. Then this
         // lock is on a file that nobody else will find.
@@ -153,6 +153,7 @@ impl Drop for Claim {
 /// process are told `HeldHere`, which is right, rather than `HeldElsewhere`, which is not.
 struct Held {
     fd: OwnedFd,
+    mode: LockMode,
     process: Pid,
     _claim: Claim,
 }
@@ -175,6 +176,10 @@ impl Drop for Held {
         // Closing alone would leave the lock to a child that is between fork and exec. A forked
         // child that drops its copy of this guard must not release its parent's lock.
         if rustix::process::getpid() == self.process {
+            if self.mode == LockMode::Exclusive {
+                // A shared holder leaves no id; ours must not be taken for its.
+                rustix::fs::ftruncate(&self.fd, 0).unwrap_or(());
+            }
             rustix::fs::flock(&self.fd, FlockOperation::Unlock).unwrap_or(());
         }
     }

@@ -81,6 +81,28 @@ fn a_lock_held_by_another_process_is_refused_with_its_pid() {
     drop(dir.lock(&LOCK, LockMode::Exclusive).unwrap());
 }
 
+/// A writer that had closed an environment and lived on was once named as the holder to the next
+/// writer, who in truth was kept out by a reader.
+#[test]
+fn a_former_holder_is_not_taken_for_the_present_one() {
+    if let Some(path) = argument() {
+        let dir = RealDir::open(Path::new(&path)).unwrap();
+        let _guard = dir.lock(&LOCK, LockMode::Shared).unwrap();
+        return say_and_wait("locked");
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = RealDir::open(scratch.path()).unwrap();
+    drop(dir.lock(&LOCK, LockMode::Exclusive).unwrap()); // this process lives on
+    let path = scratch.path().to_str().unwrap();
+    let mut holder = child("a_former_holder_is_not_taken_for_the_present_one", path);
+    assert_eq!(heard(&mut holder), "locked");
+    match dir.lock(&LOCK, LockMode::Exclusive) {
+        Err(LockError::HeldElsewhere { pid: None }) => {}
+        other => panic!("{other:?}"),
+    }
+    finished(holder);
+}
+
 #[test]
 fn a_killed_process_leaves_no_lock() {
     if let Some(path) = argument() {

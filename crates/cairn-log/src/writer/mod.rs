@@ -130,7 +130,9 @@ impl Appender {
         let end = self.end + len + SEAL_RECORD_LEN;
         if end > self.limit {
             Room::NextFile
-        } else if self.file.header().capacity > 0 && end > self.file.extended.load(Ordering::Acquire) {
+        } else if self.file.header().capacity > 0
+            && end > self.file.extended.load(Ordering::Acquire)
+        {
             Room::Extend(journal_boundary(end, self.file.header().capacity))
         } else {
             Room::Here
@@ -433,7 +435,7 @@ pub fn check_sealed(file: &LogFile, end: u64) -> LogResult<Seal> {
     Ok(seal)
 }
 
-const _: () = assert!(SEAL_RECORD_LEN as usize == FRAME_LEN + seal_layout::LEN);
+const _: () = assert!(SEAL_RECORD_LEN == (FRAME_LEN + seal_layout::LEN) as u64);
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,8 @@ fn header(class: FileClass, capacity: u64) -> FileHeader {
 }
 
 fn journal(disk: &MemDisk) -> LogWriter {
-    LogWriter::create(&*disk.root(), header(FileClass::Journal, 1 << 20), Some((SITE, SITE))).unwrap()
+    LogWriter::create(&*disk.root(), header(FileClass::Journal, 1 << 20), Some((SITE, SITE)))
+        .unwrap()
 }
 
 fn put(writer: &mut LogWriter, sequence: u64, len: usize) -> Lsn {
@@ -56,18 +57,22 @@ fn judged(disk: &MemDisk, outside: Outside) -> (usize, tail::Tail) {
 }
 
 fn damage(disk: &MemDisk, offset: u64, bytes: &[u8]) {
-    let file = disk.root().open(&header(FileClass::Journal, 1).name().to_name(), cairn_io::Access::ReadWrite);
+    let file = disk
+        .root()
+        .open(&header(FileClass::Journal, 1).name().to_name(), cairn_io::Access::ReadWrite);
     file.unwrap().write_all_at(offset, bytes).unwrap();
 }
 
 #[test]
 fn records_are_readable_before_during_and_after_the_write() {
     let disk = MemDisk::new();
-    let mut writer = LogWriter::create(&*disk.root(), header(FileClass::Node, 0), Some((SITE, SITE))).unwrap();
+    let mut writer =
+        LogWriter::create(&*disk.root(), header(FileClass::Node, 0), Some((SITE, SITE))).unwrap();
     let mut lsns = Vec::new();
     for round in 0..4u8 {
         for len in 0..40u8 {
-            let lsn = writer.append(RecordKind::LEAF, 1, &[&vec![round; usize::from(len)]]).unwrap();
+            let lsn =
+                writer.append(RecordKind::LEAF, 1, &[&vec![round; usize::from(len)]]).unwrap();
             lsns.push((lsn, vec![round; usize::from(len)]));
         }
         for (lsn, body) in &lsns {
@@ -92,7 +97,8 @@ fn records_are_readable_before_during_and_after_the_write() {
 #[test]
 fn a_sealed_file_is_whole_or_refused_whatever_bit_flips() {
     let disk = MemDisk::new();
-    let mut writer = LogWriter::create(&*disk.root(), header(FileClass::Node, 0), Some((SITE, SITE))).unwrap();
+    let mut writer =
+        LogWriter::create(&*disk.root(), header(FileClass::Node, 0), Some((SITE, SITE))).unwrap();
     for len in 0..10 {
         writer.append(RecordKind::LEAF, 1, &[&vec![1; len * 3]]).unwrap();
     }
@@ -239,7 +245,8 @@ fn more_bytes_than_can_be_unsynced_are_damage() {
 fn a_full_file_says_so_and_still_takes_its_seal() {
     let disk = MemDisk::new();
     let mut writer =
-        LogWriter::create(&*disk.root(), header(FileClass::Journal, 16 << 10), Some((SITE, SITE))).unwrap();
+        LogWriter::create(&*disk.root(), header(FileClass::Journal, 16 << 10), Some((SITE, SITE)))
+            .unwrap();
     let payload = Payload::new(vec![1; 1000]).unwrap();
     writer.flusher.extend(16 << 10, SITE).unwrap();
     while writer.appender.room(payload.record_len()) == Room::Here {
