@@ -33,6 +33,8 @@ pub mod fuzzing;
 mod manifest;
 mod progress;
 mod restore;
+#[doc(hidden)]
+pub mod spec;
 mod verify;
 
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};

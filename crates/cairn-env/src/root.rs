@@ -64,6 +64,12 @@ impl Current {
     }
 }
 
+/// The example in `docs/format/environment.md`.
+pub(crate) fn current_example() -> String {
+    let current = Current { environment: Uuid([0xab; 16]), generation: Generation::FIRST };
+    format!("```text\n{}```\n", current.encode())
+}
+
 /// The root directory of an environment.
 #[derive(Debug)]
 pub(crate) struct Root {

@@ -10,6 +10,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("checkpoint_head", table(crate::checkpoint::checkpoint_head::FIELDS)),
         ("checkpoint_file", table(crate::checkpoint::checkpoint_file::FIELDS)),
     ];
+    tables.push(("current_example", crate::root::current_example()));
     tables.extend(crate::commit::spec());
     tables.extend(crate::database::spec());
     tables

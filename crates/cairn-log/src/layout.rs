@@ -83,6 +83,31 @@ pub fn table(fields: &[Field]) -> String {
     text
 }
 
+/// Bytes as a labelled block for a format page: one line per part.
+#[must_use]
+pub fn example(parts: &[(&str, &[u8])]) -> String {
+    let mut text = String::from("```text\n");
+    for (label, bytes) in parts {
+        let mut lines = bytes.chunks(16);
+        let first = lines.next().unwrap_or_default();
+        let hex = |bytes: &[u8]| {
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+        };
+        writeln!(text, "{:<47}  {label}", hex(first)).expect("a String takes any text");
+        for line in lines {
+            writeln!(text, "{}", hex(line)).expect("a String takes any text");
+        }
+    }
+    text.push_str("```\n");
+    text
+}
+
+/// The fields of a structure and their bytes, as parts of an [`example`].
+#[must_use]
+pub fn parts<'a>(fields: &[Field], structure: &'a [u8]) -> Vec<(&'static str, &'a [u8])> {
+    fields.iter().map(|field| (field.name, field.of(structure))).collect()
+}
+
 /// Declares a fixed layout: a module with one [`Field`] constant per field, `FIELDS` and `LEN`.
 ///
 /// ```
@@ -215,7 +240,28 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("seal", table(seal::FIELDS)),
         ("record_kinds", kinds),
         ("tail_cases", cases),
+        ("record_example", record_example()),
     ]
+}
+
+/// A record in a file with the uuid 01 02 … 10, at offset 4096.
+fn record_example() -> String {
+    let uuid = crate::Uuid(std::array::from_fn(|i| u8::try_from(i + 1).unwrap_or(0)));
+    let body = b"any payload";
+    let mut padded = body.to_vec();
+    padded.resize(16, 0);
+    let header = crate::FrameHeader {
+        kind: crate::RecordKind::TRANSACTION,
+        sequence: 7,
+        len: 11,
+        body_crc: crate::crc32c(&padded),
+        durable: 0x20,
+    };
+    let head = header.encode(crate::FileSeed::of(uuid), 4096);
+    let mut parts = parts(frame::FIELDS, &head);
+    parts.push(("payload", body));
+    parts.push(("padding", &padded[body.len()..]));
+    example(&parts)
 }
 
 #[cfg(test)]

@@ -7,4 +7,5 @@ mod basics;
 mod crash;
 mod failure;
 mod fixture;
+mod golden;
 mod trace;

@@ -1,0 +1,40 @@
+//! The examples of `docs/format` that this crate owns.
+
+use cairn_env::Cut;
+use cairn_log::{Digest, FileClass, FileNumber, LogName, Lsn, Predecessor, Timeline, Uuid};
+
+use crate::{Manifest, ManifestFile};
+
+/// Name and Markdown text of each.
+#[must_use]
+pub fn spec() -> Vec<(&'static str, String)> {
+    let number = |n| FileNumber::new(n).expect("not zero");
+    let file = |n, class, length| ManifestFile {
+        name: LogName::new(class, number(n), Timeline::FIRST),
+        directory: 0,
+        length,
+        digest: Digest::of(&n.to_le_bytes()),
+    };
+    let manifest = Manifest {
+        cut: Cut {
+            environment: Uuid([0xab; 16]),
+            timeline: Timeline::FIRST,
+            commit: 1234,
+            time: 1_790_000_000_000_000,
+            checkpoint: Lsn::new(number(4), 0x1f00),
+            checkpoint_number: 3,
+            journal_end: Some(Predecessor {
+                file: number(2),
+                directory: 0,
+                end: 70_000,
+                last_sequence: 1234,
+                chain: Digest::of(b"chain"),
+            }),
+            next_file: number(5),
+        },
+        created: 1_790_000_000_500_000,
+        library: "0.1.0".into(),
+        files: vec![file(2, FileClass::Journal, 70_000), file(4, FileClass::Node, 123_456)],
+    };
+    vec![("manifest_example", format!("```text\n{}```\n", manifest.encode()))]
+}

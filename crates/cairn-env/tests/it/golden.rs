@@ -1,0 +1,112 @@
+//! Environments that earlier versions wrote.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cairn_env::{Environment, Options, VerifyOptions};
+
+use crate::fixture::{Model, TestEnv, content, small_options};
+
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+}
+
+fn large(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251).to_le_bytes()[0]).collect()
+}
+
+/// What every golden holds.
+fn expected() -> Model {
+    let numbers = (0..300u32).filter(|n| n % 10 != 3);
+    let numbers = numbers.map(|n| (n.to_le_bytes().to_vec(), n.to_string().into_bytes()));
+    let values = [1000, 5000, 40_000].map(|len: usize| (len.to_string().into_bytes(), large(len)));
+    let databases: [(&str, BTreeMap<_, _>); 2] =
+        [("numbers", numbers.collect()), ("large", values.into())];
+    databases.map(|(name, entries)| (name.to_owned(), entries)).into()
+}
+
+/// Writes an environment with that content.
+fn write() -> TestEnv {
+    let test = TestEnv::new(small_options().journal_file_bytes(64 << 10));
+    for n in 0..200u32 {
+        test.put("numbers", &n.to_le_bytes(), n.to_string().as_bytes());
+    }
+    test.put("large", b"5000", &large(5000));
+    test.env().checkpoint().unwrap();
+    for n in 200..300u32 {
+        test.put("numbers", &n.to_le_bytes(), n.to_string().as_bytes());
+    }
+    test.put("large", b"1000", &large(1000));
+    test.put("large", b"40000", &large(40_000));
+    let numbers = test.db("numbers");
+    test.env()
+        .write(|txn| {
+            (3..300u32).step_by(10).try_for_each(|n| txn.delete(&numbers, &n.to_le_bytes()))
+        })
+        .unwrap();
+    test
+}
+
+fn update() {
+    for killed in [false, true] {
+        let mut test = write();
+        if killed {
+            std::mem::forget(test.env.take());
+        } else {
+            test.close();
+        }
+        let image = test.disk.image();
+        let dir = goldens().join("v1").join(if killed { "killed" } else { "closed" });
+        for (path, _) in image.files() {
+            let target = dir.join(path);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::write(target, &**image.read(path).unwrap()).unwrap();
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn golden_environments_open_with_every_value_and_go_on() {
+    if std::env::var_os("CAIRN_UPDATE_GOLDENS").is_some() {
+        update();
+    }
+    let mut opened = 0;
+    for version in fs::read_dir(goldens()).unwrap() {
+        let version = version.unwrap().path();
+        if !version.is_dir() {
+            continue;
+        }
+        for state in ["closed", "killed"] {
+            let dir = tempfile::tempdir().unwrap();
+            copy(&version.join(state), dir.path());
+            let (env, report) = Environment::open(dir.path(), Options::default()).unwrap();
+            assert_eq!(report.clean, state == "closed", "{report}");
+            assert!(content(&env).unwrap() == expected(), "{}", version.display());
+            let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
+            assert!(findings.is_empty(), "{findings:?}");
+            let numbers = env.find_database("numbers").unwrap().unwrap();
+            env.write(|txn| txn.put(&numbers, b"more", b"1")).unwrap();
+            env.close().unwrap();
+            let (env, _) = Environment::open(dir.path(), Options::default()).unwrap();
+            assert_eq!(env.snapshot().unwrap().len(&numbers).unwrap(), 271);
+            opened += 1;
+        }
+    }
+    assert!(opened >= 2);
+}
