@@ -6,7 +6,11 @@
 //! to S, and only then the state that refers to the record. A file is removed one checkpoint after
 //! it was found dead, so that both slots of the state lead to a checkpoint that can be opened.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use cairn_btree::{Flush, FrozenRoot, Tally};
 use cairn_log::{
@@ -289,10 +293,17 @@ impl Core {
 
     /// Freezes what the checkpoint will hold; `None` if nothing has changed.
     fn begin_checkpoint(&self, checkpointer: &Checkpointer) -> EnvResult<Option<Run>> {
+        let newest = checkpointer.newest.as_ref().map_or(0, |c| c.record.sequence);
+        if self.latest.load(Ordering::Acquire) != newest {
+            // Until then the end of the journal that recovery has replayed is not on record, and
+            // the checkpoint would have replay go on from an end before it, through commits that
+            // it holds: crash, open, checkpoint, and no open succeeded again.
+            self.begin_unless_finished()?;
+        }
         let _guard = self.failure.on_panic();
         let mut commit = lock(&self.commit);
         let sequence = commit.sequence;
-        if checkpointer.newest.as_ref().map_or(0, |c| c.record.sequence) == sequence {
+        if newest == sequence {
             commit.journal_bytes = 0;
             self.schedule.checkpoint_begun();
             return Ok(None);

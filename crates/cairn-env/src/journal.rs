@@ -277,6 +277,11 @@ impl Core {
         Ok(())
     }
 
+    /// Fails the environment because a sync did: nobody knows what the disk holds.
+    pub(crate) fn sync_failed(&self, error: cairn_io::IoError) -> EnvError {
+        EnvError::Poisoned { cause: self.failure.poison(error.into()) }
+    }
+
     /// Fails the environment; commits that wait learn that their outcome is unknown.
     fn commit_unknown(&self, error: EnvError) -> EnvError {
         let cause = self.failure.poison(error);
@@ -407,6 +412,12 @@ impl Core {
         commit: &mut CommitState,
         len: u64,
     ) -> EnvResult<()> {
+        if lock(&self.state).state.number == 0 {
+            // Whoever created or restored the environment may have died between the rename that made
+            // it visible and the sync that made that durable.
+            let synced = self.root.dir.sync(sites::FIRST_WRITE);
+            synced.map_err(|error| self.sync_failed(error))?;
+        }
         self.finish_recovery(commit)?;
         let normal = self.options.journal_file_bytes.clamp(16 << 10, 1 << 30);
         let needed = HEADER_LEN + len + SEAL_RECORD_LEN;

@@ -30,6 +30,12 @@ pub(crate) const NODE_NAMES: SyncSite = SyncSite::new("node.names");
 pub(crate) const SET_ASIDE: SyncSite = SyncSite::new("recovery.set_aside");
 /// Their name.
 pub(crate) const SET_ASIDE_NAME: SyncSite = SyncSite::new("recovery.set_aside_name");
+/// The end of the journal as recovery found it, before anything is built on it.
+pub(crate) const RECOVERED: SyncSite = SyncSite::new("recovery.journal");
+/// The removal of journal files that were never begun, before the next one is created.
+pub(crate) const LEFTOVERS: SyncSite = SyncSite::new("recovery.leftovers");
+/// The names in the root, before the first write of an environment that was created or restored.
+pub(crate) const FIRST_WRITE: SyncSite = SyncSite::new("create.first_write");
 
 /// The mark of an unfinished restore, before anything else is written.
 pub(crate) const RESTORING: SyncSite = SyncSite::new("restore.mark");
@@ -52,6 +58,9 @@ pub const SYNC_SITES: &[SyncSite] = &[
     NODE_NAMES,
     SET_ASIDE,
     SET_ASIDE_NAME,
+    RECOVERED,
+    LEFTOVERS,
+    FIRST_WRITE,
     RESTORING,
     RESTORED,
 ];

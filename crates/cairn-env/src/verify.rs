@@ -7,7 +7,9 @@ use cairn_log::{
     FileNumber, LogError, LogFile, Lsn, RecordKind, Scan, Scanner, check_sealed, dump::show_bytes,
 };
 
-use crate::{Database, EnvResult, Snapshot, core::Core, sync::lock};
+use crate::{
+    Database, EnvResult, Snapshot, core::Core, sync::lock, utilization::Utilization,
+};
 
 /// What to verify.
 #[derive(Clone, Copy, Default)]
@@ -126,7 +128,8 @@ fn verify_file(file: &LogFile, report: &mut VerifyReport) {
         let (database, keys) = (None, None);
         report.findings.push(Finding { file: name, offset, database, keys, problem });
     };
-    let mut scanner = Scanner::new(file, u64::MAX);
+    // Not further than the file is now: what lay behind the end of a journal may have been cut since.
+    let mut scanner = Scanner::new(file, len);
     let mut sealed = false;
     let stop = loop {
         match scanner.next() {
@@ -173,6 +176,8 @@ fn verify_trees(
     };
     let mut bad_values = Vec::new();
     let mut values = 0;
+    // Before the walk: a checkpoint that ends during it counts nodes that had no place yet.
+    let account = account(core, root.sequence());
     let checked = check(&root, &mut |tree, key, pointer| {
         if !options.skip_values {
             values += 1;
@@ -214,8 +219,8 @@ fn verify_trees(
         let (database, keys) = (Some(name_of(tree)), Some((key, Some(end))));
         report.findings.push(Finding { file: None, offset: None, database, keys, problem });
     }
-    if report.findings.is_empty() {
-        verify_account(core, root.sequence(), &checked.reachable, report);
+    if report.findings.is_empty() && let Some(account) = account {
+        verify_account(core, &account, &checked.reachable, report);
     }
     Ok(())
 }
@@ -225,19 +230,21 @@ fn place_of(core: &Core, lsn: Lsn) -> (String, u64) {
     (name.unwrap_or_else(|| format!("file {}", lsn.file())), lsn.offset())
 }
 
-/// Compares the account of reachable bytes with what the walk has reached, if the newest checkpoint is
-/// of this very state.
+/// The account of reachable bytes, if the newest checkpoint is of this very state.
+fn account(core: &Core, sequence: u64) -> Option<Utilization> {
+    let checkpointer = lock(&core.checkpointer);
+    let newest = checkpointer.newest.as_ref()?;
+    (newest.record.sequence == sequence).then(|| checkpointer.utilization.clone())
+}
+
+/// Compares the account of reachable bytes with what the walk has reached.
 fn verify_account(
     core: &Core,
-    sequence: u64,
+    account: &Utilization,
     reachable: &BTreeMap<FileNumber, u64>,
     report: &mut VerifyReport,
 ) {
-    let checkpointer = lock(&core.checkpointer);
-    if checkpointer.newest.as_ref().map(|newest| newest.record.sequence) != Some(sequence) {
-        return;
-    }
-    for (number, file) in &checkpointer.utilization.files {
+    for (number, file) in &account.files {
         let reached = reachable.get(number).copied().unwrap_or(0);
         if u64::try_from(file.live).ok() != Some(reached) {
             report.findings.push(Finding {
@@ -252,9 +259,7 @@ fn verify_account(
             });
         }
     }
-    for number in
-        reachable.keys().filter(|number| !checkpointer.utilization.files.contains_key(*number))
-    {
+    for number in reachable.keys().filter(|number| !account.files.contains_key(*number)) {
         let error = LogError::MissingFile { file: *number };
         let problem = format!("reachable, but not accounted: {error}");
         let (file, offset, database, keys) = (None, None, None, None);

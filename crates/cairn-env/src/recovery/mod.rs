@@ -144,12 +144,23 @@ pub(crate) fn recover(
         End::Nowhere => (None, None, None),
         End::Recorded(tail) => (Some(tail), None, None),
         End::At(file, offset, torn) => {
+            if !options.read_only {
+                // Whoever wrote this may have died before the sync, with the system alive: what was
+                // read here can then still be lost by a power failure, and with it what is about
+                // to be acknowledged as coming after it.
+                file.handle().sync(sites::RECOVERED)?;
+            }
             ended.push((file.header().number, FileEnd::Cut(offset)));
             (None, Some((file, offset)), torn)
         }
     };
     let oversized = oversized(files, &ended)?;
     let mut utilization = record.map(checkpoint::utilization_of).unwrap_or_default();
+    note_ends(files, state, &mut utilization)?;
+    if let Some(record) = record {
+        // No version in memory is older than what was just opened.
+        utilization.mark_dead(record.number, 0, record.replay_start.map(Lsn::file));
+    }
     add_journals(files, &listing, record, &mut utilization);
     let next_file = record.map_or(FileNumber::FIRST, |record| record.next_file);
     let leftovers = leftovers(files, &listing, &utilization, next_file, &mut report)?;
@@ -221,12 +232,12 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
         .get(&lsn.file())
         .ok_or_else(|| missing(lsn.file(), FileClass::Node, "it holds the newest checkpoint"))?;
     let file = files.open(*name)?;
-    let record = CheckpointRecord::read(&file, lsn)?;
+    let mut record = CheckpointRecord::read(&file, lsn)?;
     if record.environment != files.identity.environment {
         return Err(checkpoint::foreign(file.path(), record.environment).into());
     }
     files.reserve(record.next_file);
-    for entry in &record.files {
+    for entry in &mut record.files {
         let needed = entry.live > 0
             || entry.class == FileClass::Journal
                 && record.replay_start.is_some_and(|start| entry.number >= start.file())
@@ -238,6 +249,7 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
             continue;
         };
         check_entry(files, *name, entry)?;
+        entry.end = end_of(files, entry)?;
     }
     Ok(Some(Durable { lsn, record }))
 }
@@ -264,6 +276,37 @@ fn check_entry(files: &Files, name: LogName, entry: &checkpoint::FileEntry) -> E
         return Err(LogError::corrupt(&path, len.min(entry.length), damage).into());
     }
     Ok(())
+}
+
+/// Takes note of where files end that the checkpoint saw being written: the one that holds the
+/// checkpoint, and the journal file of its time. Where replay comes by, it knows better.
+fn note_ends(files: &Files, state: &State, utilization: &mut Utilization) -> EnvResult<()> {
+    for (number, usage) in &mut utilization.files {
+        let Some(file) = files.find(*number).filter(|_| usage.end == FileEnd::Open) else { continue };
+        let recorded = state.tail.filter(|tail| tail.file == *number).map(|tail| tail.end);
+        let end = match recorded {
+            Some(end) => end,
+            None => file.handle().len()?,
+        };
+        usage.end = match file.seal(end)? {
+            Some(_) => FileEnd::Sealed(end),
+            None if recorded.is_some() => FileEnd::Cut(end),
+            None => FileEnd::Open,
+        };
+    }
+    Ok(())
+}
+
+/// Where a file ends. A checkpoint stands in a node file that is finished only after it, so it calls
+/// that file, and others of its own making, open; but it counts only once they all have their seals.
+/// (Taken at its word, such a file could neither be backed up nor ever be removed.)
+fn end_of(files: &Files, entry: &checkpoint::FileEntry) -> EnvResult<FileEnd> {
+    if entry.class == FileClass::Journal || entry.end != FileEnd::Open {
+        return Ok(entry.end);
+    }
+    let Some(file) = files.find(entry.number) else { return Ok(entry.end) };
+    let len = file.handle().len()?;
+    Ok(if file.seal(len)?.is_some() { FileEnd::Sealed(len) } else { FileEnd::Open })
 }
 
 /// Journal files that came into being after the checkpoint.
@@ -346,6 +389,12 @@ impl Core {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
                 _ => {}
             }
+        }
+        if unfinished.leftovers.iter().any(|name| name.class == FileClass::Journal) {
+            // A journal file without a header is a leftover only as long as it is the last one: if
+            // its removal is lost and the name of the next one is not, it looks like damage.
+            let synced = self.files.dir.sync(sites::LEFTOVERS);
+            synced.map_err(|error| self.sync_failed(error))?;
         }
         let incarnation =
             self.files.identity.incarnation.load(std::sync::atomic::Ordering::Relaxed);

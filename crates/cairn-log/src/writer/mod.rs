@@ -406,6 +406,8 @@ impl LogWriter {
             file.handle.set_len(seal.file_len())?;
         }
         file.extended.store(seal.file_len(), Ordering::Release);
+        // The file stays open for reading, and there are many of them: no buffer stays with it.
+        lock(&file.pending).filling = Vec::new();
         Ok(Sealed { file, seal, chain })
     }
 }

@@ -94,6 +94,20 @@ fn records_are_readable_before_during_and_after_the_write() {
     }
 }
 
+/// A load of a gigabyte once kept a megabyte of empty buffer for each of its hundreds of files.
+#[test]
+fn a_sealed_file_keeps_no_buffer() {
+    let disk = MemDisk::new();
+    let mut writer =
+        LogWriter::create(&*disk.root(), header(FileClass::Node, 0), Some((SITE, SITE))).unwrap();
+    for _ in 0..3 {
+        writer.append(RecordKind::LEAF, 1, &[&[1; 100_000]]).unwrap();
+        writer.write().unwrap();
+    }
+    let file = writer.seal(CommitSpan::default(), SITE).unwrap().file;
+    assert_eq!(lock(&file.pending).filling.capacity(), 0);
+}
+
 #[test]
 fn a_sealed_file_is_whole_or_refused_whatever_bit_flips() {
     let disk = MemDisk::new();

@@ -1,0 +1,6 @@
+//! Backups and restores from outside.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+
+mod damage;
+mod fixture;
+mod round_trip;
