@@ -1,0 +1,156 @@
+//! `cairn info`: what an environment is, and what opening it found.
+
+use std::path::PathBuf;
+
+use cairndb::RecoveryReport;
+use serde::Serialize;
+
+use crate::{
+    Outcome,
+    exit::Exit,
+    open,
+    output::Output,
+    text::{count, several, size},
+};
+
+/// Tell what an environment is: identity, databases, last checkpoint, what recovery found
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cairn info data")]
+pub(crate) struct Info {
+    /// The directory of the environment
+    env: PathBuf,
+}
+
+#[derive(Serialize)]
+struct InfoJson {
+    environment: PathBuf,
+    uuid: String,
+    format: u16,
+    generation: u32,
+    timeline: String,
+    incarnation: u64,
+    commit: u64,
+    databases: Vec<DatabaseJson>,
+    checkpoint: Option<CheckpointJson>,
+    files: u64,
+    bytes: u64,
+    recovery: RecoveryJson,
+}
+
+#[derive(Serialize)]
+struct DatabaseJson {
+    name: String,
+    entries: u64,
+}
+
+#[derive(Serialize)]
+struct CheckpointJson {
+    number: u64,
+    commit: u64,
+}
+
+/// What opening an environment found and did.
+#[derive(Serialize)]
+pub(super) struct RecoveryJson {
+    clean: bool,
+    commit: u64,
+    replayed_commits: u64,
+    replayed_bytes: u64,
+    journal_files: u64,
+    torn_tail: Option<TornTailJson>,
+    state_slot_damaged: bool,
+    older_checkpoint: Option<String>,
+    leftovers: Vec<String>,
+    unknown_files: Vec<String>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct TornTailJson {
+    position: String,
+    bytes: u64,
+    set_aside: String,
+}
+
+impl From<&RecoveryReport> for RecoveryJson {
+    fn from(report: &RecoveryReport) -> Self {
+        Self {
+            clean: report.clean,
+            commit: report.sequence,
+            replayed_commits: report.replayed_commits,
+            replayed_bytes: report.replayed_bytes,
+            journal_files: report.journal_files,
+            torn_tail: report.torn_tail.as_ref().map(|torn| TornTailJson {
+                position: torn.lsn.to_string(),
+                bytes: torn.bytes,
+                set_aside: torn.set_aside.clone(),
+            }),
+            state_slot_damaged: report.state_slot_damaged,
+            older_checkpoint: report.older_checkpoint.clone(),
+            leftovers: report.leftovers.clone(),
+            unknown_files: report.unknown_files.clone(),
+            seconds: report.duration.as_secs_f64(),
+        }
+    }
+}
+
+impl Info {
+    pub(super) fn run(self, output: &mut Output) -> Outcome {
+        let env = open::for_reading(&self.env)?;
+        let (identity, stats, recovery) = (env.identity(), env.stats()?, env.recovery_report());
+        let snapshot = env.snapshot()?;
+        let mut databases = Vec::new();
+        for database in snapshot.databases()? {
+            let entries = snapshot.len(&database)?;
+            databases.push(DatabaseJson { name: database.name().to_owned(), entries });
+        }
+        let checkpoint = (stats.checkpoints > 0).then_some(CheckpointJson {
+            number: stats.checkpoints,
+            commit: stats.checkpointed_commits,
+        });
+        output.line(format_args!("environment  {}", self.env.display()))?;
+        output.line(format_args!("uuid         {}", identity.environment))?;
+        output.line(format_args!("format       {}", identity.format))?;
+        output.line(format_args!("generation   {}", identity.generation))?;
+        output.line(format_args!("timeline     {}", identity.timeline))?;
+        output.line(format_args!(
+            "written      in {}, up to commit {}",
+            several(identity.incarnation, "run"),
+            stats.commits
+        ))?;
+        match &checkpoint {
+            Some(CheckpointJson { number, commit }) => {
+                output.line(format_args!("checkpoint   {number}, of commit {commit}"))?;
+            }
+            None => output.line(format_args!("checkpoint   none"))?,
+        }
+        let [journal, node, value] = stats.files;
+        output.line(format_args!(
+            "log files    {journal} journal, {node} node, {value} value; {}",
+            size(stats.file_bytes)
+        ))?;
+        output.line(format_args!("recovery     {recovery}"))?;
+        output.line(format_args!("databases    {}", databases.len()))?;
+        let width = databases.iter().map(|d| d.name.chars().count()).max().unwrap_or(0).min(40);
+        for DatabaseJson { name, entries } in &databases {
+            let name = crate::text::escape(name.as_bytes());
+            let entries = count(*entries);
+            output.line(format_args!("  {name:<width$}  {entries} entries"))?;
+        }
+        output.json(&InfoJson {
+            uuid: identity.environment.to_string(),
+            format: identity.format,
+            generation: identity.generation,
+            timeline: identity.timeline.to_string(),
+            incarnation: identity.incarnation,
+            commit: stats.commits,
+            databases,
+            checkpoint,
+            files: stats.files.iter().sum(),
+            bytes: stats.file_bytes,
+            recovery: recovery.into(),
+            environment: self.env,
+        })?;
+        Ok(Exit::Good)
+    }
+}

@@ -1,0 +1,126 @@
+//! The commands: one file each, with its arguments, its help and its JSON.
+
+mod backup;
+mod checkpoint;
+mod entries;
+mod export;
+pub(crate) mod import;
+mod info;
+mod init;
+mod log;
+mod restore;
+mod stats;
+mod verify;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+use crate::{
+    Outcome,
+    exit::{Exit, Failure},
+    output::Output,
+};
+
+const CODES: &str = "\
+Exit codes:
+  0  good
+  1  something was found to be wrong, or what was asked for is not there
+  2  the call was wrong: an option, a path without an environment, input that makes no sense
+  3  files are damaged, missing, foreign, or of a newer version
+  4  another process has the environment open
+  5  the disk failed, is full, or may not be used
+
+An environment is a directory; `cairn init data` creates one. With --json, every command prints
+one JSON object per line; its members are described in docs/cli.md.";
+
+/// Look after CairnDB environments: an embedded database whose data can always be brought back
+#[derive(Parser)]
+#[command(name = "cairn", version, after_help = CODES)]
+pub(crate) struct Cli {
+    /// Print JSON for programs, one object per line, errors too
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Init(init::Init),
+    Put(entries::Put),
+    Get(entries::Get),
+    Delete(entries::Delete),
+    Scan(entries::Scan),
+    Import(import::Import),
+    Export(export::Export),
+    Info(info::Info),
+    Stats(stats::StatsCommand),
+    Verify(verify::Verify),
+    Log(log::Log),
+    Checkpoint(checkpoint::Checkpoint),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+}
+
+impl Command {
+    pub(crate) fn run(self, output: &mut Output) -> Outcome {
+        match self {
+            Self::Init(command) => command.run(output),
+            Self::Put(command) => command.run(output),
+            Self::Get(command) => command.run(output),
+            Self::Delete(command) => command.run(output),
+            Self::Scan(command) => command.run(output),
+            Self::Import(command) => command.run(output),
+            Self::Export(command) => command.run(output),
+            Self::Info(command) => command.run(output),
+            Self::Stats(command) => command.run(output),
+            Self::Verify(command) => command.run(output),
+            Self::Log(command) => command.run(output),
+            Self::Checkpoint(command) => command.run(output),
+            Self::Backup(command) => command.run(output),
+            Self::Restore(command) => command.run(output),
+        }
+    }
+}
+
+/// What `clap` has to say: help that was asked for, or what is wrong with the call.
+pub(crate) fn help_or_usage(error: &clap::Error, output: &mut Output) -> Outcome {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Help is for people, also for those who add it to a command of a program.
+            let text = error.render().to_string();
+            std::io::Write::write_all(output.raw(), text.as_bytes())
+                .map_err(|error| Failure::output(&error))?;
+            Ok(Exit::Good)
+        }
+        _ if output.is_json() => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            Err(Failure::usage(first.strip_prefix("error: ").unwrap_or(first)))
+        }
+        _ => {
+            output.complain(format_args!("{}", error.render().to_string().trim_end()));
+            Ok(Exit::Usage)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent_and_each_help_has_an_example() {
+        let mut cli = Cli::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands_mut().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name().to_owned();
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(&format!("\n  cairn {name}")), "{name} has no example");
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{name}: {line}");
+            }
+        }
+    }
+}

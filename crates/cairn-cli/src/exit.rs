@@ -1,0 +1,287 @@
+//! How a command ends: exit codes, and a failure as two lines for a tired human or one object for a
+//! program.
+
+use std::{fmt, io, path::Path, process::ExitCode};
+
+use cairn_io::IoError;
+use cairn_log::LogError;
+use cairndb::{EnvError, ErrorKind, Scope, backup::BackupError};
+use serde::Serialize;
+
+use crate::output::Output;
+
+/// The exit code of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well.
+    Good = 0,
+    /// Something was found to be wrong, or what was asked for is not there.
+    Findings = 1,
+    /// The call was wrong: an option, a path that holds no environment, input that makes no sense.
+    Usage = 2,
+    /// The files are damaged, incomplete, foreign, or of a newer version.
+    Damaged = 3,
+    /// Another process has the environment open.
+    Busy = 4,
+    /// The disk failed, is full, or may not be used.
+    Io = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed, and what its user can do.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    kind: &'static str,
+    scope: &'static str,
+    message: String,
+    advice: String,
+    /// Whether nothing is said: whoever would read it has gone.
+    quiet: bool,
+}
+
+impl Failure {
+    fn new(exit: Exit, kind: ErrorKind, scope: Scope, message: impl fmt::Display) -> Self {
+        Self {
+            exit,
+            kind: kind_name(kind),
+            scope: scope_name(scope),
+            message: message.to_string(),
+            advice: advice(kind).into(),
+            quiet: false,
+        }
+    }
+
+    /// The call or its input was wrong.
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, ErrorKind::InvalidInput, Scope::Operation, message)
+    }
+
+    /// What was asked for is not there.
+    pub(crate) fn not_found(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Findings, ErrorKind::NotFound, Scope::Operation, message)
+    }
+
+    /// It is there already.
+    pub(crate) fn exists(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, ErrorKind::Exists, Scope::Operation, message)
+    }
+
+    /// A file of the user cannot be used.
+    pub(crate) fn io(what: &str, path: &Path, error: &io::Error) -> Self {
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        );
+        let kind = if full { ErrorKind::Full } else { ErrorKind::Io };
+        let message = format!("cannot {what} {}: {error}", path.display());
+        Self::new(Exit::Io, kind, Scope::Operation, message)
+    }
+
+    /// Standard output does not take what is written.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        let closed = error.kind() == io::ErrorKind::BrokenPipe;
+        let failure = Self::io("write to", Path::new("standard output"), error);
+        // Who runs `cairn scan … | head -1` has got what was wanted.
+        let exit = if closed { Exit::Good } else { Exit::Io };
+        Self { exit, quiet: closed, ..failure }
+    }
+
+    /// The same failure where the output was to be relied on: a reader that has gone is then no
+    /// success, though still nothing to talk about.
+    pub(crate) fn of_an_event(self) -> Self {
+        Self { exit: Exit::Io, ..self }
+    }
+
+    /// Another advice than the usual one.
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = advice.into();
+        self
+    }
+
+    /// The same failure, with the place where it happened in front of its message.
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// Whether files are damaged.
+    pub(crate) fn is_damage(&self) -> bool {
+        self.exit == Exit::Damaged
+    }
+
+    /// What is wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Says what is wrong and what can be done about it.
+    pub(crate) fn report(&self, output: &mut Output) -> Exit {
+        if self.quiet {
+            return self.exit;
+        }
+        let said = if output.is_json() {
+            let Self { kind, scope, message, advice, .. } = self;
+            let error = ErrorJson { kind, scope, message, advice };
+            output.json(&Report { error }).and_then(|()| output.flush())
+        } else {
+            // What stands in the buffer was said before.
+            let flushed = output.flush();
+            output.complain(format_args!("error: {}\nadvice: {}", self.message, self.advice));
+            flushed
+        };
+        drop(said); // the exit code still tells it
+        self.exit
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    error: ErrorJson<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorJson<'a> {
+    kind: &'a str,
+    scope: &'a str,
+    message: &'a str,
+    advice: &'a str,
+}
+
+impl From<EnvError> for Failure {
+    fn from(error: EnvError) -> Self {
+        let kind = error.kind();
+        let exit = match error {
+            // A script that tells "no such key" from all else must not take a wrong path for it.
+            EnvError::NotAnEnvironment { .. } => Exit::Usage,
+            _ => exit_of(kind),
+        };
+        let failure = Self::new(exit, kind, error.scope(), &error);
+        match error {
+            EnvError::NotAnEnvironment { path, .. } => {
+                let path = path.display();
+                failure
+                    .advise(format!("check the path; `cairn init {path}` creates an environment"))
+            }
+            EnvError::Locked { pid: Some(pid), .. } => failure.advise(format!(
+                "wait until process {pid} has ended or closed it (`ps -fp {pid}` says what it is); \
+                 `cairn log` works meanwhile"
+            )),
+            EnvError::Locked { path, .. } => failure.advise(format!(
+                "it is being read: wait, or see by whom with `fuser -v {}`",
+                path.join("LOCK").display()
+            )),
+            EnvError::NoSuchDatabase { .. } => {
+                failure.advise("`cairn info` lists the databases of an environment")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let kind = error.kind();
+        match error {
+            BackupError::Env(error) => error.into(),
+            BackupError::Io(error) => error.into(),
+            BackupError::NoManifest { .. } => Self::new(
+                Exit::Usage,
+                kind,
+                Scope::Operation,
+                &error,
+            )
+            .advise(
+                "check the path; a backup that was cut short has no manifest and cannot be used",
+            ),
+            error => {
+                let failure = Self::new(exit_of(kind), kind, Scope::Operation, &error);
+                match kind {
+                    ErrorKind::Corrupt => failure.advise(
+                        "this backup must not be used: take another one, and look at its disk",
+                    ),
+                    _ => failure,
+                }
+            }
+        }
+    }
+}
+
+impl From<IoError> for Failure {
+    fn from(error: IoError) -> Self {
+        let kind = if error.is_no_space() { ErrorKind::Full } else { ErrorKind::Io };
+        Self::new(Exit::Io, kind, Scope::Operation, error)
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        EnvError::from(error).into()
+    }
+}
+
+fn exit_of(kind: ErrorKind) -> Exit {
+    match kind {
+        ErrorKind::NotFound => Exit::Findings,
+        ErrorKind::Exists | ErrorKind::InvalidInput => Exit::Usage,
+        ErrorKind::Corrupt | ErrorKind::Unsupported => Exit::Damaged,
+        ErrorKind::Busy | ErrorKind::Conflict => Exit::Busy,
+        _ => Exit::Io,
+    }
+}
+
+fn kind_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Conflict => "conflict",
+        ErrorKind::Busy => "busy",
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::Exists => "exists",
+        ErrorKind::InvalidInput => "invalid_input",
+        ErrorKind::Closed => "closed",
+        ErrorKind::Poisoned => "poisoned",
+        ErrorKind::Corrupt => "corrupt",
+        ErrorKind::Unsupported => "unsupported",
+        ErrorKind::Full => "full",
+        ErrorKind::Io => "io",
+        _ => "internal",
+    }
+}
+
+fn scope_name(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Transaction => "transaction",
+        Scope::Store => "store",
+        Scope::Environment => "environment",
+        _ => "operation",
+    }
+}
+
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Conflict => "run the command again",
+        ErrorKind::Busy => "wait, or ask whoever has it open to close it",
+        ErrorKind::NotFound => {
+            "check the name; `cairn info` and `cairn scan --keys` show what is there"
+        }
+        ErrorKind::Exists => "choose another path; nothing was changed",
+        ErrorKind::InvalidInput => "`cairn help COMMAND` says what is allowed, with an example",
+        ErrorKind::Poisoned => {
+            "a write or sync failed: look at the disk, then run the command again, which recovers"
+        }
+        ErrorKind::Corrupt => {
+            "nothing was changed: `cairn verify` lists all damage, `cairn log` shows the files, and \
+             `cairn restore BACKUP NEW` brings back a backup"
+        }
+        ErrorKind::Unsupported => "use the version of cairn that wrote these files, or a newer one",
+        ErrorKind::Full => "make room, then run it again: nothing acknowledged is lost",
+        ErrorKind::Io => {
+            "look at the path, its permissions and its disk: nothing acknowledged is lost"
+        }
+        _ => "this should not happen: please report it, with the output of `cairn log`",
+    }
+}

@@ -1,0 +1,47 @@
+//! The command `cairn`: looks after environments, and shows what they survive.
+//!
+//! A command is a file in `command`: its arguments, its one idea, what it prints for people and, with
+//! `--json`, for programs. The formats that `import` reads and `export` writes are in `format`.
+//! What all of them share is small: how an environment is opened (`open`), how results are printed
+//! (`output`, `text`, `progress`), and how a failure becomes two lines and an exit code (`exit`).
+//!
+//! What the commands print, and with which code they exit, is written down in `docs/cli.md`.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the command handles the user's own files, processes and time, outside of the engine"
+)]
+
+mod command;
+mod exit;
+mod format;
+mod log_files;
+mod open;
+mod output;
+mod progress;
+mod text;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser;
+
+use crate::{
+    exit::{Exit, Failure},
+    output::Output,
+};
+
+/// Runs the command with these arguments, the first of which is the name of the program.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    // Also a call that is not understood is answered in the language that it asks for.
+    let mut output = Output::new(args.iter().any(|arg| arg == "--json"));
+    let outcome = match command::Cli::try_parse_from(&args) {
+        Ok(cli) => cli.command.run(&mut output),
+        Err(error) => command::help_or_usage(&error, &mut output),
+    };
+    let exit = outcome.and_then(|exit| output.flush().map(|()| exit));
+    exit.unwrap_or_else(|failure| failure.report(&mut output)).into()
+}
+
+/// What a command returns: how it ended, or why it failed.
+type Outcome = Result<Exit, Failure>;

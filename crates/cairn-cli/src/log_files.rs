@@ -1,0 +1,72 @@
+//! The log files below a directory, read as they lie there: for environments that do not open.
+//!
+//! Nothing here takes a lock or changes a byte.
+
+use std::path::Path;
+
+use cairn_io::{Access, DirRef, EntryKind, RealDir};
+use cairn_log::{HEADER_LEN, LogFile, LogName, LogResult, Scan, Scanner, check_sealed};
+
+use crate::exit::Failure;
+
+/// A log file in some directory, not yet opened.
+pub(crate) struct LogFilePath {
+    dir: DirRef,
+    pub(crate) name: LogName,
+}
+
+impl LogFilePath {
+    /// Opens it, whatever environment it belongs to.
+    pub(crate) fn open(&self) -> LogResult<LogFile> {
+        LogFile::open_any(self.dir.open(&self.name.to_name(), Access::Read)?)
+    }
+}
+
+/// All log files of an environment, a generation directory, or a backup, in order.
+pub(crate) fn find(path: &Path) -> Result<Vec<LogFilePath>, Failure> {
+    let root = RealDir::open(path).map_err(|error| {
+        let missing = error.is_not_found();
+        let failure = Failure::from(error);
+        if missing { Failure::usage(failure.message()).advise("check the path") } else { failure }
+    })?;
+    let mut found = log_files_in(&root)?;
+    for entry in root.list()? {
+        let holds_logs = entry.display.starts_with("g-") || entry.display == "files";
+        if let Some(name) = entry.name.filter(|_| holds_logs && entry.kind == EntryKind::Dir) {
+            found.extend(log_files_in(&root.open_dir(&name)?)?);
+        }
+    }
+    Ok(found)
+}
+
+fn log_files_in(dir: &DirRef) -> Result<Vec<LogFilePath>, Failure> {
+    let names = dir.list()?.into_iter().filter_map(|entry| entry.display.parse::<LogName>().ok());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    Ok(names.into_iter().map(|name| LogFilePath { dir: DirRef::clone(dir), name }).collect())
+}
+
+/// What is certainly wrong with a log file, on its own: `None` for a journal that ends as a crash may
+/// leave it.
+pub(crate) fn damage(file: &LogFilePath) -> Option<(Option<u64>, String)> {
+    let file = match file.open() {
+        Ok(file) => file,
+        Err(error) => return Some((Some(0), error.to_string())),
+    };
+    let mut scanner = Scanner::new(&file, u64::MAX);
+    let stop = loop {
+        match scanner.next() {
+            Ok(Scan::Record(_)) => {}
+            Ok(Scan::End(stop)) => break stop,
+            Err(error) => return Some((Some(scanner.position()), error.to_string())),
+        }
+    };
+    let error = match (stop.seal, stop.damage) {
+        (Some(_), _) => check_sealed(&file, stop.offset).err()?,
+        (None, Some(damage)) if stop.offset < scanner.known_durable().max(HEADER_LEN) => {
+            file.corrupt(stop.offset, damage)
+        }
+        _ => return None,
+    };
+    Some((Some(stop.offset), error.to_string()))
+}

@@ -1,0 +1,80 @@
+//! What a command prints: text for people or JSON for programs on standard output, everything else
+//! on standard error.
+
+use std::{
+    fmt,
+    io::{self, BufWriter, IsTerminal, StdoutLock, Write},
+};
+
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+/// Standard output of a command. A reader that has gone is a quiet failure: see [`Failure::output`].
+pub(crate) struct Output {
+    json: bool,
+    out: BufWriter<StdoutLock<'static>>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, out: BufWriter::with_capacity(1 << 16, io::stdout().lock()) }
+    }
+
+    /// Whether programs read this.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether people read this, at a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
+    }
+
+    /// Prints a line for people; nothing where programs read.
+    pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        writeln!(self.out, "{line}").map_err(|error| Failure::output(&error))
+    }
+
+    /// Prints an object for programs, on a line of its own; nothing where people read.
+    pub(crate) fn json(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+        if !self.json {
+            return Ok(());
+        }
+        let printed = serde_json::to_writer(&mut self.out, object).map_err(io::Error::from);
+        let printed = printed.and_then(|()| self.out.write_all(b"\n"));
+        printed.map_err(|error| Failure::output(&error))
+    }
+
+    /// As [`Output::json`], and it has left this process when this returns.
+    pub(crate) fn event(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+        self.json(object)?;
+        if self.json { self.flush() } else { Ok(()) }
+    }
+
+    /// Standard output itself, for content.
+    pub(crate) fn raw(&mut self) -> &mut impl Write {
+        &mut self.out
+    }
+
+    /// Lets everything leave this process.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(|error| Failure::output(&error))
+    }
+
+    /// Says something on standard error, whoever reads standard output. Whether anybody listens does
+    /// not matter.
+    pub(crate) fn complain(&self, lines: fmt::Arguments<'_>) {
+        writeln!(io::stderr(), "{lines}").unwrap_or_default();
+    }
+
+    /// As [`Output::complain`], for what is worth knowing but no failure; not where programs read.
+    pub(crate) fn note(&self, line: fmt::Arguments<'_>) {
+        if !self.json {
+            self.complain(format_args!("note: {line}"));
+        }
+    }
+}
