@@ -1,0 +1,56 @@
+//! What the command line says.
+
+use std::path::PathBuf;
+
+use cairn_torture::state_id::{RunId, StateId};
+
+/// Whole-engine workloads with a model: every crash, every bit, every sync site
+#[derive(clap::Parser)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Crash workloads at every write and every sync
+    Crash(CrashArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct CrashArgs {
+    /// Some images of each crash; the default
+    #[arg(long, conflicts_with = "full")]
+    pub(crate) smoke: bool,
+    /// Many images of each crash, many rounds
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// The first seed
+    #[arg(long, value_parser = number)]
+    pub(crate) seed: Option<u64>,
+    /// Go on until there are so many distinct states
+    #[arg(long)]
+    pub(crate) states: Option<u64>,
+    /// How many runs go on side by side
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Look at one state again
+    #[arg(long, value_name = "STATE")]
+    pub(crate) repeat: Option<StateId>,
+    /// Sweep one run of a workload
+    #[arg(long, value_name = "WORKLOAD/SEED", conflicts_with = "repeat")]
+    pub(crate) run: Option<RunId>,
+    /// Sweep the script in a file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["repeat", "run"])]
+    pub(crate) script: Option<PathBuf>,
+    /// With --run or --script: look for a shorter script that breaks the same promise
+    #[arg(long)]
+    pub(crate) shrink: bool,
+}
+
+fn number(text: &str) -> Result<u64, std::num::ParseIntError> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    }
+}

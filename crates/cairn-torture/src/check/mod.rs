@@ -1,0 +1,162 @@
+//! The oracle: holds what a crash left against what was known.
+
+mod copies;
+mod nested;
+
+use cairn_env::{Environment, Options, RecoveryReport, TornTail, VerifyOptions};
+use cairn_io::MemDisk;
+use cairn_sim::{Image, Level, Seeded, SimWorld};
+
+pub use nested::Nested;
+
+use crate::{
+    model::{Contents, Expected, History},
+    problem::{Checked, Problem, Wrong},
+    run::{Knowledge, Recording, state},
+};
+
+/// Holds the image of a crash against what was known: everything that a user would do next has to
+/// work. Returns the crashes of recovery that were looked at on the way.
+///
+/// # Errors
+/// The first promise that is broken.
+pub fn check(
+    recording: &Recording,
+    knows: &Knowledge,
+    image: &Image,
+    level: Level,
+    options: &Options,
+    random: &mut Seeded,
+) -> Checked<Vec<Nested>> {
+    let options = options.clone().background(false);
+    match knows {
+        Knowledge::Environment(expected) => {
+            // What was written survives the death of the process, and nothing more than that.
+            let least = if level == Level::KeepAll { expected.written } else { expected.durable };
+            let allowed = Allowed::new(&recording.histories, expected, least);
+            let found = environment(image, &allowed, &options)?;
+            nested::sample(image, &allowed, &found, &options, random)
+        }
+        Knowledge::Backups(backups) => {
+            copies::backups(image, backups, recording, &options, random).map(|()| Vec::new())
+        }
+        Knowledge::Restores(restores) => {
+            copies::restores(image, restores, recording, &options).map(|()| Vec::new())
+        }
+    }
+}
+
+/// The states that may be found: those of the commits from `first` on.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowed<'h> {
+    first: u64,
+    states: Vec<&'h Contents>,
+}
+
+impl<'h> Allowed<'h> {
+    pub(crate) fn new(histories: &'h [History], expected: &Expected, least: u64) -> Self {
+        let states = (least..=expected.begun).map(|commit| state(histories, expected, commit));
+        Self { first: least, states: states.collect() }
+    }
+
+    /// This one state alone, after commit `commit`.
+    pub(crate) fn only(commit: u64, contents: &'h Contents) -> Self {
+        Self { first: commit, states: vec![contents] }
+    }
+
+    /// The state after `commit`.
+    pub(crate) fn get(&self, commit: u64) -> Checked<&'h Contents> {
+        let least = self.first;
+        let most = least + self.states.len() as u64 - 1;
+        if commit < least {
+            let story = format!("commit {least} was acknowledged as durable, found is {commit}");
+            return Err(Problem::new(Wrong::LostCommit, story));
+        }
+        let index = usize::try_from(commit - least).unwrap_or(usize::MAX);
+        self.states.get(index).copied().ok_or_else(|| {
+            let story = format!("the newest commit that was begun is {most}, found is {commit}");
+            Problem::new(Wrong::InventedCommit, story)
+        })
+    }
+}
+
+/// What was found in an image.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) commit: u64,
+    pub(crate) torn: Option<TornTail>,
+}
+
+/// Checks that an environment opens from `image` as what it may be, whole, and that opening it
+/// changes nothing, so that opening it again gives the same.
+pub(crate) fn environment(
+    image: &Image,
+    allowed: &Allowed<'_>,
+    options: &Options,
+) -> Checked<Found> {
+    let disk = image.to_mem();
+    let world = SimWorld::new(1);
+    let opened = Environment::open_in(disk.root(), world.world(), options.clone());
+    let (env, report) = opened.map_err(|error| Problem::new(Wrong::Refused, error))?;
+    let told = |problem: Problem| Problem {
+        story: format!("{}; the report: {report}", problem.story),
+        ..problem
+    };
+    whole(&env, &report, allowed).map_err(told)?;
+    drop(env);
+    /// After so many commits replay may have to write nodes back.
+    const MAY_WRITE: u64 = 256;
+    if !report.created && report.replayed_commits < MAY_WRITE {
+        unchanged(image, &disk).map_err(told)?;
+    }
+    Ok(Found { commit: report.sequence, torn: report.torn_tail })
+}
+
+/// Checks an open environment: its content, its structure, and what recovery says.
+pub(crate) fn whole(
+    env: &Environment,
+    report: &RecoveryReport,
+    allowed: &Allowed<'_>,
+) -> Checked<()> {
+    let finding = |what: String| Err(Problem::new(Wrong::Finding, what));
+    let contents = allowed.get(report.sequence)?;
+    let difference = contents.difference(env);
+    match difference.map_err(|error| Problem::new(Wrong::Content, error))? {
+        None => {}
+        Some(story) => return Err(Problem::new(Wrong::Content, story)),
+    }
+    let verified = env.verify(&VerifyOptions::new());
+    let verified = verified.map_err(|error| Problem::new(Wrong::Finding, error))?;
+    if let Some(found) = verified.findings.first() {
+        return finding(format!("verification: {found}"));
+    }
+    // A crash hides no checkpoint: what it needs is durable before anything refers to it.
+    if let Some(why) = &report.older_checkpoint {
+        return finding(format!("the newest checkpoint was passed over: {why}"));
+    }
+    if !report.unknown_files.is_empty() {
+        return finding(format!("files that are not ours: {:?}", report.unknown_files));
+    }
+    Ok(())
+}
+
+/// Checks that `disk` still holds what `image` does, but for the lock.
+fn unchanged(image: &Image, disk: &MemDisk) -> Checked<()> {
+    let before: Vec<_> = image.files().filter(|(path, _)| *path != "LOCK").collect();
+    let after = disk.files();
+    let after: Vec<_> = after.iter().filter(|(path, _)| path != "LOCK").collect();
+    let wrong = |story: String| Err(Problem::new(Wrong::OpenWrites, story));
+    if before.len() != after.len() {
+        return wrong(format!("{before:?} became {after:?}"));
+    }
+    for ((path, _), (after, _)) in before.into_iter().zip(after) {
+        let same = path == after && image.read(path).as_deref() == disk.read(path).ok().as_deref();
+        if !same {
+            return wrong(format!("{path} is not what it was"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

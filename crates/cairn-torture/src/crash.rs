@@ -1,0 +1,174 @@
+//! The command `crash`: rounds of all workloads, swept, until there are enough states.
+
+use std::fmt;
+
+use crate::{
+    pool,
+    problem::{Checked, caught},
+    run::{Recording, record},
+    script::Script,
+    state_id::{Effort, RunId, StateId},
+    sweep::{Outcome, SCRIPT, Sweep, Violation},
+    table::Table,
+    workload::{WORKLOADS, Workload},
+};
+
+/// What to sweep.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the command line states each")]
+pub struct Plan {
+    /// How thoroughly.
+    pub effort: Effort,
+    /// Rounds go on until there are so many distinct states.
+    pub states: u64,
+    /// The first seed.
+    pub seed: u64,
+    /// How many threads.
+    pub threads: usize,
+}
+
+/// What all rounds have shown.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// What was looked at.
+    pub table: Table,
+    /// Distinct states.
+    pub distinct: u64,
+    /// Crashes of recovery among them.
+    pub nested: u64,
+    /// Runs of workloads.
+    pub runs: u64,
+    /// Broken promises.
+    pub violations: Vec<Violation>,
+    /// How many more of the same kinds there were.
+    pub more_violations: u64,
+    /// Cells of the table with too few states.
+    pub thin: Vec<String>,
+    /// Tells runs apart: what was done to the disks, operation by operation.
+    pub trace_hash: u128,
+}
+
+impl Report {
+    /// Whether nothing is wrong and nothing was left out.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.violations.is_empty() && self.thin.is_empty()
+    }
+
+    fn add(&mut self, (hash, outcome): (u128, Outcome)) {
+        self.trace_hash = self.trace_hash.rotate_left(9) ^ hash;
+        self.runs += 1;
+        self.nested += outcome.nested;
+        self.table.merge(outcome.table);
+        self.violations.extend(outcome.violations);
+        self.more_violations += outcome.more_violations;
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.table)?;
+        writeln!(
+            f,
+            "{} distinct states of {} runs, {} crashes of recovery among them",
+            self.distinct, self.runs, self.nested
+        )?;
+        for violation in &self.violations {
+            writeln!(f, "\n{violation}")?;
+        }
+        if self.more_violations > 0 {
+            writeln!(f, "\n{} more of the same kinds", self.more_violations)?;
+        }
+        self.thin.iter().try_for_each(|cell| writeln!(f, "THIN CELL: {cell}"))
+    }
+}
+
+/// Sweeps rounds of all workloads until there are as many states as planned and no cell is thin, or
+/// until that does not come nearer. `told` hears of each round.
+pub fn sweep(plan: &Plan, told: &mut dyn FnMut(&Report)) -> Report {
+    /// Cells that stay thin after so many rounds more than the states needed stay thin for ever.
+    const ROUNDS_MORE: u64 = 20;
+    let mut report = Report::default();
+    let (mut round, mut more) = (0, 0);
+    while report.violations.is_empty() {
+        let jobs: Vec<_> = WORKLOADS
+            .iter()
+            .flat_map(|workload| {
+                let runs = workload.runs_in_round as u64;
+                (0..runs).map(move |run| (workload, plan.seed + round * runs + run))
+            })
+            .collect();
+        let outcomes =
+            pool::run(plan.threads, &jobs, |(workload, seed)| one(workload, *seed, plan.effort));
+        outcomes.into_iter().for_each(|outcome| report.add(outcome));
+        report.distinct = report.table.distinct();
+        report.thin = report.table.thin(plan.effort.cell_min);
+        told(&report);
+        round += 1;
+        if report.distinct >= plan.states {
+            more += 1;
+            if report.thin.is_empty() || more > ROUNDS_MORE {
+                break;
+            }
+        }
+    }
+    report
+}
+
+/// Records and sweeps one run.
+fn one(workload: &Workload, seed: u64, effort: Effort) -> (u128, Outcome) {
+    let run = RunId { workload: workload.name.to_owned(), seed };
+    sweep_script(&workload.script(seed), run, effort)
+}
+
+/// Records and sweeps a script. Returns the hash of what it did, too.
+#[must_use]
+pub fn sweep_script(script: &Script, run: RunId, effort: Effort) -> (u128, Outcome) {
+    match record(script) {
+        Ok(recording) => {
+            let sweep = Sweep::new(&recording, run, script.settings.options(), effort);
+            (hash(&recording), sweep.run())
+        }
+        Err(problem) => {
+            let violations = vec![Violation::of_run(run, problem)];
+            (0, Outcome { violations, ..Outcome::default() })
+        }
+    }
+}
+
+fn hash(recording: &Recording) -> u128 {
+    recording.lives.iter().fold(0, |hash, life| hash.rotate_left(7) ^ life.trace.hash())
+}
+
+/// The script of a run of a workload.
+#[must_use]
+pub fn script_of(run: &RunId) -> Option<Script> {
+    Workload::find(&run.workload).map(|workload| workload.script(run.seed))
+}
+
+/// Makes one state again and looks at it. `None` if there is no such state.
+#[must_use]
+pub fn repeat(id: &StateId) -> Option<Result<String, Violation>> {
+    let script = script_of(&id.run)?;
+    match record(&script) {
+        Ok(recording) => {
+            let options = script.settings.options();
+            Sweep::new(&recording, id.run.clone(), options, id.effort).repeat(id)
+        }
+        Err(problem) => Some(Err(Violation::of_run(id.run.clone(), problem))),
+    }
+}
+
+/// Looks for a shorter script that breaks the same promise, asking at most `attempts` times.
+#[must_use]
+pub fn shrink(script: &Script, effort: Effort, attempts: usize) -> Option<Script> {
+    let run = RunId { workload: SCRIPT.to_owned(), seed: 0 };
+    let wrong = |script: &Script| {
+        let swept: Checked<_> = caught(|| Ok(sweep_script(script, run.clone(), effort).1));
+        let outcome = swept.ok()?;
+        outcome.violations.first().map(|violation| violation.problem.wrong)
+    };
+    let first = wrong(script)?;
+    Some(script.shrink(attempts, |script| wrong(script) == Some(first)))
+}

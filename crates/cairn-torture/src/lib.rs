@@ -1,0 +1,20 @@
+//! Whole-engine workloads with a model: every crash, every bit, every sync site.
+#![forbid(unsafe_code)]
+
+mod check;
+pub mod crash;
+pub mod model;
+pub mod operation;
+pub mod pool;
+pub mod problem;
+pub mod row;
+pub mod run;
+pub mod script;
+pub mod state_id;
+pub mod sweep;
+pub mod table;
+pub mod workload;
+
+pub use check::{Nested, check};
+pub use model::{Contents, Expected, History};
+pub use operation::{Change, Operation};

@@ -1,0 +1,96 @@
+//! The rigs on the command line: `crash`, `mutants`, `flip`, `corpus`.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
+
+mod args;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command, CrashArgs};
+use cairn_torture::{
+    crash::{self, Plan, script_of, shrink, sweep, sweep_script},
+    script::Script,
+    state_id::{Effort, RunId},
+    sweep::{Outcome, SCRIPT},
+};
+
+type Result<T = ExitCode> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Crash(args) => run_crash(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn exit(is_good: bool) -> ExitCode {
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How many runs go on side by side.
+fn threads(wanted: Option<usize>) -> usize {
+    wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn run_crash(args: &CrashArgs) -> Result {
+    let effort = if args.full { Effort::FULL } else { Effort::SMOKE };
+    if let Some(state) = &args.repeat {
+        return match crash::repeat(state).ok_or("there is no such state")? {
+            Ok(story) => {
+                println!("{story}");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(violation) => {
+                println!("{violation}");
+                Ok(ExitCode::FAILURE)
+            }
+        };
+    }
+    let script = match (&args.run, &args.script) {
+        (Some(run), _) => Some((script_of(run).ok_or("there is no such workload")?, run.clone())),
+        (_, Some(path)) => {
+            let text = std::fs::read_to_string(path)?;
+            let run = RunId { workload: SCRIPT.to_owned(), seed: 0 };
+            Some((text.parse::<Script>()?, run))
+        }
+        _ => None,
+    };
+    if let Some((script, run)) = script {
+        return Ok(one_script(&script, run, effort, args.shrink));
+    }
+    let plan = Plan {
+        effort,
+        states: args.states.unwrap_or(if args.full { 1_000_000 } else { 40_000 }),
+        seed: args.seed.unwrap_or(1),
+        threads: threads(args.threads),
+    };
+    println!("crash sweep: {}, seed {:#x}, {} threads", effort.name, plan.seed, plan.threads);
+    let report = sweep(&plan, &mut |report| {
+        eprintln!("{} distinct states of {} runs", report.distinct, report.runs);
+    });
+    println!("{report}");
+    Ok(exit(report.is_good()))
+}
+
+/// Sweeps one script; prints a shorter one if it breaks a promise and that is asked for.
+fn one_script(script: &Script, run: RunId, effort: Effort, shorten: bool) -> ExitCode {
+    const ATTEMPTS: usize = 1000;
+    let (hash, outcome) = sweep_script(script, run, effort);
+    let Outcome { table, checked, violations, .. } = &outcome;
+    println!("{table}\n{checked} states, trace {hash:032x}");
+    for violation in violations {
+        println!("\n{violation}");
+    }
+    if !violations.is_empty() && shorten {
+        match shrink(script, effort, ATTEMPTS) {
+            Some(short) => println!("\n# to be repeated with `crash --script FILE`\n{short}"),
+            None => println!("\nit does not break the same promise twice"),
+        }
+    }
+    exit(violations.is_empty())
+}

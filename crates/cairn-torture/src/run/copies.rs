@@ -1,0 +1,238 @@
+//! Backups and restores: on disks of their own, which crash by themselves.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use cairn_backup::{BackupOptions, BackupResult, RestoreOptions, backup_to, restore_from};
+use cairn_env::{Durability, EnvError, Environment};
+use cairn_io::{DirExt, DirRef, IoResult, Name, SyncSite};
+use cairn_sim::{FaultDisk, SimDisk, SimWorld};
+
+use super::{
+    Runner,
+    book::{BackupState, Knowledge, Life, RestoreState, Tape, begin, branch},
+    commit, failed, let_die, lock,
+};
+use crate::{
+    model::{Expected, History, fill},
+    operation::Change,
+    problem::{Checked, Problem, Wrong},
+    row::Row,
+};
+
+/// The names of the directories of backups and restores, which are not the engine's.
+const SITE: SyncSite = SyncSite::new("torture.directory");
+
+/// The disks that hold backups, and restored environments.
+pub(super) struct Copies {
+    backups: Side,
+    restores: Side,
+}
+
+struct Side {
+    tape: Tape,
+    faults: FaultDisk,
+}
+
+impl Side {
+    fn new(knows: Knowledge) -> Self {
+        let disk = SimDisk::new();
+        Self { faults: FaultDisk::new(disk.root()), tape: Tape::new(disk, knows) }
+    }
+
+    /// The directory `number`, there for good when this returns.
+    fn dir(&self, name: &Name) -> IoResult<DirRef> {
+        let root = self.tape.disk.root();
+        if !root.has(name)? {
+            root.create_dir(name)?;
+            root.sync(SITE)?;
+        }
+        self.faults.root().open_dir(name)
+    }
+}
+
+pub(crate) fn backup_name(number: usize) -> Name {
+    Name::new(format!("b-{number}")).expect("letters, digits and '-'")
+}
+
+pub(crate) fn restore_name(number: usize) -> Name {
+    Name::new(format!("r-{number}")).expect("letters, digits and '-'")
+}
+
+impl Copies {
+    pub(super) fn new() -> Self {
+        Self {
+            backups: Side::new(Knowledge::Backups(Vec::new())),
+            restores: Side::new(Knowledge::Restores(Vec::new())),
+        }
+    }
+
+    pub(super) fn let_die(&self, calls: u32) {
+        let_die(&self.backups.faults, calls);
+        let_die(&self.restores.faults, calls);
+    }
+
+    pub(super) fn live_on(&self) {
+        self.backups.faults.clear();
+        self.restores.faults.clear();
+    }
+
+    pub(super) fn into_lives(self) -> impl Iterator<Item = Life> {
+        [self.backups.tape, self.restores.tape].into_iter().map(Tape::into_life)
+    }
+
+    fn backups(&self) -> Vec<BackupState> {
+        match self.backups.tape.knows() {
+            Knowledge::Backups(backups) => backups.clone(),
+            _ => unreachable!("the disk of the backups"),
+        }
+    }
+
+    fn restores(&self) -> Vec<RestoreState> {
+        match self.restores.tape.knows() {
+            Knowledge::Restores(restores) => restores.clone(),
+            _ => unreachable!("the disk of the restores"),
+        }
+    }
+}
+
+impl Runner<'_> {
+    /// Makes a backup; one that its process did not live to finish starts over.
+    pub(super) fn backup(&mut self, changes: &[Change]) -> Checked<()> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let mut backups = self.copies.backups();
+        let history = lock(&self.book).expected.history;
+        let begun = BackupState { history, done: None };
+        match backups.last_mut() {
+            Some(last) if last.done.is_none() => *last = begun,
+            _ => backups.push(begun),
+        }
+        let side = &mut self.copies.backups;
+        let dir = side.dir(&backup_name(backups.len() - 1)).map_err(failed)?;
+        side.tape.learn(Knowledge::Backups(backups.clone()));
+        let disk = lock(&self.book).environment.disk.clone();
+        let _here = disk.operation(Row::Backup.name());
+        let _there = side.tape.disk.operation(Row::Backup.name());
+        let made = backup_while(&self.book, &process.env, &dir, &process.world, changes);
+        let commit = made.map_err(failed)?;
+        let durable = process.env.stats().map_err(failed)?.durable_commits;
+        lock(&self.book).acknowledge(durable, durable);
+        backups.last_mut().expect("it was just begun").done = Some(commit);
+        side.tape.learn(Knowledge::Backups(backups));
+        Ok(())
+    }
+
+    /// Restores the newest backup and commits there; a restore that its process did not live to
+    /// finish goes on as its user would: by opening what is there, or else by beginning again.
+    pub(super) fn restore(&mut self) -> Checked<()> {
+        let backups = self.copies.backups();
+        let Some((backup, commit)) =
+            backups.iter().enumerate().rev().find_map(|(n, state)| Some((n, state.done?)))
+        else {
+            return Ok(());
+        };
+        let mut restores = self.copies.restores();
+        if restores.last().is_none_or(|last| last.done) {
+            let source = self.copies.backups.tape.disk.image();
+            let history = backups[backup].history;
+            let mut expected = Expected { history, durable: 0, written: 0, begun: commit };
+            branch(&mut lock(&self.book).histories, &mut expected, commit);
+            expected.durable = commit;
+            restores.push(RestoreState { source, backup, expected, done: false });
+        }
+        let number = restores.len() - 1;
+        let world = SimWorld::new(self.random.next_u64());
+        let options = self.script.settings.options().background(false).create(false);
+        let side = &mut self.copies.restores;
+        let dir = side.dir(&restore_name(number)).map_err(failed)?;
+        side.tape.learn(Knowledge::Restores(restores.clone()));
+        let disk = side.tape.disk.clone();
+        let _doing = disk.operation(Row::Restore.name());
+
+        let opened = Environment::open_in(dir.clone(), world.world(), options.clone());
+        let env = match opened {
+            Ok((env, _)) => env,
+            Err(EnvError::IncompleteRestore { .. } | EnvError::NotAnEnvironment { .. }) => {
+                let source = &restores[number];
+                let from = source.source.to_mem().root();
+                let from = from.open_dir(&backup_name(source.backup)).map_err(failed)?;
+                let how = RestoreOptions::default().options(options.clone());
+                restore_from(&from, &dir, &world.world(), &how).map_err(failed)?;
+                restores[number].done = true;
+                side.tape.learn(Knowledge::Restores(restores.clone()));
+                Environment::open_in(dir, world.world(), options).map_err(failed)?.0
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        restores[number].done = true;
+        let mut learn = |restores: &[RestoreState]| {
+            side.tape.learn(Knowledge::Restores(restores.to_vec()));
+        };
+        let histories = &mut lock(&self.book).histories;
+        let worked = go_on(&env, histories, &mut restores, &mut learn);
+        if worked.is_err() {
+            // It is dropped by a process that has died, or that has found something wrong.
+            let_die(&side.faults, 0);
+        }
+        drop(env);
+        worked
+    }
+}
+
+/// Backs `env` up; after each piece that is copied one of the changes is committed.
+fn backup_while(
+    book: &Mutex<super::Book>,
+    env: &Environment,
+    dir: &DirRef,
+    world: &SimWorld,
+    changes: &[Change],
+) -> BackupResult<u64> {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    let meanwhile = |_| {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        if let Some(change) = changes.get(index) {
+            let committed = commit(book, env, Row::Commit, Durability::Sync, &[*change]);
+            lock(&failures).extend(committed.err());
+        }
+    };
+    let options = BackupOptions::default().progress(&meanwhile);
+    let report = backup_to(env, dir, &world.world(), &options)?;
+    match lock(&failures).pop() {
+        Some(error) => Err(error.into()),
+        None => Ok(report.commit),
+    }
+}
+
+/// Commits once in a restored environment and closes it.
+fn go_on(
+    env: &Environment,
+    histories: &mut Vec<History>,
+    restores: &mut [RestoreState],
+    learn: &mut dyn FnMut(&[RestoreState]),
+) -> Checked<()> {
+    let last = restores.len() - 1;
+    let expected = &mut restores[last].expected;
+    let found = env.recovery_report().sequence;
+    if found < expected.written || found > expected.begun {
+        let story = format!("commit {found} instead of {} to {}", expected.written, expected.begun);
+        return Err(Problem::new(Wrong::Backup, story));
+    }
+    branch(histories, expected, found);
+    expected.durable = expected.durable.max(env.stats().map_err(failed)?.durable_commits);
+    if let Some(story) = super::state(histories, expected, found).difference(env).map_err(failed)? {
+        return Err(Problem::new(Wrong::Backup, story));
+    }
+    let change = Change::Put { database: 9, key: 0, value: 1, len: 30 };
+    begin(histories, expected, &[change]);
+    learn(restores);
+    let mut txn = env.begin_write().map_err(failed)?;
+    fill(&mut txn, &[change]).map_err(failed)?;
+    let commit = txn.commit_with(Durability::Sync).map_err(failed)?.commit;
+    let expected = &mut restores[last].expected;
+    (expected.durable, expected.written) = (commit, commit);
+    learn(restores);
+    Ok(())
+}

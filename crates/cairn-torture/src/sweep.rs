@@ -1,0 +1,263 @@
+//! The sweep: every cut of a recording, every crash there, each distinct state held against the
+//! oracle.
+
+use std::{collections::BTreeSet, fmt};
+
+use cairn_env::Options;
+use cairn_io::SyncSite;
+use cairn_sim::{CrashImage, Cut, Level, Seeded};
+
+use crate::{
+    check::check,
+    problem::{Problem, caught},
+    row::{Row, rows},
+    run::{KNOWS, Knowledge, Life, Recording},
+    state_id::{Effort, RunId, StateId},
+    table::Table,
+};
+
+/// What a sweep of one run has shown.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What was looked at.
+    pub table: Table,
+    /// How many states were held against the oracle.
+    pub checked: u64,
+    /// How many crashes of recovery were, beside them.
+    pub nested: u64,
+    /// Broken promises, the first of each kind in each row.
+    pub violations: Vec<Violation>,
+    /// How many more there were.
+    pub more_violations: u64,
+}
+
+/// A state in which a promise is broken.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Violation {
+    /// What is wrong.
+    pub problem: Problem,
+    /// The state; `None` if the run itself has failed.
+    pub state: Option<StateId>,
+    /// The run.
+    pub run: RunId,
+    /// What the engine was doing.
+    pub row: Option<Row>,
+    /// The last thing that the disk had done.
+    pub after: String,
+    /// What the crash kept and lost.
+    pub crash: String,
+}
+
+impl Violation {
+    /// The run itself has failed.
+    #[must_use]
+    pub fn of_run(run: RunId, problem: Problem) -> Self {
+        Self { problem, state: None, run, row: None, after: String::new(), crash: String::new() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.problem)?;
+        if let (Some(state), Some(row)) = (&self.state, self.row) {
+            writeln!(f, "  during   {row}")?;
+            writeln!(f, "  after    #{} {}", state.position.wrapping_sub(1), self.after)?;
+            writeln!(f, "  crash    {}", self.crash)?;
+        }
+        write!(f, "  run      {}", self.run)?;
+        if self.run.workload == SCRIPT {
+            return Ok(());
+        }
+        write!(f, "\n  repeat   cargo run --profile torture -p cairn-torture -- crash ")?;
+        match &self.state {
+            Some(state) => write!(f, "--repeat {state}"),
+            None => write!(f, "--run {}", self.run),
+        }
+    }
+}
+
+/// The workload of a run whose script was given.
+pub const SCRIPT: &str = "script";
+
+/// What a sweep goes through, and when it ends.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Sweep<'r> {
+    recording: &'r Recording,
+    run: RunId,
+    options: Options,
+    effort: Effort,
+    without: Option<SyncSite>,
+    stop_at_first: bool,
+}
+
+impl<'r> Sweep<'r> {
+    /// A sweep of `recording`, which was made with these options.
+    #[must_use]
+    pub fn new(recording: &'r Recording, run: RunId, options: Options, effort: Effort) -> Self {
+        Self { recording, run, options, effort, without: None, stop_at_first: false }
+    }
+
+    /// As if the disk had said `Ok` to the syncs of this site and done nothing; ends with the first
+    /// broken promise.
+    #[must_use]
+    pub fn without(mut self, site: SyncSite) -> Self {
+        self.without = Some(site);
+        self.stop_at_first = true;
+        self
+    }
+
+    /// Goes through everything.
+    #[must_use]
+    pub fn run(&self) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut kinds = BTreeSet::new();
+        for life in 0..self.recording.lives.len() {
+            let mut checked = BTreeSet::new();
+            self.each_state(life, &mut |state| {
+                if !outcome.table.enter(state.row, state.id.level, state.key()) {
+                    return true;
+                }
+                if !checked.insert(state.key()) {
+                    return true;
+                }
+                outcome.checked += 1;
+                match self.check(&state) {
+                    Ok(nested) => {
+                        outcome.nested += nested.len() as u64;
+                        for nested in nested {
+                            let key = fold(nested.image, 1);
+                            outcome.table.enter(Row::Recovery, nested.level, key);
+                        }
+                    }
+                    Err(problem) if kinds.insert((problem.wrong, state.row)) => {
+                        outcome.violations.push(state.violation(problem));
+                    }
+                    Err(_) => outcome.more_violations += 1,
+                }
+                !self.stop_at_first || outcome.violations.is_empty()
+            });
+            if self.stop_at_first && !outcome.violations.is_empty() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Looks at one state again. `None` if there is no such state.
+    #[must_use]
+    pub fn repeat(&self, id: &StateId) -> Option<Result<String, Violation>> {
+        let mut answer = None;
+        self.recording.lives.get(id.life)?;
+        self.each_state(id.life, &mut |state| {
+            if state.id != *id {
+                return true;
+            }
+            answer = Some(match self.check(&state) {
+                Ok(_) => Ok(format!("{}: nothing is wrong with {}", state.row, state.crashed)),
+                Err(problem) => Err(state.violation(problem)),
+            });
+            false
+        });
+        answer
+    }
+
+    fn check(&self, state: &State<'_>) -> Result<Vec<crate::check::Nested>, Problem> {
+        let mut random = Seeded::new(self.run.seed).stream(&state.id.to_string());
+        let image = &state.crashed.image;
+        let level = state.id.level;
+        caught(|| check(self.recording, state.knows, image, level, &self.options, &mut random))
+    }
+
+    /// Calls `visit` with each state of a life, until it answers `false`.
+    fn each_state(&self, number: usize, visit: &mut dyn FnMut(State<'_>) -> bool) {
+        let life = &self.recording.lives[number];
+        let trace = match self.without {
+            Some(removed) => life.trace.without_syncs(|site, _| site == removed),
+            None => life.trace.clone(),
+        };
+        let rows = rows(&trace);
+        let mut cuts = trace.cuts();
+        while let Some(cut) = cuts.next_cut() {
+            let (Some(row), Some(knows)) = (rows[cut.position()], knowledge(life, &cut)) else {
+                continue;
+            };
+            for level in Level::ALL {
+                let images: Vec<_> = cut.crash().images(level, &self.effort.bounds).collect();
+                let step = images.len().div_ceil(self.effort.images_max).max(1);
+                // Not always the same ones: where they begin depends on the place.
+                let images = images.into_iter().enumerate().skip(cut.position() % step);
+                for (index, crashed) in images.step_by(step) {
+                    let id = StateId {
+                        effort: self.effort,
+                        run: self.run.clone(),
+                        life: number,
+                        position: cut.position(),
+                        level,
+                        index,
+                    };
+                    let after = cut.last_entry().map_or_else(String::new, ToString::to_string);
+                    if !visit(State { id, row, knows, crashed: &crashed, after: &after }) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn knowledge<'l>(life: &'l Life, cut: &Cut<'_>) -> Option<&'l Knowledge> {
+    let mark = cut.mark(KNOWS)?;
+    life.knowledge.get(usize::try_from(mark).ok()?)
+}
+
+struct State<'s> {
+    id: StateId,
+    row: Row,
+    knows: &'s Knowledge,
+    crashed: &'s CrashImage,
+    after: &'s str,
+}
+
+impl State<'_> {
+    /// Tells states apart: the image, and what must be found in it. A commit that was begun and
+    /// has not yet changed anything makes no difference.
+    fn key(&self) -> u64 {
+        let known = match self.knows {
+            Knowledge::Environment(expected) => match self.id.level {
+                Level::KeepAll => expected.written,
+                _ => expected.durable,
+            },
+            Knowledge::Backups(backups) => {
+                backups.iter().fold(0, |known, backup| 2 * known + u64::from(backup.done.is_some()))
+            }
+            Knowledge::Restores(restores) => {
+                let known =
+                    |r: &crate::run::RestoreState| 2 * r.expected.durable + u64::from(r.done);
+                restores.iter().fold(0, |all, restore| 1000 * all + known(restore))
+            }
+        };
+        fold(self.crashed.image.hash(), known)
+    }
+
+    fn violation(&self, problem: Problem) -> Violation {
+        Violation {
+            problem,
+            state: Some(self.id.clone()),
+            run: self.id.run.clone(),
+            row: Some(self.row),
+            after: self.after.to_owned(),
+            crash: self.crashed.to_string(),
+        }
+    }
+}
+
+/// One word from a hash and a number.
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a hash are hashes")]
+fn fold(hash: u128, number: u64) -> u64 {
+    (hash as u64)
+        ^ ((hash >> 64) as u64).rotate_left(17)
+        ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

@@ -1,0 +1,127 @@
+//! `Table`: how many distinct states were looked at, by what the engine did and by what was lost.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Write as _},
+};
+
+use cairn_sim::Level;
+
+use crate::row::Row;
+
+/// Distinct states by row and crash level. A state is an image together with what was known: the
+/// same image after one more acknowledgement is another state.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    cells: BTreeMap<(Row, Level), BTreeSet<u64>>,
+}
+
+/// Cells that stay empty, each for a reason.
+pub const CANNOT_EXIST: &[(Row, Level, &str)] = &[];
+
+impl Table {
+    /// Enters a state; returns whether its cell had it not.
+    pub fn enter(&mut self, row: Row, level: Level, state: u64) -> bool {
+        self.cells.entry((row, level)).or_default().insert(state)
+    }
+
+    /// Adds the states of another table.
+    pub fn merge(&mut self, other: Self) {
+        for (cell, states) in other.cells {
+            self.cells.entry(cell).or_default().extend(states);
+        }
+    }
+
+    /// How many states a cell has.
+    #[must_use]
+    pub fn count(&self, row: Row, level: Level) -> u64 {
+        self.cells.get(&(row, level)).map_or(0, |states| states.len() as u64)
+    }
+
+    /// How many distinct states there are in all: one that stands in several cells counts once.
+    #[must_use]
+    pub fn distinct(&self) -> u64 {
+        let all: BTreeSet<u64> = self.cells.values().flatten().copied().collect();
+        all.len() as u64
+    }
+
+    /// Cells with fewer than `min` states, but for those that cannot exist.
+    #[must_use]
+    pub fn thin(&self, min: u64) -> Vec<String> {
+        let mut thin = Vec::new();
+        for row in Row::ALL {
+            for level in Level::ALL {
+                let count = self.count(row, level);
+                if count < min && !cannot_exist(row, level) {
+                    thin.push(format!("{row} at {level} has {count} states, fewer than {min}"));
+                }
+            }
+        }
+        thin
+    }
+}
+
+fn cannot_exist(row: Row, level: Level) -> bool {
+    CANNOT_EXIST.iter().any(|(r, l, _)| (*r, *l) == (row, level))
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut head = format!("{:24}", "distinct states");
+        for level in Level::ALL {
+            write!(head, "{:>9}", level.to_string())?;
+        }
+        writeln!(f, "{head}")?;
+        for row in Row::ALL {
+            write!(f, "{row:24}")?;
+            for level in Level::ALL {
+                match self.count(row, level) {
+                    0 if cannot_exist(row, level) => write!(f, "{:>9}", "-")?,
+                    count => write!(f, "{count:>9}")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        for (row, level, why) in CANNOT_EXIST {
+            writeln!(f, "- {row} at {level}: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_counted_once_in_a_cell_and_once_in_all() {
+        let mut table = Table::default();
+        assert!(table.enter(Row::Commit, Level::Prefix, 1));
+        assert!(!table.enter(Row::Commit, Level::Prefix, 1));
+        let mut other = Table::default();
+        other.enter(Row::Commit, Level::Prefix, 2);
+        other.enter(Row::Commit, Level::Subset, 1);
+        table.merge(other);
+        assert_eq!(table.count(Row::Commit, Level::Prefix), 2);
+        assert_eq!((table.count(Row::Commit, Level::Subset), table.distinct()), (1, 2));
+    }
+
+    #[test]
+    fn a_thin_cell_is_named_and_one_that_cannot_exist_is_not() {
+        let mut table = Table::default();
+        for row in Row::ALL {
+            for level in Level::ALL {
+                for state in 0..10 {
+                    table.enter(row, level, state);
+                }
+            }
+        }
+        assert_eq!(table.thin(10), [""; 0]);
+        let row = Row::Group;
+        table.enter(row, Level::Torn, 99);
+        let thin = table.thin(11);
+        assert_eq!(thin.len(), 13 * 5 - 1 - CANNOT_EXIST.len());
+        assert!(thin.contains(&"close at L2 has 10 states, fewer than 11".to_owned()));
+        assert!(!thin.iter().any(|text| text.starts_with("group, then sync at L4")));
+    }
+}
