@@ -32,8 +32,9 @@ pub(crate) const SET_ASIDE: SyncSite = SyncSite::new("recovery.set_aside");
 pub(crate) const SET_ASIDE_NAME: SyncSite = SyncSite::new("recovery.set_aside_name");
 /// The end of the journal as recovery found it, before anything is built on it.
 pub(crate) const RECOVERED: SyncSite = SyncSite::new("recovery.journal");
-/// The removal of journal files that were never begun, before the next one is created.
-pub(crate) const LEFTOVERS: SyncSite = SyncSite::new("recovery.leftovers");
+/// The names of the journal files that recovery found, and the removal of those that were never
+/// begun, before the next one is created.
+pub(crate) const RECOVERED_NAMES: SyncSite = SyncSite::new("recovery.names");
 /// The names in the root, before the first write of an environment that was created or restored.
 pub(crate) const FIRST_WRITE: SyncSite = SyncSite::new("create.first_write");
 
@@ -59,7 +60,7 @@ pub const SYNC_SITES: &[SyncSite] = &[
     SET_ASIDE,
     SET_ASIDE_NAME,
     RECOVERED,
-    LEFTOVERS,
+    RECOVERED_NAMES,
     FIRST_WRITE,
     RESTORING,
     RESTORED,

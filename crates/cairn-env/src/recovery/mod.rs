@@ -156,6 +156,11 @@ pub(crate) fn recover(
     };
     let oversized = oversized(files, &ended)?;
     let mut utilization = record.map(checkpoint::utilization_of).unwrap_or_default();
+    if let Some(file) = checkpoint.as_ref().and_then(|found| files.find(found.lsn.file())) {
+        // When the nodes have just filled a file, the record begins another one, which its own
+        // table does not know. It is no leftover.
+        utilization.add(&file);
+    }
     note_ends(files, state, &mut utilization)?;
     if let Some(record) = record {
         // No version in memory is older than what was just opened.
@@ -282,7 +287,9 @@ fn check_entry(files: &Files, name: LogName, entry: &checkpoint::FileEntry) -> E
 /// checkpoint, and the journal file of its time. Where replay comes by, it knows better.
 fn note_ends(files: &Files, state: &State, utilization: &mut Utilization) -> EnvResult<()> {
     for (number, usage) in &mut utilization.files {
-        let Some(file) = files.find(*number).filter(|_| usage.end == FileEnd::Open) else { continue };
+        let Some(file) = files.find(*number).filter(|_| usage.end == FileEnd::Open) else {
+            continue;
+        };
         let recorded = state.tail.filter(|tail| tail.file == *number).map(|tail| tail.end);
         let end = match recorded {
             Some(end) => end,
@@ -390,10 +397,14 @@ impl Core {
                 _ => {}
             }
         }
-        if unfinished.leftovers.iter().any(|name| name.class == FileClass::Journal) {
-            // A journal file without a header is a leftover only as long as it is the last one: if
+        if unfinished.open_end.is_some()
+            || unfinished.leftovers.iter().any(|name| name.class == FileClass::Journal)
+        {
+            // Whoever created the last journal file may have died before its name was durable: if
+            // that is lost and the name of the next one is not, the next one follows nothing. And a
+            // journal file without a header is a leftover only as long as it is the last one: if
             // its removal is lost and the name of the next one is not, it looks like damage.
-            let synced = self.files.dir.sync(sites::LEFTOVERS);
+            let synced = self.files.dir.sync(sites::RECOVERED_NAMES);
             synced.map_err(|error| self.sync_failed(error))?;
         }
         let incarnation =

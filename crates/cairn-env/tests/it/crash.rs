@@ -1,7 +1,7 @@
 //! Crashes at every operation of a small run: what was acknowledged is there, and nothing else is.
 
 use cairn_env::{Durability, Environment};
-use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
+use cairn_sim::{Bounds, Fault, FaultDisk, Level, Rule, SimDisk, SimWorld};
 
 use crate::fixture::{Model, TestEnv, content, small_options};
 
@@ -70,4 +70,62 @@ fn a_crash_at_any_operation_keeps_what_was_acknowledged() {
         }
     }
     assert!(images > 2000, "only {images} states");
+}
+
+/// A checkpoint record that found its node file full began another one, which the record's own table
+/// did not name. After a crash the first write took that file for a leftover and removed it.
+#[test]
+fn the_file_that_holds_the_newest_checkpoint_is_never_a_leftover() {
+    for entries in 60..90u32 {
+        let mut test = TestEnv::new(small_options());
+        let db = test.db("db");
+        let filled = test
+            .env()
+            .write(|txn| (0..entries).try_for_each(|n| txn.put(&db, &n.to_be_bytes(), &[1; 200])));
+        filled.unwrap();
+        test.env().checkpoint().unwrap();
+        test.kill();
+        test.put("db", b"first write", b"after recovery");
+        test.kill();
+        assert_eq!(test.env().recovery_report().older_checkpoint, None);
+    }
+}
+
+/// A process died after it had created a journal file and before its name was durable. The next one
+/// found the name and began the file after it, whose name could then become durable alone.
+#[test]
+fn a_death_at_any_call_and_a_crash_of_the_next_process_leave_what_opens() {
+    let mut dead = false;
+    for calls in 0.. {
+        let disk = SimDisk::new();
+        TestEnv::on(disk.clone(), small_options()).close();
+        let faults = FaultDisk::new(disk.root());
+        let world = SimWorld::new(1);
+        let write = |root| -> cairn_env::EnvResult<()> {
+            let (env, _) = Environment::open_in(root, world.world(), small_options())?;
+            let db = env.database("db", cairn_env::DatabaseOptions::default())?;
+            env.write(|txn| txn.put(&db, b"key", b"value"))?;
+            env.checkpoint()?;
+            Ok(())
+        };
+        faults.inject(Rule::new(Fault::Eio).nth(calls).and_on());
+        let died = write(faults.root());
+        write(disk.root()).unwrap();
+        let trace = disk.trace();
+        let mut cuts = trace.cuts();
+        while let Some(cut) = cuts.next_cut() {
+            for level in [Level::Prefix, Level::Subset] {
+                for crashed in cut.crash().images(level, &Bounds::smoke()) {
+                    let disk = crashed.image.to_mem();
+                    Environment::open_in(disk.root(), world.world(), small_options())
+                        .unwrap_or_else(|error| panic!("died at {calls}, {crashed}: {error}"));
+                }
+            }
+        }
+        if died.is_ok() {
+            assert!(dead);
+            return;
+        }
+        dead = true;
+    }
 }
