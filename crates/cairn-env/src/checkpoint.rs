@@ -14,7 +14,8 @@ use std::{
 
 use cairn_btree::{Flush, FrozenRoot, Tally};
 use cairn_log::{
-    Damage, FileClass, FileNumber, LogError, LogResult, Lsn, RecordKind, Sealed, Timeline, Uuid,
+    Damage, FileClass, FileNumber, HEADER_LEN, LogError, LogResult, Lsn, RecordKind, Sealed,
+    Timeline, Uuid,
     codec::{ByteReader, ByteWriter, DecodeError},
 };
 
@@ -399,7 +400,7 @@ impl Core {
             timeline: self.files.identity.timeline,
             next_tree: run.next_tree,
             next_file: self.files.next(),
-            files: self.file_table(&utilization, checkpointer),
+            files: self.file_table(&utilization, checkpointer, run.replay_start),
         };
         let (lsn, _) =
             self.files.append_node(RecordKind::CHECKPOINT, record.sequence, record.encode())?;
@@ -423,7 +424,19 @@ impl Core {
         }
     }
 
-    fn file_table(&self, utilization: &Utilization, checkpointer: &Checkpointer) -> Vec<FileEntry> {
+    fn file_table(
+        &self,
+        utilization: &Utilization,
+        checkpointer: &Checkpointer,
+        replay_start: Option<Lsn>,
+    ) -> Vec<FileEntry> {
+        // A journal file in use holds commits after the cut that need not be durable: the checkpoint
+        // may only ask for what is.
+        let written = |number: FileNumber, class: FileClass| match (class, replay_start) {
+            (FileClass::Journal, Some(start)) if start.file() == number => start.offset(),
+            (FileClass::Journal, _) => HEADER_LEN,
+            _ => self.files.find(number).map_or(0, |file| file.end()),
+        };
         let going: Vec<FileNumber> = utilization
             .files
             .keys()
@@ -439,10 +452,7 @@ impl Core {
                 class: file.class,
                 end: file.end,
                 directory: file.directory,
-                length: file
-                    .end
-                    .offset()
-                    .unwrap_or_else(|| self.files.find(*number).map_or(0, |file| file.end())),
+                length: file.end.offset().unwrap_or_else(|| written(*number, file.class)),
                 live: u64::try_from(file.live).unwrap_or(0),
                 file: file.file,
             })
