@@ -51,6 +51,19 @@ impl Forward {
     }
 }
 
+/// All benchmarks, or with `compare` the comparison with other engines, which is a workspace of its own.
+pub(crate) fn bench(rest: &Rest) -> Result {
+    if let Some((first, more)) = rest.args.split_first()
+        && first == "compare"
+    {
+        const COMPARE: [&str; 5] =
+            ["run", "--locked", "--release", "--manifest-path=benches/compare/Cargo.toml", "--"];
+        let more = more.iter().map(String::as_str);
+        return process::run(&mut process::cargo(&COMPARE.into_iter().chain(more).collect::<Vec<_>>()));
+    }
+    BENCH.run(rest)
+}
+
 /// Fuzzes with libFuzzer, or with `--replay` feeds the corpus to the same functions.
 pub(crate) fn fuzz(rest: &Rest) -> Result {
     if let Some((first, more)) = rest.args.split_first()

@@ -51,7 +51,7 @@ enum Command {
     Deps,
     /// Accept changed goldens, then show what changed
     Goldens(Rest),
-    /// Run the benchmarks (`--test` runs each once)
+    /// Run the benchmarks (`--test` runs each once), or `compare` with other engines
     Bench(Rest),
     /// Sweep crashes over whole-engine workloads
     Crash(Rest),
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         Command::Spec { check } => spec::run(check),
         Command::Deps => deps::run(),
         Command::Goldens(rest) => goldens::run(&rest),
-        Command::Bench(rest) => forward::BENCH.run(&rest),
+        Command::Bench(rest) => forward::bench(&rest),
         Command::Crash(rest) => forward::CRASH.run(&rest),
         Command::Flip(rest) => forward::FLIP.run(&rest),
         Command::Fuzz(rest) => forward::fuzz(&rest),

@@ -8,7 +8,7 @@ use crate::image::{Fences, Image, node_header};
 #[must_use]
 pub fn spec() -> Vec<(&'static str, String)> {
     vec![
-        ("node_header", table(crate::image::node_header::FIELDS)),
+        ("node_header", table(node_header::FIELDS)),
         ("node_slot", table(crate::image::node_slot::FIELDS)),
         ("value_pointer", table(crate::image::value_pointer::FIELDS)),
         ("tree_entry", table(crate::catalog::tree_entry::FIELDS)),

@@ -1,0 +1,84 @@
+//! CairnDB beside other embedded engines: the same work, interleaved, medians, one table.
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/compare/Cargo.toml -- run --write docs/benchmarks.md
+//! ```
+//!
+//! A *turn* is one engine doing all the work ([`work`]) in a process of its own, so that peak memory is
+//! that engine's. A *round* is one turn of each engine; ratios are taken within a round, where the
+//! machine was the same for all, and the table shows medians over the rounds.
+#![deny(unsafe_code)] // but for what heed demands
+
+mod engine;
+mod large;
+mod measure;
+mod report;
+mod round;
+mod work;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+/// What a function returns that only this program's user will see fail.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// CairnDB beside other engines
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask bench compare")]
+enum Command {
+    /// Run all engines in turn and print the table
+    Run(Run),
+    /// One engine, once, in this process; prints JSON
+    #[command(hide = true)]
+    Turn {
+        engine: String,
+        #[command(flatten)]
+        size: work::Size,
+        /// Where to put the files
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Open and scan an environment larger than the cache; prints JSON
+    #[command(hide = true)]
+    Large {
+        #[command(subcommand)]
+        step: large::Step,
+    },
+}
+
+#[derive(clap::Args)]
+struct Run {
+    #[command(flatten)]
+    size: work::Size,
+    /// How many rounds
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Leave out all engines but these
+    #[arg(long, value_name = "ENGINE")]
+    only: Vec<String>,
+    /// Leave out the environment of 1 GiB
+    #[arg(long)]
+    skip_large: bool,
+    /// Where to put the files while it runs (default: the system's temporary directory)
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Also write the page to this file
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Command::parse() {
+        Command::Run(run) => round::run(&run),
+        Command::Turn { engine, size, dir } => round::turn(&engine, size, &dir),
+        Command::Large { step } => large::run(&step),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the system knows about this process and its files.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use crate::Result;
+
+/// The most memory that this process had resident, in bytes: mapped files that were touched count.
+pub fn peak_memory() -> Result<u64> {
+    Ok(field("/proc/self/status", "VmHWM:")? * 1024)
+}
+
+/// Sets the peak to what is resident now.
+pub fn reset_peak_memory() -> Result {
+    Ok(fs::write("/proc/self/clear_refs", "5")?)
+}
+
+/// What this process gave to the system to write, in bytes, through calls or mappings.
+pub fn written() -> Result<u64> {
+    field("/proc/self/io", "write_bytes:")
+}
+
+/// What this process read with calls, in bytes, cached by the system or not.
+pub fn read() -> Result<u64> {
+    field("/proc/self/io", "rchar:")
+}
+
+/// What the files below a directory take on disk, in bytes.
+pub fn disk_usage(dir: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        sum += match metadata.is_dir() {
+            true => disk_usage(&entry.path())?,
+            false => metadata.blocks() * 512,
+        };
+    }
+    Ok(sum)
+}
+
+fn field(file: &str, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.ok_or_else(|| format!("{file} has no {name}"))?.parse()?)
+}

@@ -1,0 +1,206 @@
+//! The work: what every engine does in a turn, row by row.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Result,
+    engine::{Commit, Engine, Entry, Key},
+    measure,
+};
+
+/// How much of it.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Size {
+    /// How many entries: random keys of 16 bytes, values of 100
+    #[arg(long, default_value_t = 1_000_000)]
+    pub entries: u64,
+    /// For how long each row of commits runs, in milliseconds
+    #[arg(long, default_value_t = 1500)]
+    pub millis: u64,
+}
+
+/// A row of the table: what is done, and what the unit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Row {
+    /// All entries, in random order, in commits of 10,000 that are not synced, then one sync.
+    Load,
+    /// Random point reads in one snapshot.
+    Get,
+    /// All entries in order.
+    Scan,
+    /// Commits of 1000 random entries, synced.
+    Batch,
+    /// Commits of one random entry, synced.
+    SyncOne,
+    /// The same from eight threads.
+    SyncEight,
+    /// Commits of one random entry, not synced.
+    NoSync,
+}
+
+impl Row {
+    /// All, in the order in which a turn does them.
+    pub const ALL: [Self; 7] = [
+        Self::Load,
+        Self::Get,
+        Self::Scan,
+        Self::Batch,
+        Self::SyncOne,
+        Self::SyncEight,
+        Self::NoSync,
+    ];
+
+    /// What the table calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load, random order, entries/s",
+            Self::Get => "point get, random, 1/s",
+            Self::Scan => "scan, entries/s",
+            Self::Batch => "batches of 1000, Sync, entries/s",
+            Self::SyncOne => "single puts, Sync, 1 thread, commits/s",
+            Self::SyncEight => "single puts, Sync, 8 threads, commits/s",
+            Self::NoSync => "single puts, NoSync, commits/s",
+        }
+    }
+}
+
+/// What a turn has measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Turn {
+    /// Per second, for each row.
+    pub rates: Vec<(Row, f64)>,
+    /// The most memory that the process had, in bytes.
+    pub peak_memory: u64,
+    /// What it gave to the system to write, in bytes.
+    pub written: u64,
+    /// Its files after the load, and at the end, in bytes on disk.
+    pub disk: [u64; 2],
+}
+
+/// Does it all with one engine in this process.
+pub fn turn(entry: &Entry, size: Size, dir: &Path) -> Result<Turn> {
+    let engine = (entry.open)(dir)?;
+    let engine = engine.as_ref();
+    let mut rates = Vec::new();
+    let mut after_load = 0;
+    for row in Row::ALL {
+        rates.push((row, measure_row(engine, row, size)?));
+        if row == Row::Load {
+            after_load = measure::disk_usage(dir)?;
+        }
+    }
+    let disk = [after_load, measure::disk_usage(dir)?];
+    Ok(Turn { rates, peak_memory: measure::peak_memory()?, written: measure::written()?, disk })
+}
+
+fn measure_row(engine: &dyn Engine, row: Row, size: Size) -> Result<f64> {
+    let Size { entries, millis } = size;
+    let duration = Duration::from_millis(millis);
+    let per_second = |count: u64, start: Instant| count as f64 / start.elapsed().as_secs_f64();
+    match row {
+        Row::Load => {
+            engine.prepare(Commit::Unsynced)?;
+            let mut writer = engine.writer(Commit::Unsynced)?;
+            let start = Instant::now();
+            for first in (0..entries).step_by(10_000) {
+                let keys: Vec<_> = (first..entries.min(first + 10_000)).map(key).collect();
+                writer.commit(&keys, &value(0))?;
+            }
+            engine.sync()?;
+            Ok(per_second(entries, start))
+        }
+        Row::Get => {
+            let mut some = (0..entries / 4).map(|n| existing(n, 1, entries));
+            engine.get_all(&mut some)?; // warm
+            let mut keys = (0..entries).map(|n| existing(n, 2, entries));
+            let start = Instant::now();
+            let sum = engine.get_all(&mut keys)?;
+            check(sum, entries * u64::from(value(0)[5]))?;
+            Ok(per_second(entries, start))
+        }
+        Row::Scan => {
+            let start = Instant::now();
+            let (count, _) = engine.scan()?;
+            check(count, entries)?;
+            Ok(per_second(count, start))
+        }
+        Row::Batch => commits(engine, Commit::Synced, 1000, 1, duration, entries),
+        Row::SyncOne => commits(engine, Commit::Synced, 1, 1, duration, entries),
+        Row::SyncEight => commits(engine, Commit::Synced, 1, 8, duration, entries),
+        Row::NoSync => commits(engine, Commit::Unsynced, 1, 1, duration, entries),
+    }
+}
+
+/// Commits until the time is up; returns how many keys were set per second.
+fn commits(
+    engine: &dyn Engine,
+    commit: Commit,
+    keys_each: u64,
+    threads: u64,
+    duration: Duration,
+    entries: u64,
+) -> Result<f64> {
+    engine.prepare(commit)?;
+    let start = Instant::now();
+    let one_thread = |thread: u64| -> Result<u64> {
+        let mut writer = engine.writer(commit)?;
+        let mut done = 0;
+        while start.elapsed() < duration {
+            let first = done;
+            done += keys_each;
+            let keys: Vec<_> = (first..done).map(|n| existing(n, 3 + thread, entries)).collect();
+            writer.commit(&keys, &value(done << 3 | thread))?;
+        }
+        Ok(done)
+    };
+    let one_thread = &one_thread;
+    let counts = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || one_thread(thread))).collect();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| "a writer panicked")?).collect()
+    });
+    let counts: Result<Vec<u64>> = counts;
+    Ok(counts?.iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64())
+}
+
+fn check(found: u64, expected: u64) -> Result {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("found {found} where {expected} was expected: a figure of wrong work").into())
+}
+
+/// A value that was never written before: some engines notice that nothing changes (SQLite).
+fn value(number: u64) -> [u8; 100] {
+    let mut value = [0; 100];
+    for (n, byte) in (0u8..).zip(&mut value) {
+        *byte = n.wrapping_mul(37);
+    }
+    value[92..].copy_from_slice(&number.to_le_bytes());
+    value
+}
+
+/// The n-th key: no order, no two the same.
+pub fn key(n: u64) -> Key {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&mix(n + 1).to_be_bytes());
+    key[8..].copy_from_slice(&mix(n + 77).to_be_bytes());
+    key
+}
+
+/// Some key that was loaded.
+fn existing(n: u64, salt: u64, entries: u64) -> Key {
+    key(mix(n.wrapping_mul(3).wrapping_add(salt << 40)) % entries)
+}
+
+/// A bijection that looks random (the finalizer of SplitMix64).
+fn mix(mut n: u64) -> u64 {
+    n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
