@@ -1,14 +1,22 @@
 //! Verification: the log, the trees and their agreement, as one report.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use cairn_btree::{Problem, TreeId, check};
 use cairn_log::{
-    FileNumber, LogError, LogFile, Lsn, RecordKind, Scan, Scanner, check_sealed, dump::show_bytes,
+    FileClass, FileNumber, LogError, LogFile, Lsn, RecordKind, Scan, Scanner, check_sealed,
+    dump::show_bytes,
 };
 
 use crate::{
-    Database, EnvResult, Snapshot, core::Core, sync::lock, utilization::Utilization,
+    Database, EnvResult, Snapshot,
+    core::Core,
+    sync::lock,
+    utilization::{FileEnd, Utilization},
 };
 
 /// What to verify.
@@ -107,9 +115,14 @@ pub struct VerifyReport {
 pub(crate) fn verify(core: &Arc<Core>, options: &VerifyOptions<'_>) -> EnvResult<VerifyReport> {
     let mut report = VerifyReport::default();
     let files = core.files.all();
+    let ends = known_ends(core);
+    let written = lock(&core.commit).appender.is_some();
+    let incarnation = core.files.identity.incarnation.load(Ordering::Acquire);
     let total: u64 = files.iter().map(|file| file.handle().len().unwrap_or(0)).sum();
     for file in &files {
-        verify_file(file, &mut report);
+        let end = ends.get(&file.header().number).copied();
+        let in_use = written && file.header().incarnation == incarnation;
+        verify_file(file, end, in_use, &mut report);
         if let Some(progress) = options.progress {
             progress(report.bytes, total);
         }
@@ -118,8 +131,17 @@ pub(crate) fn verify(core: &Arc<Core>, options: &VerifyOptions<'_>) -> EnvResult
     Ok(report)
 }
 
+/// Where files end, as far as that was recorded or recovery has decided it.
+fn known_ends(core: &Core) -> BTreeMap<FileNumber, FileEnd> {
+    let checkpointer = lock(&core.checkpointer);
+    let recorded = checkpointer.utilization.files.iter().map(|(number, file)| (*number, file.end));
+    let mut ends: BTreeMap<_, _> = recorded.collect();
+    ends.extend(lock(&core.commit).ended.iter().copied());
+    ends
+}
+
 /// Checks every record of a file, and the digest of a finished one.
-fn verify_file(file: &LogFile, report: &mut VerifyReport) {
+fn verify_file(file: &LogFile, end: Option<FileEnd>, in_use: bool, report: &mut VerifyReport) {
     report.files += 1;
     let len = file.handle().len().unwrap_or(0);
     report.bytes += len;
@@ -141,14 +163,33 @@ fn verify_file(file: &LogFile, report: &mut VerifyReport) {
             Err(error) => return found(scanner.position(), error.to_string()),
         }
     };
-    if sealed {
-        if let Err(error) = check_sealed(file, stop.offset) {
-            found(stop.offset, error.to_string());
+    // A finished file says so at its end, wherever the scan came to a stop. A checkpoint calls the file
+    // in which it stands open; it counts only once that has its seal, so an older one must be finished.
+    let journal = file.header().class == FileClass::Journal;
+    let finished = match end {
+        Some(FileEnd::Sealed(end)) => Some(end),
+        _ if sealed => Some(stop.offset),
+        _ if !journal && !in_use => Some(len),
+        _ if file.seal(len).is_ok_and(|seal| seal.is_some()) => Some(len),
+        _ => None,
+    };
+    if let Some(end) = finished {
+        match stop.damage {
+            Some(damage) if stop.offset < end => {
+                found(stop.offset, file.corrupt(stop.offset, damage).to_string());
+            }
+            _ => {
+                if let Err(error) = check_sealed(file, end) {
+                    found(end, error.to_string());
+                }
+            }
         }
     } else if let Some(damage) = stop.damage {
-        // A file in use, or one whose end a crash decided: recovery has judged its end, and whatever
-        // stands before the recorded end is reached through the trees.
-        let known = scanner.known_durable().max(cairn_log::HEADER_LEN);
+        // A file in use, or one whose end a crash decided: what lies beyond that does not count.
+        let known = match end {
+            Some(FileEnd::Cut(end)) => end,
+            _ => scanner.known_durable().max(cairn_log::HEADER_LEN),
+        };
         if stop.offset < known {
             found(stop.offset, file.corrupt(stop.offset, damage).to_string());
         }
@@ -219,7 +260,9 @@ fn verify_trees(
         let (database, keys) = (Some(name_of(tree)), Some((key, Some(end))));
         report.findings.push(Finding { file: None, offset: None, database, keys, problem });
     }
-    if report.findings.is_empty() && let Some(account) = account {
+    if report.findings.is_empty()
+        && let Some(account) = account
+    {
         verify_account(core, &account, &checked.reachable, report);
     }
     Ok(())
