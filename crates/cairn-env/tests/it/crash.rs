@@ -134,28 +134,26 @@ fn a_death_at_any_call_and_a_crash_of_the_next_process_leave_what_opens() {
 /// the cut included. When a power failure took those, the file looked truncated.
 #[test]
 fn a_checkpoint_asks_for_no_journal_bytes_after_its_cut() {
-    let mut test = TestEnv::new(small_options().background(true).checkpoint_bytes(4000));
+    let options = small_options().background(true).checkpoint_bytes(4000);
+    let mut test = TestEnv::new(options.journal_file_bytes(1 << 20));
     let db = test.db("db");
-    // So many nodes that the worker takes several steps.
-    let fill = |byte: u8| {
-        test.env()
-            .write(|txn| (0..300u32).try_for_each(|n| txn.put(&db, &n.to_be_bytes(), &[byte; 40])))
+    // So many nodes that a checkpoint takes several steps; whoever writes that much takes the first.
+    let fill = |txn: &mut cairn_env::Transaction| {
+        (0..600u32).try_for_each(|n| txn.put(&db, &n.to_be_bytes(), &[1; 40]))
     };
-    fill(1).unwrap();
-    let worker = test.world.workers()[0];
-    test.world.step(worker).unwrap();
+    test.env().write(fill).unwrap();
     test.env()
         .write_with(Durability::WriteNoSync, |txn| txn.put(&db, b"late", &[2; 1000]))
         .unwrap();
-    while !matches!(test.world.step(worker), Some(cairn_io::Step::Idle(_))) {}
-    assert!(
-        test.disk.trace().to_string().contains("write g-000001/STATE @0"),
-        "a checkpoint ended"
-    );
-    test.disk = SimDisk::from_image(
-        &test.disk.crash(Level::LoseAll, &Bounds::smoke(), &mut cairn_sim::Seeded::new(1)).image,
-    );
+    test.disk.mark("late", 1);
+    while test.world.run_until_idle(1) > 0 {}
+    let trace = test.disk.trace().to_string();
+    let (_, after) = trace.split_once("mark late").unwrap();
+    assert!(after.contains("write g-000001/STATE"), "the checkpoint has ended");
+    let mut random = cairn_sim::Seeded::new(1);
+    let crashed = test.disk.crash(Level::LoseAll, &Bounds::smoke(), &mut random);
     std::mem::forget(test.env.take());
+    test.disk = SimDisk::from_image(&crashed.image);
     test.open().unwrap();
     test.put("db", b"first write", b"after recovery"); // the old file is cut
     test.kill();
