@@ -72,6 +72,11 @@ impl Failure {
         Self::new(Exit::Usage, ErrorKind::Exists, Scope::Operation, message)
     }
 
+    /// A check found something wrong that is not damage on a disk.
+    pub(crate) fn check(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Findings, ErrorKind::Internal, Scope::Operation, message)
+    }
+
     /// A file of the user cannot be used.
     pub(crate) fn io(what: &str, path: &Path, error: &io::Error) -> Self {
         let full = matches!(

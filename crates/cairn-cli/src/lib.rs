@@ -1,8 +1,8 @@
 //! The command `cairn`: looks after environments, and shows what they survive.
 //!
 //! A command is a file in `command`: its arguments, its one idea, what it prints for people and, with
-//! `--json`, for programs. The formats that `import` reads and `export` writes are in `format`.
-//! What all of them share is small: how an environment is opened (`open`), how results are printed
+//! `--json`, for programs. The formats that `import` reads and `export` writes are in `format`; `tour`
+//! is a program of its own. What all of them share is small: how an environment is opened (`open`), how results are printed
 //! (`output`, `text`, `progress`), and how a failure becomes two lines and an exit code (`exit`).
 //!
 //! What the commands print, and with which code they exit, is written down in `docs/cli.md`.
@@ -20,6 +20,7 @@ mod open;
 mod output;
 mod progress;
 mod text;
+mod tour;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing here takes a lock or changes a byte.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cairn_io::{Access, DirRef, EntryKind, RealDir};
 use cairn_log::{HEADER_LEN, LogFile, LogName, LogResult, Scan, Scanner, check_sealed};
@@ -16,6 +16,10 @@ pub(crate) struct LogFilePath {
 }
 
 impl LogFilePath {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join(self.name.to_string())
+    }
+
     /// Opens it, whatever environment it belongs to.
     pub(crate) fn open(&self) -> LogResult<LogFile> {
         LogFile::open_any(self.dir.open(&self.name.to_name(), Access::Read)?)
@@ -61,12 +65,23 @@ pub(crate) fn damage(file: &LogFilePath) -> Option<(Option<u64>, String)> {
             Err(error) => return Some((Some(scanner.position()), error.to_string())),
         }
     };
-    let error = match (stop.seal, stop.damage) {
-        (Some(_), _) => check_sealed(&file, stop.offset).err()?,
-        (None, Some(damage)) if stop.offset < scanner.known_durable().max(HEADER_LEN) => {
+    // A finished file says so at its end, wherever the scan came to a stop.
+    let len = file.handle().len().unwrap_or(0);
+    let finished = stop.seal.is_some() || file.seal(len).is_ok_and(|seal| seal.is_some());
+    let error = match stop.damage {
+        None if finished => check_sealed(&file, stop.offset).err()?,
+        Some(damage) if finished || stop.offset < scanner.known_durable().max(HEADER_LEN) => {
             file.corrupt(stop.offset, damage)
         }
         _ => return None,
     };
     Some((Some(stop.offset), error.to_string()))
+}
+
+/// Where the records of a log file end. What follows in a journal is space for more.
+pub(crate) fn content_end(file: &LogFilePath) -> u64 {
+    let Ok(file) = file.open() else { return 0 };
+    let mut scanner = Scanner::new(&file, u64::MAX);
+    while let Ok(Scan::Record(_)) = scanner.next() {}
+    scanner.position()
 }

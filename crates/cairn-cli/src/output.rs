@@ -39,6 +39,15 @@ impl Output {
         writeln!(self.out, "{line}").map_err(|error| Failure::output(&error))
     }
 
+    /// Prints a heading: bold at a terminal.
+    pub(crate) fn heading(&mut self, line: fmt::Arguments<'_>) -> Result<(), Failure> {
+        if self.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+            self.line(format_args!("\x1b[1m{line}\x1b[0m"))
+        } else {
+            self.line(line)
+        }
+    }
+
     /// Prints an object for programs, on a line of its own; nothing where people read.
     pub(crate) fn json(&mut self, object: &impl Serialize) -> Result<(), Failure> {
         if !self.json {

@@ -18,6 +18,7 @@ use crate::{
     Outcome,
     exit::{Exit, Failure},
     output::Output,
+    tour,
 };
 
 const CODES: &str = "\
@@ -29,8 +30,9 @@ Exit codes:
   4  another process has the environment open
   5  the disk failed, is full, or may not be used
 
-An environment is a directory; `cairn init data` creates one. With --json, every command prints
-one JSON object per line; its members are described in docs/cli.md.";
+An environment is a directory. `cairn init data` creates one; `cairn tour` shows in a minute
+what one survives. With --json, every command prints one JSON object per line; its members
+are described in docs/cli.md.";
 
 /// Look after CairnDB environments: an embedded database whose data can always be brought back
 #[derive(Parser)]
@@ -45,6 +47,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    Tour(tour::Tour),
     Init(init::Init),
     Put(entries::Put),
     Get(entries::Get),
@@ -59,11 +62,14 @@ pub(crate) enum Command {
     Checkpoint(checkpoint::Checkpoint),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    #[command(hide = true)]
+    TourWriter(tour::TourWriter),
 }
 
 impl Command {
     pub(crate) fn run(self, output: &mut Output) -> Outcome {
         match self {
+            Self::Tour(command) => command.run(output),
             Self::Init(command) => command.run(output),
             Self::Put(command) => command.run(output),
             Self::Get(command) => command.run(output),
@@ -78,6 +84,7 @@ impl Command {
             Self::Checkpoint(command) => command.run(output),
             Self::Backup(command) => command.run(output),
             Self::Restore(command) => command.run(output),
+            Self::TourWriter(command) => command.run(output),
         }
     }
 }
