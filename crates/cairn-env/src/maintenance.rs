@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, TryLockError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Schedule {
     journal_bytes: AtomicU64,
     /// End of what is accepted minus what is written, as of the newest commit.
     unwritten: AtomicU64,
+    /// Whether steps have left a checkpoint unfinished: whoever began it, the worker ends it.
+    in_checkpoint: AtomicBool,
 }
 
 impl Schedule {
@@ -100,7 +102,9 @@ impl Core {
                 return Ok(());
             }
             // The worker does not keep up: whoever writes helps, and so is slowed down.
-            self.step_checkpoint(STEP_NODES)?;
+            if self.step_checkpoint(STEP_NODES)? {
+                self.wake_worker();
+            }
             return Ok(());
         }
         match self.checkpoint() {
@@ -117,8 +121,11 @@ impl Core {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(false),
         };
-        match self.checkpoint_step(&mut checkpointer, max) {
-            Ok(report) => Ok(report.is_none()),
+        let stepped = self.checkpoint_step(&mut checkpointer, max);
+        let has_more = matches!(stepped, Ok(None));
+        self.schedule.in_checkpoint.store(has_more, Ordering::Relaxed);
+        match stepped {
+            Ok(_) => Ok(has_more),
             Err(error) if error.is_no_space() => Ok(false), // tried again when more has changed
             Err(error) => Err(error),
         }
@@ -135,11 +142,12 @@ impl Core {
             self.flush_to(self.latest.load(Ordering::Acquire), true)?;
             return Ok(Step::Did);
         }
-        if (state.in_checkpoint || self.checkpoint_is_due(1)) && !self.options.read_only {
-            state.in_checkpoint = self.step_checkpoint(STEP_NODES)?;
-            if state.in_checkpoint {
-                return Ok(Step::Did);
-            }
+        let in_checkpoint = self.schedule.in_checkpoint.load(Ordering::Relaxed);
+        if (in_checkpoint || self.checkpoint_is_due(1))
+            && !self.options.read_only
+            && self.step_checkpoint(STEP_NODES)?
+        {
+            return Ok(Step::Did);
         }
         let cache = self.forest.cache();
         if cache.resident > cache.budget && !self.options.read_only {
@@ -180,7 +188,6 @@ impl Core {
 /// What the worker remembers between steps.
 #[derive(Debug, Default)]
 struct State {
-    in_checkpoint: bool,
     seen: u64,
     seen_at: u64,
     marked: u64,
