@@ -28,11 +28,10 @@ pub(crate) const NODE_SEAL: SyncSite = SyncSite::new("node.seal");
 pub(crate) const NODE_NAMES: SyncSite = SyncSite::new("node.names");
 /// Bytes cut from a torn tail, before the log goes on without them.
 pub(crate) const SET_ASIDE: SyncSite = SyncSite::new("recovery.set_aside");
-/// Their name.
-pub(crate) const SET_ASIDE_NAME: SyncSite = SyncSite::new("recovery.set_aside_name");
 /// The end of the journal as recovery found it, before anything is built on it.
 pub(crate) const RECOVERED: SyncSite = SyncSite::new("recovery.journal");
-/// The names of the journal files that recovery found, and the removal of those that were never
+/// The name of the bytes that were set aside, the names of the journal files that recovery found, and
+/// the removal of those that were never
 /// begun, before the next one is created.
 pub(crate) const RECOVERED_NAMES: SyncSite = SyncSite::new("recovery.names");
 /// The names in the root, before the first write of an environment that was created or restored.
@@ -58,7 +57,6 @@ pub const SYNC_SITES: &[SyncSite] = &[
     NODE_SEAL,
     NODE_NAMES,
     SET_ASIDE,
-    SET_ASIDE_NAME,
     RECOVERED,
     RECOVERED_NAMES,
     FIRST_WRITE,

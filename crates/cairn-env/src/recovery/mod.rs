@@ -400,6 +400,7 @@ impl Core {
         if unfinished.open_end.is_some()
             || unfinished.leftovers.iter().any(|name| name.class == FileClass::Journal)
         {
+            // What was set aside gets its name before the next journal file says that it was cut.
             // Whoever created the last journal file may have died before its name was durable: if
             // that is lost and the name of the next one is not, the next one follows nothing. And a
             // journal file without a header is a leftover only as long as it is the last one: if
@@ -434,7 +435,7 @@ impl Core {
             copy.write_all_at(at - torn.lsn.offset(), &buf[..want])?;
             at += want as u64;
         }
-        copy.sync(sites::SET_ASIDE)?;
-        Ok(self.files.dir.sync(sites::SET_ASIDE_NAME)?)
+        // Its name becomes durable together with other changes: see `finish_recovery`.
+        Ok(copy.sync(sites::SET_ASIDE)?)
     }
 }
