@@ -1,0 +1,126 @@
+//! An environment on the disk: reads, commits, checkpoints, recovery.
+
+use std::{fs, io, path::Path};
+
+use cairn_benches::{ENTRIES, Full, VALUE, existing};
+use cairn_env::{Durability, Environment, Options};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+
+const NO_DISK: &str = "the temporary directory can be written";
+
+fn reads(c: &mut Criterion) {
+    let full = Full::new().expect(NO_DISK);
+    let snapshot = full.env.snapshot().expect(NO_DISK);
+    let mut n = 0;
+    c.bench_function("environment/get", |b| {
+        b.iter(|| {
+            n += 1;
+            snapshot.get(&full.database, &existing(n)).expect(NO_DISK)
+        });
+    });
+    let mut cursor = snapshot.cursor(&full.database).expect(NO_DISK);
+    c.bench_function("environment/seek", |b| {
+        b.iter(|| {
+            n += 1;
+            cursor.seek(&existing(n)).expect(NO_DISK)
+        });
+    });
+    let mut group = c.benchmark_group("environment/scan");
+    group.throughput(Throughput::Elements(ENTRIES));
+    group.bench_function("all", |b| {
+        b.iter(|| {
+            let mut cursor = snapshot.cursor(&full.database).expect(NO_DISK);
+            let mut count = 0;
+            while cursor.next().expect(NO_DISK) {
+                count += 1;
+            }
+            assert_eq!(count, ENTRIES);
+        });
+    });
+}
+
+fn commits(c: &mut Criterion) {
+    let full = Full::new().expect(NO_DISK);
+    let mut n = 0;
+    let mut commit = |keys: u64, durability| {
+        let first = n;
+        n += keys;
+        full.env
+            .write_with(durability, |txn| {
+                (first..first + keys)
+                    .try_for_each(|n| txn.put(&full.database, &existing(n), &VALUE))
+            })
+            .expect(NO_DISK);
+    };
+    c.bench_function("environment/commit_no_sync", |b| b.iter(|| commit(1, Durability::NoSync)));
+    c.bench_function("environment/commit_sync", |b| b.iter(|| commit(1, Durability::Sync)));
+    c.bench_function("environment/commit_1000_sync", |b| {
+        b.iter(|| commit(1000, Durability::Sync));
+    });
+}
+
+fn checkpoint(c: &mut Criterion) {
+    let full = Full::new().expect(NO_DISK);
+    let mut n = 0;
+    let mut change = || {
+        full.env
+            .write_with(Durability::NoSync, |txn| {
+                n += 1000;
+                (n..n + 1000).try_for_each(|n| txn.put(&full.database, &existing(n), &VALUE))
+            })
+            .expect(NO_DISK);
+    };
+    c.bench_function("environment/checkpoint_of_1000_puts", |b| {
+        b.iter_batched(
+            &mut change,
+            |()| full.env.checkpoint().expect(NO_DISK),
+            BatchSize::PerIteration,
+        );
+    });
+}
+
+/// An environment whose journal holds all of its commits is opened: everything is replayed.
+fn recovery(c: &mut Criterion) {
+    let Full { env, database, dir } = Full::new().expect(NO_DISK);
+    for first in (0..ENTRIES).step_by(1000) {
+        env.write_with(Durability::NoSync, |txn| {
+            (first..first + 1000).try_for_each(|n| txn.put(&database, &existing(n), &VALUE))
+        })
+        .expect(NO_DISK);
+    }
+    env.sync().expect(NO_DISK);
+    // What a process that dies leaves behind; closing it would make a checkpoint.
+    let left = dir.path().join("left");
+    copy(&dir.path().join("env"), &left).expect(NO_DISK);
+    drop(env);
+    let mut group = c.benchmark_group("environment/recovery");
+    group.throughput(Throughput::Elements(ENTRIES));
+    group.bench_function("replay", |b| {
+        b.iter(|| {
+            // Nothing is written, so that it is the same again each time.
+            let options = Options::new().read_only(true);
+            let (_, report) = Environment::open(&left, options).expect(NO_DISK);
+            assert!(report.replayed_commits > 0);
+        });
+    });
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &to)?,
+            false => fs::copy(entry.path(), to).map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20);
+    targets = reads, commits, checkpoint, recovery
+}
+criterion_main!(benches);
