@@ -14,12 +14,30 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Crash workloads at every write and every sync
-    Crash(CrashArgs),
+    Crash(Box<CrashArgs>),
+    /// Let the syncs of each site do nothing in turn: a crash must show that they are missed
+    Mutants(MutantsArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct MutantsArgs {
+    /// Only this site
+    #[arg(long)]
+    pub(crate) site: Option<String>,
+    /// Many images of each crash
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// The first seed
+    #[arg(long, value_parser = number)]
+    pub(crate) seed: Option<u64>,
+    /// How many sites are looked at side by side
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct CrashArgs {
-    /// Some images of each crash; the default
+    /// Some images of each crash, which is the default; then each sync site removed in turn
     #[arg(long, conflicts_with = "full")]
     pub(crate) smoke: bool,
     /// Many images of each crash, many rounds

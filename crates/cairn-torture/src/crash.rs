@@ -128,7 +128,7 @@ pub fn sweep_script(script: &Script, run: RunId, effort: Effort) -> (u128, Outco
     match record(script) {
         Ok(recording) => {
             let sweep = Sweep::new(&recording, run, script.settings.options(), effort);
-            (hash(&recording), sweep.run())
+            (trace_hash(&recording), sweep.run())
         }
         Err(problem) => {
             let violations = vec![Violation::of_run(run, problem)];
@@ -137,7 +137,9 @@ pub fn sweep_script(script: &Script, run: RunId, effort: Effort) -> (u128, Outco
     }
 }
 
-fn hash(recording: &Recording) -> u128 {
+/// Tells runs apart: the same for the same operations on the disks in the same order.
+#[must_use]
+pub fn trace_hash(recording: &Recording) -> u128 {
     recording.lives.iter().fold(0, |hash, life| hash.rotate_left(7) ^ life.trace.hash())
 }
 

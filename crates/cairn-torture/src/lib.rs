@@ -4,6 +4,7 @@
 mod check;
 pub mod crash;
 pub mod model;
+pub mod mutants;
 pub mod operation;
 pub mod pool;
 pub mod problem;

@@ -8,9 +8,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command, CrashArgs};
+use args::{Args, Command, CrashArgs, MutantsArgs};
 use cairn_torture::{
     crash::{self, Plan, script_of, shrink, sweep, sweep_script},
+    mutants,
     script::Script,
     state_id::{Effort, RunId},
     sweep::{Outcome, SCRIPT},
@@ -21,6 +22,7 @@ type Result<T = ExitCode> = std::result::Result<T, Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Crash(args) => run_crash(&args),
+        Command::Mutants(args) => run_mutants(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -74,7 +76,13 @@ fn run_crash(args: &CrashArgs) -> Result {
         eprintln!("{} distinct states of {} runs", report.distinct, report.runs);
     });
     println!("{report}");
-    Ok(exit(report.is_good()))
+    if !args.smoke {
+        return Ok(exit(report.is_good()));
+    }
+    // A sweep that finds nothing is worth as much as what it would have found.
+    let mutants = mutants::run(&mutants::sites(), effort, plan.seed, plan.threads);
+    println!("{mutants}");
+    Ok(exit(report.is_good() && mutants.is_good()))
 }
 
 /// Sweeps one script; prints a shorter one if it breaks a promise and that is asked for.
@@ -93,4 +101,26 @@ fn one_script(script: &Script, run: RunId, effort: Effort, shorten: bool) -> Exi
         }
     }
     exit(violations.is_empty())
+}
+
+fn run_mutants(args: &MutantsArgs) -> Result {
+    let effort = if args.full { Effort::FULL } else { Effort::SMOKE };
+    let mut sites = mutants::sites();
+    if let Some(name) = &args.site {
+        sites.retain(|site| site.to_string() == *name);
+        if sites.is_empty() {
+            return Err(format!("there is no site {name}").into());
+        }
+    }
+    let report = mutants::run(&sites, effort, args.seed.unwrap_or(1), threads(args.threads));
+    println!("{report}");
+    if args.site.is_some() {
+        for proof in report.mutants.iter().filter_map(|mutant| mutant.proof.as_ref()) {
+            println!(
+                "{}\n  during   {:?}\n  after    {}\n  crash    {}",
+                proof.problem, proof.row, proof.after, proof.crash
+            );
+        }
+    }
+    Ok(exit(report.is_good()))
 }

@@ -30,6 +30,8 @@ pub enum Operation {
     Read,
     /// Lets the background worker do what is due.
     Work,
+    /// Lets the background worker take one step.
+    Step,
     /// Lets so many milliseconds pass.
     Pass(u32),
     /// Closes the environment in order.
@@ -113,6 +115,7 @@ impl fmt::Display for Operation {
             Self::Checkpoint => write!(f, "checkpoint"),
             Self::Read => write!(f, "read"),
             Self::Work => write!(f, "work"),
+            Self::Step => write!(f, "step"),
             Self::Pass(ms) => write!(f, "pass {ms}"),
             Self::Close => write!(f, "close"),
             Self::Backup(changes) => {
@@ -175,6 +178,7 @@ fn parse(text: &str) -> Option<Operation> {
         "checkpoint" => Operation::Checkpoint,
         "read" => Operation::Read,
         "work" => Operation::Work,
+        "step" => Operation::Step,
         "close" => Operation::Close,
         "restore" => Operation::Restore,
         _ => return None,
@@ -220,6 +224,7 @@ mod tests {
             "checkpoint",
             "read",
             "work",
+            "step",
             "pass 1000",
             "close",
             "backup -0/1",

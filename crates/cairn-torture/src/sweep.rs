@@ -168,7 +168,8 @@ impl<'r> Sweep<'r> {
         let mut random = Seeded::new(self.run.seed).stream(&state.id.to_string());
         let image = &state.crashed.image;
         let level = state.id.level;
-        caught(|| check(self.recording, state.knows, image, level, &self.options, &mut random))
+        let (options, without) = (&self.options, self.without);
+        caught(|| check(self.recording, state.knows, image, level, options, without, &mut random))
     }
 
     /// Calls `visit` with each state of a life, until it answers `false`.

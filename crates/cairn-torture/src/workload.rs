@@ -17,6 +17,10 @@ pub struct Workload {
     settings: Settings,
     /// With how many seeds it runs in a round: short ones with more.
     pub runs_in_round: usize,
+    /// How many changes its first commit has, if not as many as others.
+    begins_with: usize,
+    /// Processes die at the call whose number is the seed, modulo this: seeds in a row try each.
+    call_of_death: Option<u32>,
     /// How many parts it has.
     parts: usize,
     /// How many keys there are: the fewer, the more is overwritten.
@@ -41,8 +45,11 @@ enum Part {
     /// Commits that share a sync.
     Group,
     Checkpoint,
-    /// Reading everything, then the worker.
+    /// Reading everything, small commits, then the worker: memory is full, and too little is dirty
+    /// for a checkpoint.
     Evict,
+    /// Commits between the steps of a checkpoint of the worker.
+    Between,
     /// The worker, after some time.
     Work,
     Reopen,
@@ -50,6 +57,8 @@ enum Part {
     Die(Death),
     /// The power fails.
     Power,
+    /// The power fails in the middle of writing a commit.
+    Torn,
     Backup,
     Restore,
 }
@@ -73,16 +82,33 @@ pub const WORKLOADS: &[Workload] = &[
         name: "create",
         settings: Settings::SMALL,
         runs_in_round: 12,
+        begins_with: 0,
+        call_of_death: None,
         parts: 2,
         keys: 5,
         lens: SMALL,
         changes: 2,
-        weights: &[(4, Part::Commit), (1, Part::Reopen), (1, Part::Die(Death::Open))],
+        weights: &[(4, Part::Commit), (1, Part::Reopen)],
+    },
+    // Whoever creates an environment dies at each call in turn, and somebody else goes on.
+    Workload {
+        name: "dying-creates",
+        settings: Settings::SMALL,
+        runs_in_round: 20,
+        begins_with: 0,
+        call_of_death: Some(20),
+        parts: 1,
+        keys: 5,
+        lens: SMALL,
+        changes: 2,
+        weights: &[(1, Part::Die(Death::Open))],
     },
     Workload {
         name: "commits",
         settings: Settings::SMALL,
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 40,
         keys: 30,
         lens: MIXED,
@@ -93,6 +119,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "groups",
         settings: Settings::SMALL,
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 25,
         keys: 30,
         lens: SMALL,
@@ -103,6 +131,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "large-values",
         settings: Settings::SMALL,
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 25,
         keys: 10,
         lens: LARGE,
@@ -113,6 +143,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "rolls",
         settings: Settings::SMALL,
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 25,
         keys: 20,
         lens: &[1000, 3000, 5000],
@@ -123,6 +155,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "checkpoints",
         settings: Settings { checkpoint: 3000, ..Settings::SMALL },
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 30,
         keys: 60,
         lens: SMALL,
@@ -132,7 +166,9 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "many-nodes",
         settings: Settings { leaf: 1024, ..Settings::SMALL },
-        runs_in_round: 1,
+        runs_in_round: 2,
+        begins_with: 0,
+        call_of_death: None,
         parts: 14,
         keys: 400,
         lens: &[100, 190],
@@ -143,6 +179,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "dead-files",
         settings: Settings { leaf: 256, ..Settings::SMALL },
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 40,
         keys: 8,
         lens: &[100, 1000, 4000],
@@ -151,18 +189,35 @@ pub const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "eviction",
-        settings: Settings { leaf: 2048, cache: 48 << 10, background: true, ..Settings::SMALL },
-        runs_in_round: 2,
-        parts: 40,
-        keys: 600,
+        settings: Settings { leaf: 1024, cache: 32 << 10, background: true, ..Settings::SMALL },
+        runs_in_round: 4,
+        begins_with: 400,
+        call_of_death: None,
+        parts: 20,
+        keys: 300,
         lens: &[100, 190],
-        changes: 40,
-        weights: &[(3, Part::Commit), (1, Part::Later), (4, Part::Evict)],
+        changes: 2,
+        weights: &[(1, Part::Later), (4, Part::Evict)],
+    },
+    // Checkpoints of so many nodes that the worker takes several steps.
+    Workload {
+        name: "between-steps",
+        settings: Settings { leaf: 256, checkpoint: 7000, background: true, ..Settings::SMALL },
+        runs_in_round: 3,
+        begins_with: 400,
+        call_of_death: None,
+        parts: 14,
+        keys: 600,
+        lens: &[20, 40],
+        changes: 60,
+        weights: &[(1, Part::Commit), (5, Part::Between)],
     },
     Workload {
         name: "worker",
         settings: Settings { checkpoint: 4000, background: true, ..Settings::SMALL },
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 40,
         keys: 60,
         lens: MIXED,
@@ -173,6 +228,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "reopens",
         settings: Settings::SMALL,
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 20,
         keys: 20,
         lens: MIXED,
@@ -182,8 +239,10 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "deaths",
         settings: Settings::SMALL,
-        runs_in_round: 1,
-        parts: 30,
+        runs_in_round: 3,
+        begins_with: 0,
+        call_of_death: None,
+        parts: 16,
         keys: 20,
         lens: MIXED,
         changes: 3,
@@ -198,6 +257,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "power-failures",
         settings: Settings::SMALL,
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 30,
         keys: 20,
         lens: MIXED,
@@ -206,7 +267,8 @@ pub const WORKLOADS: &[Workload] = &[
             (3, Part::Commit),
             (2, Part::Written),
             (1, Part::Checkpoint),
-            (3, Part::Power),
+            (2, Part::Power),
+            (2, Part::Torn),
             (1, Part::Die(Death::Anything)),
         ],
     },
@@ -215,6 +277,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "long-replay",
         settings: Settings { leaf: 1024, cache: 16 << 10, journal: 64 << 10, ..Settings::SMALL },
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 140,
         keys: 600,
         lens: &[40, 100],
@@ -225,6 +289,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "backups",
         settings: Settings::SMALL,
         runs_in_round: 2,
+        begins_with: 0,
+        call_of_death: None,
         parts: 16,
         keys: 20,
         lens: MIXED,
@@ -235,6 +301,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "restores",
         settings: Settings::SMALL,
         runs_in_round: 2,
+        begins_with: 0,
+        call_of_death: None,
         parts: 14,
         keys: 20,
         lens: MIXED,
@@ -250,6 +318,8 @@ pub const WORKLOADS: &[Workload] = &[
         name: "everything",
         settings: Settings { checkpoint: 6000, ..Settings::SMALL },
         runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
         parts: 40,
         keys: 60,
         lens: MIXED,
@@ -281,14 +351,28 @@ impl Workload {
     pub fn script(&self, seed: u64) -> Script {
         let mut random = Seeded::new(seed).stream(self.name);
         let settings = Settings { seed: random.next_u64(), ..self.settings };
-        Script { settings, operations: self.operations(&mut random) }
+        let mut operations = self.operations(&mut random);
+        if let Some(most) = self.call_of_death {
+            for operation in &mut operations {
+                if let Operation::Die(calls, _) = operation {
+                    *calls = u32::try_from(seed % u64::from(most)).unwrap_or(0);
+                }
+            }
+        }
+        Script { settings, operations }
     }
 
     /// The operations that `chooser` wants.
     pub fn operations(&self, chooser: &mut (impl Chooser + ?Sized)) -> Vec<Operation> {
         let mut author = Author { workload: self, chooser, operations: vec![Operation::Open] };
         let weights: Vec<u32> = self.weights.iter().map(|(weight, _)| *weight).collect();
-        author.commit(Durability::Sync);
+        match self.begins_with {
+            0 => author.commit(Durability::Sync),
+            changes => {
+                let changes = (0..changes).map(|_| author.change()).collect();
+                author.operations.push(Operation::Commit(Durability::Sync, changes));
+            }
+        }
         for _ in 0..self.parts {
             let (_, part) = self.weights[author.chooser.weighted(&weights, "part")];
             author.part(part);
@@ -327,7 +411,22 @@ impl<C: Chooser + ?Sized> Author<'_, C> {
                 self.operations.push(Operation::Wait);
             }
             Part::Checkpoint => self.operations.push(Operation::Checkpoint),
-            Part::Evict => self.operations.extend([Operation::Read, Operation::Work]),
+            Part::Evict => {
+                self.operations.push(Operation::Read);
+                for _ in 0..self.chooser.range(2..5, "evicts") {
+                    self.commit(Durability::Sync);
+                }
+                self.operations.push(Operation::Work);
+            }
+            Part::Between => {
+                for _ in 0..self.chooser.range(1..6, "steps") {
+                    let durability =
+                        [Durability::WriteNoSync, Durability::NoSync, Durability::Sync];
+                    let durability = *self.chooser.pick(&durability, "durability");
+                    self.commit(durability);
+                    self.operations.push(Operation::Step);
+                }
+            }
             Part::Work => {
                 let ms = *self.chooser.pick(&[0, 5, 20, 1500], "pass");
                 self.operations.extend([Operation::Pass(ms), Operation::Work]);
@@ -338,6 +437,12 @@ impl<C: Chooser + ?Sized> Author<'_, C> {
                 let level = *self.chooser.pick(&Level::ALL, "level");
                 let seed = self.number("power");
                 self.operations.extend([Operation::Power(level, seed), Operation::Open]);
+            }
+            Part::Torn => {
+                self.commit(Durability::WriteNoSync);
+                let seed = self.number("power");
+                self.operations.extend([Operation::Power(Level::Torn, seed), Operation::Open]);
+                self.commit(Durability::Sync);
             }
             Part::Backup => {
                 let mut changes = self.changes();

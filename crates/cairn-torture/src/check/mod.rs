@@ -4,7 +4,7 @@ mod copies;
 mod nested;
 
 use cairn_env::{Environment, Options, RecoveryReport, TornTail, VerifyOptions};
-use cairn_io::MemDisk;
+use cairn_io::{MemDisk, SyncSite};
 use cairn_sim::{Image, Level, Seeded, SimWorld};
 
 pub use nested::Nested;
@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Holds the image of a crash against what was known: everything that a user would do next has to
-/// work. Returns the crashes of recovery that were looked at on the way.
+/// work. Returns the crashes of recovery that were looked at on the way. In those, the syncs of the
+/// site `without` do nothing.
 ///
 /// # Errors
 /// The first promise that is broken.
@@ -26,6 +27,7 @@ pub fn check(
     image: &Image,
     level: Level,
     options: &Options,
+    without: Option<SyncSite>,
     random: &mut Seeded,
 ) -> Checked<Vec<Nested>> {
     let options = options.clone().background(false);
@@ -35,7 +37,7 @@ pub fn check(
             let least = if level == Level::KeepAll { expected.written } else { expected.durable };
             let allowed = Allowed::new(&recording.histories, expected, least);
             let found = environment(image, &allowed, &options)?;
-            nested::sample(image, &allowed, &found, &options, random)
+            nested::sample(image, &allowed, &found, &options, without, random)
         }
         Knowledge::Backups(backups) => {
             copies::backups(image, backups, recording, &options, random).map(|()| Vec::new())

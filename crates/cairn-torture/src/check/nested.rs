@@ -1,6 +1,7 @@
 //! Crashes in the middle of recovery, and of the first write after it.
 
 use cairn_env::{Durability, Environment, Options};
+use cairn_io::SyncSite;
 use cairn_sim::{Bounds, Chooser, ChooserExt, CrashImage, Image, Level, Seeded, SimDisk, SimWorld};
 
 use super::{Allowed, Found, environment};
@@ -50,6 +51,7 @@ pub(super) fn sample(
     allowed: &Allowed<'_>,
     found: &Found,
     options: &Options,
+    without: Option<SyncSite>,
     random: &mut Seeded,
 ) -> Checked<Vec<Nested>> {
     if random.choose(ONE_IN, "nested") > 0 {
@@ -57,7 +59,7 @@ pub(super) fn sample(
     }
     let contents = allowed.get(found.commit)?;
     let (second, env) = Second::record(image, contents, found, options)?;
-    let nested = second.crashes(options, random)?;
+    let nested = second.crashes(options, without, random)?;
     second.closes(env, options)?;
     Ok(nested)
 }
@@ -121,8 +123,16 @@ impl<'h> Second<'h> {
     }
 
     /// Crashes in some places.
-    fn crashes(&self, options: &Options, random: &mut Seeded) -> Checked<Vec<Nested>> {
-        let trace = self.disk.trace();
+    fn crashes(
+        &self,
+        options: &Options,
+        without: Option<SyncSite>,
+        random: &mut Seeded,
+    ) -> Checked<Vec<Nested>> {
+        let mut trace = self.disk.trace();
+        if let Some(removed) = without {
+            trace = trace.without_syncs(|site, _| site == removed);
+        }
         let places = trace.entries().len() + 1;
         let mut chosen: Vec<usize> =
             (0..CRASHES - 1).map(|_| random.choose(places, "place")).collect();

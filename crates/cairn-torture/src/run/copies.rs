@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use cairn_backup::{BackupOptions, BackupResult, RestoreOptions, backup_to, restore_from};
+use cairn_backup::{
+    BackupOptions, BackupResult, MANIFEST_NAME, RestoreOptions, backup_to, restore_from,
+};
 use cairn_env::{Durability, EnvError, Environment};
 use cairn_io::{DirExt, DirRef, IoResult, Name, SyncSite};
 use cairn_sim::{FaultDisk, SimDisk, SimWorld};
@@ -99,17 +101,23 @@ impl Copies {
 }
 
 impl Runner<'_> {
-    /// Makes a backup; one that its process did not live to finish starts over.
+    /// Makes a backup; one that its process did not live to finish starts over, unless it had been
+    /// published already: nothing replaces that.
     pub(super) fn backup(&mut self, changes: &[Change]) -> Checked<()> {
         let Some(process) = &self.process else { return Ok(()) };
         let mut backups = self.copies.backups();
         let history = lock(&self.book).expected.history;
         let begun = BackupState { history, done: None };
+        let side = &mut self.copies.backups;
+        let is_published = |number: usize| {
+            let dir = side.dir(&backup_name(number)).map_err(failed)?;
+            dir.has(&Name::constant(MANIFEST_NAME)).map_err(failed)
+        };
+        let last = backups.len().wrapping_sub(1);
         match backups.last_mut() {
-            Some(last) if last.done.is_none() => *last = begun,
+            Some(state) if state.done.is_none() && !is_published(last)? => *state = begun,
             _ => backups.push(begun),
         }
-        let side = &mut self.copies.backups;
         let dir = side.dir(&backup_name(backups.len() - 1)).map_err(failed)?;
         side.tape.learn(Knowledge::Backups(backups.clone()));
         let disk = lock(&self.book).environment.disk.clone();

@@ -101,6 +101,10 @@ impl<'s> Runner<'s> {
                 world.run_until_idle(200);
                 Ok(())
             }),
+            Operation::Step => self.in_process(Row::Eviction, |_, world| {
+                world.runnable().first().map(|worker| world.step(*worker));
+                Ok(())
+            }),
             Operation::Pass(ms) => {
                 if let Some(process) = &self.process {
                     process.world.advance(std::time::Duration::from_millis((*ms).into()));

@@ -1,0 +1,3 @@
+//! The rigs, small enough for every test run.
+
+mod crash;
