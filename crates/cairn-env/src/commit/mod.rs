@@ -113,10 +113,11 @@ impl Core {
         Ok(sequence)
     }
 
-    /// Freezes what the writer owns when that takes too much memory: frozen nodes can be written and
-    /// evicted, its own cannot.
+    /// Freezes what the writer owns when memory gets short: frozen nodes can be written and evicted,
+    /// its own cannot. Not before, since it copies every node that it changes after that.
     fn bound_private(&self, commit: &mut CommitState) -> EnvResult<()> {
-        if commit.writer.private_bytes() > self.options.cache_bytes / 8 {
+        let (private, budget) = (commit.writer.private_bytes(), self.options.cache_bytes);
+        if private > budget / 8 && private + self.forest.cache().resident > budget / 2 {
             let sequence = commit.sequence;
             commit.writer.freeze(sequence)?;
         }
