@@ -7,7 +7,31 @@
 //! Nodes live in a [`NodeSource`] and, as far as the budget allows, in memory.
 //!
 //! This crate never touches a file, and it knows nodes only by their [`Lsn`](cairn_log::Lsn). It can
-//! be used alone, with a [`MemorySource`]: see the example of [`TreeWriter`].
+//! be used alone, with a [`MemorySource`]:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use cairn_btree::{Forest, ForestOptions, MemorySource, TreeId, TreeWriter, ValueRef};
+//!
+//! let forest = Forest::new(Arc::new(MemorySource::new()), ForestOptions::default());
+//! let mut writer = TreeWriter::new(forest, None, 1)?;
+//! let tree = TreeId(1);
+//! writer.create(tree)?;
+//! writer.insert(tree, b"one", ValueRef::Inline(b"1"), 1)?;
+//! let before = writer.freeze(1)?;
+//! writer.insert(tree, b"one", ValueRef::Inline(b"uno"), 2)?;
+//! let after = writer.freeze(2)?;
+//!
+//! let value = |root: &cairn_btree::FrozenRoot| root.get(tree, b"one").map(|found| {
+//!     found.map(|held| match held.value() {
+//!         ValueRef::Inline(bytes) => bytes.to_vec(),
+//!         ValueRef::Pointer(_) => unreachable!("only small values were put"),
+//!     })
+//! });
+//! assert_eq!(value(&before)?, Some(b"1".to_vec()));
+//! assert_eq!(value(&after)?, Some(b"uno".to_vec()));
+//! # Ok::<(), cairn_btree::TreeError>(())
+//! ```
 //!
 //! How it works is told in the modules: the image of a node (the same bytes in memory and on disk),
 //! slots (names of nodes in memory), gens (which versions are still needed).

@@ -22,29 +22,7 @@ use crate::{
 /// frozen version. So versions exist only when somebody asked for one, and between two
 /// freezes a thousand changes of one leaf copy it once.
 ///
-/// ```
-/// use std::sync::Arc;
-/// use cairn_btree::{Forest, ForestOptions, MemorySource, TreeId, TreeWriter, ValueRef};
-///
-/// let forest = Forest::new(Arc::new(MemorySource::new()), ForestOptions::default());
-/// let mut writer = TreeWriter::new(forest, None, 1)?;
-/// let tree = TreeId(1);
-/// writer.create(tree)?;
-/// writer.insert(tree, b"one", ValueRef::Inline(b"1"), 1)?;
-/// let before = writer.freeze(1)?;
-/// writer.insert(tree, b"one", ValueRef::Inline(b"uno"), 2)?;
-/// let after = writer.freeze(2)?;
-///
-/// let value = |root: &cairn_btree::FrozenRoot| root.get(tree, b"one").map(|found| {
-///     found.map(|held| match held.value() {
-///         ValueRef::Inline(bytes) => bytes.to_vec(),
-///         ValueRef::Pointer(_) => unreachable!("only small values were put"),
-///     })
-/// });
-/// assert_eq!(value(&before)?, Some(b"1".to_vec()));
-/// assert_eq!(value(&after)?, Some(b"uno".to_vec()));
-/// # Ok::<(), cairn_btree::TreeError>(())
-/// ```
+/// The front page of the crate has an example.
 pub struct TreeWriter {
     pub(crate) forest: Arc<Forest>,
     generation: u64,

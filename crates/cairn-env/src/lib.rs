@@ -9,6 +9,21 @@
 //!
 //! Start at [`Environment`]. Applications depend on the crate `cairndb`, which re-exports what is
 //! public here.
+//!
+//! ```
+//! use cairn_env::{DatabaseOptions, Environment, Options};
+//!
+//! let (env, _report) = Environment::in_memory(Options::default())?;
+//! let stock = env.database("stock", DatabaseOptions::default())?;
+//! let orders = env.database("orders", DatabaseOptions::default())?;
+//! env.write(|txn| {
+//!     // Both or neither, also after a power failure.
+//!     txn.put(&stock, b"apples", b"11")?;
+//!     txn.put(&orders, b"0001", b"one apple")
+//! })?;
+//! assert_eq!(env.snapshot()?.get(&stock, b"apples")?.unwrap(), b"11");
+//! # Ok::<(), cairn_env::EnvError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod backup;
