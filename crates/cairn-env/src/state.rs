@@ -198,7 +198,7 @@ impl StateFile {
     pub(crate) fn open(dir: &dyn Dir, access: Access) -> EnvResult<(FileRef, Found)> {
         let file = dir.open(&STATE, access).map_err(|error| {
             if error.is_not_found() {
-                needs_repair(dir.path(), "the state file is missing")
+                needs_repair(dir.path(), "its state file STATE is missing")
             } else {
                 error.into()
             }
@@ -220,9 +220,9 @@ impl StateFile {
         }
         slots.sort_by_key(|state| std::cmp::Reverse(state.number));
         let mut slots = slots.into_iter();
-        let newest = slots
-            .next()
-            .ok_or_else(|| needs_repair(dir.path(), "both slots of the state file are damaged"))?;
+        let newest = slots.next().ok_or_else(|| {
+            needs_repair(dir.path(), "both slots of its state file STATE are damaged")
+        })?;
         let older = slots.next();
         let damaged_slot = older.is_none() && !(blank && newest.number == 0);
         Ok((file, Found { newest, older, damaged_slot }))
