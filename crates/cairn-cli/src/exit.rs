@@ -1,7 +1,7 @@
 //! How a command ends: exit codes, and a failure as two lines for a tired human or one object for a
 //! program.
 
-use std::{fmt, io, path::Path, process::ExitCode};
+use std::{fmt, fs, io, path::Path, process::ExitCode};
 
 use cairn_io::IoError;
 use cairn_log::LogError;
@@ -51,7 +51,8 @@ impl Failure {
             exit,
             kind: kind_name(kind),
             scope: scope_name(scope),
-            message: message.to_string(),
+            // Two lines are what people and scripts reckon with.
+            message: message.to_string().replace('\n', " "),
             advice: advice(kind).into(),
             quiet: false,
         }
@@ -169,10 +170,21 @@ impl From<EnvError> for Failure {
         let failure = Self::new(exit, kind, error.scope(), &error);
         match error {
             EnvError::NotAnEnvironment { path, .. } => {
-                let path = path.display();
-                failure
-                    .advise(format!("check the path; `cairn init {path}` creates an environment"))
+                // Who has mistyped a path is not to be talked into creating something there.
+                let blank =
+                    fs::read_dir(&path).map_or(!path.exists(), |mut dir| dir.next().is_none());
+                failure.advise(match blank {
+                    true => format!(
+                        "check the path; `cairn init {0}` creates an environment",
+                        path.display()
+                    ),
+                    false => "check the path: an environment is a directory of its own".into(),
+                })
             }
+            EnvError::IncompleteRestore { path, .. } => failure.advise(format!(
+                "`cairn restore BACKUP {}` starts it over; or remove the directory",
+                path.display()
+            )),
             EnvError::Locked { pid: Some(pid), .. } => failure.advise(format!(
                 "wait until process {pid} has ended or closed it (`ps -fp {pid}` says what it is); \
                  `cairn log` works meanwhile"
@@ -195,15 +207,16 @@ impl From<BackupError> for Failure {
         match error {
             BackupError::Env(error) => error.into(),
             BackupError::Io(error) => error.into(),
-            BackupError::NoManifest { .. } => Self::new(
-                Exit::Usage,
-                kind,
-                Scope::Operation,
-                &error,
-            )
-            .advise(
+            BackupError::NoManifest { ref path } if !path.exists() => {
+                Self::usage(format_args!("there is no backup {}", path.display()))
+                    .advise("check the path")
+            }
+            BackupError::NoManifest { .. } => Self::usage(&error).advise(
                 "check the path; a backup that was cut short has no manifest and cannot be used",
             ),
+            BackupError::TargetNotEmpty { .. } => {
+                Self::usage(&error).advise("choose another path; nothing was changed")
+            }
             error => {
                 let failure = Self::new(exit_of(kind), kind, Scope::Operation, &error);
                 match kind {

@@ -19,10 +19,13 @@ use crate::{
 /// A backup is the state of all databases at one commit. It is read back and compared before its
 /// manifest makes it a backup, so one that was cut short is none.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
   cairn backup data backups/monday
-  cairn verify backups/monday")]
+  cairn verify backups/monday"
+)]
 pub(crate) struct Backup {
     /// The directory of the environment
     env: PathBuf,

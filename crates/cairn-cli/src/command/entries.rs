@@ -80,7 +80,10 @@ impl Sync {
         let commit = env.stats()?.commits;
         let durable = !self.no_sync || env.recovery_report().journal_files >= MANY_JOURNAL_FILES;
         if durable {
-            env.close()?;
+            env.close().map_err(|error| {
+                let done = if self.no_sync { "done" } else { "durable" };
+                Failure::from(error).at(format_args!("commit {commit} is {done}, then"))
+            })?;
         } else {
             // Closing in order would sync. The next open recovers what was written.
             std::mem::forget(env);
@@ -213,10 +216,13 @@ impl Delete {
 /// Control characters, backslashes and what is no UTF-8 are escaped, so that a line is an entry
 /// and a terminal is safe. Byte for byte: `cairn get`, `--hex`, `--json`, or `cairn export`.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
   cairn scan data --limit 10
-  cairn scan data --prefix src/ --keys")]
+  cairn scan data --prefix src/ --keys"
+)]
 pub(crate) struct Scan {
     #[command(flatten)]
     place: Place,

@@ -26,11 +26,14 @@ use crate::{
 /// What is exported is the state of one commit. `cairn import` reads each of these formats; all
 /// but dir hold any key and any value.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
   cairn export data data.jsonl
   cairn export data files/                # or --format dir
-  cairn export data - | gzip > data.jsonl.gz")]
+  cairn export data - | gzip > data.jsonl.gz"
+)]
 pub(crate) struct Export {
     /// The directory of the environment
     env: PathBuf,

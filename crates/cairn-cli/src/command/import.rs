@@ -5,7 +5,8 @@
 //! was not committed is left out, so that nothing is there that was not reported.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -44,13 +45,16 @@ use crate::{
 /// With --json, a line {"event":"commit",…,"last_key":…} is printed for each durable commit:
 /// whoever has read it may rely on these entries for ever, also if the import is killed.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
   cairn import data src/                          # files
   cairn import data people.csv --key email
   cairn import data events.jsonl --db events --json
   db_dump old.db | cairn import data - --format db_dump
-  cairn import data events.jsonl --skip 12000     # go on after the last reported total")]
+  cairn import data events.jsonl --skip 12000     # go on after the last reported total"
+)]
 pub(crate) struct Import {
     /// The directory of the environment
     env: PathBuf,
@@ -132,6 +136,7 @@ impl Import {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let progress = Progress::new("importing");
         let env = open::for_writing(&self.env, output)?;
+        refuse_own_files(&self.source, &self.env)?;
         let options = SourceOptions {
             format: self.format,
             key: self.key.clone(),
@@ -165,7 +170,10 @@ impl Import {
         let (snapshot, database) = open::database(&env, &self.db)?;
         let now = snapshot.len(&database)?;
         drop(snapshot);
-        env.close()?;
+        env.close().map_err(|error| {
+            let entries = several(done.entries, "entry");
+            Failure::from(error).at(format_args!("{entries} imported, then"))
+        })?;
         let elapsed = progress.elapsed();
         drop(progress);
         if done.entries == 0 {
@@ -199,6 +207,18 @@ impl Import {
             bytes += file.len;
         }
         Some(bytes)
+    }
+}
+
+/// An import of files that change with every commit would be of no use, and might have no end.
+fn refuse_own_files(source: &Path, env: &Path) -> Result<(), Failure> {
+    match (fs::canonicalize(source), fs::canonicalize(env)) {
+        (Ok(source), Ok(env)) if source.starts_with(&env) => Err(Failure::usage(format_args!(
+            "{} is part of the environment itself",
+            source.display()
+        ))
+        .advise("to copy an environment, use `cairn backup` or `cairn export`")),
+        _ => Ok(()), // what is wrong with a path is said by who opens it
     }
 }
 

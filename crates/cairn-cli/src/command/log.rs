@@ -22,10 +22,13 @@ use crate::{
 /// A line has position, kind, commit number, how far its file was known to be durable, length,
 /// and what it says. Keys are shortened, values never shown. Lines about a file begin with #.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
   cairn log data | tail
-  cairn log data --file J-00000001-00000003.log")]
+  cairn log data --file J-00000001-00000003.log"
+)]
 pub(crate) struct Log {
     /// The directory of an environment (also one that does not open), or of a backup
     env: PathBuf,

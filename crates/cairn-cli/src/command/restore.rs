@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use cairndb::backup::{RestoreOptions, restore};
+use cairndb::{
+    ErrorKind,
+    backup::{RestoreOptions, restore},
+};
 use serde::Serialize;
 
 use crate::{
     Outcome,
-    exit::Exit,
+    exit::{Exit, Failure},
     output::Output,
     progress::Progress,
     text::{Time, count, seconds, several, size},
@@ -19,7 +22,7 @@ use crate::{
 /// are read, before the directory opens as an environment. A restore that was cut short is
 /// started over by running the same command again.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  cairn restore backups/monday data")]
+#[command(verbatim_doc_comment, after_help = "Example:\n  cairn restore backups/monday data")]
 pub(crate) struct Restore {
     /// The directory of the backup
     backup: PathBuf,
@@ -44,7 +47,15 @@ impl Restore {
         let progress = Progress::new("restoring");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
         let options = RestoreOptions::default().progress(&shown);
-        let report = restore(&self.backup, &self.env, &options)?;
+        let report = restore(&self.backup, &self.env, &options).map_err(|error| {
+            let not_empty = error.kind() == ErrorKind::InvalidInput;
+            let failure = Failure::from(error);
+            if not_empty {
+                failure.advise("choose another path; nothing was changed")
+            } else {
+                failure
+            }
+        })?;
         let elapsed = progress.elapsed();
         drop(progress);
         output.line(format_args!(

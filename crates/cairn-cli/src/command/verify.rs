@@ -19,10 +19,13 @@ use crate::{
 /// Exit code 1 means that it opens and something in it is wrong, 3 that it does not even open;
 /// then its log files are checked one by one. Nothing is changed in any case.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
   cairn verify data
-  cairn verify backups/monday")]
+  cairn verify backups/monday"
+)]
 pub(crate) struct Verify {
     /// The directory of an environment, or of a backup
     #[arg(value_name = "ENV|BACKUP")]

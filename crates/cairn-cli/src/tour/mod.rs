@@ -48,14 +48,16 @@ use crate::{
 /// that what was restored is what was backed up. The files themselves are only read. All else
 /// happens in a fresh directory, which stays for you to look around in.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
   cairn tour
   cairn tour --input ~/Pictures --dir /mnt/disk/tour
-  cairn tour --sabotage restore; echo \"exit code $?: must not be 0\"")]
+  cairn tour --sabotage restore; echo \"exit code $?: must not be 0\""
+)]
 pub(crate) struct Tour {
-    /// Import the files below this directory, at most 64 MiB; hidden and git-ignored files and
-    /// links are left out
+    /// Import the files below it, at most 64 MiB; nothing hidden, git-ignored or linked
     #[arg(long, value_name = "DIR", default_value = ".")]
     input: PathBuf,
     /// Where the tour takes place: a new or empty directory [default: a fresh temporary one]

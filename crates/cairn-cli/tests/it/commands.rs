@@ -1,0 +1,86 @@
+//! Every command once, for people and for programs.
+
+use crate::support::Session;
+
+const PEOPLE: &str = "name,born\nada,1815\ngrace,1906\n";
+
+fn session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("init data");
+    session.run("put data ada 1815");
+    session.run_with("put data note -", b"two\nlines");
+    session.run("put data 00ff cafe --hex");
+    session.run("put data quick 1 --no-sync");
+    session.run("get data ada");
+    session.run("get data 00ff --hex");
+    session.run("get data nobody");
+    session.run("scan data");
+    session.run("scan data --prefix n --keys");
+    session.run("scan data --limit 1");
+    session.run("scan data --db other");
+    session.run("delete data quick");
+    session.run("delete data quick");
+    session.dir.write("people.csv", PEOPLE);
+    session.run("import data people.csv --db people --key name --batch 1");
+    session.run_with("import data - --format jsonl", b"{\"key\":\"a\",\"value\":\"b\"}\n");
+    session.run("import data people.csv --key nothing");
+    session.run("info data");
+    session.run("stats data");
+    session.run("verify data");
+    session.run("checkpoint data");
+    session.run("log data");
+    session.run("log data --file J-00000001-00000001.log");
+    session.run("export data all.csv");
+    session.run("export data all.csv");
+    session.run("export data people.dump --db people");
+    session.run("backup data backup");
+    session.run("backup data backup");
+    session.run("verify backup");
+    session.run("restore backup restored");
+    session.run("restore backup restored");
+    session.run("verify restored");
+    session.run("scan restored --db people");
+    session
+}
+
+#[test]
+fn all_commands_print_text() {
+    let mut session = session(false);
+    session.run("export data - --db people");
+    session.compare("text.txt");
+}
+
+#[test]
+fn all_commands_print_json() {
+    let mut session = session(true);
+    session.run("export data -");
+    session.run("nonsense");
+    session.compare("json.txt");
+}
+
+#[test]
+fn help_is_text() {
+    let mut session = Session::new(false);
+    session.run("help");
+    for command in [
+        "tour",
+        "init",
+        "put",
+        "get",
+        "delete",
+        "scan",
+        "import",
+        "export",
+        "info",
+        "stats",
+        "verify",
+        "log",
+        "checkpoint",
+        "backup",
+        "restore",
+    ] {
+        session.run(&format!("help {command}"));
+    }
+    session.compare("help.txt");
+}

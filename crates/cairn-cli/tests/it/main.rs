@@ -1,0 +1,19 @@
+//! The command from outside: what its users and their scripts see.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a failed or skipped test says"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests damage files, and start and kill processes, as a user's machine does"
+)]
+
+mod bad_input;
+mod commands;
+mod formats;
+mod kill_import;
+mod processes;
+mod support;
+mod tour;
