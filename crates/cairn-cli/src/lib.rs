@@ -6,6 +6,25 @@
 //! (`output`, `text`, `progress`), and how a failure becomes two lines and an exit code (`exit`).
 //!
 //! What the commands print, and with which code they exit, is written down in `docs/cli.md`.
+//!
+//! The library is the command: a program that has it on board calls it as a shell would.
+//!
+//! ```
+//! use std::process::ExitCode;
+//!
+//! let dir = tempfile::tempdir()?;
+//! let data = dir.path().join("data").into_os_string();
+//! let cairn = |args: &[&str]| {
+//!     let [command, more @ ..] = args else { unreachable!("a command") };
+//!     let args = ["cairn".into(), command.into(), data.clone()];
+//!     cairn_cli::run(args.into_iter().chain(more.iter().map(Into::into)))
+//! };
+//! assert_eq!(cairn(&["init"]), ExitCode::SUCCESS);
+//! assert_eq!(cairn(&["put", "ada", "1815"]), ExitCode::SUCCESS);
+//! assert_eq!(cairn(&["get", "ada"]), ExitCode::SUCCESS);
+//! assert_eq!(cairn(&["get", "nobody"]), ExitCode::from(1));
+//! # Ok::<(), std::io::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_methods,
@@ -21,6 +40,11 @@ mod output;
 mod progress;
 mod text;
 mod tour;
+
+/// The examples of the repository's front page, run with this package's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -91,8 +91,12 @@ pub(crate) fn run(
         let delay = plan.delay_max.mul_f64((seed >> 11) as f64 / (1_u64 << 53) as f64);
         let mut import = cairn();
         import.arg("import").arg(&env_dir).arg(&input).args(["--json", "--batch", "1000"]);
-        // By turns: go on where the report ended, and do it all again.
-        let skip = if kill % 3 == 0 { 0 } else { reported_max };
+        // By turns: do it all again; go on where the report ended, or somewhere before it.
+        let skip = match kill % 3 {
+            0 => 0,
+            1 if reported_max < lines / 10 * 9 => reported_max,
+            _ => (seed >> 20) % (reported_max + 1),
+        };
         import.args(["--skip", &skip.to_string()]);
         let import = import.stdout(Stdio::piped()).stdin(Stdio::null());
         let reports = kill_after(import, delay)?;
@@ -107,8 +111,8 @@ pub(crate) fn run(
         told(
             kill,
             &format!(
-                "killed after {:.2} s: {} commits reported (up to line {}), {} entries there, all right{}; \
-                 recovered in {:.2} s, verified in {:.2} s",
+                "from line {skip}, killed after {:.2} s: {} commits reported (up to line {}), {} entries \
+                 there, all right{}; recovered in {:.2} s, verified in {:.2} s",
                 delay.as_secs_f64(),
                 reports.commits,
                 reports.total,

@@ -256,8 +256,9 @@ impl Importer<'_> {
         shown: &mut dyn FnMut(&dyn Source),
         output: &mut Output,
     ) -> Result<(), Failure> {
-        while self.total < skip && source.next()?.is_some() {
+        while self.total < skip && source.skip()? {
             self.total += 1;
+            shown(source);
         }
         let mut left_over = None;
         loop {

@@ -112,12 +112,17 @@ fn string(value: &RawValue) -> Option<Cow<'_, str>> {
 
 impl Source for JsonlSource {
     fn next(&mut self) -> Result<Option<Entry>, Failure> {
+        if self.skip()? { self.entry().map(Some) } else { Ok(None) }
+    }
+
+    /// What is passed over was read before, so it is not looked into.
+    fn skip(&mut self) -> Result<bool, Failure> {
         while let Some(line) = self.lines.next()? {
             if !line.trim_ascii().is_empty() {
-                return self.entry().map(Some);
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     fn place(&self) -> String {

@@ -79,6 +79,10 @@ pub(crate) struct Entry {
 pub(crate) trait Source {
     /// The next entry.
     fn next(&mut self) -> Result<Option<Entry>, Failure>;
+    /// Passes over the next entry; `false` if there is none.
+    fn skip(&mut self) -> Result<bool, Failure> {
+        Ok(self.next()?.is_some())
+    }
     /// Where the last entry stood: a file, and a line of it.
     fn place(&self) -> String;
     /// Bytes of the source that were read.

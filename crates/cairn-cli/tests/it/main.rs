@@ -15,5 +15,6 @@ mod commands;
 mod formats;
 mod kill_import;
 mod processes;
+mod readme;
 mod support;
 mod tour;

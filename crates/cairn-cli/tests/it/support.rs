@@ -155,6 +155,10 @@ impl Session {
         self.transcript.push('\n');
     }
 
+    pub(crate) fn transcript(&self) -> &str {
+        &self.transcript
+    }
+
     /// Compares the transcript with a golden.
     pub(crate) fn compare(self, name: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/goldens").join(name);
@@ -214,8 +218,10 @@ fn redact_words(line: &str) -> String {
             redacted.push(word.replace(&this, "RATE") + end);
             i += 1;
         } else if this.len() == 10 && this.split('-').all(|part| part.parse::<u16>().is_ok()) {
-            redacted.push(word.replace(&this, "DATE"));
-            i += 2; // the time of day, and UTC
+            // The time of day follows, and UTC with whatever stands behind it.
+            let end = words.get(i + 2).map_or("", |word| word.trim_start_matches("UTC"));
+            redacted.push(word.replace(&this, "DATE") + end);
+            i += 2;
         } else if let Some(long) = this.split(['"', '=']).find(|text| is_hex(text)) {
             redacted.push(word.replace(long, if long.len() == 64 { "DIGEST" } else { "UUID" }));
         } else {
