@@ -94,6 +94,10 @@ impl Root {
         let bytes = match self.dir.read_small(&CURRENT, 4096) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                let what = "it is far too long to be what its name says".into();
+                return Err(EnvError::Damaged { path: self.dir.path().join("CURRENT"), what });
+            }
             Err(error) => return Err(error.into()),
         };
         let text = std::str::from_utf8(&bytes).unwrap_or_default();

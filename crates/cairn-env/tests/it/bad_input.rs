@@ -291,3 +291,12 @@ fn reading_only_works_where_nothing_can_be_written() {
         assert_eq!(disk.image().hash(), image.hash());
     }
 }
+
+#[test]
+fn another_file_in_place_of_current_is_damage_and_no_full_disk() {
+    for image in samples() {
+        let error = first_error(&image.with_swapped("CURRENT", &logs(&image, 'J')[0]));
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("CURRENT"), "{error}");
+    }
+}
