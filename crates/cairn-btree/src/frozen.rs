@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::Bound,
     sync::{Arc, OnceLock},
 };
 
@@ -198,6 +199,31 @@ impl FrozenRoot {
     /// If a node cannot be read.
     pub fn warm(&self, tree: TreeId, key: &[u8]) -> TreeResult<()> {
         self.leaf(tree, key).map(|_| ())
+    }
+
+    /// No change between `from` and `to` is newer than this commit number; it may be too new, since a
+    /// leaf remembers only the newest change of all its keys, and an empty tree remembers nothing.
+    ///
+    /// # Errors
+    /// If a node cannot be read.
+    pub fn newest_change(&self, tree: TreeId, from: &[u8], to: Bound<&[u8]>) -> TreeResult<u64> {
+        let mut newest = 0;
+        let mut from = from.to_vec();
+        loop {
+            let Some(leaf) = self.leaf(tree, &from)? else { return Ok(self.sequence) };
+            newest = newest.max(leaf.sequence);
+            let Some(upper) = leaf.image.fences().upper else { return Ok(newest) };
+            let goes_on = match to {
+                Bound::Included(to) => upper <= to,
+                Bound::Excluded(to) => upper < to,
+                Bound::Unbounded => true,
+            };
+            if !goes_on {
+                return Ok(newest);
+            }
+            from.clear();
+            from.extend_from_slice(upper);
+        }
     }
 
     /// A cursor over the tree, before its first entry.

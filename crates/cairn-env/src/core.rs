@@ -3,9 +3,10 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    thread::ThreadId,
 };
 
 use arc_swap::ArcSwap;
@@ -14,9 +15,9 @@ use cairn_io::{LockGuard, WorkerHandle, WorldRef};
 use cairn_log::{Appender, CommitSpan, FileNumber, Predecessor};
 
 use crate::{
-    EnvError, EnvResult, Options, RecoveryReport, checkpoint::Checkpointer, failure::Failure,
-    files::Files, journal::Journal, maintenance::Schedule, pin::Pins, recovery::Unfinished,
-    root::Root, state::StateFile, sync::lock, utilization::FileEnd,
+    EnvError, EnvResult, Options, RecoveryReport, checkpoint::Checkpointer, commit::Recent,
+    failure::Failure, files::Files, journal::Journal, maintenance::Schedule, pin::Pins,
+    recovery::Unfinished, root::Root, state::StateFile, sync::lock, utilization::FileEnd,
 };
 
 /// What all handles of an environment share.
@@ -32,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) failure: Failure,
     pub(crate) journal: Journal,
     pub(crate) commit: Mutex<CommitState>,
+    /// Told when a turn is over.
+    pub(crate) turn_over: Condvar,
     pub(crate) state: Mutex<StateFile>,
     pub(crate) checkpointer: Mutex<Checkpointer>,
     pub(crate) pins: Mutex<Pins>,
@@ -58,6 +61,10 @@ pub(crate) struct CommitState {
     pub(crate) tail: Option<Predecessor>,
     /// What recovery leaves to do before the first write.
     pub(crate) unfinished: Option<Unfinished>,
+    /// What the last commits have changed.
+    pub(crate) recent: Recent,
+    /// The thread whose transactions go before all others.
+    pub(crate) turn: Option<ThreadId>,
     /// The newest commit.
     pub(crate) sequence: u64,
     /// Its time: commit times never go back.
@@ -89,6 +96,10 @@ impl CommitState {
 pub(crate) struct Holders {
     pub(crate) snapshots: AtomicUsize,
     pub(crate) transactions: AtomicUsize,
+    /// Transactions that have read something.
+    pub(crate) observers: AtomicUsize,
+    /// How many transactions have ever begun.
+    pub(crate) begun: AtomicU64,
     pub(crate) backups: AtomicUsize,
 }
 

@@ -1,6 +1,6 @@
 //! `Database`: a named tree, and how its name is kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cairn_btree::TreeId;
 use cairn_log::{
@@ -55,6 +55,12 @@ impl Database {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The list of all databases, as if it were one.
+    pub(crate) fn names() -> Self {
+        static NAME: LazyLock<Arc<str>> = LazyLock::new(|| "the list of databases".into());
+        Self { tree: NAMES, embed_max: usize::MAX, name: Arc::clone(&NAME) }
     }
 
     pub(crate) fn create(name: &str, tree: TreeId, options: DatabaseOptions) -> Self {

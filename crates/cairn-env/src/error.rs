@@ -4,7 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use cairn_btree::TreeError;
 use cairn_io::{IoError, LockError};
-use cairn_log::{Damage, FileNumber, LogError};
+use cairn_log::{Damage, FileNumber, LogError, dump::show_bytes};
+
+use crate::Database;
 
 /// The result of an operation on an environment.
 pub type EnvResult<T> = Result<T, EnvError>;
@@ -172,9 +174,20 @@ pub enum EnvError {
         /// What contradicts what.
         what: String,
     },
-    /// Another transaction committed what this one depends on.
-    #[error("the transaction conflicts with one that committed meanwhile; run it again")]
-    Conflict,
+    /// Another transaction has changed what this one had read.
+    #[error(
+        "commit {commit} has changed {} of database {database} after this transaction had read it; \
+         run the transaction again",
+        show_bytes(key, 32)
+    )]
+    Conflict {
+        /// The database.
+        database: String,
+        /// A key that was changed; it lies in what was read.
+        key: Vec<u8>,
+        /// The number of the commit that has changed it, or of a later one.
+        commit: u64,
+    },
     /// A key is too long.
     #[error("a key of {len} bytes is too long: at most {max}")]
     KeyTooLong {
@@ -248,7 +261,7 @@ impl EnvError {
             | Self::ForeignFile { .. }
             | Self::Inconsistent { .. } => ErrorKind::Corrupt,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
-            Self::Conflict => ErrorKind::Conflict,
+            Self::Conflict { .. } => ErrorKind::Conflict,
             Self::KeyTooLong { .. }
             | Self::ValueTooLong { .. }
             | Self::TransactionTooLarge { .. }
@@ -290,6 +303,10 @@ impl EnvError {
     #[must_use]
     pub fn is_no_space(&self) -> bool {
         self.kind() == ErrorKind::Full
+    }
+
+    pub(crate) fn conflict(database: &Database, key: &[u8], commit: u64) -> Self {
+        Self::Conflict { database: database.name().into(), key: key.to_vec(), commit }
     }
 
     pub(crate) fn lock(path: PathBuf, error: LockError) -> Self {

@@ -68,6 +68,6 @@ pub use recovery::report::{RecoveryReport, TornTail};
 pub use restore::{RestoreTarget, Restored};
 pub use sites::SYNC_SITES;
 pub use snapshot::{Cursor, Range, Snapshot};
-pub use transaction::{CommitInfo, PendingCommit, Transaction, TransactionRange};
+pub use transaction::{CommitInfo, PendingCommit, Savepoint, Transaction, TransactionRange};
 pub use value::Value;
 pub use verify::{Finding, VerifyOptions, VerifyReport};

@@ -1,31 +1,38 @@
 //! Commit: validate, reserve a place in the journal, apply to the trees, wait for the disk.
 
+mod recent;
 mod record;
+mod turn;
 
+pub(crate) use recent::{Observed, Recent};
 pub(crate) use record::{Decoder, Encoder, Op, pointer, spec};
 pub use record::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    ops::Bound,
+    sync::{Arc, atomic::Ordering},
+};
 
-use cairn_btree::{TreeId, TreeWriter, ValueRef};
+use cairn_btree::{FrozenRoot, TreeId, TreeWriter, ValueRef};
 use cairn_log::{Damage, FrameHeader, Lsn, Payload, RecordKind};
 
 use crate::{
-    Durability, EnvError, EnvResult,
+    Database, Durability, EnvError, EnvResult,
     core::{CommitState, Core},
     journal::Room,
-    sync::lock,
 };
+use recent::Verdict;
 
 /// What a transaction wants to commit.
 #[derive(Debug)]
 pub(crate) struct Request {
     /// The changes, encoded.
     pub(crate) payload: Payload,
-    /// The commit number of what the transaction has read, if it has read anything.
-    pub(crate) observed: Option<u64>,
-    /// Whether the transaction creates a tree: it then needs this number to be free still.
-    pub(crate) creates: Option<TreeId>,
+    /// The databases that are changed and that it does not create: a handle may outlive the
+    /// transaction that should have created its database.
+    pub(crate) changes: Vec<Database>,
+    /// What the transaction has read, if it has read anything.
+    pub(crate) observed: Option<Observed>,
 }
 
 impl Core {
@@ -36,13 +43,27 @@ impl Core {
         let mut attempts = 0;
         loop {
             let _guard = self.failure.on_panic();
-            let mut commit = lock(&self.commit);
+            let mut commit = self.lock_in_turn();
             self.check()?;
-            if request.observed.is_some_and(|observed| observed != commit.sequence) {
-                return Err(EnvError::Conflict);
-            }
-            if request.creates.is_some_and(|tree| tree.0 < commit.next_tree) {
-                return Err(EnvError::Conflict);
+            if let Some(observed) = &mut request.observed {
+                match commit.recent.validate(observed, commit.sequence) {
+                    Verdict::Unchanged => {}
+                    Verdict::Changed(conflict) => return Err(conflict),
+                    Verdict::Unknown => {
+                        let sequence = commit.sequence;
+                        let frozen = commit.writer.freeze(sequence)?;
+                        // Reading leaves may take a while, so it is done without the lock; not for
+                        // ever, though.
+                        attempts += 1;
+                        let held = (attempts > 3).then_some(commit);
+                        ask_leaves(&frozen, observed)?;
+                        if held.is_none() {
+                            observed.since = sequence;
+                            continue;
+                        }
+                        commit = held.expect("just seen");
+                    }
+                }
             }
             let len = request.payload.record_len();
             match commit.appender.as_ref().map(|appender| self.room(appender, len)) {
@@ -51,6 +72,11 @@ impl Core {
                     drop(commit);
                     self.make_journal_room(len)?;
                     continue;
+                }
+            }
+            for database in &request.changes {
+                if !commit.writer.has(database.tree)? {
+                    return Err(EnvError::NoSuchDatabase { name: database.name().into() });
                 }
             }
             // Nodes are read before the commit has its place. After a few attempts it goes ahead all
@@ -63,12 +89,21 @@ impl Core {
                 self.warm(&frozen, request.payload.bytes())?;
                 continue;
             }
-            return self.append_and_apply(&mut commit, &mut request.payload);
+            let sequence = self.append_and_apply(&mut commit, &mut request.payload)?;
+            // The transaction that commits is one of those who have read something.
+            let own = usize::from(request.observed.is_some());
+            if self.holders.observers.load(Ordering::SeqCst) > own {
+                commit.recent.record(sequence, request.payload.bytes());
+            } else {
+                commit.recent.pass(sequence);
+            }
+            self.latest.store(sequence, Ordering::SeqCst);
+            return Ok(sequence);
         }
     }
 
     /// Loads what the changes touch, outside of the lock.
-    fn warm(&self, frozen: &Arc<cairn_btree::FrozenRoot>, payload: &[u8]) -> EnvResult<()> {
+    fn warm(&self, frozen: &Arc<FrozenRoot>, payload: &[u8]) -> EnvResult<()> {
         let mut decoder = Decoder::new(payload).map_err(malformed)?;
         while let Some(op) = decoder.next().map_err(malformed)? {
             if let Some((tree, key)) = target(&op) {
@@ -109,7 +144,6 @@ impl Core {
         let unwritten = self.journal.unwritten(lsn.offset() + payload.record_len());
         self.schedule.committed(commit.journal_bytes, unwritten);
         self.bound_private(commit)?;
-        self.latest.store(sequence, Ordering::Release);
         Ok(sequence)
     }
 
@@ -134,6 +168,21 @@ impl Core {
         self.acknowledged.fetch_max(sequence, Ordering::AcqRel);
         self.after_commit(durability)
     }
+}
+
+/// Looks for changes of what was observed in the leaves of the newest version.
+fn ask_leaves(newest: &FrozenRoot, observed: &Observed) -> EnvResult<()> {
+    for (tree, reads) in &observed.reads.trees {
+        let points = reads.points.iter().map(|key| (key, Bound::Included(&key[..])));
+        let intervals = reads.intervals.iter().map(|interval| (&interval.start, interval.end()));
+        for (start, end) in points.chain(intervals) {
+            let changed = newest.newest_change(*tree, start, end)?;
+            if changed > observed.since {
+                return Err(EnvError::conflict(&reads.database, start, changed));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether all nodes that the changes need are in memory.

@@ -101,7 +101,9 @@ impl Environment {
     }
 
     /// Runs `body` in a transaction and commits it with the environment's durability; again from the
-    /// beginning if another transaction got in between. Returns what `body` returned.
+    /// beginning if another transaction has changed what it had read. After eight such conflicts the
+    /// commits of other threads wait for this one, so that it comes to an end however busy they are.
+    /// Returns what `body` returned.
     ///
     /// # Errors
     /// What `body` or the commit answers; then nothing was changed, except that a
@@ -119,7 +121,10 @@ impl Environment {
         durability: Durability,
         mut body: impl FnMut(&mut Transaction) -> EnvResult<T>,
     ) -> EnvResult<T> {
-        loop {
+        /// After so many conflicts a transaction goes before all others.
+        const PATIENCE: u32 = 8;
+        for conflicts in 0.. {
+            let _turn = (conflicts >= PATIENCE).then(|| self.core.take_turn());
             let mut txn = self.begin_write()?;
             let result = match body(&mut txn) {
                 Ok(value) => txn.commit_with(durability).map(|_| value),
@@ -130,6 +135,7 @@ impl Environment {
                 other => return other,
             }
         }
+        Err(EnvError::internal("a transaction that has the turn is overtaken for ever"))
     }
 
     /// The database `name`, created with `options` if it does not exist.

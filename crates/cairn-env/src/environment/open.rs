@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64},
     },
 };
@@ -16,6 +16,7 @@ use cairn_log::{CommitSpan, Timeline, Uuid};
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport,
     checkpoint::Checkpointer,
+    commit::Recent,
     core::{CommitState, Core, Holders},
     failure::Failure,
     files::{Files, Identity},
@@ -233,6 +234,8 @@ fn assemble(
             appender: None,
             tail,
             unfinished: Some(unfinished),
+            recent: Recent::default(),
+            turn: None,
             sequence,
             time,
             next_tree,
@@ -242,6 +245,7 @@ fn assemble(
             ended,
             oversized,
         }),
+        turn_over: Condvar::new(),
         state: Mutex::new(state),
         checkpointer: Mutex::new(Checkpointer::new(checkpoint, older_file, utilization)),
         pins: Mutex::new(Pins::default()),

@@ -1,12 +1,14 @@
 //! `Transaction`: changes of any databases that take effect together or not at all.
 
 mod range;
+mod reads;
+mod savepoint;
 
 use std::{
     collections::BTreeMap,
     fmt,
-    ops::{Bound, RangeBounds},
-    sync::{Arc, OnceLock, atomic::Ordering},
+    ops::RangeBounds,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering},
 };
 
 use bytes::Bytes;
@@ -14,11 +16,13 @@ use cairn_btree::{FrozenRoot, MAX_KEY_LEN, TreeId};
 use cairn_log::Payload;
 
 pub use range::TransactionRange;
+pub(crate) use reads::{Interval, ReadSet};
+pub use savepoint::Savepoint;
 
 use crate::{
     Database, DatabaseOptions, Durability, EnvError, EnvResult, MAX_TRANSACTION_LEN, MAX_VALUE_LEN,
     Snapshot, Value,
-    commit::{Encoder, Request},
+    commit::{Encoder, Observed, Request},
     core::Core,
     database::{self, NAMES},
     sync::lock,
@@ -26,25 +30,35 @@ use crate::{
 
 /// A transaction: changes are kept in memory until [`Transaction::commit`], and reads see them.
 ///
-/// Transactions are optimistic and serializable. Nothing is locked; if another transaction commits
-/// between this one's first read and its commit, the commit answers [`EnvError::Conflict`] and
-/// nothing has happened: run it again, or let [`Environment::write`](crate::Environment::write) do
-/// so. A transaction that reads nothing never conflicts.
+/// Transactions are optimistic and serializable, any number of them at a time. Nothing is locked; if,
+/// between this one's first read and its commit, another transaction commits a change of something
+/// that this one has read, the commit answers [`EnvError::Conflict`] and nothing has happened: run it
+/// again, or let [`Environment::write`](crate::Environment::write) do so. Read is a key that was asked
+/// for, whether it was there or not, and everything that a scan went over, the gaps between the
+/// entries included. A transaction that reads nothing never conflicts.
+///
+/// The changes are in the order of the commits: each transaction read what the commits before it had
+/// left, and nothing else. (Backward validation: Kung and Robinson, 1981.)
 #[must_use = "dropping a transaction gives it up"]
 pub struct Transaction {
     core: Arc<Core>,
     /// What it sees, from its first read on.
     base: OnceLock<Arc<FrozenRoot>>,
+    /// What it has seen.
+    reads: Mutex<ReadSet>,
     writes: BTreeMap<TreeId, Writes>,
     /// Databases that it creates: the first number, and their descriptors.
     creates: Vec<Database>,
     bytes: usize,
+    undo: savepoint::Undo,
+    /// Tells transactions of an environment apart.
+    number: u64,
 }
 
 /// Changes of one database: a value, or its removal.
 #[derive(Debug, Default)]
 struct Writes {
-    embed_max: usize,
+    database: Option<Database>,
     entries: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
@@ -63,9 +77,12 @@ impl Transaction {
         Self {
             core: Arc::clone(core),
             base: OnceLock::new(),
+            reads: Mutex::default(),
             writes: BTreeMap::new(),
             creates: Vec::new(),
             bytes: 0,
+            undo: savepoint::Undo::default(),
+            number: core.holders.begun.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -75,13 +92,30 @@ impl Transaction {
         if let Some(base) = self.base.get() {
             return Ok(base);
         }
+        let _first = self.reads();
+        if let Some(base) = self.base.get() {
+            return Ok(base);
+        }
+        // First this, then the version: each commit after that version is recorded, or known not to
+        // be.
+        self.core.holders.observers.fetch_add(1, Ordering::SeqCst);
         let published = self.core.published.load_full();
-        let newest = if published.sequence() == self.core.latest.load(Ordering::Acquire) {
-            published
+        let newest = if published.sequence() == self.core.latest.load(Ordering::SeqCst) {
+            Ok(published)
         } else {
-            self.core.freeze_latest()?
+            self.core.freeze_latest()
         };
-        Ok(self.base.get_or_init(|| newest))
+        match newest {
+            Ok(newest) => Ok(self.base.get_or_init(|| newest)),
+            Err(error) => {
+                self.core.holders.observers.fetch_sub(1, Ordering::SeqCst);
+                Err(error)
+            }
+        }
+    }
+
+    fn reads(&self) -> MutexGuard<'_, ReadSet> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn snapshot(&self) -> EnvResult<Snapshot> {
@@ -97,7 +131,21 @@ impl Transaction {
             return Ok(change.map(|value| Bytes::copy_from_slice(value).into()));
         }
         let base = self.base()?;
+        self.reads().point(database, key);
         self.core.get(base, database.tree, key)
+    }
+
+    /// As [`Transaction::get`], but the read does not count: the commit succeeds even if another
+    /// transaction has changed the value meanwhile. For hints and statistics; what is decided by such a
+    /// read is not serializable.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get_untracked(&self, database: &Database, key: &[u8]) -> EnvResult<Option<Value>> {
+        match self.change(database, key) {
+            Some(change) => Ok(change.map(|value| Bytes::copy_from_slice(value).into())),
+            None => self.core.get(self.base()?, database.tree, key),
+        }
     }
 
     /// Whether `key` has a value.
@@ -108,14 +156,49 @@ impl Transaction {
         if let Some(change) = self.change(database, key) {
             return Ok(change.is_some());
         }
-        Ok(self.base()?.get_with(database.tree, key, |_| ())?.is_some())
+        let base = self.base()?;
+        self.reads().point(database, key);
+        Ok(base.get_with(database.tree, key, |_| ())?.is_some())
+    }
+
+    /// How many entries the database has, as this transaction left it. Counts as a read of all of it.
+    ///
+    /// # Errors
+    /// As [`Snapshot::len`].
+    pub fn len(&self, database: &Database) -> EnvResult<u64> {
+        let base = self.base()?;
+        self.reads().interval(database, Interval::everything());
+        let created = self.creates.iter().any(|created| created.tree == database.tree);
+        let mut len = match base.len(database.tree)? {
+            None if created => 0,
+            None => return Err(EnvError::NoSuchDatabase { name: database.name().into() }),
+            Some(len) => len,
+        };
+        for (key, change) in self.writes.get(&database.tree).iter().flat_map(|w| &w.entries) {
+            let before = base.get_with(database.tree, key, |_| ())?.is_some();
+            match (before, change) {
+                (false, Some(_)) => len += 1,
+                (true, None) => len -= 1,
+                _ => {}
+            }
+        }
+        Ok(len)
+    }
+
+    /// Whether the database has no entries, as this transaction left it.
+    ///
+    /// # Errors
+    /// As [`Transaction::len`].
+    pub fn is_empty(&self, database: &Database) -> EnvResult<bool> {
+        Ok(self.len(database)? == 0)
     }
 
     fn change(&self, database: &Database, key: &[u8]) -> Option<Option<&[u8]>> {
         self.writes.get(&database.tree)?.entries.get(key).map(Option::as_deref)
     }
 
-    /// The entries whose keys lie in `range`, in order, as this transaction left them.
+    /// The entries whose keys lie in `range`, in order and from both ends, as this transaction left
+    /// them.
     ///
     /// # Errors
     /// As [`Snapshot::range`].
@@ -124,11 +207,10 @@ impl Transaction {
         database: &Database,
         range: impl RangeBounds<&'k [u8]>,
     ) -> EnvResult<TransactionRange<'_>> {
-        let own = |bound: Bound<&&'k [u8]>| bound.map(|key| key.to_vec());
-        let bounds = (own(range.start_bound()), own(range.end_bound()));
-        let stored = self.snapshot()?.range(database, range)?;
+        let bounds = (range.start_bound().map(|key| *key), range.end_bound().map(|key| *key));
+        let stored = self.snapshot()?.range(database, bounds)?;
         let changes = self.writes.get(&database.tree).map(|writes| &writes.entries);
-        Ok(TransactionRange::new(stored, changes, bounds))
+        Ok(TransactionRange::new(self, database, stored, changes, bounds))
     }
 
     /// The entries whose keys begin with `prefix`, in order.
@@ -172,11 +254,16 @@ impl Transaction {
             return Err(EnvError::TransactionTooLarge { bytes, max: MAX_TRANSACTION_LEN });
         }
         let writes = self.writes.entry(database.tree).or_default();
-        writes.embed_max = database.embed_max;
-        if let Some(Some(replaced)) = writes.entries.insert(key.to_vec(), value) {
-            self.bytes = bytes - replaced.len() - key.len() - OVERHEAD;
-        } else {
-            self.bytes = bytes;
+        if writes.database.is_none() {
+            writes.database = Some(database.clone());
+        }
+        let before = writes.entries.insert(key.to_vec(), value);
+        self.bytes = match &before {
+            Some(replaced) => bytes - replaced.as_ref().map_or(0, Vec::len) - key.len() - OVERHEAD,
+            None => bytes,
+        };
+        if self.undo.is_armed() {
+            self.undo.push(database.tree, key, before);
         }
         Ok(())
     }
@@ -190,18 +277,23 @@ impl Transaction {
         if let Some(created) = self.creates.iter().find(|created| created.name() == name) {
             return Ok(created.clone());
         }
-        if let Some(found) = self.snapshot()?.database(name)? {
+        let base = self.snapshot()?;
+        self.reads().point(&Database::names(), name.as_bytes());
+        if let Some(found) = base.database(name)? {
             return Ok(found);
         }
-        let next = match self.creates.last() {
-            Some(last) => last.tree.0.checked_add(1),
-            None => Some(lock(&self.core.commit).next_tree),
+        // The number is gone even if this transaction never commits: a handle of a database that did
+        // not come into being must not become one of another database.
+        let tree = {
+            let mut commit = lock(&self.core.commit);
+            let tree = TreeId(commit.next_tree);
+            let next = commit.next_tree.checked_add(1);
+            commit.next_tree = next.ok_or(EnvError::Exhausted { what: "numbers of trees" })?;
+            tree
         };
-        let tree = next.map(TreeId).ok_or(EnvError::Exhausted { what: "numbers of trees" })?;
         let created = Database::create(name, tree, options);
-        let names = self.writes.entry(NAMES).or_default();
-        names.embed_max = usize::MAX;
-        names.entries.insert(name.as_bytes().to_vec(), Some(created.encode()));
+        let descriptor = created.encode();
+        self.set(&Database::names(), name.as_bytes(), Some(descriptor))?;
         self.creates.push(created.clone());
         Ok(created)
     }
@@ -245,7 +337,8 @@ impl Transaction {
                 .map_or_else(|| core.latest.load(Ordering::Acquire), |base| base.sequence());
             return Ok(PendingCommit { core, commit, durability, waited: true });
         }
-        let commit = core.apply(self.request()?)?;
+        let request = self.request()?;
+        let commit = core.apply(request)?;
         Ok(PendingCommit { core, commit, durability, waited: false })
     }
 
@@ -253,28 +346,41 @@ impl Transaction {
         let mut encoder = Encoder::new(Vec::with_capacity(self.bytes + 64));
         if !self.creates.is_empty() {
             if !self.base()?.has(NAMES)? {
+                // Only the first of several may do that.
+                self.reads().interval(&Database::names(), Interval::everything());
                 encoder.create(NAMES);
             }
             self.creates.iter().for_each(|created| encoder.create(created.tree));
         }
         for (tree, writes) in &self.writes {
+            let embed_max = writes.database.as_ref().map_or(0, |database| database.embed_max);
             for (key, value) in &writes.entries {
                 match value {
-                    Some(value) => encoder.put(*tree, key, value, writes.embed_max),
+                    Some(value) => encoder.put(*tree, key, value, embed_max),
                     None => encoder.delete(*tree, key),
                 }
             }
         }
+        let created = |tree: &TreeId| {
+            *tree == NAMES || self.creates.iter().any(|created| created.tree == *tree)
+        };
+        let changes = self.writes.iter().filter(|(tree, _)| !created(tree));
         Ok(Request {
             payload: Payload::new(encoder.finish())?,
-            observed: self.base.get().map(|base| base.sequence()),
-            creates: self.creates.first().map(|created| created.tree),
+            changes: changes.filter_map(|(_, writes)| writes.database.clone()).collect(),
+            observed: self.base.get().map(|base| Observed {
+                since: base.sequence(),
+                reads: std::mem::take(&mut *self.reads()).finish(),
+            }),
         })
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        if self.base.get().is_some() {
+            self.core.holders.observers.fetch_sub(1, Ordering::SeqCst);
+        }
         self.core.holders.transactions.fetch_sub(1, Ordering::AcqRel);
     }
 }

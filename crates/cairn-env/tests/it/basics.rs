@@ -82,7 +82,7 @@ fn a_transaction_that_was_overtaken_conflicts_unless_it_read_nothing() {
     let mut blind = test.env().begin_write().unwrap();
     blind.put(&db, b"b", b"blind").unwrap();
     test.put("db", b"a", b"overtakes");
-    assert!(matches!(reader.commit(), Err(EnvError::Conflict)));
+    assert!(matches!(reader.commit(), Err(EnvError::Conflict { .. })));
     blind.commit().unwrap();
     assert_eq!(content(test.env()).unwrap()["db"].len(), 2);
     let mut runs = 0;

@@ -3,7 +3,7 @@
 use cairn_env::{Durability, Environment};
 use cairn_sim::{Bounds, Fault, FaultDisk, Level, Rule, SimDisk, SimWorld};
 
-use crate::fixture::{Model, TestEnv, content, small_options};
+use crate::fixture::{Model, TestEnv, content, ordered, small_options};
 
 /// Runs a small workload, keeping the state after each commit, and marks each acknowledgement.
 fn workload(test: &TestEnv, checkpoints: bool) -> Vec<Model> {
@@ -81,7 +81,7 @@ fn the_file_that_holds_the_newest_checkpoint_is_never_a_leftover() {
         let db = test.db("db");
         let filled = test
             .env()
-            .write(|txn| (0..entries).try_for_each(|n| txn.put(&db, &n.to_be_bytes(), &[1; 200])));
+            .write(|txn| (0..entries).try_for_each(|n| txn.put(&db, &ordered(n), &[1; 200])));
         filled.unwrap();
         test.env().checkpoint().unwrap();
         test.kill();
@@ -139,7 +139,7 @@ fn a_checkpoint_asks_for_no_journal_bytes_after_its_cut() {
     let db = test.db("db");
     // So many nodes that a checkpoint takes several steps; whoever writes that much takes the first.
     let fill = |txn: &mut cairn_env::Transaction| {
-        (0..600u32).try_for_each(|n| txn.put(&db, &n.to_be_bytes(), &[1; 40]))
+        (0..600u32).try_for_each(|n| txn.put(&db, &ordered(n), &[1; 40]))
     };
     test.env().write(fill).unwrap();
     test.env()

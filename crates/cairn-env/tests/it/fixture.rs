@@ -108,3 +108,9 @@ pub(crate) fn content(env: &Environment) -> EnvResult<Model> {
     }
     Ok(model)
 }
+
+/// A number as a key, in the order of numbers.
+#[expect(clippy::big_endian_bytes, reason = "keys are compared from the first byte on")]
+pub(crate) fn ordered(n: u32) -> [u8; 4] {
+    n.to_be_bytes()
+}

@@ -8,4 +8,5 @@ mod crash;
 mod failure;
 mod fixture;
 mod golden;
+mod serializable;
 mod trace;

@@ -1,0 +1,68 @@
+//! Turns: a transaction that was overtaken again and again goes before all others.
+
+use std::{
+    sync::{Arc, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    core::{CommitState, Core},
+    sync::lock,
+};
+
+/// So long a commit waits for somebody's turn to end, lest a transaction that waits for another
+/// thread's commit waits for ever. A turn is about fairness; nothing wrong happens without it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// While this lives, commits of other threads wait.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// `None` within another turn of the same thread.
+    core: Option<Arc<Core>>,
+}
+
+impl Core {
+    /// The commit lock, when it is this thread's turn.
+    pub(super) fn lock_in_turn(&self) -> MutexGuard<'_, CommitState> {
+        let mut commit = lock(&self.commit);
+        let mut patience = PATIENCE;
+        while let Some(thread) = commit.turn
+            && thread != thread::current().id()
+            && !patience.is_zero()
+        {
+            let wait = self.turn_over.wait_timeout(commit, patience);
+            let (guard, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
+            commit = guard;
+            if timeout.timed_out() {
+                patience = Duration::ZERO;
+            }
+        }
+        commit
+    }
+
+    /// Waits until nobody else has a turn, and takes it.
+    pub(crate) fn take_turn(self: &Arc<Self>) -> Turn {
+        let mut commit = self.lock_in_turn();
+        let me = thread::current().id();
+        if commit.turn == Some(me) {
+            return Turn { core: None };
+        }
+        commit.turn = Some(me);
+        Turn { core: Some(Arc::clone(self)) }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(core) = &self.core {
+            let mut commit = lock(&core.commit);
+            // Who lost patience may have taken it over.
+            if commit.turn == Some(thread::current().id()) {
+                commit.turn = None;
+            }
+            drop(commit);
+            core.turn_over.notify_all();
+        }
+    }
+}
