@@ -1,6 +1,9 @@
 //! The tour's real input: files below a directory, imported and compared byte for byte.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use blake3::Hash;
 use cairndb::{DatabaseOptions, Environment, MAX_KEY_LEN, MAX_VALUE_LEN};
@@ -14,6 +17,8 @@ use crate::{
 
 /// More than that makes the tour long and teaches nothing.
 const MAX_BYTES: u64 = 64 << 20;
+/// So does a tree of small files, or a slow disk.
+const MAX_TIME: Duration = Duration::from_secs(15);
 /// Bytes of files after which a transaction is committed.
 const BATCH_BYTES: u64 = 4 << 20;
 /// The database that they go to.
@@ -24,7 +29,10 @@ struct Imported {
     /// Keys with the digests of what was read from the files: the database must hold these.
     entries: Vec<(Vec<u8>, Hash)>,
     bytes: u64,
+    /// Files that cannot be read, or are larger than what there was room for.
     left_out: u64,
+    /// Whether there was more than the tour takes.
+    more: bool,
     commits: u64,
 }
 
@@ -36,14 +44,14 @@ pub(super) fn import(
     except: &Path,
     sabotage: bool,
 ) -> Result<((), Told), Failure> {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let imported = read(env, input, except)?;
     let elapsed = began.elapsed();
     if sabotage {
         change_a_value(env)?;
     }
     compare(env, &imported)?;
-    let Imported { entries, bytes, left_out, commits } = imported;
+    let Imported { entries, bytes, left_out, more, commits } = imported;
     let files = entries.len() as u64;
     let mut told = Told::default()
         .line(format!(
@@ -58,13 +66,16 @@ pub(super) fn import(
         .figure("files", files)
         .figure("bytes", bytes)
         .figure("commits", commits)
-        .figure("left_out", left_out);
+        .figure("left_out", left_out)
+        .figure("more", more);
     if files == 0 {
         told = told.line("nothing there, or all of it is hidden or git-ignored: see --input DIR");
     }
+    if more {
+        told = told.line(format!("there is more: the tour takes at most {}", size(MAX_BYTES)));
+    }
     if left_out > 0 {
-        let (files, limit) = (several(left_out, "file"), size(MAX_BYTES));
-        told = told.line(format!("{files} left out: unreadable, or over {limit} in all"));
+        told = told.line(format!("{} left out: unreadable, or large", several(left_out, "file")));
     }
     Ok(((), told))
 }
@@ -72,11 +83,13 @@ pub(super) fn import(
 fn read(env: &Environment, input: &Path, except: &Path) -> Result<Imported, Failure> {
     let mut source = DirSource::new(input, false, Some(except));
     let database = env.database(FILES, DatabaseOptions::default())?;
-    let mut imported = Imported { entries: Vec::new(), bytes: 0, left_out: 0, commits: 0 };
+    let mut imported =
+        Imported { entries: Vec::new(), bytes: 0, left_out: 0, more: false, commits: 0 };
+    let until = Instant::now() + MAX_TIME;
     let mut batch: Vec<Entry> = Vec::new();
     let mut batch_bytes = 0;
     loop {
-        let entry = next(&mut source, &mut imported);
+        let entry = next(&mut source, &mut imported, until);
         if let Some(entry) = &entry {
             batch_bytes += entry.value.len() as u64;
             imported.bytes += entry.value.len() as u64;
@@ -100,8 +113,14 @@ fn read(env: &Environment, input: &Path, except: &Path) -> Result<Imported, Fail
 }
 
 /// The next file that can be read and has room; the others are counted.
-fn next(source: &mut DirSource, imported: &mut Imported) -> Option<Entry> {
+fn next(source: &mut DirSource, imported: &mut Imported, until: Instant) -> Option<Entry> {
     loop {
+        // One large file is left out; where it is full, nothing more is looked for.
+        imported.more |= imported.left_out > 0 && imported.bytes > MAX_BYTES / 2;
+        imported.more |= Instant::now() > until;
+        if imported.more {
+            return None;
+        }
         match source.find() {
             Ok(None) => return None,
             Ok(Some(found)) => {

@@ -209,12 +209,14 @@ fn create(path: &Path, sabotage: bool) -> Result<(Environment, Told), Failure> {
 /// What to look at when the tour is over.
 fn look_around(places: &Places, output: &mut Output) -> Result<(), Failure> {
     let Places { dir, environment, backup, restored, .. } = places;
+    // As it was called: who tries it out may have no `cairn` in the path yet.
+    let cairn = std::env::args().next().unwrap_or_else(|| "cairn".into());
     let rows = [
-        ("the environment, damaged", "cairn verify", environment),
-        ("its log, record by record", "cairn log", environment),
-        ("the backup", "cairn verify", backup),
-        ("the restored environment", "cairn info", restored),
-        ("to remove it all", "rm -r", dir),
+        ("the environment, damaged", format!("{cairn} verify"), environment),
+        ("its log, record by record", format!("{cairn} log"), environment),
+        ("the backup", format!("{cairn} verify"), backup),
+        ("the restored environment", format!("{cairn} info"), restored),
+        ("to remove it all", "rm -r".into(), dir),
     ];
     output.line(format_args!("to look around:"))?;
     for (what, command, path) in rows {
