@@ -17,6 +17,24 @@ pub(crate) enum Command {
     Crash(Box<CrashArgs>),
     /// Let the syncs of each site do nothing in turn: a crash must show that they are missed
     Mutants(MutantsArgs),
+    /// Flip every bit of small environments and of a backup, cut, zero and exchange their files
+    Flip(FlipArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct FlipArgs {
+    /// One bit of each byte, all bits where much depends on few bytes; the default
+    #[arg(long, conflicts_with = "full")]
+    pub(crate) smoke: bool,
+    /// Every bit of every byte
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Which bits a short run takes
+    #[arg(long, value_parser = number)]
+    pub(crate) seed: Option<u64>,
+    /// How many damages are looked at side by side
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(clap::Args)]

@@ -3,6 +3,7 @@
 
 mod check;
 pub mod crash;
+pub mod flip;
 pub mod model;
 pub mod mutants;
 pub mod operation;

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command, CrashArgs, MutantsArgs};
+use args::{Args, Command, CrashArgs, FlipArgs, MutantsArgs};
 use cairn_torture::{
     crash::{self, Plan, script_of, shrink, sweep, sweep_script},
-    mutants,
+    flip, mutants,
     script::Script,
     state_id::{Effort, RunId},
     sweep::{Outcome, SCRIPT},
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Crash(args) => run_crash(&args),
         Command::Mutants(args) => run_mutants(&args),
+        Command::Flip(args) => run_flip(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -122,5 +123,14 @@ fn run_mutants(args: &MutantsArgs) -> Result {
             );
         }
     }
+    Ok(exit(report.is_good()))
+}
+
+fn run_flip(args: &FlipArgs) -> Result {
+    let (seed, threads) = (args.seed.unwrap_or(1), threads(args.threads));
+    let plan = flip::Plan { every_bit: args.full, step: 1, seed, threads };
+    let report = flip::run(&plan).map_err(|problem| problem.to_string())?;
+    println!("flip: {}, seed {seed:#x}", if args.full { "full" } else { "smoke" });
+    println!("{report}");
     Ok(exit(report.is_good()))
 }

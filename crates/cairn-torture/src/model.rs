@@ -101,6 +101,31 @@ impl Contents {
     }
 }
 
+impl Contents {
+    /// For an environment of which not everything can be read: an entry that can be read and is not
+    /// what it must be.
+    #[must_use]
+    pub fn wrong_value(&self, env: &Environment) -> Option<String> {
+        let snapshot = env.snapshot().ok()?;
+        for (name, entries) in &self.0 {
+            let database = match snapshot.database(name) {
+                Ok(Some(database)) => database,
+                Ok(None) => return Some(format!("database {name} is not there")),
+                Err(_) => continue,
+            };
+            for (key, wanted) in entries.iter() {
+                match snapshot.get(&database, key) {
+                    Ok(Some(value)) if *value == **wanted => {}
+                    Err(_) => {}
+                    Ok(Some(_)) => return Some(format!("{name} has another {}", show(key))),
+                    Ok(None) => return Some(format!("{name} lacks {}", show(key))),
+                }
+            }
+        }
+        None
+    }
+}
+
 /// Puts `changes` into a transaction; databases come into being with their first change.
 ///
 /// # Errors

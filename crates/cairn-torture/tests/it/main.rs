@@ -1,3 +1,4 @@
 //! The rigs, small enough for every test run.
 
 mod crash;
+mod flip;
