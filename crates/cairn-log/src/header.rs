@@ -184,7 +184,19 @@ impl FileHeader {
         let file_of = |field| Ok::<_, Field>(FileNumber::new(u32_of(field)?));
         let class = u8::try_from(layout::CLASS.number(block)).ok().and_then(FileClass::from_code);
         let previous = match file_of(layout::PREVIOUS_FILE)? {
-            None => None,
+            None => {
+                // Nothing may be said of a file that there is not: one header has one encoding.
+                let others = [
+                    layout::PREVIOUS_DIRECTORY,
+                    layout::PREVIOUS_END,
+                    layout::PREVIOUS_SEQUENCE,
+                    layout::CHAIN,
+                ];
+                match others.into_iter().find(|field| field.of(block).iter().any(|&b| b != 0)) {
+                    Some(field) => return Err(field),
+                    None => None,
+                }
+            }
             Some(file) => Some(Predecessor {
                 file,
                 directory: u16_of(layout::PREVIOUS_DIRECTORY)?,
@@ -324,5 +336,20 @@ mod tests {
         assert!(header.check_place(path, header.name(), Uuid([9; 16])).is_err());
         let fork = LogName { timeline: Some(Timeline(1)), ..header.name() };
         assert!(header.check_place(path, fork, header.environment).is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_no_previous_file_is_refused() {
+        let header = FileHeader { previous: None, ..example() };
+        let path = Path::new("test");
+        assert!(FileHeader::decode(&header.encode()[..], path).is_ok());
+        for field in [layout::PREVIOUS_DIRECTORY, layout::PREVIOUS_END, layout::PREVIOUS_SEQUENCE] {
+            let mut block = header.encode();
+            field.set_number(&mut block[..], 1);
+            let crc = crc32c(&block[..layout::CRC.offset]);
+            layout::CRC.set_number(&mut block[..], crc.into());
+            let error = FileHeader::decode(&block[..], path).unwrap_err().to_string();
+            assert!(error.to_lowercase().contains(&field.name.to_lowercase()), "{error}");
+        }
     }
 }
