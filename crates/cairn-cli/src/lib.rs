@@ -41,11 +41,6 @@ mod progress;
 mod text;
 mod tour;
 
-/// The examples of the repository's front page, run with this package's.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct FrontPage;
-
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
@@ -70,3 +65,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// What a command returns: how it ended, or why it failed.
 type Outcome = Result<Exit, Failure>;
+
+/// The examples of the repository's front page, run with this package's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;

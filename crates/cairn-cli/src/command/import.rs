@@ -76,7 +76,7 @@ pub(crate) struct Import {
     #[arg(long, value_name = "N", default_value_t = 0)]
     skip: u64,
     /// At most so many entries per commit (also at most 16 MiB, or one entry)
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u64).range(1..))]
     batch: u64,
     /// When a commit returns
     #[arg(long, value_enum, default_value_t = DurabilityOption::Sync)]
@@ -177,7 +177,9 @@ impl Import {
         let elapsed = progress.elapsed();
         drop(progress);
         if done.entries == 0 {
-            output.note(format_args!("{} has nothing to import", self.source.display()));
+            let stdin = self.source == Path::new("-");
+            let source = if stdin { Path::new("standard input") } else { &self.source };
+            output.note(format_args!("{} has nothing to import", source.display()));
         }
         output.line(format_args!(
             "imported {} ({}) in {}, in {} ({}/s); database {} has {}",
