@@ -19,6 +19,15 @@ pub(crate) enum Command {
     Mutants(MutantsArgs),
     /// Flip every bit of small environments and of a backup, cut, zero and exchange their files
     Flip(FlipArgs),
+    /// Write the corpus of the fuzz targets, cut out of real environments
+    Corpus(CorpusArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct CorpusArgs {
+    /// The directory, which gets one directory for each target
+    #[arg(default_value = "fuzz/corpus")]
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(clap::Args)]

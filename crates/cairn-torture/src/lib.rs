@@ -4,6 +4,7 @@
 mod check;
 pub mod crash;
 pub mod flip;
+pub mod fuzz;
 pub mod model;
 pub mod mutants;
 pub mod operation;

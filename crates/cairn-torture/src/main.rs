@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command, CrashArgs, FlipArgs, MutantsArgs};
+use args::{Args, Command, CorpusArgs, CrashArgs, FlipArgs, MutantsArgs};
 use cairn_torture::{
     crash::{self, Plan, script_of, shrink, sweep, sweep_script},
-    flip, mutants,
+    flip, fuzz, mutants,
     script::Script,
     state_id::{Effort, RunId},
     sweep::{Outcome, SCRIPT},
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Crash(args) => run_crash(&args),
         Command::Mutants(args) => run_mutants(&args),
         Command::Flip(args) => run_flip(&args),
+        Command::Corpus(args) => write_corpus(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -133,4 +134,17 @@ fn run_flip(args: &FlipArgs) -> Result {
     println!("flip: {}, seed {seed:#x}", if args.full { "full" } else { "smoke" });
     println!("{report}");
     Ok(exit(report.is_good()))
+}
+
+/// Writes the corpus; what fuzzers have added stays.
+fn write_corpus(args: &CorpusArgs) -> Result {
+    let seeds = fuzz::corpus().map_err(|problem| problem.to_string())?;
+    for seed in &seeds {
+        let dir = args.dir.join(seed.target);
+        std::fs::create_dir_all(&dir)?;
+        std::fs::write(dir.join(&seed.name), &seed.bytes)?;
+    }
+    let bytes: usize = seeds.iter().map(|seed| seed.bytes.len()).sum();
+    println!("{} inputs, {bytes} bytes in {}", seeds.len(), args.dir.display());
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,53 @@
+//! Bodies of the fuzz targets: any bytes in place of what the engine reads. They run under libFuzzer
+//! (`fuzz/`), and on every test run over the corpus and over mutations of it.
+//!
+//! Most are defined beside the code that they are for, where it can see what is private.
+
+mod corpus;
+mod environment;
+mod mutate;
+
+pub use corpus::{Seed, corpus};
+pub use environment::environment_image;
+pub use mutate::mutate;
+
+/// A fuzz target.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Target {
+    /// Its name: that of its corpus, and of its program in `fuzz/`.
+    pub name: &'static str,
+    /// What it does with any bytes. It panics if a promise is broken.
+    pub run: fn(&[u8]),
+    /// How many mutations a test run tries.
+    pub mutations: usize,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 9] = [
+    Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
+    Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
+    Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
+    Target { name: "node_image", run: cairn_btree::fuzzing::node_image, mutations: 20_000 },
+    Target { name: "state_file", run: cairn_env::fuzzing::state_file, mutations: 10_000 },
+    Target {
+        name: "checkpoint_record",
+        run: cairn_env::fuzzing::checkpoint_record,
+        mutations: 20_000,
+    },
+    Target {
+        name: "transaction_record",
+        run: cairn_env::fuzzing::transaction_record,
+        mutations: 20_000,
+    },
+    Target { name: "environment_image", run: environment_image, mutations: 20_000 },
+    Target { name: "manifest", run: cairn_backup::fuzzing::manifest, mutations: 10_000 },
+];
+
+impl Target {
+    /// The target of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        TARGETS.into_iter().find(|target| target.name == name)
+    }
+}
