@@ -53,6 +53,7 @@ mod generation;
 mod image;
 mod key;
 mod node;
+mod renew;
 mod slot;
 mod source;
 #[doc(hidden)]
@@ -71,5 +72,6 @@ pub use frozen::{FrozenRoot, HeldValue, ValueRef};
 pub use generation::Tally;
 pub use image::ValuePointer;
 pub use key::MAX_KEY_LEN;
+pub use renew::NodeName;
 pub use source::{MemorySource, NodeRecord, NodeSource};
 pub use writer::{Replaced, TreeWriter};

@@ -454,6 +454,77 @@ impl TreeWriter {
         Ok(Path { branches, leaf: at })
     }
 
+    /// The root of the catalogue.
+    pub(crate) const fn catalog(&self) -> Child {
+        self.catalog
+    }
+
+    /// The root of a tree; nothing if there is no such tree.
+    pub(crate) fn root_of(&mut self, tree: TreeId) -> TreeResult<Child> {
+        Ok(self.open(tree)?.map_or(Child::Empty, |open| open.root))
+    }
+
+    /// Owns the path of the catalogue from its root to the node of `key` at `level`.
+    pub(crate) fn own_catalog_down_to(&mut self, key: &[u8], level: u8) -> TreeResult<()> {
+        let mut catalog = self.catalog;
+        self.newest = None;
+        let owned = self.own_down_to(&mut catalog, key, level);
+        self.catalog = catalog;
+        owned
+    }
+
+    /// Owns the path of a tree from its root to the node of `key` at `level`.
+    pub(crate) fn own_tree_down_to(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        level: u8,
+    ) -> TreeResult<()> {
+        let no_tree = TreeError::Internal { what: "a node of a tree that does not exist" };
+        let open = self.open(tree)?.ok_or(no_tree)?;
+        let (mut root, changed) = (open.root, open.changed);
+        if !changed {
+            self.own_catalog_path(tree)?;
+        }
+        self.newest = None;
+        let owned = self.own_down_to(&mut root, key, level);
+        let open = self.trees.get_mut(&tree).expect("it was just opened");
+        open.root = root;
+        open.changed = true;
+        owned
+    }
+
+    fn own_down_to(&mut self, root: &mut Child, key: &[u8], level: u8) -> TreeResult<()> {
+        let mut at = self.own_root(*root)?;
+        *root = Child::Private(at);
+        while self.node(at).level() > level {
+            let i = self.node(at).image.child_index(key);
+            at = self.own_child(at, i)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces one pointer to a large value by another; the entry counts as unchanged.
+    pub(crate) fn replace_pointer(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        old: ValuePointer,
+        new: ValuePointer,
+    ) -> TreeResult<bool> {
+        self.prepare(tree, key)?;
+        let leaf = self.last.as_ref().expect("prepared").path.leaf;
+        let node = self.private[leaf].as_mut().expect("prepared");
+        let Ok(i) = node.image.search(key) else { return Ok(false) };
+        if ValueRef::from(node.entry(i)) != ValueRef::Pointer(old) {
+            return Ok(false);
+        }
+        node.image.replace(i, &new.encode(), true);
+        self.tally(new, Tally::birth);
+        self.tally(old, Tally::death);
+        Ok(true)
+    }
+
     fn own_root(&mut self, root: Child) -> TreeResult<usize> {
         match root {
             Child::Private(i) => Ok(i),

@@ -295,7 +295,8 @@ impl Core {
     /// Freezes what the checkpoint will hold; `None` if nothing has changed.
     fn begin_checkpoint(&self, checkpointer: &Checkpointer) -> EnvResult<Option<Run>> {
         let newest = checkpointer.newest.as_ref().map_or(0, |c| c.record.sequence);
-        if self.latest.load(Ordering::Acquire) != newest {
+        let wanted = self.schedule.take_wanted() && checkpointer.newest.is_some();
+        if wanted || self.latest.load(Ordering::Acquire) != newest {
             // Until then the end of the journal that recovery has replayed is not on record, and
             // the checkpoint would have replay go on from an end before it, through commits that
             // it holds: crash, open, checkpoint, and no open succeeded again.
@@ -304,7 +305,7 @@ impl Core {
         let _guard = self.failure.on_panic();
         let mut commit = lock(&self.commit);
         let sequence = commit.sequence;
-        if newest == sequence {
+        if newest == sequence && !wanted {
             commit.journal_bytes = 0;
             self.schedule.checkpoint_begun();
             return Ok(None);
@@ -333,6 +334,12 @@ impl Core {
         // Large values of these commits stay in the journal, and what is shipped from it must not
         // end before a checkpoint.
         self.flush_to(sequence, true)?;
+        // Its commits are durable now. An older version of the same commits, from before the cleaner
+        // moved their nodes, would keep files that nothing else needs.
+        self.published.rcu(|published| match published.generation() < frozen.generation() {
+            true => Arc::clone(frozen),
+            false => Arc::clone(published),
+        });
         let tallies = self.forest.settle(frozen.generation());
         let written = self.write_checkpoint(checkpointer, run, frozen, &tallies);
         let (lsn, record) = written.map_err(|error| {

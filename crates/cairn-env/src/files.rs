@@ -40,7 +40,8 @@ pub(crate) struct Files {
     next: AtomicU32,
     node_file_bytes: u64,
     nodes: Mutex<Option<LogWriter>>,
-    /// Node files that were finished and are not yet known to the checkpoints.
+    values: Mutex<Option<LogWriter>>,
+    /// Node and value files that were finished and are not yet known to the checkpoints.
     finished: Mutex<Vec<Sealed>>,
     /// Whether names were created that no sync of the directory covers yet.
     unsynced_names: AtomicBool,
@@ -67,6 +68,7 @@ impl Files {
             next: AtomicU32::new(next.get()),
             node_file_bytes: node_file_bytes.clamp(16 << 10, 1 << 30),
             nodes: Mutex::default(),
+            values: Mutex::default(),
             finished: Mutex::default(),
             unsynced_names: AtomicBool::new(false),
             sync_failed: AtomicBool::new(false),
@@ -151,12 +153,14 @@ impl Files {
         }
     }
 
-    /// Ends the current node file, if any, and makes all finished ones durable, names included.
-    /// Returns them. A failure of a sync is reported by [`Files::sync_failed`] from then on.
+    /// Ends the current node and value files, if any, and makes all finished ones durable, names
+    /// included. Returns them. A failure of a sync is reported by [`Files::sync_failed`] from then on.
     pub(crate) fn finish_nodes(&self) -> LogResult<Vec<Sealed>> {
-        let writer = lock(&self.nodes).take();
-        if let Some(writer) = writer {
-            self.seal(writer)?;
+        for current in [&self.nodes, &self.values] {
+            let writer = lock(current).take();
+            if let Some(writer) = writer {
+                self.seal(writer)?;
+            }
         }
         if self.unsynced_names.load(Ordering::Acquire) {
             self.dir.sync(sites::NODE_NAMES).inspect_err(|_| self.note_failed_sync())?;
@@ -189,21 +193,38 @@ impl Files {
         sequence: u64,
         body: Vec<u8>,
     ) -> LogResult<(Lsn, u32)> {
-        let mut nodes = lock(&self.nodes);
+        self.append(&self.nodes, FileClass::Node, kind, sequence, &body)
+    }
+
+    /// Writes a large value that moves into the current value file.
+    pub(crate) fn append_value(&self, sequence: u64, body: &[u8]) -> LogResult<Lsn> {
+        let value = RecordKind::VALUE;
+        Ok(self.append(&self.values, FileClass::Value, value, sequence, body)?.0)
+    }
+
+    fn append(
+        &self,
+        current: &Mutex<Option<LogWriter>>,
+        class: FileClass,
+        kind: RecordKind,
+        sequence: u64,
+        body: &[u8],
+    ) -> LogResult<(Lsn, u32)> {
+        let mut current = lock(current);
         let full = |writer: &LogWriter| writer.end() + SEAL_RECORD_LEN > self.node_file_bytes;
-        if let Some(writer) = nodes.take_if(|writer| full(writer)) {
+        if let Some(writer) = current.take_if(|writer| full(writer)) {
             self.seal(writer)?;
         }
-        if nodes.is_none() {
-            let header = self.header(FileClass::Node, self.allocate()?);
+        if current.is_none() {
+            let header = self.header(class, self.allocate()?);
             let writer = LogWriter::create(&*self.dir, header, None)?;
             self.unsynced_names.store(true, Ordering::Release);
             self.add(Arc::clone(writer.file()));
-            *nodes = Some(writer);
+            *current = Some(writer);
         }
-        let writer = nodes.as_mut().expect("it was just created");
+        let writer = current.as_mut().expect("it was just created");
         let before = writer.end();
-        let lsn = writer.append(kind, sequence, &[&body])?;
+        let lsn = writer.append(kind, sequence, &[body])?;
         let len = u32::try_from(writer.end() - before).expect("records have at most 4 GiB");
         if writer.end() - writer.flusher.written() >= WRITE_PIECE {
             writer.write()?;

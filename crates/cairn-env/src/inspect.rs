@@ -12,7 +12,7 @@ use crate::{
 #[must_use]
 pub fn describe(kind: RecordKind, payload: &[u8]) -> Option<String> {
     match kind {
-        RecordKind::TRANSACTION => Some(describe_transaction(payload)),
+        RecordKind::TRANSACTION | RecordKind::VALUE => Some(describe_transaction(payload)),
         RecordKind::CHECKPOINT => Some(match CheckpointRecord::decode(payload) {
             Err(error) => format!("malformed: {error}"),
             Ok(record) => format!(

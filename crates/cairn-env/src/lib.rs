@@ -28,6 +28,7 @@
 
 mod backup;
 mod checkpoint;
+mod cleaner;
 mod commit;
 mod core;
 mod database;
@@ -59,6 +60,7 @@ mod verify;
 pub use backup::{BackupFile, BackupSet, Cut};
 pub use cairn_btree::MAX_KEY_LEN;
 pub use checkpoint::CheckpointReport;
+pub use cleaner::CleanReport;
 pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 pub use database::{Database, DatabaseOptions};
 pub use environment::{Environment, Identity, Stats};

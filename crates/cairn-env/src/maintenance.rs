@@ -6,14 +6,15 @@
 use std::{
     sync::{
         Arc, TryLockError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use cairn_io::{Step, Worker};
+use cairn_log::FileNumber;
 
-use crate::{Durability, EnvError, EnvResult, core::Core, sync::lock};
+use crate::{Durability, EnvError, EnvResult, cleaner::Cleaning, core::Core, sync::lock};
 
 /// Bytes that may be accepted and not yet written before a commit that does not wait writes them.
 const WRITE_PIECE: u64 = 1 << 20;
@@ -33,12 +34,25 @@ pub(crate) struct Schedule {
     unwritten: AtomicU64,
     /// Whether steps have left a checkpoint unfinished: whoever began it, the worker ends it.
     in_checkpoint: AtomicBool,
+    /// Checkpoints that are wanted even if no commit has come since the last one.
+    wanted: AtomicU32,
 }
 
 impl Schedule {
     pub(crate) fn committed(&self, journal_bytes: u64, unwritten: u64) {
         self.journal_bytes.store(journal_bytes, Ordering::Relaxed);
         self.unwritten.store(unwritten, Ordering::Relaxed);
+    }
+
+    /// Asks for `n` checkpoints, also if no commit has come since the last one.
+    pub(crate) fn want_checkpoints(&self, n: u32) {
+        self.wanted.fetch_max(n, Ordering::Relaxed);
+    }
+
+    /// Whether a checkpoint was asked for; it is the one that begins now.
+    pub(crate) fn take_wanted(&self) -> bool {
+        let less = |wanted: u32| wanted.checked_sub(1);
+        self.wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     pub(crate) fn checkpoint_begun(&self) {
@@ -86,8 +100,9 @@ impl Core {
     /// Whether so much has changed that a checkpoint should be made.
     fn checkpoint_is_due(&self, factor: u64) -> bool {
         let cache = self.forest.cache();
-        self.schedule.journal_bytes.load(Ordering::Relaxed)
-            >= self.options.checkpoint_bytes.saturating_mul(factor)
+        self.schedule.wanted.load(Ordering::Relaxed) > 0
+            || self.schedule.journal_bytes.load(Ordering::Relaxed)
+                >= self.options.checkpoint_bytes.saturating_mul(factor)
             || cache.dirty as u64 > (cache.budget as u64 * 2 / 5).saturating_mul(factor)
     }
 
@@ -149,6 +164,9 @@ impl Core {
         {
             return Ok(Step::Did);
         }
+        if self.options.space_target > 0 && !self.options.read_only && self.clean(state)? {
+            return Ok(Step::Did);
+        }
         let cache = self.forest.cache();
         if cache.resident > cache.budget && !self.options.read_only {
             let written = self.forest.write_back(STEP_NODES);
@@ -172,6 +190,28 @@ impl Core {
         Ok(Step::Idle(until_flush))
     }
 
+    /// Takes a step of cleaning; returns whether it did anything. Which files are worth it is asked
+    /// once after each checkpoint.
+    fn clean(&self, state: &mut State) -> EnvResult<bool> {
+        if let Some(cleaning) = &mut state.cleaning {
+            if !self.clean_step(cleaning)? {
+                state.unreadable.extend(cleaning.damaged.iter().map(|(number, _)| *number));
+                state.cleaning = None;
+                // The first finds the files dead, the second lets them go.
+                self.schedule.want_checkpoints(2);
+            }
+            return Ok(true);
+        }
+        let Ok(checkpointer) = self.checkpointer.try_lock() else { return Ok(false) };
+        let newest = checkpointer.newest.as_ref().map_or(0, |newest| newest.record.number);
+        if std::mem::replace(&mut state.looked_at, newest) != newest {
+            let target = f64::from(self.options.space_target.min(95)) / 100.0;
+            state.cleaning =
+                self.to_clean(&checkpointer, target, self.files.next(), &state.unreadable);
+        }
+        Ok(state.cleaning.is_some())
+    }
+
     /// Writes the watermark without a sync, if it has moved: a log that goes idle then proves how far
     /// it was durable.
     fn write_watermark(&self) -> EnvResult<()> {
@@ -188,6 +228,12 @@ impl Core {
 /// What the worker remembers between steps.
 #[derive(Debug, Default)]
 struct State {
+    /// Files that are being cleaned.
+    cleaning: Option<Cleaning>,
+    /// The checkpoint after which the files were looked at last.
+    looked_at: u64,
+    /// Files that cannot be cleaned, since they are damaged.
+    unreadable: Vec<FileNumber>,
     seen: u64,
     seen_at: u64,
     marked: u64,

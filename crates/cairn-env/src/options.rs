@@ -43,6 +43,10 @@ pub struct Options {
     /// Journal bytes after which a checkpoint is begun (default: 256 MiB). Replay after a crash is
     /// bounded by about twice this.
     pub checkpoint_bytes: u64,
+    /// How much of what the log files take should be in use, in percent (default: 70, at most 95). The
+    /// background worker moves what is in use out of files that hold little else, so that they can go;
+    /// a higher target takes less space and more writing. 0: it never does.
+    pub space_target: u8,
     /// Whether large values are handed out as mapped memory where that is possible (default: yes).
     /// Without, they are read into buffers: for storage that may fail under a mapping.
     pub map_values: bool,
@@ -69,6 +73,7 @@ impl Default for Options {
             journal_file_bytes: 64 << 20,
             node_file_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
+            space_target: 70,
             map_values: true,
             strict_tail: false,
             background: true,
@@ -107,6 +112,7 @@ setters! {
     journal_file_bytes: u64;
     node_file_bytes: u64;
     checkpoint_bytes: u64;
+    space_target: u8;
     map_values: bool;
     strict_tail: bool;
     background: bool;

@@ -58,7 +58,7 @@ kinds! {
     LEAF_DELTA = 19, "node", "reserved: what changed in a leaf since its base";
     PAGES = 20, "node", "reserved: a leaf of a page table";
     CHECKPOINT = 32, "node", "a finished checkpoint: its cut, its root, and the table of files";
-    VALUE = 48, "value", "reserved: a large value that was moved";
+    VALUE = 48, "value", "a large value that was moved, as a transaction that puts it";
 }
 
 impl RecordKind {

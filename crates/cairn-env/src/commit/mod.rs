@@ -149,7 +149,7 @@ impl Core {
 
     /// Freezes what the writer owns when memory gets short: frozen nodes can be written and evicted,
     /// its own cannot. Not before, since it copies every node that it changes after that.
-    fn bound_private(&self, commit: &mut CommitState) -> EnvResult<()> {
+    pub(crate) fn bound_private(&self, commit: &mut CommitState) -> EnvResult<()> {
         let (private, budget) = (commit.writer.private_bytes(), self.options.cache_bytes);
         if private > budget / 8 && private + self.forest.cache().resident > budget / 2 {
             let sequence = commit.sequence;

@@ -61,13 +61,20 @@ impl Encoder {
             self.bytes.put_prefixed(key);
             self.bytes.put_prefixed(value);
         } else {
-            self.begin(PUT_LARGE, tree);
-            self.bytes.put_prefixed(key);
-            self.bytes.put_varint(value.len() as u64);
-            self.bytes.put_u32(crc32c(value));
-            self.bytes.put_align8();
-            self.bytes.extend_from_slice(value);
+            self.put_large(tree, key, value);
         }
+    }
+
+    /// Puts a value beside the tree, whatever its length; returns where in the payload it stands.
+    pub(crate) fn put_large(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> usize {
+        self.begin(PUT_LARGE, tree);
+        self.bytes.put_prefixed(key);
+        self.bytes.put_varint(value.len() as u64);
+        self.bytes.put_u32(crc32c(value));
+        self.bytes.put_align8();
+        let offset = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        offset
     }
 
     pub(crate) fn delete(&mut self, tree: TreeId, key: &[u8]) {

@@ -11,8 +11,8 @@ pub use identity::Identity;
 pub use stats::Stats;
 
 use crate::{
-    CheckpointReport, Database, DatabaseOptions, Durability, EnvError, EnvResult, Options,
-    RecoveryReport, Snapshot, Transaction, VerifyOptions, VerifyReport, backup::BackupSet,
+    CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,
+    Options, RecoveryReport, Snapshot, Transaction, VerifyOptions, VerifyReport, backup::BackupSet,
     core::Core,
 };
 
@@ -178,6 +178,26 @@ impl Environment {
     /// If the disk fails or is full. A full disk leaves the environment valid.
     pub fn checkpoint(&self) -> EnvResult<CheckpointReport> {
         self.core.checkpoint()
+    }
+
+    /// Moves what is in use out of log files that hold little else and removes them, until the
+    /// [space target](Options#structfield.space_target) is met. The background worker does the same
+    /// by and by. Snapshots and backups keep files that they need; those go later.
+    ///
+    /// # Errors
+    /// If the disk fails or is full, or a file is damaged: the file then stays as it is, and
+    /// [`Environment::verify`] says what is wrong with it.
+    pub fn clean(&self) -> EnvResult<CleanReport> {
+        self.core.clean_to(f64::from(self.core.options.space_target.clamp(1, 95)) / 100.0)
+    }
+
+    /// As [`Environment::clean`], until the log files hold next to nothing but what is in use. Writes
+    /// much, and leaves no room for what changes next: for environments that will rarely be written.
+    ///
+    /// # Errors
+    /// As [`Environment::clean`].
+    pub fn compact(&self) -> EnvResult<CleanReport> {
+        self.core.clean_to(1.0)
     }
 
     /// Checks the log, the trees and their agreement; all findings, not the first.

@@ -4,6 +4,7 @@
 mod backup;
 mod bad_input;
 mod basics;
+mod cleaner;
 mod crash;
 mod failure;
 mod fixture;

@@ -1,0 +1,310 @@
+//! The cleaner: what is still in use in files that hold little else gets a new place, so that they
+//! can go.
+//!
+//! The account of each file, exact at each checkpoint, only says which files are worth it. Whether a
+//! record is in use is decided by looking it up; that nothing in a file is in use any more is decided
+//! by the next checkpoint; and the file goes one checkpoint after that, as any dead file does. So a
+//! mistake here costs space, never data. Nothing is logged: until a checkpoint refers to the new
+//! place, the old one counts.
+//!
+//! Nodes are not copied but written anew by the next checkpoint ([`TreeWriter::renew`]); large values
+//! are copied into value files. (Rosenblum and Ousterhout, 1992; the checkpoint as the only judge is
+//! what Berkeley DB JE's cleaner lacks.)
+//!
+//! [`TreeWriter::renew`]: cairn_btree::TreeWriter::renew
+
+use std::{collections::VecDeque, sync::Arc};
+
+use cairn_btree::{FrozenRoot, NodeName, TreeId, ValuePointer};
+use cairn_log::{
+    Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Record, RecordKind, Scan, Scanner,
+};
+
+use crate::{
+    EnvError, EnvResult,
+    checkpoint::Checkpointer,
+    commit::{self, Decoder, Encoder, Op},
+    core::Core,
+    sync::lock,
+    utilization::{FileEnd, FileUse, Utilization},
+};
+
+/// Bytes in use that are moved at most before a checkpoint writes them.
+const ROUND_BYTES: u64 = 64 << 20;
+/// Nodes that are renewed under one hold of the commit lock.
+const CHUNK: usize = 16;
+/// More small files than this are put together, however full they are.
+const SMALL_FILES: usize = 32;
+
+/// What the cleaner has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CleanReport {
+    /// Log files that were gone through.
+    pub files: u64,
+    /// Their bytes.
+    pub file_bytes: u64,
+    /// Records that got a new place.
+    pub moved: u64,
+    /// Log files that were removed since.
+    pub removed_files: u64,
+}
+
+/// Files that are being cleaned, and how far that is.
+#[derive(Debug)]
+pub(crate) struct Cleaning {
+    files: VecDeque<FileNumber>,
+    current: Option<Current>,
+    pub(crate) report: CleanReport,
+    /// Files that could not be read to their ends.
+    pub(crate) damaged: Vec<(FileNumber, EnvError)>,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: Arc<LogFile>,
+    /// A version that is not older than the file.
+    base: Arc<FrozenRoot>,
+    next: u64,
+    end: u64,
+}
+
+/// Something in use that gets a new place.
+#[derive(Debug)]
+enum Move {
+    Node { name: NodeName, lsn: Lsn },
+    Value { tree: TreeId, key: Vec<u8>, old: ValuePointer, new: ValuePointer },
+}
+
+impl Core {
+    /// The files to clean so that at least `target` (0 to 1) of what the files take is in use; nothing if
+    /// that is so already. Files from `before` on and each of `skip` stay out.
+    pub(crate) fn to_clean(
+        &self,
+        checkpointer: &Checkpointer,
+        target: f64,
+        before: FileNumber,
+        skip: &[FileNumber],
+    ) -> Option<Cleaning> {
+        let newest = checkpointer.newest.as_ref()?;
+        let pins = lock(&self.pins);
+        let is_candidate = |number: FileNumber, file: &FileUse| {
+            file.live > 0
+                && file.end != FileEnd::Open
+                && number != newest.lsn.file()
+                && (file.class != FileClass::Journal
+                    || newest.record.replay_start.is_some_and(|start| number < start.file()))
+                && !pins.is_pinned(number)
+                && number < before
+                && !skip.contains(&number)
+        };
+        let files =
+            choose(&checkpointer.utilization, is_candidate, target, self.options.node_file_bytes);
+        (!files.is_empty()).then(|| Cleaning {
+            files: files.into(),
+            current: None,
+            report: CleanReport::default(),
+            damaged: Vec::new(),
+        })
+    }
+
+    /// Goes through some more records; returns whether there are others.
+    pub(crate) fn clean_step(&self, cleaning: &mut Cleaning) -> EnvResult<bool> {
+        self.check_write()?;
+        if cleaning.current.is_none() {
+            let Some(number) = cleaning.files.pop_front() else { return Ok(false) };
+            let Some(file) = self.files.find(number) else { return Ok(true) };
+            let end = file.end();
+            cleaning.report.files += 1;
+            cleaning.report.file_bytes += end;
+            let base = self.freeze_latest()?;
+            cleaning.current = Some(Current { file, base, next: HEADER_LEN, end });
+        }
+        let Some(current) = &mut cleaning.current else { return Ok(true) };
+        let number = current.file.header().number;
+        match self.clean_some(current) {
+            Ok((moved, more)) => {
+                cleaning.report.moved += moved;
+                if !more {
+                    cleaning.current = None;
+                }
+                Ok(true)
+            }
+            // What cannot be read stays where it is; the account keeps the file.
+            Err(error) if error.kind() == crate::ErrorKind::Corrupt => {
+                cleaning.damaged.push((number, error));
+                cleaning.current = None;
+                Ok(true)
+            }
+            // A sync that failed is more than a cleaning that did.
+            Err(error) if self.files.sync_failed() => Err(self.node_failure(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn clean_some(&self, current: &mut Current) -> EnvResult<(u64, bool)> {
+        let (moves, more) = self.collect(current)?;
+        let mut moved = 0;
+        let _guard = self.failure.on_panic();
+        let mut commit = lock(&self.commit);
+        for one in moves {
+            let done = match one {
+                Move::Node { name, lsn } => commit.writer.renew(&name, lsn)?,
+                Move::Value { tree, key, old, new } => {
+                    commit.writer.move_value(tree, &key, old, new)?
+                }
+            };
+            moved += u64::from(done);
+        }
+        self.bound_private(&mut commit)?;
+        Ok((moved, more))
+    }
+
+    /// What is in use among the next records, as far as the version that the file is held against
+    /// knows. That loads it, so that it is in memory when the lock is held; values are copied here.
+    fn collect(&self, current: &mut Current) -> EnvResult<(Vec<Move>, bool)> {
+        let Current { file, base, next, end } = current;
+        let mut moves = Vec::new();
+        let mut scanner = Scanner::from(file, *next, *end);
+        while moves.len() < CHUNK {
+            let record = match scanner.next()? {
+                Scan::Record(record) => record,
+                Scan::End(stop) => {
+                    return match stop.damage {
+                        Some(damage) if stop.seal.is_none() && stop.offset < *end => {
+                            Err(file.corrupt(stop.offset, damage).into())
+                        }
+                        _ => Ok((moves, false)),
+                    };
+                }
+            };
+            *next = record.lsn.offset() + record.header.record_len();
+            match record.header.kind {
+                RecordKind::TRANSACTION | RecordKind::VALUE => {
+                    self.collect_values(base, &record, &mut moves)?;
+                }
+                kind => {
+                    let sequence = record.header.sequence;
+                    let name = NodeName::read(kind, sequence, record.body.to_vec());
+                    let name = name.map_err(|damage| file.corrupt(record.lsn.offset(), damage))?;
+                    if let Some(name) = name
+                        && base.has_node_at(&name, record.lsn)?
+                    {
+                        moves.push(Move::Node { name, lsn: record.lsn });
+                    }
+                }
+            }
+        }
+        Ok((moves, true))
+    }
+
+    fn collect_values(
+        &self,
+        base: &Arc<FrozenRoot>,
+        record: &Record<'_>,
+        moves: &mut Vec<Move>,
+    ) -> EnvResult<()> {
+        let malformed = |source| {
+            let damage = Damage::Malformed { what: "transaction", source };
+            match self.files.find(record.lsn.file()) {
+                Some(file) => file.corrupt(record.lsn.offset(), damage).into(),
+                None => EnvError::internal("a record of a file that is gone"),
+            }
+        };
+        let no_place = || EnvError::internal("a large value without a position");
+        let mut decoder = Decoder::new(record.body).map_err(malformed)?;
+        while let Some(op) = decoder.next().map_err(malformed)? {
+            let Op::PutLarge { tree, key, value, crc, offset } = op else { continue };
+            let old = commit::pointer(record.lsn, offset, value.len(), crc).ok_or_else(no_place)?;
+            if !base.has_value_at(tree, key, old)? {
+                continue;
+            }
+            // The record's own checksum was checked; that of the value is what readers check.
+            let checked = self.large_value(old)?;
+            let mut encoder = Encoder::new(Vec::with_capacity(checked.len() + key.len() + 64));
+            let offset = encoder.put_large(tree, key, &checked);
+            let body = encoder.finish();
+            let lsn = self.files.append_value(record.header.sequence, &body)?;
+            let new = commit::pointer(lsn, offset, checked.len(), crc).ok_or_else(no_place)?;
+            moves.push(Move::Value { tree, key: key.to_vec(), old, new });
+        }
+        Ok(())
+    }
+
+    /// Cleans until at least `target` of what the files take is in use, with the checkpoints that it
+    /// takes for files to go.
+    pub(crate) fn clean_to(&self, target: f64) -> EnvResult<CleanReport> {
+        self.check_write()?;
+        let mut report = CleanReport::default();
+        let mut done: Vec<FileNumber> = Vec::new();
+        self.checkpoint()?;
+        // What is written meanwhile is as full as it gets.
+        let before = self.files.next();
+        loop {
+            let cleaning = self.to_clean(&lock(&self.checkpointer), target, before, &done);
+            let Some(mut cleaning) = cleaning else { break };
+            done.extend(&cleaning.files);
+            while self.clean_step(&mut cleaning)? {}
+            if let Some((_, error)) = cleaning.damaged.into_iter().next() {
+                return Err(error);
+            }
+            report.files += cleaning.report.files;
+            report.file_bytes += cleaning.report.file_bytes;
+            report.moved += cleaning.report.moved;
+            // The first finds the files dead, the second lets them go.
+            for _ in 0..2 {
+                self.schedule.want_checkpoints(1);
+                report.removed_files += self.checkpoint()?.removed_files;
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// The emptiest files first, until what remains is full enough or a round is full; and small files, if
+/// there are many.
+fn choose(
+    utilization: &Utilization,
+    is_candidate: impl Fn(FileNumber, &FileUse) -> bool,
+    target: f64,
+    file_bytes: u64,
+) -> Vec<FileNumber> {
+    let live = |file: &FileUse| u64::try_from(file.live).unwrap_or(0);
+    let length = |file: &FileUse| file.end.offset().unwrap_or(0);
+    let mut candidates: Vec<(FileNumber, u64, u64)> = utilization
+        .files
+        .iter()
+        .filter(|(number, file)| is_candidate(**number, file))
+        .map(|(number, file)| (*number, live(file), length(file).max(1)))
+        .collect();
+    // Exact, unlike a comparison of quotients in floating point.
+    candidates.sort_by_key(|&(number, live, length)| {
+        ((u128::from(live) << 32) / u128::from(length), number)
+    });
+    let (mut lives, mut lengths) = candidates
+        .iter()
+        .fold((0, 0), |(lives, lengths), (_, live, length)| (lives + live, lengths + length));
+    let (mut chosen, mut moved) = (Vec::new(), 0);
+    for &(number, live, length) in &candidates {
+        let full = lives as f64 >= target * lengths as f64;
+        // What a file takes beside its records is not worth moving them.
+        let worth_it = length - live.min(length) > length / 50 + HEADER_LEN + 512;
+        if full || !worth_it || moved > 0 && moved + live > ROUND_BYTES {
+            break;
+        }
+        chosen.push(number);
+        (moved, lengths) = (moved + live, lengths - (length - live.min(length)));
+        lives = lives.min(lengths);
+    }
+    let small: Vec<FileNumber> = candidates
+        .iter()
+        .filter(|(_, _, length)| *length < file_bytes / 8)
+        .map(|(number, ..)| *number)
+        .collect();
+    if small.len() > SMALL_FILES {
+        chosen.extend(
+            small.into_iter().filter(|number| !chosen.contains(number)).collect::<Vec<_>>(),
+        );
+    }
+    chosen
+}

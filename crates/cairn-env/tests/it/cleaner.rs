@@ -1,0 +1,201 @@
+//! The cleaner: space comes back, nothing else changes, and no crash makes a difference.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_env::{Durability, Environment, ErrorKind, Options};
+use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
+
+use crate::fixture::{Model, TestEnv, content, ordered, small_options};
+
+/// Bytes of all log files.
+fn on_disk(test: &TestEnv) -> u64 {
+    test.env().stats().unwrap().file_bytes
+}
+
+fn churn(test: &TestEnv, round: u32, large: usize) {
+    let db = test.db("db");
+    for n in 0..40u32 {
+        let key = ordered((round * 40 + n).wrapping_mul(0x9e37_79b9) % 3000);
+        let value =
+            vec![u8::try_from((round + n) % 251).unwrap(); if n % 8 == 0 { large } else { 60 }];
+        let put = test.env().write_with(Durability::NoSync, |txn| txn.put(&db, &key, &value));
+        put.unwrap();
+    }
+}
+
+#[test]
+fn space_comes_back_however_often_everything_changes() {
+    let options = small_options().node_file_bytes(64 << 10).checkpoint_bytes(32 << 10);
+    for large in [60, 3000] {
+        let mut test = TestEnv::new(options.clone());
+        for round in 0..1500 {
+            churn(&test, round, large);
+            if round % 20 == 19 {
+                test.env().clean().unwrap();
+            }
+        }
+        let before = content(test.env()).unwrap();
+        let report = test.env().clean().unwrap();
+        let stats = test.env().stats().unwrap();
+        let (disk, live) = (stats.file_bytes as f64, stats.live_bytes as f64);
+        // The journal that a crash would replay and the file of the checkpoint come on top.
+        assert!(disk < live / 0.7 + 80e3, "{disk} bytes for {live}: {report:?}, {stats:?}");
+        assert_eq!(content(test.env()).unwrap(), before);
+        test.reopen();
+        assert_eq!(content(test.env()).unwrap(), before);
+        test.env().compact().unwrap();
+        let stats = test.env().stats().unwrap();
+        // Each file has a header and a seal.
+        let files = stats.files.iter().sum::<u64>() as f64;
+        let most = stats.live_bytes as f64 * 1.05 + files * 6e3 + 30e3;
+        assert!(stats.file_bytes as f64 <= most, "{most}: {stats:?}");
+        test.kill();
+        assert_eq!(content(test.env()).unwrap(), before);
+        // No journal file is kept for the large values that were put there.
+        assert_eq!(stats.files[2] > 0, large == 3000, "{stats:?}");
+    }
+}
+
+#[test]
+fn what_a_snapshot_sees_stays_until_it_is_dropped() {
+    let test = TestEnv::new(small_options().node_file_bytes(32 << 10));
+    for round in 0..20 {
+        churn(&test, round, 2000);
+    }
+    test.env().checkpoint().unwrap();
+    let snapshot = test.env().snapshot().unwrap();
+    let db = test.db("db");
+    let seen: BTreeMap<_, _> = snapshot.iter(&db).unwrap().map(Result::unwrap).collect();
+    for round in 20..80 {
+        churn(&test, round, 2000);
+        test.env().clean().unwrap();
+    }
+    let held = on_disk(&test);
+    let again: BTreeMap<_, _> = snapshot.iter(&db).unwrap().map(Result::unwrap).collect();
+    assert!(seen == again);
+    drop(snapshot);
+    test.env().compact().unwrap();
+    churn(&test, 80, 2000);
+    test.env().checkpoint().unwrap();
+    assert!(on_disk(&test) < held, "{held} bytes, and then {}", on_disk(&test));
+}
+
+#[test]
+fn a_damaged_file_is_named_and_stays() {
+    let mut test = TestEnv::new(small_options().cache_bytes(1 << 16));
+    for round in 0..30 {
+        churn(&test, round, 60);
+    }
+    test.close();
+    let before = test.disk.image();
+    let node_files: Vec<String> = before
+        .files()
+        .map(|(path, _)| path.to_owned())
+        .filter(|path| path.contains("/N-"))
+        .collect();
+    let mut named = 0;
+    for path in node_files {
+        let len = before.read(&path).unwrap().len();
+        let damaged = before.with_bit_flipped(&path, len / 2 * 8);
+        let mut test = TestEnv::new(small_options());
+        std::mem::forget(test.env.take());
+        test.disk = SimDisk::from_image(&damaged);
+        if test.open().is_err() {
+            continue;
+        }
+        if let Err(error) = test.env().compact() {
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            let name = path.rsplit('/').next().unwrap();
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(test.env().is_valid());
+            assert!(test.disk.image().read(&path).is_some(), "{path} is gone");
+            named += 1;
+        }
+        std::mem::forget(test.env.take()); // its verification would find the damage again
+    }
+    assert!(named > 0);
+}
+
+/// As a service runs it: the background worker cleans while others write.
+#[test]
+fn the_background_worker_keeps_to_the_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::default()
+        .leaf_bytes(1 << 10)
+        .cache_bytes(8 << 20)
+        .journal_file_bytes(256 << 10)
+        .node_file_bytes(256 << 10)
+        .checkpoint_bytes(512 << 10);
+    let (env, _) = Environment::open(dir.path().join("env"), options.clone()).unwrap();
+    let db = env.database("db", cairn_env::DatabaseOptions::default()).unwrap();
+    let mut model = BTreeMap::new();
+    for n in 0..60_000u32 {
+        let key = ordered(n.wrapping_mul(0x9e37_79b9) % 5000);
+        let value = [u8::try_from(n % 251).unwrap(); 200];
+        env.write_with(Durability::NoSync, |txn| txn.put(&db, &key, &value)).unwrap();
+        model.insert(key.to_vec(), value.to_vec());
+    }
+    let mut sizes = (0, 0);
+    for _ in 0..500 {
+        let stats = env.stats().unwrap();
+        sizes = (stats.file_bytes, stats.live_bytes);
+        if stats.file_bytes as f64 <= stats.live_bytes as f64 * 1.6 + 2e6 {
+            break;
+        }
+        // Something must go on for the worker to look again.
+        env.write(|txn| txn.put(&db, &ordered(7), &[0; 200])).unwrap();
+        model.insert(ordered(7).to_vec(), vec![0; 200]);
+    }
+    assert!(sizes.0 as f64 <= sizes.1 as f64 * 1.6 + 2e6, "{sizes:?}");
+    env.close().unwrap();
+    let (env, _) = Environment::open(dir.path().join("env"), options).unwrap();
+    assert!(content(&env).unwrap()["db"] == model);
+}
+
+#[test]
+fn a_crash_at_any_operation_of_cleaning_loses_nothing() {
+    let options = || small_options().node_file_bytes(20 << 10);
+    let test = TestEnv::new(options());
+    let mut states: Vec<Model> = vec![content(test.env()).unwrap()];
+    let db = test.db("db");
+    states.push(content(test.env()).unwrap());
+    for round in 0..12u32 {
+        test.env()
+            .write(|txn| {
+                (0..40u32).try_for_each(|n| {
+                    let large = if n == round % 20 { 1400 } else { 100 };
+                    let key = ordered((round * 7 + n * 3) % 120);
+                    txn.put(&db, &key, &vec![u8::try_from(round).unwrap(); large])
+                })
+            })
+            .unwrap();
+        states.push(content(test.env()).unwrap());
+        test.disk.mark("acknowledged", states.len() as u64 - 1);
+        if round % 3 == 2 {
+            let report = test.env().compact().unwrap();
+            assert!(report.moved > 0, "{report:?}");
+        }
+    }
+    let trace = test.disk.trace();
+    let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
+    while let Some(cut) = cuts.next_cut() {
+        let acknowledged = cut.mark("acknowledged").unwrap_or(0);
+        for level in Level::ALL {
+            for crashed in cut.crash().images(level, &Bounds::smoke()) {
+                if !seen.insert((crashed.image.hash(), acknowledged)) {
+                    continue;
+                }
+                let disk = SimDisk::from_image(&crashed.image);
+                let world = SimWorld::new(9);
+                let opened = Environment::open_in(disk.root(), world.world(), options());
+                let (env, report) = opened
+                    .unwrap_or_else(|error| panic!("cut {}: {crashed}: {error}", cut.position()));
+                assert!(report.sequence >= acknowledged, "cut {}: {crashed}", cut.position());
+                let found = content(&env).unwrap();
+                let expected = &states[usize::try_from(report.sequence).unwrap()];
+                assert!(found == *expected, "cut {}: {crashed}: {report}", cut.position());
+            }
+        }
+    }
+    assert!(seen.len() > 2000, "only {} states", seen.len());
+}
