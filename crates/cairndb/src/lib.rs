@@ -52,10 +52,11 @@
 #![forbid(unsafe_code)]
 
 pub use cairn_env::{
-    BackupFile, BackupSet, CheckpointReport, CommitInfo, Cursor, Cut, Database, DatabaseOptions,
-    Durability, EnvError, EnvResult, Environment, ErrorKind, Finding, Identity, MAX_KEY_LEN,
-    MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Options, PendingCommit, Range, RecoveryReport, Scope,
-    Snapshot, Stats, TornTail, Transaction, TransactionRange, Value, VerifyOptions, VerifyReport,
+    BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut, Database,
+    DatabaseOptions, Durability, EnvError, EnvResult, Environment, ErrorKind, Finding, Identity,
+    MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Options, PendingCommit, Range, RecoveryReport,
+    Savepoint, Scope, Snapshot, Stats, TornTail, Transaction, TransactionRange, Value,
+    VerifyOptions, VerifyReport,
 };
 
 /// What tools need beside the environment: descriptions of log records.

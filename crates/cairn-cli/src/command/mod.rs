@@ -2,6 +2,7 @@
 
 mod backup;
 mod checkpoint;
+mod clean;
 mod entries;
 mod export;
 pub(crate) mod import;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     Log(log::Log),
     Checkpoint(checkpoint::Checkpoint),
+    Clean(clean::Clean),
+    Compact(clean::Compact),
     Backup(backup::Backup),
     Restore(restore::Restore),
     #[command(hide = true)]
@@ -82,6 +85,8 @@ impl Command {
             Self::Verify(command) => command.run(output),
             Self::Log(command) => command.run(output),
             Self::Checkpoint(command) => command.run(output),
+            Self::Clean(command) => command.run(output),
+            Self::Compact(command) => command.run(output),
             Self::Backup(command) => command.run(output),
             Self::Restore(command) => command.run(output),
             Self::TourWriter(command) => command.run(output),

@@ -29,6 +29,7 @@ fn session(json: bool) -> Session {
     session.run("stats data");
     session.run("verify data");
     session.run("checkpoint data");
+    session.run("clean data");
     session.run("log data");
     session.run("log data --file J-00000001-00000001.log");
     session.run("export data all.csv");
@@ -40,6 +41,7 @@ fn session(json: bool) -> Session {
     session.run("restore backup restored");
     session.run("restore backup restored");
     session.run("verify restored");
+    session.run("compact restored");
     session.run("scan restored --db people");
     session
 }
@@ -77,6 +79,8 @@ fn help_is_text() {
         "verify",
         "log",
         "checkpoint",
+        "clean",
+        "compact",
         "backup",
         "restore",
     ] {
