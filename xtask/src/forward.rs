@@ -33,6 +33,12 @@ pub(crate) const FLIP: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "flip"],
 };
 
+/// Transactions that get in each other's way.
+pub(crate) const SERIAL: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "serial"],
+};
+
 /// What the fuzzer has found, through an ordinary test.
 pub(crate) const FUZZ_REPLAY: Forward = Forward {
     package: "cairn-torture",
@@ -59,7 +65,9 @@ pub(crate) fn bench(rest: &Rest) -> Result {
         const COMPARE: [&str; 5] =
             ["run", "--locked", "--release", "--manifest-path=benches/compare/Cargo.toml", "--"];
         let more = more.iter().map(String::as_str);
-        return process::run(&mut process::cargo(&COMPARE.into_iter().chain(more).collect::<Vec<_>>()));
+        return process::run(&mut process::cargo(
+            &COMPARE.into_iter().chain(more).collect::<Vec<_>>(),
+        ));
     }
     BENCH.run(rest)
 }

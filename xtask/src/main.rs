@@ -57,6 +57,8 @@ enum Command {
     Crash(Rest),
     /// Flip every bit of an environment and look for silence
     Flip(Rest),
+    /// Let transactions get in each other's way, and explain all that they saw
+    Serial(Rest),
     /// Run a libFuzzer target (needs nightly), or `--replay` the corpus on stable
     Fuzz(Rest),
 }
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Bench(rest) => forward::bench(&rest),
         Command::Crash(rest) => forward::CRASH.run(&rest),
         Command::Flip(rest) => forward::FLIP.run(&rest),
+        Command::Serial(rest) => forward::SERIAL.run(&rest),
         Command::Fuzz(rest) => forward::fuzz(&rest),
     };
     match outcome {

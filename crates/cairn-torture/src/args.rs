@@ -19,8 +19,20 @@ pub(crate) enum Command {
     Mutants(MutantsArgs),
     /// Flip every bit of small environments and of a backup, cut, zero and exchange their files
     Flip(FlipArgs),
+    /// Let transactions get in each other's way, and explain all that they saw
+    Serial(SerialArgs),
     /// Write the corpus of the fuzz targets, cut out of real environments
     Corpus(CorpusArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct SerialArgs {
+    /// How many, half of them in threads
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) transactions: u64,
+    /// The first seed
+    #[arg(long, value_parser = number, default_value = "1")]
+    pub(crate) seed: u64,
 }
 
 #[derive(clap::Args)]

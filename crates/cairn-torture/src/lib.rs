@@ -13,6 +13,7 @@ pub mod problem;
 pub mod row;
 pub mod run;
 pub mod script;
+pub mod serial;
 pub mod state_id;
 pub mod sweep;
 pub mod table;

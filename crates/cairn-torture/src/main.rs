@@ -8,11 +8,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command, CorpusArgs, CrashArgs, FlipArgs, MutantsArgs};
+use args::{Args, Command, CorpusArgs, CrashArgs, FlipArgs, MutantsArgs, SerialArgs};
 use cairn_torture::{
     crash::{self, Plan, script_of, shrink, sweep, sweep_script},
     flip, fuzz, mutants,
     script::Script,
+    serial,
     state_id::{Effort, RunId},
     sweep::{Outcome, SCRIPT},
 };
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Crash(args) => run_crash(&args),
         Command::Mutants(args) => run_mutants(&args),
         Command::Flip(args) => run_flip(&args),
+        Command::Serial(args) => run_serial(&args),
         Command::Corpus(args) => write_corpus(&args),
     };
     result.unwrap_or_else(|error| {
@@ -75,7 +77,11 @@ fn run_crash(args: &CrashArgs) -> Result {
     };
     println!("crash sweep: {}, seed {:#x}, {} threads", effort.name, plan.seed, plan.threads);
     let report = sweep(&plan, &mut |report| {
-        eprintln!("{} distinct states of {} runs", report.distinct, report.runs);
+        let thin = match report.thin.len() {
+            0 => String::new(),
+            thin => format!(", {thin} cells still thin"),
+        };
+        eprintln!("{} distinct states of {} runs{thin}", report.distinct, report.runs);
     });
     println!("{report}");
     if !args.smoke {
@@ -118,10 +124,7 @@ fn run_mutants(args: &MutantsArgs) -> Result {
     println!("{report}");
     if args.site.is_some() {
         for proof in report.mutants.iter().filter_map(|mutant| mutant.proof.as_ref()) {
-            println!(
-                "{}\n  during   {:?}\n  after    {}\n  crash    {}",
-                proof.problem, proof.row, proof.after, proof.crash
-            );
+            println!("{}\n  after    {}\n  crash    {}", proof.problem, proof.after, proof.crash);
         }
     }
     Ok(exit(report.is_good()))
@@ -132,6 +135,13 @@ fn run_flip(args: &FlipArgs) -> Result {
     let plan = flip::Plan { every_bit: args.full, step: 1, seed, threads };
     let report = flip::run(&plan).map_err(|problem| problem.to_string())?;
     println!("flip: {}, seed {seed:#x}", if args.full { "full" } else { "smoke" });
+    println!("{report}");
+    Ok(exit(report.is_good()))
+}
+
+fn run_serial(args: &SerialArgs) -> Result {
+    let report =
+        serial::run(args.transactions, args.seed).map_err(|problem| problem.to_string())?;
     println!("{report}");
     Ok(exit(report.is_good()))
 }
