@@ -35,6 +35,8 @@ macro_rules! contract_tests {
             set_len_cuts_and_grows_by_zeros
             rename_replaces_a_file_and_leaves_its_readers_alone
             rename_to_the_same_name_changes_nothing
+            a_link_is_a_second_name_of_the_same_bytes
+            a_link_never_replaces_and_needs_a_file
             rename_new_never_replaces
             rename_new_moves_files_and_directories
             a_removed_file_stays_readable_through_open_handles
@@ -218,6 +220,40 @@ pub fn rename_to_the_same_name_changes_nothing(dir: &DirRef) {
     dir.rename(&name("a"), &name("a")).unwrap();
     assert_eq!(read(dir, "a"), b"1");
     assert_eq!(file.links().unwrap(), 1);
+}
+
+pub fn a_link_is_a_second_name_of_the_same_bytes(dir: &DirRef) {
+    let file = file_with(dir, "a", b"one");
+    let below = dir.create_dir(&name("d")).unwrap();
+    below.link(&name("b"), &**dir, &name("a")).unwrap();
+    dir.link(&name("c"), &*below, &name("b")).unwrap();
+    assert_eq!(
+        (names(dir), names(&below)),
+        (vec!["a".into(), "c".into(), "d".into()], vec!["b".into()])
+    );
+    assert_eq!(file.links().unwrap(), 3);
+    file.write_all_at(0, b"two").unwrap();
+    assert_eq!((read(dir, "c"), read(&below, "b")), (b"two".to_vec(), b"two".to_vec()));
+    // No name is the original.
+    dir.remove(&name("a")).unwrap();
+    below.rename(&name("b"), &name("e")).unwrap();
+    assert_eq!((read(dir, "c"), read(&below, "e")), (b"two".to_vec(), b"two".to_vec()));
+    dir.remove(&name("c")).unwrap();
+    assert_eq!(file.links().unwrap(), 1);
+    assert_eq!(read(&below, "e"), b"two");
+    below.sync(SITE).unwrap();
+}
+
+pub fn a_link_never_replaces_and_needs_a_file(dir: &DirRef) {
+    file_with(dir, "a", b"a");
+    file_with(dir, "b", b"b");
+    let below = dir.create_dir(&name("d")).unwrap();
+    assert_eq!(kind(dir.link(&name("b"), &**dir, &name("a"))), ErrorKind::AlreadyExists);
+    assert_eq!(kind(dir.link(&name("d"), &**dir, &name("a"))), ErrorKind::AlreadyExists);
+    assert_eq!(kind(below.link(&name("a"), &**dir, &name("missing"))), ErrorKind::NotFound);
+    assert_eq!(kind(below.link(&name("a"), &**dir, &name("d"))), ErrorKind::InvalidInput);
+    assert_eq!(read(dir, "b"), b"b");
+    assert!(names(&below).is_empty());
 }
 
 pub fn rename_new_never_replaces(dir: &DirRef) {

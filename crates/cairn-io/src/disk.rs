@@ -1,6 +1,6 @@
 //! `Dir` and `File`: what a directory of files can do and what it promises after a crash.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{any::Any, fmt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 
@@ -146,7 +146,7 @@ impl Space {
 /// All operations are relative to the directory itself, not to its path: renaming the directory
 /// does not redirect them, and no symbolic link is followed anywhere. A create, rename or remove is
 /// durable only after [`Dir::sync`]; until then a crash may leave either state.
-pub trait Dir: fmt::Debug + Send + Sync {
+pub trait Dir: Any + fmt::Debug + Send + Sync {
     /// Where the directory was when it was opened: for messages, never for access.
     fn path(&self) -> &Path;
 
@@ -173,6 +173,22 @@ pub trait Dir: fmt::Debug + Send + Sync {
     /// # Errors
     /// `AlreadyExists` for anything of that name: nothing is ever truncated or replaced.
     fn create(&self, name: &Name) -> IoResult<FileRef>;
+
+    /// Gives the regular file `source` of the directory `from` a second name in this one: a hard link.
+    /// Both names then lead to the same bytes, and neither is the original. As a create, it is durable
+    /// after [`Dir::sync`] of this directory.
+    ///
+    /// Not every file system has this, and none has it across devices: whoever calls it must be able
+    /// to copy instead.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `NotFound`; `CrossesDevices` if `from` lies on another disk; `Unsupported`, and
+    /// whatever else the file system reports.
+    fn link(&self, name: &Name, from: &dyn Dir, source: &Name) -> IoResult<()> {
+        let _ = (from, source);
+        let path = self.path().join(name.as_str());
+        Err(IoError::new(IoOp::Link, &path, std::io::ErrorKind::Unsupported))
+    }
 
     /// Renames a file within this directory, atomically replacing a file at `to`.
     ///

@@ -26,6 +26,8 @@ pub enum IoOp {
     Sync,
     /// Renaming.
     Rename,
+    /// Giving a file a second name.
+    Link,
     /// Removing a file or directory.
     Remove,
     /// Listing a directory.
@@ -49,6 +51,7 @@ impl fmt::Display for IoOp {
             Self::Write => "write",
             Self::Sync => "sync",
             Self::Rename => "rename",
+            Self::Link => "link",
             Self::Remove => "remove",
             Self::List => "list",
             Self::Lock => "lock",

@@ -161,7 +161,9 @@ impl Persistence {
                 let here = |subject: &Subject| matches!(subject, Subject::Name { dir, .. } if dir == synced_dir);
                 for pending in self.take_pending(here, *failed) {
                     let names = self.dirs.entry(*synced_dir).or_default();
-                    if let Some(Node::File(gone)) = change(names, &pending.entry) {
+                    if let Some(Node::File(gone)) = change(names, &pending.entry)
+                        && !self.is_linked(gone)
+                    {
                         self.forget(gone);
                     }
                 }
@@ -192,6 +194,17 @@ impl Persistence {
         self.pending = rest;
         taken.truncate(failed.unwrap_or(usize::MAX));
         taken
+    }
+
+    /// Whether a directory has a name of the file, or gets one by what is pending.
+    fn is_linked(&self, file: FileId) -> bool {
+        let file = Node::File(file);
+        let names_it = |pending: &Pending| {
+            matches!(&pending.entry.subject, Subject::Name { node, .. } if *node == file)
+                && pending.entry.op != Op::Remove
+        };
+        self.dirs.values().any(|names| names.values().any(|node| *node == file))
+            || self.pending.iter().any(names_it)
     }
 
     fn forget(&mut self, file: FileId) {
@@ -293,18 +306,27 @@ fn in_memory(position: u64) -> usize {
 fn change(names: &mut Names, entry: &Entry) -> Option<Node> {
     let Subject::Name { name, node, .. } = &entry.subject else { return None };
     match entry.op {
-        Op::Create | Op::CreateDir => names.insert(Arc::clone(name), *node),
+        Op::Create | Op::CreateDir | Op::Link => names.insert(Arc::clone(name), *node),
         Op::Rename { .. } => {
-            names.retain(|_, other| other != node);
+            unname(names, name, *node);
             let to = entry.new_name().expect("it is a rename");
             names.insert(Arc::from(to), *node)
         }
         Op::Remove | Op::RemoveDir => {
             let before = names.len();
-            names.retain(|_, other| other != node);
+            unname(names, name, *node);
             (names.len() < before).then_some(*node)
         }
         _ => None,
     }
     .filter(|gone| !names.values().any(|node| node == gone))
+}
+
+/// Takes the name away that leads to `node`: this one, or where a lost rename has left it.
+fn unname(names: &mut Names, name: &str, node: Node) {
+    if names.get(name) == Some(&node) {
+        names.remove(name);
+    } else {
+        names.retain(|_, other| *other != node);
+    }
 }

@@ -32,6 +32,8 @@ pub enum Op {
     Create,
     /// A directory was created.
     CreateDir,
+    /// A file that has a name elsewhere got this one as well.
+    Link,
     /// A file or directory was renamed.
     Rename {
         /// Its new path.
@@ -133,6 +135,7 @@ impl fmt::Display for Entry {
             Op::Create => write!(f, "create {path}"),
             Op::CreateDir => write!(f, "create-dir {path}"),
             Op::Rename { to } => write!(f, "rename {path} {to}"),
+            Op::Link => write!(f, "link {path}"),
             Op::Remove => write!(f, "remove {path}"),
             Op::RemoveDir => write!(f, "remove-dir {path}"),
             Op::SyncFile { site, failed } | Op::SyncDir { site, failed } => {

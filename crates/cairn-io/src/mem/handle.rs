@@ -1,6 +1,7 @@
 //! Open directories and files of a `MemDisk`.
 
 use std::{
+    any::Any,
     fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -76,6 +77,18 @@ impl Dir for MemDir {
             .insert_new(name.as_str(), Node::File(Arc::clone(&node)))
             .map_err(|kind| self.error(IoOp::Create, name, kind))?;
         Ok(self.file(node, name, Access::ReadWrite))
+    }
+
+    fn link(&self, name: &Name, from: &dyn Dir, source: &Name) -> IoResult<()> {
+        let fail = |kind| self.error(IoOp::Link, name, kind);
+        let from: &dyn Any = from;
+        // Directories of two disks in memory cannot be told apart, and nothing would go wrong.
+        let from = from.downcast_ref::<Self>().ok_or(fail(io::ErrorKind::CrossesDevices))?;
+        match from.node.get(source.as_str()) {
+            Some(Node::File(file)) => self.node.link(name.as_str(), &file).map_err(fail),
+            Some(Node::Dir(_)) => Err(fail(io::ErrorKind::InvalidInput)),
+            None => Err(fail(io::ErrorKind::NotFound)),
+        }
     }
 
     fn rename(&self, from: &Name, to: &Name) -> IoResult<()> {

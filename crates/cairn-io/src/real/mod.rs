@@ -5,6 +5,7 @@ mod lock;
 mod system;
 
 use std::{
+    any::Any,
     fmt, io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -251,6 +252,22 @@ impl Dir for RealDir {
             .map_err(fail)?;
         rustix::fs::fchmod(&fd, mode).map_err(fail)?; // the umask may have taken bits away
         self.regular(IoOp::Create, name, fd)
+    }
+
+    fn link(&self, name: &Name, from: &dyn Dir, source: &Name) -> IoResult<()> {
+        let fail = |error: io::Error| self.error(IoOp::Link, name, error);
+        let from: &dyn Any = from;
+        let from = from.downcast_ref::<Self>();
+        let from = from.ok_or_else(|| fail(io::ErrorKind::CrossesDevices.into()))?;
+        // A link to a link, a FIFO or a device would do no harm here, but is not what was asked for.
+        let stat = rustix::fs::statat(&from.fd, source.as_str(), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| fail(errno.into()))?;
+        check_regular(&stat).map_err(fail)?;
+        retry_on_intr(|| {
+            let none = AtFlags::empty();
+            rustix::fs::linkat(&from.fd, source.as_str(), &self.fd, name.as_str(), none)
+        })
+        .map_err(|errno| fail(errno.into()))
     }
 
     fn rename(&self, from: &Name, to: &Name) -> IoResult<()> {

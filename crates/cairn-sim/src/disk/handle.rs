@@ -1,11 +1,11 @@
 //! Directories and files of a `SimDisk`.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{any::Any, fmt, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use cairn_io::{
-    Access, Dir, DirRef, Entry as Listed, File, FileRef, IoResult, LockError, LockGuard, LockMode,
-    Name, Space, SyncSite,
+    Access, Dir, DirRef, Entry as Listed, File, FileRef, IoError, IoOp, IoResult, LockError,
+    LockGuard, LockMode, Name, Space, SyncSite,
 };
 
 use super::Shared;
@@ -99,6 +99,24 @@ impl Dir for SimDir {
         let inner = self.inner.create(name)?;
         let id = log.create_file(self.id, name);
         Ok(self.file(inner, id))
+    }
+
+    fn link(&self, name: &Name, from: &dyn Dir, source: &Name) -> IoResult<()> {
+        let elsewhere = || {
+            let path = self.path().join(name.as_str());
+            IoError::new(IoOp::Link, &path, io::ErrorKind::CrossesDevices)
+        };
+        let from: &dyn Any = from;
+        let from = from.downcast_ref::<Self>().ok_or_else(elsewhere)?;
+        if !Arc::ptr_eq(&self.shared, &from.shared) {
+            return Err(elsewhere());
+        }
+        let mut log = self.shared.log();
+        self.inner.link(name, &*from.inner, source)?;
+        let node = log.node(from.id, source).expect("the live disk has this file");
+        log.place(self.id, name, node);
+        log.record_name(Op::Link, self.id, name, node);
+        Ok(())
     }
 
     fn rename(&self, from: &Name, to: &Name) -> IoResult<()> {

@@ -1,6 +1,7 @@
 //! Directories and files of a `FaultDisk`.
 
 use std::{
+    any::Any,
     fmt, io,
     path::Path,
     sync::{Arc, Mutex},
@@ -91,6 +92,13 @@ impl Dir for FaultDir {
     fn create(&self, name: &Name) -> IoResult<FileRef> {
         self.check(IoOp::Create, name)?;
         Ok(self.file(self.inner.create(name)?))
+    }
+
+    fn link(&self, name: &Name, from: &dyn Dir, source: &Name) -> IoResult<()> {
+        self.check(IoOp::Link, name)?;
+        let same: &dyn Any = from;
+        let from = same.downcast_ref::<Self>().map_or(from, |faulty| &*faulty.inner);
+        self.inner.link(name, from, source)
     }
 
     fn rename(&self, from: &Name, to: &Name) -> IoResult<()> {

@@ -211,6 +211,28 @@ fn a_file_renamed_twice_is_found_under_one_of_its_names() {
 }
 
 #[test]
+fn a_link_is_a_name_of_its_own_and_keeps_the_bytes() {
+    let disk = SimDisk::new();
+    durable_file(&disk.root(), "a", b"A");
+    let below = disk.root().create_dir(&name("d")).unwrap();
+    disk.root().sync(SITE).unwrap();
+    below.link(&name("b"), &*disk.root(), &name("a")).unwrap();
+    assert_left(&disk, Level::Subset, &["d/ a=A", "d/ a=A d/b=A"]);
+    // A removal may be durable before the link is: then the bytes are gone, or not.
+    disk.root().remove(&name("a")).unwrap();
+    disk.root().sync(SITE).unwrap();
+    assert_left(&disk, Level::Subset, &["d/", "d/ d/b=A"]);
+    below.sync(SITE).unwrap();
+    assert_left(&disk, Level::Subset, &["d/ d/b=A"]);
+    // Two names in one directory come and go one by one.
+    below.link(&name("c"), &*below, &name("b")).unwrap();
+    below.sync(SITE).unwrap();
+    below.remove(&name("b")).unwrap();
+    below.sync(SITE).unwrap();
+    assert_left(&disk, Level::Subset, &["d/ d/c=A"]);
+}
+
+#[test]
 fn a_name_is_given_anew_only_after_it_was_freed() {
     let disk = SimDisk::new();
     durable_file(&disk.root(), "a", b"old");
