@@ -1,6 +1,6 @@
 //! `backup`: a set of frozen files, copied, verified on the way and once more, published last.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use cairn_env::{BackupFile, Environment, Snapshot};
 use cairn_io::{Dir, DirExt, DirRef, FileExt, IoResult, RealDir, RealWorld, SyncSite, WorldRef};
@@ -8,12 +8,13 @@ use cairn_io::{Dir, DirExt, DirRef, FileExt, IoResult, RealDir, RealWorld, SyncS
 use crate::{
     BackupError, BackupResult, Manifest, ManifestFile, Progress,
     manifest::{FILES, MANIFEST, MANIFEST_NEW},
+    previous::{LINK, Previous, Taken},
     progress::{Counter, Report},
-    verify::verify_files,
+    verify::{not_there, verify_files},
 };
 
 /// A copied file, before the manifest names it.
-const COPY: SyncSite = SyncSite::new("backup.file");
+pub(crate) const COPY: SyncSite = SyncSite::new("backup.file");
 /// The names of the copied files.
 const NAMES: SyncSite = SyncSite::new("backup.names");
 /// The name of the directory that holds them.
@@ -22,15 +23,27 @@ const ROOT: SyncSite = SyncSite::new("backup.root");
 const PUBLISH: SyncSite = SyncSite::new("backup.manifest");
 
 /// Every durability barrier of this crate, by name.
-pub const SYNC_SITES: &[SyncSite] = &[COPY, NAMES, ROOT, PUBLISH];
+pub const SYNC_SITES: &[SyncSite] = &[COPY, LINK, NAMES, ROOT, PUBLISH];
 
 /// How a backup is made.
 #[derive(Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct BackupOptions<'a> {
     /// Whether the copies are not read again before the backup is published. They are verified while
-    /// they are made in any case.
+    /// they are made in any case; files of an earlier backup are then taken over if beginning, length
+    /// and seal are right.
     pub skip_read_back: bool,
+    /// An earlier backup of the same environment. Files that have not changed since are taken over from
+    /// it as hard links, where the file system has them: the new backup writes only what is new, and
+    /// is complete all the same. The earlier one may be removed. But as long as both are there, they
+    /// share the bytes of these files, so damage to one is damage to both: what must survive a bad
+    /// block needs a backup without this option, on another disk.
+    ///
+    /// What is taken over is read and compared like a copy, unless
+    /// [`skip_read_back`](Self#structfield.skip_read_back) says otherwise.
+    pub since: Option<&'a Path>,
+    /// As [`since`](Self#structfield.since), for [`backup_to`] in any directory.
+    pub since_in: Option<&'a DirRef>,
     /// Called from time to time.
     pub progress: Report<'a>,
     /// Called once, before the first file is copied, with the state that the backup is going to hold:
@@ -44,6 +57,20 @@ impl<'a> BackupOptions<'a> {
     #[must_use]
     pub fn skip_read_back(mut self, skip: bool) -> Self {
         self.skip_read_back = skip;
+        self
+    }
+
+    /// Takes unchanged files over: see [`BackupOptions::since`](BackupOptions#structfield.since).
+    #[must_use]
+    pub fn since(mut self, previous: &'a Path) -> Self {
+        self.since = Some(previous);
+        self
+    }
+
+    /// As [`since`](Self::since), for [`backup_to`] in any directory.
+    #[must_use]
+    pub fn since_in(mut self, previous: &'a DirRef) -> Self {
+        self.since_in = Some(previous);
         self
     }
 
@@ -64,7 +91,8 @@ impl<'a> BackupOptions<'a> {
 
 impl fmt::Debug for BackupOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BackupOptions(skip_read_back: {})", self.skip_read_back)
+        let Self { skip_read_back, since, .. } = self;
+        write!(f, "BackupOptions(skip_read_back: {skip_read_back}, since: {since:?})")
     }
 }
 
@@ -80,6 +108,27 @@ pub struct BackupReport {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// How many of the files were taken over from the backup before, as links.
+    pub linked_files: u64,
+    /// Their bytes: these were not written again.
+    pub linked_bytes: u64,
+    /// What was found to be wrong with files of the backup before that would have been taken over. They
+    /// were copied from the environment instead, so this backup is whole; that one is not.
+    pub previous_damaged: Vec<String>,
+}
+
+impl BackupReport {
+    pub(crate) fn of(manifest: &Manifest) -> Self {
+        Self {
+            commit: manifest.cut.commit,
+            time: manifest.cut.time,
+            files: manifest.files.len() as u64,
+            bytes: manifest.bytes(),
+            linked_files: 0,
+            linked_bytes: 0,
+            previous_damaged: Vec::new(),
+        }
+    }
 }
 
 /// Backs `env` up into the directory `target`, which must be missing or empty (or hold an unfinished
@@ -109,44 +158,82 @@ pub fn backup_to(
     world: &WorldRef,
     options: &BackupOptions<'_>,
 ) -> BackupResult<BackupReport> {
+    let previous = open_previous(env, options)?;
     let files_dir = prepare(target)?;
     let set = env.begin_backup()?;
-    if let Some(at_cut) = options.at_cut {
-        at_cut(set.snapshot());
+    if let (Some(at_cut), Some(snapshot)) = (options.at_cut, set.snapshot()) {
+        at_cut(snapshot);
     }
     let total: u64 = set.files().iter().map(|file| file.length).sum();
-    let passes = if options.skip_read_back { 1 } else { 2 };
-    let free = target.space()?.free;
-    if free < total {
-        return Err(BackupError::NoSpace { path: target.path().to_owned(), free, needed: total });
+    let read_back = !options.skip_read_back;
+    let mut counter = Counter::new(total, options.progress);
+
+    let (mut linked, mut previous_damaged) = (Vec::new(), Vec::new());
+    if let Some(previous) = previous {
+        for file in set.files() {
+            match previous.take_over(file, &*files_dir, read_back, &mut counter)? {
+                Taken::Linked(taken) => {
+                    linked.push(taken);
+                    set.release(file);
+                }
+                Taken::No => {}
+                Taken::Damaged(error) => previous_damaged.push(error.to_string()),
+            }
+        }
     }
-    let mut counter = Counter::new(passes * total, options.progress);
-    let mut files = Vec::new();
-    for file in set.files() {
-        files.push(copy(file, &*files_dir, &mut counter)?);
+    let linked_bytes: u64 = linked.iter().map(|file| file.length).sum();
+    let (free, needed) = (target.space()?.free, total - linked_bytes);
+    if free < needed {
+        return Err(BackupError::NoSpace { path: target.path().to_owned(), free, needed });
+    }
+    if read_back {
+        counter.again(needed);
+    }
+    let mut copied = Vec::new();
+    let names: BTreeSet<_> = linked.iter().map(|file| file.name).collect();
+    for file in set.files().iter().filter(|file| !names.contains(&file.name)) {
+        copied.push(copy(file, &*files_dir, &mut counter)?);
         set.release(file);
     }
-    files_dir.sync(NAMES)?;
-    target.sync(ROOT)?;
-    let manifest = Manifest {
-        cut: set.cut().clone(),
-        created: world.wall().0,
-        library: env!("CARGO_PKG_VERSION").into(),
-        files,
-    };
+    let cut = set.cut().clone();
     drop(set);
-    if !options.skip_read_back
-        && let Some(error) = verify_files(&*files_dir, &manifest, &mut counter).into_iter().next()
+    if read_back
+        && let Some(error) = verify_files(&*files_dir, &copied, &mut counter).into_iter().next()
     {
         return Err(error);
     }
-    target.replace_small(&MANIFEST, &MANIFEST_NEW, manifest.encode().as_bytes(), PUBLISH)?;
-    Ok(BackupReport {
-        commit: manifest.cut.commit,
-        time: manifest.cut.time,
-        files: manifest.files.len() as u64,
-        bytes: total,
-    })
+    let linked_files = linked.len() as u64;
+    let mut files = [linked, copied].concat();
+    files.sort_by_key(|file| file.name.number);
+    let library = env!("CARGO_PKG_VERSION").into();
+    let manifest = Manifest { cut, created: world.wall().0, library, files };
+    finish(target, &*files_dir, &manifest)?;
+    Ok(BackupReport { linked_files, linked_bytes, previous_damaged, ..BackupReport::of(&manifest) })
+}
+
+fn open_previous(env: &Environment, options: &BackupOptions<'_>) -> BackupResult<Option<Previous>> {
+    let opened;
+    let dir = match (options.since_in, options.since) {
+        (Some(dir), _) => dir,
+        (None, Some(path)) => {
+            opened = RealDir::open(path).map_err(|error| not_there(path, error))?;
+            &opened
+        }
+        (None, None) => return Ok(None),
+    };
+    Previous::open(dir, env.identity().environment).map(Some)
+}
+
+/// Makes the names of the files durable, and then, by its manifest, the backup exist.
+pub(crate) fn finish(
+    target: &DirRef,
+    files_dir: &dyn Dir,
+    manifest: &Manifest,
+) -> BackupResult<()> {
+    files_dir.sync(NAMES)?;
+    target.sync(ROOT)?;
+    let text = manifest.encode();
+    Ok(target.replace_small(&MANIFEST, &MANIFEST_NEW, text.as_bytes(), PUBLISH)?)
 }
 
 pub(crate) fn open_or_create(path: &Path) -> IoResult<DirRef> {

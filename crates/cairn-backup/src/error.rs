@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cairn_env::{EnvError, ErrorKind};
 use cairn_io::IoError;
+use cairn_log::Uuid;
 
 /// The result of a backup or restore.
 pub type BackupResult<T> = Result<T, BackupError>;
@@ -62,6 +63,16 @@ pub enum BackupError {
         /// The directory.
         path: PathBuf,
     },
+    /// The backup before is of another environment.
+    #[error("{} is a backup of the environment {found}, not of {environment}", path.display())]
+    PreviousForeign {
+        /// The backup.
+        path: PathBuf,
+        /// The environment that it is of.
+        found: Uuid,
+        /// The environment that is to be backed up.
+        environment: Uuid,
+    },
     /// The target has too little space.
     #[error("{} has {free} bytes free, {needed} are needed", path.display())]
     NoSpace {
@@ -87,7 +98,7 @@ impl BackupError {
                 ErrorKind::Corrupt
             }
             Self::ManifestUnsupported { .. } => ErrorKind::Unsupported,
-            Self::TargetNotEmpty { .. } => ErrorKind::InvalidInput,
+            Self::TargetNotEmpty { .. } | Self::PreviousForeign { .. } => ErrorKind::InvalidInput,
             Self::NoSpace { .. } => ErrorKind::Full,
         }
     }

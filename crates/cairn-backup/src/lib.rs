@@ -31,7 +31,9 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod manifest;
+mod previous;
 mod progress;
+mod publish;
 mod restore;
 #[doc(hidden)]
 pub mod spec;
@@ -41,5 +43,6 @@ pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
 pub use error::{BackupError, BackupResult};
 pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};
 pub use progress::Progress;
+pub use publish::{publish, publish_in};
 pub use restore::{RestoreOptions, RestoreReport, restore, restore_from};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

@@ -31,6 +31,11 @@ impl<'a> Counter<'a> {
         }
     }
 
+    /// So much is to be done once more.
+    pub(crate) fn again(&mut self, bytes: u64) {
+        self.progress.total += bytes;
+    }
+
     pub(crate) fn done(&self) -> u64 {
         self.progress.done
     }

@@ -50,7 +50,7 @@ pub fn verify_in(dir: &dyn Dir, progress: Report<'_>) -> BackupResult<BackupVeri
     let manifest = Manifest::read(dir)?;
     let files = dir.open_dir(&FILES)?;
     let mut counter = Counter::new(manifest.bytes(), progress);
-    let errors = verify_files(&*files, &manifest, &mut counter);
+    let errors = verify_files(&*files, &manifest.files, &mut counter);
     let findings = errors.into_iter().map(|error| BackupFinding { error }).collect();
     let named = |display: &str| manifest.files.iter().any(|file| file.name.to_string() == display);
     let extra = files.list()?.into_iter().map(|entry| entry.display).filter(|name| !named(name));
@@ -69,11 +69,11 @@ pub(crate) fn not_there(path: &Path, error: cairn_io::IoError) -> BackupError {
 /// What is wrong with the files of a backup.
 pub(crate) fn verify_files(
     files: &dyn Dir,
-    manifest: &Manifest,
+    named: &[ManifestFile],
     counter: &mut Counter<'_>,
 ) -> Vec<BackupError> {
     let mut errors = Vec::new();
-    for file in &manifest.files {
+    for file in named {
         if let Err(error) = read_file(files, file, counter, |_, _| Ok(())) {
             errors.push(error);
         }

@@ -6,14 +6,15 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering},
+    path::Path,
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 use cairn_btree::FrozenRoot;
-use cairn_io::FileExt;
+use cairn_io::{Dir, FileExt};
 use cairn_log::{
-    Damage, Digest, FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor, Scan,
-    Scanner, Stop, Timeline, Uuid,
+    Damage, Digest, FileClass, FileNumber, LogError, LogFile, LogName, LogResult, Lsn, Predecessor,
+    Scan, Scanner, Seal, Stop, Timeline, Uuid,
 };
 
 use crate::{EnvError, EnvResult, Snapshot, core::Core, sync::lock, utilization::FileEnd};
@@ -41,6 +42,10 @@ pub struct Cut {
 }
 
 /// One file of a backup: finished, so it never changes.
+///
+/// A copying tool of the user's own takes [`path`](Self::path) and [`length`](Self#structfield.length)
+/// and leaves the copy under [`name`](Self#structfield.name); [`check_copy`](Self::check_copy) then says
+/// whether it is one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BackupFile {
@@ -48,13 +53,27 @@ pub struct BackupFile {
     pub name: LogName,
     /// The data directory in which it lies.
     pub directory: u16,
-    /// Its length in bytes.
+    /// Its length in bytes. The file may be longer if it is not [sealed](Self::seal).
     pub length: u64,
     file: Arc<LogFile>,
     sealed: bool,
+    seal: Option<Seal>,
 }
 
 impl BackupFile {
+    /// Where the file lies. It stays there until it is [released](BackupSet::release).
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// What the file says of itself at its end: among it the BLAKE3 hash of all bytes before the seal.
+    /// `None` for a journal file that a crash has cut, whose records vouch for it.
+    #[must_use]
+    pub const fn seal(&self) -> Option<&Seal> {
+        self.seal.as_ref()
+    }
+
     /// Copies the file through `sink`, piece by piece, and returns the BLAKE3 hash of what was
     /// copied. The file is verified on the way: its records end in a seal whose digest is that of the
     /// bytes that were copied.
@@ -64,13 +83,71 @@ impl BackupFile {
     /// Whatever `sink` answers.
     pub fn copy<E: From<EnvError>>(
         &self,
+        sink: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<Digest, E> {
+        self.read(&self.file, sink)
+    }
+
+    /// Reads the copy of this file in `dir`, and returns the BLAKE3 hash of it. What passes was begun as
+    /// this very file, ends with the same seal, and has every byte that the seal vouches for: the
+    /// source is not read again, so the copy can be checked after the file was
+    /// [released](BackupSet::release). `sink` gets what was read.
+    ///
+    /// # Errors
+    /// [`EnvError::ForeignFile`] if it is another file or has another length; errors of the kind
+    /// `Corrupt` if it is damaged; `NotFound` from the disk if it is missing. Whatever `sink` answers.
+    pub fn check_copy<E: From<EnvError>>(
+        &self,
+        dir: &dyn Dir,
+        sink: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<Digest, E> {
+        self.read(&self.open_copy(dir)?, sink)
+    }
+
+    /// As [`check_copy`](Self::check_copy), at a glance: beginning, length and seal, and no byte between.
+    /// An unsealed file cannot be told so, and is read.
+    ///
+    /// # Errors
+    /// As [`check_copy`](Self::check_copy).
+    pub fn glance_at_copy(&self, dir: &dyn Dir) -> EnvResult<()> {
+        let copy = self.open_copy(dir)?;
+        match self.seal {
+            Some(_) => Ok(()),
+            None => self.read(&copy, |_, _| Ok(())).map(drop),
+        }
+    }
+
+    fn open_copy(&self, dir: &dyn Dir) -> EnvResult<LogFile> {
+        let copy = LogFile::open(dir, self.name, self.file.header().environment)?;
+        let foreign = |why: String| EnvError::ForeignFile { path: copy.path().to_owned(), why };
+        if copy.header() != self.file.header() {
+            return Err(foreign("it is another file of the same name".into()));
+        }
+        if copy.end() != self.length {
+            let (is, want) = (copy.end(), self.length);
+            return Err(foreign(format!(
+                "it has {is} bytes, the file that it is to be has {want}"
+            )));
+        }
+        if self.seal.is_some() && copy.seal(self.length)? != self.seal {
+            return Err(foreign(
+                "it does not end with the seal of the file that it is to be".into(),
+            ));
+        }
+        Ok(copy)
+    }
+
+    /// Reads this file, or a copy of it, and verifies it.
+    fn read<E: From<EnvError>>(
+        &self,
+        file: &LogFile,
         mut sink: impl FnMut(u64, &[u8]) -> Result<(), E>,
     ) -> Result<Digest, E> {
         const PIECE: usize = 1 << 18;
         let failed = |error: LogError| E::from(EnvError::from(error));
-        let seal = self.file.seal(self.length).map_err(failed)?;
+        let seal = file.seal(self.length).map_err(failed)?;
         if seal.is_none() && self.sealed {
-            return Err(failed(self.file.corrupt(self.length, Damage::NotSealed)));
+            return Err(failed(file.corrupt(self.length, Damage::NotSealed)));
         }
         let content_end = seal.map_or(0, |seal| seal.end);
         let mut whole = blake3::Hasher::new();
@@ -80,40 +157,37 @@ impl BackupFile {
         while at < self.length {
             let want = usize::try_from(self.length - at).map_or(PIECE, |left| left.min(PIECE));
             let piece = &mut buf[..want];
-            self.file
-                .handle()
+            file.handle()
                 .read_exact_at(at, piece)
                 .map_err(|error| E::from(EnvError::from(error)))?;
             whole.update(piece);
             let before_seal = usize::try_from(content_end.saturating_sub(at)).unwrap_or(usize::MAX);
             content.update(&piece[..before_seal.min(want)]);
             sink(at, piece)?;
-            self.file.handle().forget(at, want as u64);
+            file.handle().forget(at, want as u64);
             at += want as u64;
         }
         match seal {
             Some(seal) if *content.finalize().as_bytes() != seal.digest.0 => {
                 let damage = Damage::Digest { by: "in its seal" };
-                return Err(failed(self.file.corrupt(seal.end, damage)));
+                return Err(failed(file.corrupt(seal.end, damage)));
             }
             Some(_) => {}
             // A journal that a crash has cut has no digest: its records vouch for it.
-            None => self.check_records().map_err(failed)?,
+            None => self.check_records(file).map_err(failed)?,
         }
         Ok(Digest(*whole.finalize().as_bytes()))
     }
-}
 
-impl BackupFile {
     /// Checks every record up to the end of the file.
-    fn check_records(&self) -> cairn_log::LogResult<()> {
-        let mut scanner = Scanner::new(&self.file, self.length);
+    fn check_records(&self, file: &LogFile) -> LogResult<()> {
+        let mut scanner = Scanner::new(file, self.length);
         loop {
             match scanner.next()? {
                 Scan::Record(_) => {}
                 Scan::End(Stop { offset, .. }) if offset == self.length => return Ok(()),
                 Scan::End(Stop { offset, damage, .. }) => {
-                    return Err(self.file.corrupt(offset, damage.unwrap_or(Damage::Nothing)));
+                    return Err(file.corrupt(offset, damage.unwrap_or(Damage::Nothing)));
                 }
             }
         }
@@ -127,7 +201,8 @@ pub struct BackupSet {
     core: Arc<Core>,
     pin: u64,
     cut: Cut,
-    root: Arc<FrozenRoot>,
+    /// Holds every file that was in use at the cut, so it goes when the first file is released.
+    root: Mutex<Option<Arc<FrozenRoot>>>,
     files: Vec<BackupFile>,
 }
 
@@ -139,10 +214,11 @@ impl BackupSet {
     }
 
     /// The state that the set holds, as a snapshot of the running environment: for a digest, say, that
-    /// whatever is restored from the files must have.
+    /// whatever is restored from the files must have. `None` when a file was released: a snapshot needs
+    /// them all, so take it before.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(&self.core, Arc::clone(&self.root))
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        lock(&self.root).as_ref().map(|root| Snapshot::new(&self.core, Arc::clone(root)))
     }
 
     /// The files. All are finished: none changes while it is copied, or ever.
@@ -153,6 +229,7 @@ impl BackupSet {
 
     /// Lets a file go that was copied: it need not wait for the others.
     pub fn release(&self, file: &BackupFile) {
+        drop(lock(&self.root).take());
         lock(&self.core.pins).release_file(self.pin, file.name.number);
     }
 }
@@ -211,7 +288,14 @@ pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
         journal_end,
         next_file: core.files.next(),
     };
-    Ok(BackupSet { core: Arc::clone(core), pin, cut, root, files })
+    drop(checkpointer);
+    let root = Mutex::new(Some(root));
+    let mut set = BackupSet { core: Arc::clone(core), pin, cut, root, files };
+    // Pinned, the files can be read in peace. A damaged seal is none, and shows when its file is copied.
+    for file in &mut set.files {
+        file.seal = file.file.seal(file.length)?;
+    }
+    Ok(set)
 }
 
 fn member(core: &Core, number: FileNumber, directory: u16, end: FileEnd) -> EnvResult<BackupFile> {
@@ -221,5 +305,5 @@ fn member(core: &Core, number: FileNumber, directory: u16, end: FileEnd) -> EnvR
         FileEnd::Cut(length) => (length, false),
         FileEnd::Open => return Err(file.corrupt(file.end(), Damage::NotSealed).into()),
     };
-    Ok(BackupFile { name: file.name(), directory, length, file, sealed })
+    Ok(BackupFile { name: file.name(), directory, length, file, sealed, seal: None })
 }

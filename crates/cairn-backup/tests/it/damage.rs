@@ -18,7 +18,7 @@ fn damage_anywhere_in_a_backup_is_found_and_named() {
             }
             let damaged = saved.fork();
             let at = usize::try_from(at).unwrap();
-            damaged.edit(&path, |bytes| bytes[at] ^= 0x10);
+            damaged.edit(&path, |bytes| bytes[at] ^= 0x10).unwrap();
             let name = path.rsplit('/').next().unwrap();
             let found = match verify_in(&*dir(&damaged), None) {
                 Err(error) => error.to_string(),
@@ -43,24 +43,23 @@ fn missing_cut_and_swapped_files_are_found_before_anything_is_written() {
     let files: Vec<String> = saved.files().into_iter().map(|(path, _)| path).collect();
     let attempt = |damaged: &MemDisk| {
         let back = MemDisk::new();
-        let result =
-            restore_from(&dir(damaged), &dir(&back), &world(), &RestoreOptions::default());
+        let result = restore_from(&dir(damaged), &dir(&back), &world(), &RestoreOptions::default());
         (result.unwrap_err(), back.files().len())
     };
     for path in files.iter().filter(|path| path.starts_with("files/")) {
         let damaged = saved.fork();
-        damaged.remove(path);
+        damaged.remove(path).unwrap();
         let (error, written) = attempt(&damaged);
         assert!(matches!(error, BackupError::FileMissing { .. }), "{error}");
         assert_eq!(written, 0);
         let damaged = saved.fork();
-        damaged.edit(path, |bytes| bytes.truncate(bytes.len() - 1));
+        damaged.edit(path, |bytes| bytes.truncate(bytes.len() - 1)).unwrap();
         let (error, written) = attempt(&damaged);
         assert!(matches!(error, BackupError::FileDamaged { .. }), "{error}");
         assert_eq!(written, 0);
     }
     let damaged = saved.fork();
-    damaged.remove("MANIFEST");
+    damaged.remove("MANIFEST").unwrap();
     let (error, written) = attempt(&damaged);
     assert!(matches!(error, BackupError::NoManifest { .. }), "{error}");
     assert_eq!(written, 0);
@@ -69,7 +68,7 @@ fn missing_cut_and_swapped_files_are_found_before_anything_is_written() {
 #[test]
 fn extra_files_in_a_backup_do_no_harm_and_are_mentioned() {
     let (saved, expected) = saved();
-    saved.write("files/notes.txt", b"mine".to_vec());
+    saved.write("files/notes.txt", b"mine".to_vec()).unwrap();
     let report = verify_in(&*dir(&saved), None).unwrap();
     assert!(report.findings.is_empty());
     assert_eq!(report.extra, ["notes.txt"]);
@@ -86,7 +85,7 @@ fn a_damaged_environment_is_not_backed_up() {
     env.checkpoint().unwrap();
     let node_file =
         disk.files().into_iter().find(|(path, len)| path.contains("/N-") && *len > 8000).unwrap();
-    disk.edit(&node_file.0, |bytes| bytes[6000] ^= 1);
+    disk.edit(&node_file.0, |bytes| bytes[6000] ^= 1).unwrap();
     let saved = MemDisk::new();
     let error = backup_to(&env, &dir(&saved), &world(), &BackupOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);

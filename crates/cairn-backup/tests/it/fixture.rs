@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_backup::{BackupOptions, backup_to};
 use cairn_env::{DatabaseOptions, Environment, Options};
-use cairn_io::{MemDisk, WorldRef};
+use cairn_io::{DirRef, MemDisk, WorldRef};
 use cairn_sim::SimWorld;
 
 pub(crate) type Content = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
@@ -18,7 +18,16 @@ pub(crate) fn world() -> WorldRef {
 }
 
 pub(crate) fn open(disk: &MemDisk) -> Environment {
-    Environment::open_in(disk.root(), world(), options()).unwrap().0
+    open_in(&disk.root())
+}
+
+pub(crate) fn open_in(dir: &DirRef) -> Environment {
+    Environment::open_in(Arc::clone(dir), world(), options()).unwrap().0
+}
+
+/// As `open`, and what it creates is another environment.
+pub(crate) fn open_seeded(disk: &MemDisk, seed: u64) -> Environment {
+    Environment::open_in(disk.root(), SimWorld::new(seed).world(), options()).unwrap().0
 }
 
 /// Puts `count` entries, every seventh of them large.
@@ -57,6 +66,6 @@ pub(crate) fn saved() -> (MemDisk, Content) {
     (saved, content)
 }
 
-pub(crate) fn dir(disk: &MemDisk) -> cairn_io::DirRef {
+pub(crate) fn dir(disk: &MemDisk) -> DirRef {
     Arc::clone(&disk.root())
 }

@@ -3,4 +3,6 @@
 
 mod damage;
 mod fixture;
+mod incremental;
+mod publish;
 mod round_trip;

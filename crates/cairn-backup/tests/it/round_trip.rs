@@ -6,7 +6,7 @@ use cairn_backup::{
     BackupError, BackupOptions, RestoreOptions, backup, backup_to, restore, restore_from, verify,
 };
 use cairn_env::{DatabaseOptions, Environment, ErrorKind, Options};
-use cairn_io::{Dir, MemDisk};
+use cairn_io::MemDisk;
 
 use crate::fixture::{content, dir, fill, open, options, saved, world};
 
@@ -140,7 +140,7 @@ fn a_half_restored_directory_does_not_open_and_a_second_restore_completes_it() {
     // Without one of its files the restore fails half-way; preflight is passed by length alone.
     let broken = saved.fork();
     let file = broken.files().into_iter().rfind(|(path, _)| path.starts_with("files/")).unwrap().0;
-    broken.edit(&file, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    broken.edit(&file, |bytes| *bytes.last_mut().unwrap() ^= 1).unwrap();
     let back = MemDisk::new();
     let error = restore_from(&dir(&broken), &dir(&back), &world(), &RestoreOptions::default());
     let error = error.unwrap_err();

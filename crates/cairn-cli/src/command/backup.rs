@@ -18,12 +18,17 @@ use crate::{
 ///
 /// A backup is the state of all databases at one commit. It is read back and compared before its
 /// manifest makes it a backup, so one that was cut short is none.
+///
+/// With --since, files that have not changed since an earlier backup are linked instead of copied
+/// (where the file system can), after they were read and compared. The new backup needs no other: the
+/// earlier one can be removed. While both are there they share these bytes on the disk.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Example:
   cairn backup data backups/monday
+  cairn backup data backups/tuesday --since backups/monday
   cairn verify backups/monday"
 )]
 pub(crate) struct Backup {
@@ -31,6 +36,9 @@ pub(crate) struct Backup {
     env: PathBuf,
     /// The directory of the backup
     target: PathBuf,
+    /// An earlier backup of this environment, to share unchanged files with
+    #[arg(long, value_name = "BACKUP")]
+    since: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -40,6 +48,9 @@ struct BackupJson {
     time: Time,
     files: u64,
     bytes: u64,
+    linked_files: u64,
+    linked_bytes: u64,
+    damaged_in_previous: Vec<String>,
     seconds: f64,
 }
 
@@ -48,7 +59,11 @@ impl Backup {
         let env = open::for_writing(&self.env, output)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
-        let report = backup(&env, &self.target, &BackupOptions::default().progress(&shown))?;
+        let mut options = BackupOptions::default().progress(&shown);
+        if let Some(previous) = &self.since {
+            options = options.since(previous);
+        }
+        let report = backup(&env, &self.target, &options)?;
         env.close()?;
         let elapsed = progress.elapsed();
         drop(progress);
@@ -61,12 +76,28 @@ impl Backup {
             size(report.bytes),
             seconds(elapsed)
         ))?;
+        if let Some(previous) = &self.since {
+            output.line(format_args!(
+                "{} ({}) are shared with {}",
+                several(report.linked_files, "file"),
+                size(report.linked_bytes),
+                previous.display()
+            ))?;
+        }
+        for damage in &report.previous_damaged {
+            output.note(format_args!(
+                "a file of the earlier backup was copied from the environment instead: {damage}"
+            ));
+        }
         output.json(&BackupJson {
             backup: self.target,
             commit: report.commit,
             time: Time(report.time),
             files: report.files,
             bytes: report.bytes,
+            linked_files: report.linked_files,
+            linked_bytes: report.linked_bytes,
+            damaged_in_previous: report.previous_damaged,
             seconds: elapsed.as_secs_f64(),
         })?;
         Ok(Exit::Good)

@@ -37,6 +37,8 @@ fn session(json: bool) -> Session {
     session.run("export data people.dump --db people");
     session.run("backup data backup");
     session.run("backup data backup");
+    session.run("backup data second --since backup");
+    session.run("verify second");
     session.run("verify backup");
     session.run("restore backup restored");
     session.run("restore backup restored");

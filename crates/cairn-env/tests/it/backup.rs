@@ -28,7 +28,9 @@ fn the_cut_is_the_last_commit_in_the_files_however_busy_the_writers() {
             });
         }
         let cuts: Result<Vec<_>, _> = (0..100)
-            .map(|_| env.begin_backup().map(|set| (set.cut().clone(), set.snapshot().commit())))
+            .map(|_| {
+                env.begin_backup().map(|set| (set.cut().clone(), set.snapshot().unwrap().commit()))
+            })
             .collect();
         stop.store(true, Ordering::Relaxed);
         cuts
