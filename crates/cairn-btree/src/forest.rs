@@ -12,7 +12,7 @@ use std::{
 use cairn_log::Lsn;
 
 use crate::{
-    NodeSource, TreeError, TreeResult,
+    NodeSource, TreeError, TreeId, TreeResult,
     child::{Child, SlotId},
     generation::{Generations, Gone, Tally},
     image::Fences,
@@ -406,7 +406,7 @@ fn check_identity(lsn: Lsn, node: &Node, expected: Expected<'_>) -> TreeResult<(
     };
     if parent.is_catalog_leaf() {
         let tree = crate::catalog::tree_of_key(&parent.image.key(i));
-        if tree.map(|tree| tree.0) != Some(image.tree()) || node.is_catalog_leaf() {
+        if tree.map(TreeId::in_nodes) != Some(image.tree()) || node.is_catalog_leaf() {
             return wrong("it belongs to another tree");
         }
         return if whole(image.fences()) {

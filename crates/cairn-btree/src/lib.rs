@@ -50,6 +50,7 @@ mod frozen;
 #[doc(hidden)]
 pub mod fuzzing;
 mod generation;
+mod grave;
 mod image;
 mod key;
 mod node;

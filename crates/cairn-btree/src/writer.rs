@@ -222,7 +222,7 @@ impl TreeWriter {
         self.newest = None;
         let path = if root == Child::Empty {
             let whole = Fences { lower: b"", upper: None };
-            let leaf = self.add(Node::leaf(Image::new(tree.0, 0, whole, 256), false));
+            let leaf = self.add(Node::leaf(Image::new(tree.in_nodes(), 0, whole, 256), false));
             root = Child::Private(leaf);
             Ok(Path { branches: Vec::new(), leaf })
         } else {
@@ -426,7 +426,7 @@ impl TreeWriter {
     }
 
     /// Owns the path of the catalogue that leads to `tree`.
-    fn own_catalog_path(&mut self, tree: TreeId) -> TreeResult<Path> {
+    pub(crate) fn own_catalog_path(&mut self, tree: TreeId) -> TreeResult<Path> {
         if self.catalog == Child::Empty {
             let whole = Fences { lower: b"", upper: None };
             let leaf = self.add(Node::leaf(Image::new(0, 0, whole, 256), true));
@@ -457,6 +457,26 @@ impl TreeWriter {
     /// The root of the catalogue.
     pub(crate) const fn catalog(&self) -> Child {
         self.catalog
+    }
+
+    pub(crate) fn set_catalog(&mut self, catalog: Child) {
+        self.catalog = catalog;
+        self.newest = None;
+    }
+
+    /// What is known of a tree is known of another one from now on.
+    pub(crate) fn rename_open(&mut self, from: TreeId, to: TreeId) {
+        self.last = None;
+        self.newest = None;
+        if let Some(open) = self.trees.remove(&from) {
+            self.trees.insert(to, OpenTree { changed: true, ..open });
+        }
+    }
+
+    pub(crate) fn forget_open(&mut self, tree: TreeId) {
+        self.last = None;
+        self.newest = None;
+        self.trees.remove(&tree);
     }
 
     /// The root of a tree; nothing if there is no such tree.
@@ -574,6 +594,17 @@ impl TreeWriter {
                 self.private.len() - 1
             }
         }
+    }
+
+    /// Takes a private node out of its place.
+    pub(crate) fn take_private(&mut self, i: usize) -> Option<Node> {
+        self.unused.push(i);
+        self.private[i].take()
+    }
+
+    /// Nothing refers to a large value any more.
+    pub(crate) fn value_died(&mut self, value: ValuePointer) {
+        self.tally(value, Tally::death);
     }
 
     /// Gives up a node: a private one at once, a frozen one when no version has it any more.

@@ -243,6 +243,9 @@ impl Core {
     /// Makes a checkpoint of everything committed before the call.
     pub(crate) fn checkpoint(&self) -> EnvResult<CheckpointReport> {
         self.check_write()?;
+        if !self.options.background && self.schedule.has_graves.load(Ordering::Acquire) {
+            while self.empty_graves()? {}
+        }
         let mut checkpointer = lock(&self.checkpointer);
         self.checkpoint_held(&mut checkpointer)
     }

@@ -53,7 +53,8 @@ pub struct CleanReport {
 /// Files that are being cleaned, and how far that is.
 #[derive(Debug)]
 pub(crate) struct Cleaning {
-    files: VecDeque<FileNumber>,
+    /// With their ends.
+    files: VecDeque<(FileNumber, u64)>,
     current: Option<Current>,
     pub(crate) report: CleanReport,
     /// Files that could not be read to their ends.
@@ -100,8 +101,12 @@ impl Core {
         };
         let files =
             choose(&checkpointer.utilization, is_candidate, target, self.options.node_file_bytes);
+        let end_of = |number: FileNumber| {
+            let file = checkpointer.utilization.files.get(&number)?;
+            Some((number, file.end.offset()?))
+        };
         (!files.is_empty()).then(|| Cleaning {
-            files: files.into(),
+            files: files.into_iter().filter_map(end_of).collect(),
             current: None,
             report: CleanReport::default(),
             damaged: Vec::new(),
@@ -112,9 +117,8 @@ impl Core {
     pub(crate) fn clean_step(&self, cleaning: &mut Cleaning) -> EnvResult<bool> {
         self.check_write()?;
         if cleaning.current.is_none() {
-            let Some(number) = cleaning.files.pop_front() else { return Ok(false) };
+            let Some((number, end)) = cleaning.files.pop_front() else { return Ok(false) };
             let Some(file) = self.files.find(number) else { return Ok(true) };
-            let end = file.end();
             cleaning.report.files += 1;
             cleaning.report.file_bytes += end;
             let base = self.freeze_latest()?;
@@ -237,13 +241,18 @@ impl Core {
         self.check_write()?;
         let mut report = CleanReport::default();
         let mut done: Vec<FileNumber> = Vec::new();
+        while self.empty_graves()? {}
+        if target >= 1.0 && lock(&self.commit).appender.is_some() {
+            // Nothing is moved out of a file that is being written.
+            self.seal_journal(|_| Ok(()))?;
+        }
         self.checkpoint()?;
         // What is written meanwhile is as full as it gets.
         let before = self.files.next();
         loop {
             let cleaning = self.to_clean(&lock(&self.checkpointer), target, before, &done);
             let Some(mut cleaning) = cleaning else { break };
-            done.extend(&cleaning.files);
+            done.extend(cleaning.files.iter().map(|(number, _)| *number));
             while self.clean_step(&mut cleaning)? {}
             if let Some((_, error)) = cleaning.damaged.into_iter().next() {
                 return Err(error);

@@ -52,6 +52,7 @@ fn describe_transaction(payload: &[u8]) -> String {
         let show = |key: &[u8]| dump::show_bytes(key, 24);
         let shown = match op {
             Op::Create { tree } => format!("create tree {}", tree.0),
+            Op::Drop { tree } => format!("drop tree {}", tree.0),
             Op::Put { tree, key, value } => {
                 format!("put {}/{} ({} bytes)", tree.0, show(key), value.len())
             }

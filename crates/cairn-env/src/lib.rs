@@ -38,6 +38,7 @@ mod failure;
 mod files;
 #[doc(hidden)]
 pub mod fuzzing;
+mod graves;
 pub mod inspect;
 mod journal;
 mod maintenance;

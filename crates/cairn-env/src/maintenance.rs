@@ -36,6 +36,8 @@ pub(crate) struct Schedule {
     in_checkpoint: AtomicBool,
     /// Checkpoints that are wanted even if no commit has come since the last one.
     wanted: AtomicU32,
+    /// Whether dropped databases may not be gone yet.
+    pub(crate) has_graves: AtomicBool,
 }
 
 impl Schedule {
@@ -161,6 +163,12 @@ impl Core {
         if (in_checkpoint || self.checkpoint_is_due(1))
             && !self.options.read_only
             && self.step_checkpoint(STEP_NODES)?
+        {
+            return Ok(Step::Did);
+        }
+        if self.schedule.has_graves.load(Ordering::Acquire)
+            && !self.options.read_only
+            && self.empty_graves()?
         {
             return Ok(Step::Did);
         }

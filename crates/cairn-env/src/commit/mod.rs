@@ -31,6 +31,8 @@ pub(crate) struct Request {
     /// The databases that are changed and that it does not create: a handle may outlive the
     /// transaction that should have created its database.
     pub(crate) changes: Vec<Database>,
+    /// Whether databases are dropped.
+    pub(crate) drops: bool,
     /// What the transaction has read, if it has read anything.
     pub(crate) observed: Option<Observed>,
 }
@@ -98,6 +100,10 @@ impl Core {
                 commit.recent.pass(sequence);
             }
             self.latest.store(sequence, Ordering::SeqCst);
+            if request.drops {
+                self.schedule.has_graves.store(true, Ordering::Release);
+                self.wake_worker();
+            }
             return Ok(sequence);
         }
     }
@@ -200,7 +206,7 @@ fn is_resident(writer: &mut TreeWriter, payload: &[u8]) -> EnvResult<bool> {
 
 fn target<'a>(op: &Op<'a>) -> Option<(TreeId, &'a [u8])> {
     match *op {
-        Op::Create { .. } => None,
+        Op::Create { .. } | Op::Drop { .. } => None,
         Op::Put { tree, key, .. } | Op::PutLarge { tree, key, .. } | Op::Delete { tree, key } => {
             Some((tree, key))
         }
@@ -232,6 +238,9 @@ pub(crate) fn apply_ops(
             }
             Op::Delete { tree, key } => {
                 writer.remove(tree, key, sequence)?;
+            }
+            Op::Drop { tree } => {
+                writer.bury(tree)?;
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use cairn_btree::TreeId;
 
-use super::{Decoder, malformed, target};
+use super::{Decoder, Op, malformed, target};
 use crate::{
     EnvError, EnvResult,
     transaction::{Interval, ReadSet},
@@ -60,13 +60,19 @@ struct Written {
     bytes: Vec<u8>,
     /// The tree of each and where it ends.
     ends: Vec<(TreeId, u32)>,
+    /// Trees that it has dropped.
+    dropped: Vec<TreeId>,
 }
 
 impl Written {
     fn of(sequence: u64, payload: &[u8]) -> EnvResult<Self> {
-        let mut written = Self { sequence, bytes: Vec::new(), ends: Vec::new() };
+        let mut written =
+            Self { sequence, bytes: Vec::new(), ends: Vec::new(), dropped: Vec::new() };
         let mut decoder = Decoder::new(payload).map_err(malformed)?;
         while let Some(op) = decoder.next().map_err(malformed)? {
+            if let Op::Drop { tree } = op {
+                written.dropped.push(tree);
+            }
             let Some((tree, key)) = target(&op) else { continue };
             written.bytes.extend_from_slice(key);
             let end = u32::try_from(written.bytes.len())
@@ -164,6 +170,10 @@ impl Recent {
             }
             let window = self.commits.iter().rev().take_while(|written| written.sequence > since);
             for written in window {
+                if written.dropped.contains(tree) {
+                    let conflict = EnvError::conflict(&reads.database, b"", written.sequence);
+                    return Verdict::Changed(conflict);
+                }
                 for interval in &reads.intervals {
                     if let Some(key) = written.first_in(*tree, interval) {
                         let database = &reads.database;

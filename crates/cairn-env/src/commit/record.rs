@@ -24,12 +24,15 @@ pub(crate) enum Op<'a> {
     PutLarge { tree: TreeId, key: &'a [u8], value: &'a [u8], crc: u32, offset: usize },
     /// Removes a key.
     Delete { tree: TreeId, key: &'a [u8] },
+    /// Drops a tree with all that is in it.
+    Drop { tree: TreeId },
 }
 
 const PUT: u8 = 1;
 const PUT_LARGE: u8 = 2;
 const DELETE: u8 = 3;
 const CREATE: u8 = 4;
+const DROP: u8 = 5;
 
 /// Encodes a transaction: the time of the commit, then its changes.
 #[derive(Debug)]
@@ -82,6 +85,11 @@ impl Encoder {
         self.bytes.put_prefixed(key);
     }
 
+    /// Drops a tree.
+    pub(crate) fn drop_tree(&mut self, tree: TreeId) {
+        self.begin(DROP, tree);
+    }
+
     fn begin(&mut self, op: u8, tree: TreeId) {
         self.count += 1;
         self.bytes.put_u8(op);
@@ -123,8 +131,8 @@ impl<'a> Decoder<'a> {
         let op = reader.u8("change")?;
         let tree = reader.varint_max("tree", u32::MAX.into())?;
         let tree = TreeId(u32::try_from(tree).unwrap_or(0));
-        if tree.0 == 0 {
-            return Err(before.error("tree", "is the catalogue"));
+        if tree.0 == 0 || tree.is_grave() {
+            return Err(before.error("tree", "is the catalogue, or no number of a tree"));
         }
         let key = |reader: &mut ByteReader<'a>| {
             let before = reader.clone();
@@ -147,6 +155,7 @@ impl<'a> Decoder<'a> {
                 Op::PutLarge { tree, key, value, crc, offset }
             }
             DELETE => Op::Delete { tree, key: key(reader)? },
+            DROP => Op::Drop { tree },
             _ => return Err(before.error("change", "is unknown")),
         }))
     }
@@ -178,7 +187,8 @@ pub(crate) fn spec() -> Vec<(&'static str, String)> {
         | put large | 2 | tree, key, length of the value (varint), CRC-32C of the value (4 bytes), zeros up to a multiple of 8 bytes from the beginning of the payload, the value |\n\
         | delete | 3 | tree, key |\n\
         | create | 4 | tree, shape (1 byte): 0, an ordered map |\n\
-        | | 5 to 15 | reserved: drop, page write, page delta, page truncate, commit number of a page file |\n";
+        | drop | 5 | tree |\n\
+        | | 6 to 15 | reserved: page write, page delta, page truncate, commit number of a page file |\n";
     vec![("transaction_head", table(&head)), ("transaction_changes", changes.into())]
 }
 

@@ -4,7 +4,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -218,6 +218,8 @@ fn assemble(
         report,
     } = recovered;
     let published = writer.freeze(sequence)?;
+    let schedule = Schedule::default();
+    schedule.has_graves.store(!published.graves()?.is_empty(), Ordering::Release);
     let journal = Journal::default();
     journal.begin(sequence);
     Ok(Arc::new(Core {
@@ -253,7 +255,7 @@ fn assemble(
         latest: AtomicU64::new(sequence),
         acknowledged: AtomicU64::new(sequence),
         holders: Holders::default(),
-        schedule: Schedule::default(),
+        schedule,
         closed: AtomicBool::new(false),
         worker: Mutex::new(None),
         lock: Mutex::new(None),

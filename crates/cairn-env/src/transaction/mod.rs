@@ -49,6 +49,8 @@ pub struct Transaction {
     writes: BTreeMap<TreeId, Writes>,
     /// Databases that it creates: the first number, and their descriptors.
     creates: Vec<Database>,
+    /// Databases that it drops.
+    drops: Vec<Database>,
     bytes: usize,
     undo: savepoint::Undo,
     /// Tells transactions of an environment apart.
@@ -80,6 +82,7 @@ impl Transaction {
             reads: Mutex::default(),
             writes: BTreeMap::new(),
             creates: Vec::new(),
+            drops: Vec::new(),
             bytes: 0,
             undo: savepoint::Undo::default(),
             number: core.holders.begun.fetch_add(1, Ordering::Relaxed),
@@ -249,6 +252,9 @@ impl Transaction {
         if key.len() > MAX_KEY_LEN {
             return Err(EnvError::KeyTooLong { len: key.len(), max: MAX_KEY_LEN });
         }
+        if self.drops.iter().any(|dropped| dropped.tree == database.tree) {
+            return Err(EnvError::NoSuchDatabase { name: database.name().into() });
+        }
         let bytes = self.bytes + key.len() + value.as_ref().map_or(0, Vec::len) + OVERHEAD;
         if bytes > MAX_TRANSACTION_LEN {
             return Err(EnvError::TransactionTooLarge { bytes, max: MAX_TRANSACTION_LEN });
@@ -277,10 +283,8 @@ impl Transaction {
         if let Some(created) = self.creates.iter().find(|created| created.name() == name) {
             return Ok(created.clone());
         }
-        let base = self.snapshot()?;
-        self.reads().point(&Database::names(), name.as_bytes());
-        if let Some(found) = base.database(name)? {
-            return Ok(found);
+        if let Some(descriptor) = self.get(&Database::names(), name.as_bytes())? {
+            return Database::decode(name, &descriptor);
         }
         // The number is gone even if this transaction never commits: a handle of a database that did
         // not come into being must not become one of another database.
@@ -288,7 +292,9 @@ impl Transaction {
             let mut commit = lock(&self.core.commit);
             let tree = TreeId(commit.next_tree);
             let next = commit.next_tree.checked_add(1);
-            commit.next_tree = next.ok_or(EnvError::Exhausted { what: "numbers of trees" })?;
+            commit.next_tree = next
+                .filter(|next| *next < TreeId::LIMIT)
+                .ok_or(EnvError::Exhausted { what: "numbers of trees" })?;
             tree
         };
         let created = Database::create(name, tree, options);
@@ -296,6 +302,37 @@ impl Transaction {
         self.set(&Database::names(), name.as_bytes(), Some(descriptor))?;
         self.creates.push(created.clone());
         Ok(created)
+    }
+
+    /// Drops a database with everything in it. It is gone with the commit, however large it is; the
+    /// space comes back by and by. Snapshots from before still have it, and its name is free for another
+    /// one, in this transaction already.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// # let db = env.database("old", DatabaseOptions::default())?;
+    /// env.write(|txn| txn.drop_database(&db))?;
+    /// assert!(env.find_database("old")?.is_none());
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`EnvError::NoSuchDatabase`] if it does not exist, or not any more.
+    pub fn drop_database(&mut self, database: &Database) -> EnvResult<()> {
+        let missing = || EnvError::NoSuchDatabase { name: database.name().into() };
+        let names = Database::names();
+        let found = match self.get(&names, database.name().as_bytes())? {
+            Some(descriptor) => Database::decode(database.name(), &descriptor)?,
+            None => return Err(missing()),
+        };
+        if found.tree != database.tree {
+            return Err(missing());
+        }
+        self.set(&names, database.name().as_bytes(), None)?;
+        self.creates.retain(|created| created.tree != database.tree);
+        self.drops.push(database.clone());
+        Ok(())
     }
 
     /// Whether nothing was changed.
@@ -344,30 +381,33 @@ impl Transaction {
 
     fn request(&self) -> EnvResult<Request> {
         let mut encoder = Encoder::new(Vec::with_capacity(self.bytes + 64));
-        if !self.creates.is_empty() {
-            if !self.base()?.has(NAMES)? {
-                // Only the first of several may do that.
-                self.reads().interval(&Database::names(), Interval::everything());
-                encoder.create(NAMES);
-            }
-            self.creates.iter().for_each(|created| encoder.create(created.tree));
+        if self.writes.contains_key(&NAMES) && !self.base()?.has(NAMES)? {
+            // Only the first of several may do that.
+            self.reads().interval(&Database::names(), Interval::everything());
+            encoder.create(NAMES);
         }
-        for (tree, writes) in &self.writes {
+        self.creates.iter().for_each(|created| encoder.create(created.tree));
+        let dropped = |tree: TreeId| self.drops.iter().any(|dropped| dropped.tree == tree);
+        for (&tree, writes) in self.writes.iter().filter(|(tree, _)| !dropped(**tree)) {
             let embed_max = writes.database.as_ref().map_or(0, |database| database.embed_max);
             for (key, value) in &writes.entries {
                 match value {
-                    Some(value) => encoder.put(*tree, key, value, embed_max),
-                    None => encoder.delete(*tree, key),
+                    Some(value) => encoder.put(tree, key, value, embed_max),
+                    None => encoder.delete(tree, key),
                 }
             }
         }
+        self.drops.iter().for_each(|dropped| encoder.drop_tree(dropped.tree));
         let created = |tree: &TreeId| {
-            *tree == NAMES || self.creates.iter().any(|created| created.tree == *tree)
+            dropped(*tree)
+                || *tree == NAMES
+                || self.creates.iter().any(|created| created.tree == *tree)
         };
         let changes = self.writes.iter().filter(|(tree, _)| !created(tree));
         Ok(Request {
             payload: Payload::new(encoder.finish())?,
             changes: changes.filter_map(|(_, writes)| writes.database.clone()).collect(),
+            drops: !self.drops.is_empty(),
             observed: self.base.get().map(|base| Observed {
                 since: base.sequence(),
                 reads: std::mem::take(&mut *self.reads()).finish(),

@@ -3,7 +3,7 @@
 use cairn_btree::TreeId;
 
 use super::Transaction;
-use crate::{EnvError, EnvResult};
+use crate::{Database, EnvError, EnvResult};
 
 /// A point in a transaction to which [`Transaction::rollback_to`] can go back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ struct Change {
 struct Point {
     number: u64,
     changes: usize,
-    creates: usize,
+    creates: Vec<Database>,
+    drops: usize,
     bytes: usize,
 }
 
@@ -72,7 +73,8 @@ impl Transaction {
         self.undo.points.push(Point {
             number,
             changes: self.undo.changes.len(),
-            creates: self.creates.len(),
+            creates: self.creates.clone(),
+            drops: self.drops.len(),
             bytes: self.bytes,
         });
         Savepoint { transaction: self.number, number }
@@ -103,7 +105,8 @@ impl Transaction {
             }
         }
         self.writes.retain(|_, writes| !writes.entries.is_empty());
-        self.creates.truncate(point.creates);
+        self.creates.clone_from(&point.creates);
+        self.drops.truncate(point.drops);
         self.bytes = point.bytes;
         Ok(())
     }

@@ -9,5 +9,6 @@ mod crash;
 mod failure;
 mod fixture;
 mod golden;
+mod graves;
 mod serializable;
 mod trace;
