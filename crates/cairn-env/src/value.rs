@@ -11,7 +11,7 @@ use crate::{EnvResult, core::Core};
 /// A value that was read. It keeps alive what it needs, and outlives every handle.
 ///
 /// A small value keeps the leaf that holds it in memory; to keep many small values for long, copy
-/// them ([`Value::to_vec`] through `Deref`). A large value may be mapped memory of its file.
+/// them (`to_vec`, as of any slice). A large value may be mapped memory of its file.
 #[derive(Clone)]
 pub struct Value(Kind);
 
