@@ -55,6 +55,7 @@ mod image;
 mod key;
 mod node;
 mod renew;
+mod salvage;
 mod slot;
 mod source;
 #[doc(hidden)]
@@ -74,5 +75,6 @@ pub use generation::Tally;
 pub use image::ValuePointer;
 pub use key::MAX_KEY_LEN;
 pub use renew::NodeName;
+pub use salvage::{ChildImage, NodeImage};
 pub use source::{MemorySource, NodeRecord, NodeSource};
 pub use writer::{Replaced, TreeWriter};

@@ -181,6 +181,10 @@ impl From<EnvError> for Failure {
                     false => "check the path: an environment is a directory of its own".into(),
                 })
             }
+            EnvError::NeedsRepair { .. } => failure.advise(
+                "nothing was changed: `cairn restore BACKUP NEW` brings back a backup, `cairn repair \
+                 ENV NEW` what can be proved of this environment",
+            ),
             EnvError::IncompleteRestore { path, .. } => failure.advise(format!(
                 "`cairn restore BACKUP {}` starts it over; or remove the directory",
                 path.display()

@@ -151,19 +151,19 @@ const RESTORING_NEW: Name = Name::constant("RESTORING.new");
 const CURRENT: Name = Name::constant("CURRENT");
 
 impl Root {
-    fn begin_restoring(&self, how: &str) -> EnvResult<()> {
+    pub(crate) fn begin_restoring(&self, how: &str) -> EnvResult<()> {
         Ok(self.dir.replace_small(&RESTORING, &RESTORING_NEW, how.as_bytes(), sites::RESTORING)?)
     }
 
     /// A restore that ended between the switch and the removal of its mark starts over.
-    fn remove_current(&self) -> EnvResult<()> {
+    pub(crate) fn remove_current(&self) -> EnvResult<()> {
         match self.dir.remove(&CURRENT) {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }
     }
 
-    fn end_restoring(&self) -> EnvResult<()> {
+    pub(crate) fn end_restoring(&self) -> EnvResult<()> {
         self.dir.remove(&RESTORING)?;
         Ok(self.dir.sync(sites::RESTORED)?)
     }

@@ -111,6 +111,15 @@ impl LogFile {
         Self::with(handle, header)
     }
 
+    /// Opens a file whose header is known from elsewhere: for repair, where the one in the file is
+    /// damaged.
+    ///
+    /// # Errors
+    /// Only if the disk fails.
+    pub fn open_as(handle: FileRef, header: FileHeader) -> LogResult<Self> {
+        Self::with(handle, header)
+    }
+
     fn read_header(handle: &FileRef) -> LogResult<FileHeader> {
         let mut block = [0; layout::file_header::LEN];
         let len = handle.read_full_at(0, &mut block)?;

@@ -52,11 +52,11 @@
 #![forbid(unsafe_code)]
 
 pub use cairn_env::{
-    BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut, Database,
-    DatabaseOptions, Durability, EnvError, EnvResult, Environment, ErrorKind, Finding, Identity,
-    MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Options, PendingCommit, Range, RecoveryReport,
-    Savepoint, Scope, Snapshot, Stats, TornTail, Transaction, TransactionRange, Value,
-    VerifyOptions, VerifyReport,
+    BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut, DamagedPlace,
+    Database, DatabaseOptions, Durability, EnvError, EnvResult, Environment, ErrorKind, Finding,
+    Identity, MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing, Options, PendingCommit,
+    Range, RecoveryReport, RepairReport, Savepoint, Scope, Snapshot, Stats, TornTail, Transaction,
+    TransactionRange, Value, VerifyOptions, VerifyReport, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.

@@ -9,6 +9,7 @@ pub(crate) mod import;
 mod info;
 mod init;
 mod log;
+mod repair;
 mod restore;
 mod stats;
 mod verify;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Compact(clean::Compact),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Repair(repair::Repair),
     #[command(hide = true)]
     TourWriter(tour::TourWriter),
 }
@@ -89,6 +91,7 @@ impl Command {
             Self::Compact(command) => command.run(output),
             Self::Backup(command) => command.run(output),
             Self::Restore(command) => command.run(output),
+            Self::Repair(command) => command.run(output),
             Self::TourWriter(command) => command.run(output),
         }
     }

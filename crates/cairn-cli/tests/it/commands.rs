@@ -85,6 +85,7 @@ fn help_is_text() {
         "compact",
         "backup",
         "restore",
+        "repair",
     ] {
         session.run(&format!("help {command}"));
     }

@@ -16,5 +16,6 @@ mod formats;
 mod kill_import;
 mod processes;
 mod readme;
+mod repair;
 mod support;
 mod tour;

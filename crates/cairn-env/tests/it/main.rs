@@ -10,5 +10,6 @@ mod failure;
 mod fixture;
 mod golden;
 mod graves;
+mod repair;
 mod serializable;
 mod trace;

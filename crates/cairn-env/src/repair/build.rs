@@ -1,0 +1,262 @@
+//! Writing what was found to the new environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_btree::{TreeId, ValueRef};
+use cairn_log::{Damage, Lsn, crc32c};
+
+use super::{Missing, RepairReport, journal::Commits, source::Source, trees::Trees};
+use crate::{
+    Database, DatabaseOptions, Durability, EnvResult, Environment, Transaction,
+    commit::Op,
+    database::{MAX_NAME_LEN, NAMES},
+    recovery::FIRST_USER_TREE,
+};
+
+/// The databases of the source.
+#[derive(Default)]
+pub(super) struct Names {
+    databases: BTreeMap<TreeId, Database>,
+    /// Trees with content that no name was found for.
+    nameless: BTreeSet<TreeId>,
+}
+
+impl Names {
+    pub(super) fn trees(&self) -> impl Iterator<Item = TreeId> {
+        self.databases.keys().chain(&self.nameless).copied()
+    }
+
+    pub(super) fn has(&self, tree: TreeId) -> bool {
+        self.databases.contains_key(&tree) || self.nameless.contains(&tree)
+    }
+
+    /// What a tree is called in the repaired environment.
+    pub(super) fn shown(&self, tree: TreeId) -> String {
+        match self.databases.get(&tree) {
+            Some(database) => database.name().to_owned(),
+            None if tree == NAMES => "(the names of databases)".into(),
+            None => self.new_name(tree),
+        }
+    }
+
+    fn new_name(&self, tree: TreeId) -> String {
+        let mut name = format!("recovered-tree-{}", tree.0);
+        while self.databases.values().any(|database| database.name() == name) {
+            name.push('x');
+        }
+        name
+    }
+}
+
+/// Finds out which databases there were.
+pub(super) fn names(
+    source: &Source,
+    commits: &Commits,
+    trees: &Trees,
+    report: &mut RepairReport,
+) -> EnvResult<Names> {
+    let mut entries = BTreeMap::new();
+    let mut used = BTreeSet::new();
+    each_entry(source, trees, NAMES, &mut |key, value| {
+        if let ValueRef::Inline(value) = value {
+            entries.insert(key, value.to_vec());
+        }
+        Ok(())
+    })?;
+    for (tree, pieces) in &trees.trees {
+        if pieces.iter().any(|piece| piece.leaf.is_some()) {
+            used.insert(*tree);
+        }
+    }
+    let base = trees.trees.get(&NAMES);
+    commits.replay(0, &mut |sequence, mut decoder, _| {
+        while let Ok(Some(op)) = decoder.next() {
+            let is_new = |key| base.is_none_or(|pieces| pieces.commit_of(key) < sequence);
+            match op {
+                Op::Put { tree: NAMES, key, value } if is_new(key) => {
+                    entries.insert(key.to_vec(), value.to_vec());
+                }
+                Op::Delete { tree: NAMES, key } if is_new(key) => {
+                    entries.remove(key);
+                }
+                Op::Put { tree, .. } | Op::PutLarge { tree, .. } => {
+                    used.insert(tree);
+                }
+                Op::Drop { tree } => drop(used.remove(&tree)),
+                Op::Create { .. } | Op::Delete { .. } => {}
+            }
+        }
+        Ok(())
+    })?;
+    let mut names = Names::default();
+    for (name, descriptor) in entries {
+        let text = String::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME_LEN);
+        match text.map(|text| Database::decode(&text, &descriptor)) {
+            Some(Ok(database)) => {
+                names.databases.insert(database.tree, database);
+            }
+            Some(Err(error)) => report.note(error.to_string()),
+            None => report.note("the name of a database is no text, and was left out"),
+        }
+    }
+    // Where all names are known, a tree without one was dropped.
+    if trees.state_of(NAMES) < commits.complete_from() || !commits.is_end_known {
+        used.retain(|tree| tree.0 >= FIRST_USER_TREE && !names.databases.contains_key(tree));
+        names.nameless = used;
+    }
+    Ok(names)
+}
+
+/// Writes all entries and replays the commits over them.
+pub(super) fn fill(
+    env: &Environment,
+    source: &Source,
+    commits: &Commits,
+    trees: &Trees,
+    names: Names,
+    report: &mut RepairReport,
+) -> EnvResult<()> {
+    let mut writer = Writer { env, databases: BTreeMap::new(), txn: None, bytes: 0 };
+    for tree in names.trees() {
+        let known = names.databases.get(&tree);
+        let embed_max = known.map(|database| database.embed_max);
+        let options = match embed_max {
+            Some(embed_max) => DatabaseOptions::default().embed_max(embed_max),
+            None => DatabaseOptions::default(),
+        };
+        let name = names.shown(tree);
+        writer.databases.insert(tree, env.database(&name, options)?);
+        if known.is_none() {
+            report.missing.push(Missing::Name { database: name });
+        }
+    }
+    let mut lost: BTreeMap<(TreeId, Vec<u8>), String> = BTreeMap::new();
+    for tree in names.trees() {
+        each_entry(source, trees, tree, &mut |key, value| match value {
+            ValueRef::Inline(value) => writer.put(tree, &key, value),
+            ValueRef::Pointer(pointer) => {
+                match large_value(source, pointer.lsn, pointer.len, pointer.crc) {
+                    Ok(value) => writer.put(tree, &key, &value),
+                    Err(why) => {
+                        lost.insert((tree, key), why);
+                        Ok(())
+                    }
+                }
+            }
+        })?;
+        report.leaves += trees.trees.get(&tree).map_or(0, |pieces| pieces.iter().count() as u64);
+    }
+    let mut replayed = 0;
+    commits.replay(0, &mut |sequence, mut decoder, _| {
+        let mut applied = false;
+        while let Ok(Some(op)) = decoder.next() {
+            let (tree, key, value) = match op {
+                Op::Put { tree, key, value } | Op::PutLarge { tree, key, value, .. } => {
+                    (tree, key, Some(value))
+                }
+                Op::Delete { tree, key } => (tree, key, None),
+                // A tree is made and dropped together with its name.
+                Op::Create { .. } | Op::Drop { .. } => continue,
+            };
+            let base = trees.trees.get(&tree);
+            if base.is_some_and(|pieces| pieces.commit_of(key) >= sequence) {
+                continue;
+            }
+            applied = true;
+            lost.remove(&(tree, key.to_vec()));
+            match value {
+                Some(value) => writer.put(tree, key, value)?,
+                None => writer.delete(tree, key)?,
+            }
+        }
+        replayed += u64::from(applied);
+        Ok(())
+    })?;
+    writer.commit()?;
+    report.replayed_commits = replayed;
+    for ((tree, key), why) in lost {
+        report.missing.push(Missing::Value { database: names.shown(tree), key, why });
+    }
+    Ok(())
+}
+
+/// Calls `each` with every entry of a tree as its leaves have it.
+fn each_entry(
+    source: &Source,
+    trees: &Trees,
+    tree: TreeId,
+    each: &mut dyn FnMut(Vec<u8>, ValueRef<'_>) -> EnvResult<()>,
+) -> EnvResult<()> {
+    let Some(pieces) = trees.trees.get(&tree) else { return Ok(()) };
+    for piece in pieces.iter() {
+        let Some(leaf) = piece.leaf else { continue };
+        let node = source.node(leaf)?;
+        for (key, value) in node.entries() {
+            let is_inside = key >= piece.lower && piece.upper.as_ref().is_none_or(|end| key < *end);
+            if is_inside {
+                each(key, value)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a large value; what is wrong with it if that fails.
+fn large_value(source: &Source, lsn: u64, len: u32, crc: u32) -> Result<Vec<u8>, String> {
+    let lsn = Lsn::from_raw(lsn).ok_or("it has no position")?;
+    let file = source.file(lsn.file()).map_err(|error| error.to_string())?;
+    let bytes =
+        file.read_slice(lsn.offset(), len as usize, false).map_err(|error| error.to_string())?;
+    let found = crc32c(&bytes);
+    if found == crc {
+        Ok(bytes.to_vec())
+    } else {
+        let damage = Damage::BodyChecksum { expected: crc, found };
+        Err(file.corrupt(lsn.offset(), damage).to_string())
+    }
+}
+
+/// Writes in transactions of a handy size.
+struct Writer<'a> {
+    env: &'a Environment,
+    databases: BTreeMap<TreeId, Database>,
+    txn: Option<Transaction>,
+    bytes: usize,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> EnvResult<()> {
+        self.change(tree, key.len() + value.len(), |txn, database| txn.put(database, key, value))
+    }
+
+    fn delete(&mut self, tree: TreeId, key: &[u8]) -> EnvResult<()> {
+        self.change(tree, key.len(), |txn, database| txn.delete(database, key))
+    }
+
+    fn change(
+        &mut self,
+        tree: TreeId,
+        bytes: usize,
+        change: impl FnOnce(&mut Transaction, &Database) -> EnvResult<()>,
+    ) -> EnvResult<()> {
+        /// Bytes of keys and values.
+        const HANDY: usize = 4 << 20;
+        // Trees of the environment itself are made by the new one.
+        let Some(database) = self.databases.get(&tree) else { return Ok(()) };
+        let txn = match &mut self.txn {
+            Some(txn) => txn,
+            none => none.insert(self.env.begin_write()?),
+        };
+        change(txn, database)?;
+        self.bytes += bytes + 64;
+        if self.bytes > HANDY { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> EnvResult<()> {
+        self.bytes = 0;
+        match self.txn.take() {
+            Some(txn) => txn.commit_with(Durability::NoSync).map(drop),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! `Commits`: which commits the journal files still hold, and which of them count.
+//!
+//! What lies behind the end of a journal file does not count, whatever it is: its commits were given up
+//! by a recovery, and their numbers may have been used again. Where the end is not on record, records
+//! behind damage count as far as the file is known to have been durable.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cairn_log::{
+    FileClass, FileNumber, LogFile, Lsn, Record, RecordKind, Stop,
+    tail::{self, Outside, Tail, Verdict},
+};
+
+use super::{
+    Missing, RepairReport,
+    scan::{self, Scanned},
+    source::Source,
+};
+use crate::{EnvResult, commit::Decoder};
+
+/// The commits that can be replayed.
+pub(super) struct Commits {
+    files: Vec<Part>,
+    /// Runs of commits without a gap, in order.
+    runs: Vec<(u64, u64)>,
+    /// The newest commit that is known of, here or not.
+    pub(super) newest: u64,
+    /// Whether there certainly was no newer one.
+    pub(super) is_end_known: bool,
+    /// Whether something stands behind the end that is no whole record, or proves nothing: what a crash
+    /// leaves, or damage to the last commits.
+    has_torn_end: bool,
+    /// Up to which commit the files of each incarnation are known to hold what was never given up.
+    proven: BTreeMap<u64, u64>,
+}
+
+/// A journal file as far as it counts.
+struct Part {
+    file: Arc<LogFile>,
+    limit: u64,
+    /// Commits above this are of another history.
+    newest: u64,
+}
+
+impl Commits {
+    pub(super) fn find(source: &Source, report: &mut RepairReport) -> EnvResult<Self> {
+        let mut this = Self {
+            files: Vec::new(),
+            runs: Vec::new(),
+            newest: 0,
+            is_end_known: false,
+            has_torn_end: false,
+            proven: BTreeMap::new(),
+        };
+        let mut last = None;
+        for file in source.of_class(FileClass::Journal) {
+            let scanned = scan::records(file, u64::MAX, &mut |_| Ok(()))?;
+            let (limit, recorded) = end_of(source, file, &scanned);
+            this.files.push(Part { file: Arc::clone(file), limit, newest: u64::MAX });
+            last = Some((file, scanned, recorded));
+        }
+        // The numbers that a file begins with were not given to commits of files before it for good.
+        let mut bound = u64::MAX;
+        for part in this.files.iter_mut().rev() {
+            part.newest = bound;
+            bound = bound.min(part.file.header().first_sequence.saturating_sub(1));
+        }
+        this.collect(source, report)?;
+        this.is_end_known = match last {
+            Some((_, _, true)) => true,
+            Some((file, scanned, false)) => {
+                let tail = tail_of(source, file, &scanned)?;
+                this.has_torn_end = tail.verdict == Verdict::Torn;
+                if this.has_torn_end {
+                    let (name, bytes) = (file.name().to_string(), tail.bytes);
+                    let what = format!("{bytes} bytes behind the end of the journal do not count");
+                    report.damage(&name, tail.offset, what);
+                }
+                tail.damage().is_none()
+            }
+            None => source.states.first().is_some_and(|state| state.journal.is_none()),
+        };
+        if let Some(state) = source.states.first() {
+            let named = state.journal.map(|(number, _)| number);
+            let last = this.files.last().map(|part| part.file.header().number);
+            let closed = source.is_state_certain && state.clean;
+            this.is_end_known = closed || this.is_end_known && named <= last;
+        }
+        let unreadable = source.unreadable.iter().rev();
+        let newest = unreadable.filter(|(_, class)| **class == FileClass::Journal).map(|(n, _)| *n);
+        if let (Some(newest), false) = (newest.max(), this.is_closed(source)) {
+            let last = this.files.last().map(|part| part.file.header().number);
+            this.is_end_known &= last.is_some_and(|last| newest < last);
+        }
+        Ok(this)
+    }
+
+    fn is_closed(&self, source: &Source) -> bool {
+        source.is_state_certain && source.states.first().is_some_and(|state| state.clean)
+    }
+
+    /// Takes note of the commits, and of what the headers and the state say of others.
+    fn collect(&mut self, source: &Source, report: &mut RepairReport) -> EnvResult<()> {
+        let (mut runs, mut newest) = (Vec::<(u64, u64)>::new(), 0);
+        for part in &self.files {
+            let header = part.file.header();
+            let first = header.first_sequence.saturating_sub(1);
+            newest = newest.max(first);
+            prove(&mut self.proven, header.incarnation, first);
+            if let Some(previous) = header.previous {
+                newest = newest.max(previous.last_sequence);
+                if let Ok(file) = source.file(previous.file) {
+                    prove(&mut self.proven, file.header().incarnation, previous.last_sequence);
+                }
+            }
+            let name = part.file.name().to_string();
+            let mut malformed = Vec::new();
+            let scanned = scan::records(&part.file, part.limit, &mut |record| {
+                let Some(sequence) = part.commit(&record) else { return Ok(()) };
+                if runs.last().is_some_and(|run| sequence <= run.1) {
+                    return Ok(());
+                }
+                if let Err(problem) = check(record.body) {
+                    newest = newest.max(sequence);
+                    malformed.push((record.lsn.offset(), problem));
+                    return Ok(());
+                }
+                match runs.last_mut() {
+                    Some(run) if run.1 + 1 == sequence => run.1 = sequence,
+                    _ => runs.push((sequence, sequence)),
+                }
+                Ok(())
+            })?;
+            if let Some(run) = runs.last() {
+                prove(&mut self.proven, header.incarnation, run.1);
+            }
+            for gap in scanned.gaps.iter().filter(|gap| gap.at < part.limit) {
+                report.damage(&name, gap.at, &gap.problem);
+                let commit = gap.header.filter(|header| header.kind == RecordKind::TRANSACTION);
+                let lost = commit.map_or(0, |header| header.sequence);
+                newest = newest.max(lost.min(part.newest));
+            }
+            for (offset, problem) in malformed {
+                report.damage(&name, offset, problem);
+            }
+        }
+        for state in &source.states {
+            newest = newest.max(state.sequence);
+            newest = newest.max(state.tail.map_or(0, |tail| tail.last_sequence));
+            prove(&mut self.proven, state.incarnation, state.sequence);
+        }
+        self.newest = newest.max(runs.last().map_or(0, |run| run.1));
+        self.runs = runs;
+        Ok(())
+    }
+
+    /// A checkpoint in this file holds everything up to this commit, so that was durable.
+    pub(super) fn checkpointed(&mut self, file: &LogFile, commit: u64) {
+        self.newest = self.newest.max(commit);
+        prove(&mut self.proven, file.header().incarnation, commit);
+    }
+
+    /// Whether the change with this number in a node of this file is of a commit that was never given
+    /// up: a crash takes commits back that nobody had synced, and leaves may have been written with them.
+    pub(super) fn is_proven(&self, source: &Source, file: &LogFile, commit: u64) -> bool {
+        let incarnation = file.header().incarnation;
+        let newest = source.files.values().map(|file| file.header().incarnation).max();
+        commit <= self.proven.get(&incarnation).copied().unwrap_or(0)
+            || !self.is_end_known && newest == Some(incarnation)
+    }
+
+    /// A state of this commit, or of a later one, and the commits that are here, give everything.
+    pub(super) fn complete_from(&self) -> u64 {
+        let mut from = self.newest;
+        for (first, last) in self.runs.iter().rev() {
+            if *last < from {
+                break;
+            }
+            from = first.saturating_sub(1).min(from);
+        }
+        from
+    }
+
+    /// The commit before the first one that is here.
+    pub(super) fn first_held(&self) -> u64 {
+        self.runs.first().map_or(self.newest, |run| run.0.saturating_sub(1))
+    }
+
+    /// The commits after `from` that are not here.
+    pub(super) fn lost_after(&self, from: u64) -> Vec<Missing> {
+        let (mut lost, mut next) = (Vec::new(), from + 1);
+        let end = (self.newest + 1, self.newest + 1);
+        for (first, last) in self.runs.iter().chain([&end]) {
+            if *first > next {
+                lost.push(Missing::Commits { from: next, to: Some(first - 1) });
+            }
+            next = next.max(last + 1);
+        }
+        if !self.is_end_known || self.has_torn_end {
+            lost.push(Missing::Commits { from: self.newest + 1, to: None });
+        }
+        lost
+    }
+
+    /// Calls `each` with every commit after `from`, in order.
+    pub(super) fn replay(
+        &self,
+        from: u64,
+        each: &mut dyn FnMut(u64, Decoder<'_>, Lsn) -> EnvResult<()>,
+    ) -> EnvResult<u64> {
+        let (mut last, mut count) = (from, 0);
+        for part in &self.files {
+            scan::records(&part.file, part.limit, &mut |record| {
+                let Some(sequence) = part.commit(&record).filter(|sequence| *sequence > last)
+                else {
+                    return Ok(());
+                };
+                if check(record.body).is_err() {
+                    return Ok(());
+                }
+                let Ok(decoder) = Decoder::new(record.body) else { return Ok(()) };
+                (last, count) = (sequence, count + 1);
+                each(sequence, decoder, record.lsn)
+            })?;
+        }
+        Ok(count)
+    }
+}
+
+impl Part {
+    /// The commit that a record is, if it counts.
+    fn commit(&self, record: &Record<'_>) -> Option<u64> {
+        let header = record.header;
+        let counts = header.kind == RecordKind::TRANSACTION
+            && record.lsn.offset() < self.limit
+            && header.sequence <= self.newest;
+        counts.then_some(header.sequence)
+    }
+}
+
+fn prove(proven: &mut BTreeMap<u64, u64>, incarnation: u64, commit: u64) {
+    let known = proven.entry(incarnation).or_default();
+    *known = (*known).max(commit);
+}
+
+fn check(body: &[u8]) -> Result<(), cairn_log::codec::DecodeError> {
+    let mut decoder = Decoder::new(body)?;
+    while decoder.next()?.is_some() {}
+    Ok(())
+}
+
+/// Where a journal file ends as far as it counts, and whether that is on record.
+fn end_of(source: &Source, file: &LogFile, scanned: &Scanned) -> (u64, bool) {
+    let number = file.header().number;
+    let next = source.of_class(FileClass::Journal).filter_map(|next| next.header().previous);
+    let by_next =
+        next.filter(|previous| previous.file == number).map(|previous| previous.end).min();
+    let tails = source.states.iter().filter_map(|state| state.tail);
+    let by_state = tails.filter(|tail| tail.file == number).map(|tail| tail.end).next();
+    let sealed = scanned.sealed.then_some(scanned.end);
+    match by_next.or(by_state).or(sealed) {
+        Some(end) => (end, true),
+        None => {
+            let durable = scanned.durable.max(durable_by_state(source, number).unwrap_or(0));
+            (scanned.first_end.max(durable), false)
+        }
+    }
+}
+
+fn durable_by_state(source: &Source, number: FileNumber) -> Option<u64> {
+    let journals = source.states.iter().filter_map(|state| state.journal);
+    journals.filter(|(file, _)| *file == number).map(|(_, durable)| durable).max()
+}
+
+/// What the end of the newest journal file is, where it is not on record.
+fn tail_of(source: &Source, file: &LogFile, scanned: &Scanned) -> EnvResult<Tail> {
+    let promised = durable_by_state(source, file.header().number);
+    let known_durable = scanned.durable.max(promised.unwrap_or(0));
+    // Records behind damage count up to where the file was durable; there it must end.
+    let mut end = scanned.first_end;
+    scan::records(file, known_durable, &mut |record| {
+        end = end.max(record.lsn.offset() + record.header.record_len());
+        Ok(())
+    })?;
+    let stop = Stop { offset: end, damage: None, seal: None };
+    let promised = promised.is_some();
+    let outside = Outside { recorded_end: None, known_durable, promised, strict: false };
+    Ok(tail::judge(file, &stop, outside)?)
+}

@@ -1,0 +1,228 @@
+//! `Source`: what is there of a damaged environment. Nothing is taken for granted, nothing is changed.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use cairn_btree::NodeImage;
+use cairn_io::{Access, DirExt, DirRef, EntryKind, FileExt, FileRef, LockGuard, Name};
+use cairn_log::{
+    FileClass, FileHeader, FileNumber, HEADER_LEN, LogError, LogFile, LogName, LogResult, Lsn, Uuid,
+};
+
+use super::RepairReport;
+use crate::{
+    EnvError, EnvResult,
+    root::{Current, Generation, Root},
+    state::{State, StateFile},
+};
+
+/// What is there of a damaged environment.
+pub(super) struct Source {
+    /// The log files that can be read.
+    pub(super) files: BTreeMap<FileNumber, Arc<LogFile>>,
+    /// Those that cannot.
+    pub(super) unreadable: BTreeMap<FileNumber, FileClass>,
+    /// What the state file says, the newest first.
+    pub(super) states: Vec<State>,
+    /// Whether the first of these is certainly the newest.
+    pub(super) is_state_certain: bool,
+    _lock: Option<LockGuard>,
+}
+
+impl Source {
+    pub(super) fn open(dir: DirRef, report: &mut RepairReport) -> EnvResult<Self> {
+        let root = Root::new(dir);
+        let path = root.dir.path().to_owned();
+        if let Some(text) = root.restoring()? {
+            return Err(EnvError::IncompleteRestore { path, how: text.trim_end().into() });
+        }
+        // A lock file that is missing is not made: nothing is changed.
+        let lock = match root.dir.has(&Name::constant("LOCK"))? {
+            true => Some(root.lock(true)?),
+            false => None,
+        };
+        let (current, dir) = find_generation(&root, report)?;
+        let (states, is_state_certain) = read_state(&dir, report)?;
+        let environment = current.map(|current| current.environment);
+        let environment = environment.or(states.first().map(|state| state.environment));
+        let mut source = Self {
+            files: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            states,
+            is_state_certain,
+            _lock: lock,
+        };
+        source.open_files(&[dir], environment, report)?;
+        source.states.retain(|state| environment.is_none_or(|uuid| uuid == state.environment));
+        Ok(source)
+    }
+
+    fn open_files(
+        &mut self,
+        dirs: &[DirRef],
+        environment: Option<Uuid>,
+        report: &mut RepairReport,
+    ) -> EnvResult<()> {
+        let mut found = Vec::new();
+        for dir in dirs {
+            for entry in dir.list()? {
+                if let Ok(name) = entry.display.parse::<LogName>() {
+                    found.push((name, open_file(dir, name, report)));
+                }
+            }
+        }
+        let environment = environment.or_else(|| most_frequent(&found));
+        for (name, opened) in found {
+            let checked = opened.and_then(|file| {
+                let expected = environment.unwrap_or(file.header().environment);
+                file.header().check_place(file.path(), name, expected).map(|()| file)
+            });
+            match checked {
+                Ok(file) => {
+                    self.files.insert(name.number, Arc::new(file));
+                }
+                Err(LogError::Unsupported { path, needs }) => {
+                    return Err(EnvError::Unsupported { path, needs });
+                }
+                Err(error) => {
+                    report.damage(&name.to_string(), 0, format!("left aside: {error}"));
+                    self.unreadable.insert(name.number, name.class);
+                }
+            }
+        }
+        report.files = self.files.len() as u64;
+        Ok(())
+    }
+
+    /// Reads the record of a node.
+    pub(super) fn node(&self, lsn: Lsn) -> LogResult<NodeImage> {
+        let file = self.file(lsn.file())?;
+        let record = file.read(lsn)?;
+        let (kind, sequence) = (record.header.kind, record.header.sequence);
+        let wrong_kind = || {
+            let damage = cairn_log::Damage::WrongKind { expected: "a tree node", found: kind };
+            file.corrupt(lsn.offset(), damage)
+        };
+        NodeImage::read(kind, sequence, record.body)
+            .map_err(|damage| file.corrupt(lsn.offset(), damage))?
+            .ok_or_else(wrong_kind)
+    }
+
+    pub(super) fn file(&self, number: FileNumber) -> LogResult<&Arc<LogFile>> {
+        self.files.get(&number).ok_or(LogError::MissingFile { file: number })
+    }
+
+    /// The readable files of a class, in order.
+    pub(super) fn of_class(&self, class: FileClass) -> impl Iterator<Item = &Arc<LogFile>> {
+        self.files.values().filter(move |file| file.header().class == class)
+    }
+}
+
+/// The generation directory that counts.
+fn find_generation(root: &Root, report: &mut RepairReport) -> EnvResult<(Option<Current>, DirRef)> {
+    let current = match root.current() {
+        Ok(Some(current)) => Some(current),
+        Ok(None) => {
+            report.note("the file CURRENT is missing");
+            None
+        }
+        // Should it be of a newer version, so are the log files, whose headers say so with a checksum.
+        Err(error) => {
+            report.note(error.to_string());
+            None
+        }
+    };
+    if let Some(current) = current {
+        match root.open_generation(current.generation) {
+            Ok(dir) => return Ok((Some(current), dir)),
+            Err(error) => report.note(error.to_string()),
+        }
+    }
+    // The newest one with log files in it.
+    let mut found = Vec::new();
+    for entry in root.dir.list()? {
+        let Some(name) = entry.name.filter(|_| entry.kind == EntryKind::Dir) else { continue };
+        let number = name.as_str().strip_prefix("g-").and_then(|number| number.parse().ok());
+        let Some(generation) = number.map(Generation).filter(|g| g.dir_name() == name) else {
+            continue;
+        };
+        let dir = root.dir.open_dir(&name)?;
+        if dir.list()?.iter().any(|entry| entry.display.parse::<LogName>().is_ok()) {
+            found.push((generation, dir));
+        }
+    }
+    found.sort_by_key(|(generation, _)| *generation);
+    let Some((generation, dir)) = found.pop() else {
+        let why = "there is no generation directory with log files in it".into();
+        return Err(EnvError::NotAnEnvironment { path: root.dir.path().to_owned(), why });
+    };
+    let others = match found.len() {
+        0 => String::new(),
+        others => format!(", which is the newest of {}", others + 1),
+    };
+    report.note(format!("the generation directory {} was taken{others}", generation.dir_name()));
+    Ok((current, dir))
+}
+
+fn read_state(dir: &DirRef, report: &mut RepairReport) -> EnvResult<(Vec<State>, bool)> {
+    match StateFile::open(&**dir, Access::Read) {
+        Ok((_, found)) => {
+            if found.damaged_slot {
+                report.note("one slot of the state file is damaged; the other one may be older");
+            }
+            let states = [found.newest].into_iter().chain(found.older).collect();
+            Ok((states, !found.damaged_slot))
+        }
+        Err(error @ EnvError::Unsupported { .. }) => Err(error),
+        Err(error) => {
+            report.note(error.to_string());
+            report.note(
+                "without the state file nobody knows whether there was a newer journal file than \
+                 those that are there",
+            );
+            Ok((Vec::new(), false))
+        }
+    }
+}
+
+fn most_frequent(files: &[(LogName, LogResult<LogFile>)]) -> Option<Uuid> {
+    let mut counts: BTreeMap<[u8; 16], u64> = BTreeMap::new();
+    for (_, file) in files {
+        if let Ok(file) = file {
+            *counts.entry(file.header().environment.0).or_default() += 1;
+        }
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(uuid, _)| Uuid(uuid))
+}
+
+fn open_file(dir: &DirRef, name: LogName, report: &mut RepairReport) -> LogResult<LogFile> {
+    let handle = dir.open(&name.to_name(), Access::Read)?;
+    match LogFile::open_any(FileRef::clone(&handle)) {
+        Err(error @ LogError::Corrupt { .. }) => match put_right(&handle)? {
+            Some(header) => {
+                let what = "one bit of the file header was wrong, and could be put right";
+                report.damage(&name.to_string(), 0, what);
+                LogFile::open_as(handle, header)
+            }
+            None => Err(error),
+        },
+        opened => opened,
+    }
+}
+
+/// The header of a file in whose header block a single bit is wrong. The checksum tells which one: no
+/// two single bits change it in the same way.
+fn put_right(handle: &FileRef) -> LogResult<Option<FileHeader>> {
+    let mut block = vec![0; usize::try_from(HEADER_LEN).unwrap_or(0)];
+    if handle.read_full_at(0, &mut block)? < block.len() || block.iter().all(|&byte| byte == 0) {
+        return Ok(None);
+    }
+    let path = PathBuf::new();
+    for bit in 0..block.len() * 8 {
+        block[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(header) = FileHeader::decode(&block, &path) {
+            return Ok(Some(header));
+        }
+        block[bit / 8] ^= 1 << (bit % 8);
+    }
+    Ok(None)
+}

@@ -1,0 +1,75 @@
+//! `Target`: the directory that becomes the repaired environment when all is in it.
+
+use std::sync::Arc;
+
+use cairn_io::{DirRef, LockGuard, WorldRef};
+use cairn_log::Uuid;
+
+use super::RepairReport;
+use crate::{
+    EnvError, EnvResult, Environment, Options, VerifyOptions,
+    root::{Current, Generation, Root},
+    sites,
+    state::{State, StateFile},
+};
+
+/// What an open of the half-filled directory tells its user.
+const HOW: &str = "a repair into it was cut short; run `cairn repair` again, or remove it\n";
+
+/// An environment that does not open for anybody else yet.
+pub(super) struct Target {
+    root: Root,
+    pub(super) env: Environment,
+    current: Current,
+    lock: LockGuard,
+}
+
+impl Target {
+    pub(super) fn begin(dir: DirRef, world: &WorldRef, options: Options) -> EnvResult<Self> {
+        let root = Root::new(dir);
+        let check = || -> EnvResult<()> {
+            if root.restoring()?.is_none_or(|how| how != HOW) && !root.is_blank()? {
+                let path = root.dir.path().display();
+                let what =
+                    format!("{path} is not empty: a repair needs a new or an empty directory");
+                return Err(EnvError::InvalidInput { what });
+            }
+            Ok(())
+        };
+        check()?;
+        let lock = root.lock(false)?;
+        check()?;
+        root.begin_restoring(HOW)?;
+        root.remove_current()?;
+        let dir = root.create_first_generation()?;
+        let mut uuid = [0; 16];
+        world.random(&mut uuid);
+        let environment = Uuid(uuid);
+        StateFile::create(&*dir, State::first(environment))?;
+        dir.sync(sites::CREATE_GENERATION)?;
+        root.dir.sync(sites::CREATE_ROOT)?;
+        let options = options.read_only(false).background(false);
+        let staged = Root::new(Arc::clone(&root.dir));
+        let (env, _) = Environment::open_staged(staged, dir, world, options)?;
+        let current = Current { environment, generation: Generation::FIRST };
+        Ok(Self { root, env, current, lock })
+    }
+
+    /// Verifies what was written, closes it, and lets it be an environment.
+    pub(super) fn finish(self, report: &mut RepairReport) -> EnvResult<()> {
+        let Self { root, env, current, lock } = self;
+        env.sync()?;
+        env.checkpoint()?;
+        let verified = env.verify(&VerifyOptions::new())?;
+        if let Some(finding) = verified.findings.first() {
+            let why = format!("what the repair has written does not verify: {finding}");
+            return Err(EnvError::NeedsRepair { path: root.dir.path().to_owned(), why });
+        }
+        (report.databases, report.entries) = (verified.databases, verified.entries);
+        env.close()?;
+        root.switch(current)?;
+        root.end_restoring()?;
+        drop(lock);
+        Ok(())
+    }
+}
