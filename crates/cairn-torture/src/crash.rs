@@ -88,7 +88,7 @@ impl fmt::Display for Report {
 /// until that does not come nearer. `told` hears of each round.
 pub fn sweep(plan: &Plan, told: &mut dyn FnMut(&Report)) -> Report {
     /// Cells that stay thin after so many rounds more than the states needed stay thin for ever.
-    const ROUNDS_MORE: u64 = 20;
+    const ROUNDS_MORE: u64 = 4;
     let mut report = Report::default();
     let (mut round, mut more) = (0, 0);
     while report.violations.is_empty() {

@@ -20,7 +20,10 @@ use crate::{
 };
 
 /// Sites that no crash state proves necessary, each with the reason why it stays all the same.
-pub const JUSTIFIED: &[(&str, &str)] = &[];
+pub const JUSTIFIED: &[(&str, &str)] = &[(
+    "backup.link",
+    "not swept: the simulated disk has no hard links yet (tests: cairn-backup, it/incremental.rs)",
+)];
 
 /// All sites of the engine.
 #[must_use]

@@ -145,6 +145,8 @@ impl Span {
                     // A commit, too, makes a checkpoint when one is due.
                     _ if is_commit && self.node_files == 1 => Row::Checkpoint,
                     Row::Checkpoint if self.node_files > 1 => Row::NodeRoll,
+                    // Replay of more than memory holds.
+                    Row::Recovery => Row::Eviction,
                     _ => return,
                 }
             }

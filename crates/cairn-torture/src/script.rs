@@ -24,6 +24,8 @@ pub struct Settings {
     pub checkpoint: u64,
     /// Whether there is a background worker.
     pub background: bool,
+    /// [`Options::space_target`]; 0: nothing is moved to save space.
+    pub space: u8,
 }
 
 impl Settings {
@@ -36,6 +38,7 @@ impl Settings {
         node: 16 << 10,
         checkpoint: 1 << 20,
         background: false,
+        space: 0,
     };
 
     /// The options for the environment.
@@ -48,16 +51,17 @@ impl Settings {
             .node_file_bytes(self.node)
             .checkpoint_bytes(self.checkpoint)
             .background(self.background)
+            .space_target(self.space)
     }
 }
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, leaf, cache, journal, node, checkpoint, background } = self;
+        let Self { seed, leaf, cache, journal, node, checkpoint, background, space } = self;
         write!(
             f,
             "settings seed={seed} leaf={leaf} cache={cache} journal={journal} node={node} \
-             checkpoint={checkpoint} background={background}"
+             checkpoint={checkpoint} background={background} space={space}"
         )
     }
 }
@@ -135,6 +139,7 @@ fn set(settings: &mut Settings, word: &str) -> Option<()> {
         "node" => settings.node = value.parse().ok()?,
         "checkpoint" => settings.checkpoint = value.parse().ok()?,
         "background" => settings.background = value.parse().ok()?,
+        "space" => settings.space = value.parse().ok()?,
         _ => return None,
     }
     Some(())
@@ -175,7 +180,7 @@ mod tests {
     #[test]
     fn a_script_prints_and_parses_back() {
         let text = "settings seed=7 leaf=256 cache=4096 journal=16384 node=20000 checkpoint=9 \
-                    background=true\nopen\ncommit sync +0/1=2*3\nclose\n";
+                    background=true space=50\nopen\ncommit sync +0/1=2*3\nclose\n";
         let script: Script = text.parse().unwrap();
         assert_eq!(script.to_string(), text);
         let short: Script =

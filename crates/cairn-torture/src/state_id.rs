@@ -24,7 +24,7 @@ pub struct Effort {
 impl Effort {
     /// For every change to the code.
     pub const SMOKE: Self =
-        Self { name: "smoke", bounds: Bounds::smoke(), images_max: 4, cell_min: 25 };
+        Self { name: "smoke", bounds: Bounds::smoke(), images_max: 4, cell_min: 12 };
 
     /// For long runs.
     pub const FULL: Self = Self {

@@ -232,12 +232,12 @@ impl State<'_> {
                 _ => expected.durable,
             },
             Knowledge::Backups(backups) => {
-                backups.iter().fold(0, |known, backup| 2 * known + u64::from(backup.done.is_some()))
+                let known = backups.iter().map(|backup| u64::from(backup.done.is_some()));
+                known.fold(1, list)
             }
             Knowledge::Restores(restores) => {
-                let known =
-                    |r: &crate::run::RestoreState| 2 * r.expected.durable + u64::from(r.done);
-                restores.iter().fold(0, |all, restore| 1000 * all + known(restore))
+                let known = restores.iter().map(|r| 2 * r.expected.durable + u64::from(r.done));
+                known.fold(1, list)
             }
         };
         fold(self.crashed.image.hash(), known)
@@ -255,10 +255,15 @@ impl State<'_> {
     }
 }
 
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// One word from a list and one more number: the order counts.
+fn list(all: u64, one: u64) -> u64 {
+    (all.rotate_left(7) ^ one).wrapping_mul(ODD)
+}
+
 /// One word from a hash and a number.
 #[expect(clippy::cast_possible_truncation, reason = "the halves of a hash are hashes")]
 fn fold(hash: u128, number: u64) -> u64 {
-    (hash as u64)
-        ^ ((hash >> 64) as u64).rotate_left(17)
-        ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    (hash as u64) ^ ((hash >> 64) as u64).rotate_left(17) ^ number.wrapping_mul(ODD)
 }

@@ -45,9 +45,13 @@ enum Part {
     /// Commits that share a sync.
     Group,
     Checkpoint,
-    /// Reading everything, small commits, then the worker: memory is full, and too little is dirty
-    /// for a checkpoint.
+    /// Reading everything.
+    Read,
+    /// Commits, then the worker, often before so much is dirty that a checkpoint is due: nodes that
+    /// memory has no room for are written alone.
     Evict,
+    /// More commits than replay takes at once, then the process dies.
+    Replay,
     /// Commits between the steps of a checkpoint of the worker.
     Between,
     /// The worker, after some time.
@@ -187,23 +191,36 @@ pub const WORKLOADS: &[Workload] = &[
         changes: 4,
         weights: &[(3, Part::Commit), (3, Part::Checkpoint)],
     },
+    // The worker, and replay, write nodes that memory has no room for.
     Workload {
         name: "eviction",
-        settings: Settings { leaf: 1024, cache: 32 << 10, background: true, ..Settings::SMALL },
-        runs_in_round: 4,
-        begins_with: 400,
+        settings: Settings { cache: 64 << 10, background: true, ..Settings::SMALL },
+        runs_in_round: 1,
+        begins_with: 600,
         call_of_death: None,
-        parts: 20,
-        keys: 300,
+        parts: 8,
+        keys: 5000,
         lens: &[100, 190],
         changes: 2,
-        weights: &[(1, Part::Later), (4, Part::Evict)],
+        weights: &[(1, Part::Read), (6, Part::Evict)],
+    },
+    Workload {
+        name: "evicting-replay",
+        settings: Settings { cache: 8 << 10, journal: 64 << 10, ..Settings::SMALL },
+        runs_in_round: 1,
+        begins_with: 60,
+        call_of_death: None,
+        parts: 1,
+        keys: 200,
+        lens: &[40, 100],
+        changes: 1,
+        weights: &[(1, Part::Replay)],
     },
     // Checkpoints of so many nodes that the worker takes several steps.
     Workload {
         name: "between-steps",
         settings: Settings { leaf: 256, checkpoint: 7000, background: true, ..Settings::SMALL },
-        runs_in_round: 3,
+        runs_in_round: 2,
         begins_with: 400,
         call_of_death: None,
         parts: 14,
@@ -211,6 +228,19 @@ pub const WORKLOADS: &[Workload] = &[
         lens: &[20, 40],
         changes: 60,
         weights: &[(1, Part::Commit), (5, Part::Between)],
+    },
+    // Files that hold little else are emptied by the worker.
+    Workload {
+        name: "cleaning",
+        settings: Settings { checkpoint: 4000, background: true, space: 70, ..Settings::SMALL },
+        runs_in_round: 1,
+        begins_with: 0,
+        call_of_death: None,
+        parts: 16,
+        keys: 30,
+        lens: MIXED,
+        changes: 5,
+        weights: &[(4, Part::Commit), (1, Part::Checkpoint), (2, Part::Evict)],
     },
     Workload {
         name: "worker",
@@ -411,12 +441,21 @@ impl<C: Chooser + ?Sized> Author<'_, C> {
                 self.operations.push(Operation::Wait);
             }
             Part::Checkpoint => self.operations.push(Operation::Checkpoint),
+            Part::Read => self.operations.push(Operation::Read),
             Part::Evict => {
-                self.operations.push(Operation::Read);
-                for _ in 0..self.chooser.range(2..5, "evicts") {
-                    self.commit(Durability::Sync);
+                self.commit(Durability::Sync);
+                self.commit(Durability::NoSync); // which wakes the worker
+                self.operations.extend([Operation::Pass(1500), Operation::Work]);
+            }
+            Part::Replay => {
+                /// Replay looks at its memory after so many.
+                const AT_ONCE: usize = 256;
+                for _ in 0..AT_ONCE + 14 {
+                    self.commit(Durability::NoSync);
                 }
-                self.operations.push(Operation::Work);
+                let dead = Operation::Die(0, Box::new(Operation::Sync));
+                self.operations.extend([Operation::Sync, dead, Operation::Open]);
+                self.commit(Durability::Sync);
             }
             Part::Between => {
                 for _ in 0..self.chooser.range(1..6, "steps") {

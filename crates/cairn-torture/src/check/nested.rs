@@ -27,6 +27,8 @@ const WRITE: [Change; 1] = [Change::Put { database: 200, key: 1, value: 1, len: 
 const ONE_IN: usize = 4;
 /// So many times.
 const CRASHES: usize = 4;
+/// So deep: a crash of recovery, and one of the recovery from that.
+const DEPTH: usize = 2;
 
 /// How deep crashes nest.
 #[cfg(test)]
@@ -45,7 +47,7 @@ struct Second<'h> {
 }
 
 /// With probability ¼: recovers from `image` and writes, crashes that in some places, and looks
-/// whether recovering again gives the same; then closes in order and opens again.
+/// whether recovering again gives the same, and so on below; then closes in order and opens again.
 pub(super) fn sample(
     image: &Image,
     allowed: &Allowed<'_>,
@@ -59,7 +61,7 @@ pub(super) fn sample(
     }
     let contents = allowed.get(found.commit)?;
     let (second, env) = Second::record(image, contents, found, options)?;
-    let nested = second.crashes(options, without, random)?;
+    let nested = second.crashes(options, without, DEPTH, random)?;
     second.closes(env, options)?;
     Ok(nested)
 }
@@ -122,11 +124,12 @@ impl<'h> Second<'h> {
         Ok((Self { disk, states, commit: found.commit, found, cut }, env))
     }
 
-    /// Crashes in some places.
+    /// Crashes in some places, and what recovers from one of them, `depth` times.
     fn crashes(
         &self,
         options: &Options,
         without: Option<SyncSite>,
+        depth: usize,
         random: &mut Seeded,
     ) -> Checked<Vec<Nested>> {
         let mut trace = self.disk.trace();
@@ -148,20 +151,31 @@ impl<'h> Second<'h> {
                 };
                 let crashed = cut.crash().choose(level, &Bounds::smoke(), random);
                 nested.push(Nested { level, image: crashed.image.hash() });
-                self.check(&crashed, cut.mark(ACKNOWLEDGED).is_some(), options)?;
+                let again = self.check(&crashed, cut.mark(ACKNOWLEDGED).is_some(), options)?;
+                if depth > 1 && random.choose(ONE_IN, "deeper") == 0 {
+                    let told = |problem| self.told(&crashed, problem);
+                    let contents = &self.states[usize::from(again.commit > self.commit)];
+                    let (third, env) =
+                        Second::record(&crashed.image, contents, &again, options).map_err(told)?;
+                    let below = third.crashes(options, without, depth - 1, random);
+                    nested.extend(below.map_err(told)?);
+                    third.closes(env, options).map_err(told)?;
+                }
             }
         }
         Ok(nested)
     }
 
+    fn told(&self, crashed: &CrashImage, problem: Problem) -> Problem {
+        let story =
+            format!("recovered to commit {}, then {crashed}: {}", self.commit, problem.story);
+        Problem { story, ..problem }
+    }
+
     /// Checks what a crash of the recovery has left: the state that recovery found, or that with
     /// the write.
     fn check(&self, crashed: &CrashImage, acknowledged: bool, options: &Options) -> Checked<Found> {
-        let told = |problem: Problem| {
-            let story =
-                format!("recovered to commit {}, then {crashed}: {}", self.commit, problem.story);
-            Problem { story, ..problem }
-        };
+        let told = |problem| self.told(crashed, problem);
         let first = usize::from(acknowledged);
         let allowed = Allowed {
             first: self.commit + first as u64,

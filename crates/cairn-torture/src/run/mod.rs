@@ -98,10 +98,10 @@ impl<'s> Runner<'s> {
             }
             Operation::Read => self.read(),
             Operation::Work => self.in_process(Row::Eviction, |_, world| {
-                world.run_until_idle(200);
+                world.run_until_idle(40);
                 Ok(())
             }),
-            Operation::Step => self.in_process(Row::Eviction, |_, world| {
+            Operation::Step => self.in_process(Row::Checkpoint, |_, world| {
                 world.runnable().first().map(|worker| world.step(*worker));
                 Ok(())
             }),
@@ -239,7 +239,10 @@ impl<'s> Runner<'s> {
 
     fn read(&mut self) -> Checked<()> {
         let Some(process) = &self.process else { return Ok(()) };
-        let difference = lock(&self.book).newest().difference(&process.env).map_err(failed)?;
+        let newest = lock(&self.book).newest().clone();
+        let difference = newest.difference(&process.env).map_err(failed)?;
+        // A scan lets nodes go again; these look-ups keep them.
+        let difference = difference.or_else(|| newest.wrong_value(&process.env));
         difference.map_or(Ok(()), |story| Err(Problem::new(Wrong::Content, story)))
     }
 
