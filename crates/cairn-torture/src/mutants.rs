@@ -141,6 +141,10 @@ fn without(site: SyncSite, runs: &[(RunId, Script, Recording)], effort: Effort) 
     // Where the workload itself has none of them, crashes of recovery still may.
     let mut ordered: Vec<_> = runs.iter().collect();
     ordered.sort_by_key(|(_, _, recording)| syncs_of(site, recording) == 0);
+    if mutant.justification().is_some() {
+        // Long searches are for sites of which it is not known that they are in vain.
+        ordered.retain(|(_, _, recording)| syncs_of(site, recording) > 0);
+    }
     for (id, script, recording) in ordered {
         mutant.syncs += syncs_of(site, recording);
         let sweep = Sweep::new(recording, id.clone(), script.settings.options(), effort);
