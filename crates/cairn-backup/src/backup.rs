@@ -8,12 +8,12 @@ use cairn_io::{Dir, DirExt, DirRef, FileExt, IoResult, RealDir, RealWorld, SyncS
 use crate::{
     BackupError, BackupResult, Manifest, ManifestFile, Progress,
     manifest::{FILES, MANIFEST, MANIFEST_NEW},
-    previous::{LINK, Previous, Taken},
+    previous::{Previous, Taken},
     progress::{Counter, Report},
     verify::{not_there, verify_files},
 };
 
-/// A copied file, before the manifest names it.
+/// A copied or linked file, before the manifest names it.
 pub(crate) const COPY: SyncSite = SyncSite::new("backup.file");
 /// The names of the copied files.
 const NAMES: SyncSite = SyncSite::new("backup.names");
@@ -23,7 +23,7 @@ const ROOT: SyncSite = SyncSite::new("backup.root");
 const PUBLISH: SyncSite = SyncSite::new("backup.manifest");
 
 /// Every durability barrier of this crate, by name.
-pub const SYNC_SITES: &[SyncSite] = &[COPY, LINK, NAMES, ROOT, PUBLISH];
+pub const SYNC_SITES: &[SyncSite] = &[COPY, NAMES, ROOT, PUBLISH];
 
 /// How a backup is made.
 #[derive(Clone, Copy, Default)]

@@ -40,9 +40,10 @@ pub mod spec;
 mod verify;
 
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
+pub use cairn_env::{Forgotten, KeptGeneration};
 pub use error::{BackupError, BackupResult};
 pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};
 pub use progress::Progress;
 pub use publish::{publish, publish_in};
-pub use restore::{RestoreOptions, RestoreReport, restore, restore_from};
+pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

@@ -8,16 +8,13 @@
 use std::collections::BTreeMap;
 
 use cairn_env::{BackupFile, EnvError};
-use cairn_io::{Access, Dir, DirRef, SyncSite};
+use cairn_io::{Access, Dir, DirRef};
 use cairn_log::{LogName, Uuid};
 
 use crate::{
-    BackupError, BackupResult, Manifest, ManifestFile, manifest::FILES, progress::Counter,
-    verify::read_file,
+    BackupError, BackupResult, Manifest, ManifestFile, backup::COPY, manifest::FILES,
+    progress::Counter, verify::read_file,
 };
-
-/// A file that was taken over, before the manifest names it.
-pub(crate) const LINK: SyncSite = SyncSite::new("backup.link");
 
 pub(crate) struct Previous {
     files: DirRef,
@@ -70,7 +67,8 @@ impl Previous {
         let before = counter.done();
         match check(file, known, to, read, counter) {
             Ok(taken) => {
-                to.open(&name, Access::Read)?.sync(LINK)?;
+                // The backup before may have come here by a tool that syncs nothing.
+                to.open(&name, Access::Read)?.sync(COPY)?;
                 Ok(Taken::Linked(taken))
             }
             Err(error) => {

@@ -2,7 +2,10 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use cairn_env::{Options, RecoveryReport, RestoreTarget};
+use cairn_env::{
+    EnvError, Forgotten, KeptGeneration, Options, RecoveryReport, RestoreTarget,
+    forget_old_generation,
+};
 use cairn_io::{Dir, DirRef, FileExt, RealDir, RealWorld, SyncSite, WorldRef};
 use cairn_log::Timeline;
 
@@ -23,11 +26,31 @@ const RESTORE: SyncSite = SyncSite::new("restore.file");
 pub struct RestoreOptions<'a> {
     /// With which options the restored files are opened to prove them.
     pub options: Options,
+    /// Whether the target may be an environment. What it holds is then kept beside what is restored
+    /// until [`forget_old`] is called, and [`undo_restore`] goes back to it. A restore in
+    /// place that fails or is killed leaves the environment as it was.
+    pub in_place: bool,
+    /// Whether a restore in place may put another environment in place of the one that is there.
+    pub other_environment: bool,
     /// Called from time to time.
     pub progress: Report<'a>,
 }
 
 impl<'a> RestoreOptions<'a> {
+    /// Restores in place: see [`RestoreOptions::in_place`](RestoreOptions#structfield.in_place).
+    #[must_use]
+    pub fn in_place(mut self, in_place: bool) -> Self {
+        self.in_place = in_place;
+        self
+    }
+
+    /// Sets [`RestoreOptions::other_environment`](RestoreOptions#structfield.other_environment).
+    #[must_use]
+    pub fn other_environment(mut self, allowed: bool) -> Self {
+        self.other_environment = allowed;
+        self
+    }
+
     /// Reports progress.
     #[must_use]
     pub fn progress(mut self, progress: &'a (dyn Fn(Progress) + Send + Sync)) -> Self {
@@ -67,6 +90,8 @@ pub struct RestoreReport {
     pub timeline: Timeline,
     /// What opening the restored files found.
     pub recovery: RecoveryReport,
+    /// The generation that counted before and is kept, if the restore was in place.
+    pub kept: Option<u32>,
 }
 
 /// Restores the backup in the directory `backup` into the directory `target`, which must be missing
@@ -116,8 +141,12 @@ pub fn restore_from(
          again, which starts over; or remove the directory.\n",
         backup.path().display()
     );
-    let staging =
-        RestoreTarget::begin(Arc::clone(target), Arc::clone(world), manifest.cut.clone(), &how)?;
+    let (root, world) = (Arc::clone(target), Arc::clone(world));
+    let (cut, foreign) = (manifest.cut.clone(), options.other_environment);
+    let staging = match options.in_place {
+        true => RestoreTarget::begin_in_place(root, world, cut, &how, foreign)?,
+        false => RestoreTarget::begin(root, world, cut, &how)?,
+    };
     let files = backup.open_dir(&FILES)?;
     let mut counter = Counter::new(manifest.bytes(), options.progress);
     for file in &manifest.files {
@@ -134,6 +163,37 @@ pub fn restore_from(
         entries: restored.entries,
         timeline: restored.timeline,
         recovery: restored.recovery,
+        kept: restored.kept,
+    })
+}
+
+/// Goes back to what an environment held before it was restored in place. What was restored is kept in
+/// its turn: the same call goes forward again.
+///
+/// # Errors
+/// If nothing is kept, somebody has the environment open, or the disk fails.
+pub fn undo_restore(target: impl AsRef<Path>) -> BackupResult<KeptGeneration> {
+    Ok(cairn_env::undo_restore(existing(target.as_ref())?)?)
+}
+
+/// Removes what an environment held before it was restored in place, after it was opened once more as
+/// it is now. Nothing happens if nothing is kept.
+///
+/// # Errors
+/// If the environment does not open, somebody has it open, or the disk fails.
+pub fn forget_old(target: impl AsRef<Path>, options: Options) -> BackupResult<Forgotten> {
+    let world = Arc::new(RealWorld::new()) as WorldRef;
+    Ok(forget_old_generation(existing(target.as_ref())?, &world, options)?)
+}
+
+fn existing(path: &Path) -> BackupResult<DirRef> {
+    RealDir::open(path).map_err(|error| {
+        if error.is_not_found() {
+            let why = "there is no such directory".into();
+            EnvError::NotAnEnvironment { path: path.to_owned(), why }.into()
+        } else {
+            error.into()
+        }
     })
 }
 

@@ -38,6 +38,7 @@ mod failure;
 mod files;
 #[doc(hidden)]
 pub mod fuzzing;
+mod generations;
 mod graves;
 pub mod inspect;
 mod journal;
@@ -67,6 +68,9 @@ pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 pub use database::{Database, DatabaseOptions};
 pub use environment::{Environment, Identity, Stats};
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
+pub use generations::{
+    Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
+};
 pub use options::{Durability, Options};
 pub use recovery::report::{RecoveryReport, TornTail};
 pub use repair::{DamagedPlace, Missing, RepairReport, repair, repair_in};

@@ -3,6 +3,10 @@
 //! The first thing that a restore writes is the file `RESTORING`, the last thing that it removes;
 //! while it is there, the directory does not open and says how to go on. The environment comes into
 //! being by `CURRENT`, after the restored files were opened, replayed and walked.
+//!
+//! In place, the files go into a new generation directory beside the one that counts, `RESTORING` is not
+//! needed because `CURRENT` does not know of it, and the last thing is to rename `CURRENT`: a restore that
+//! fails or is killed leaves the environment as it was.
 
 use std::sync::Arc;
 
@@ -12,7 +16,7 @@ use cairn_log::{LogName, Timeline};
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport, VerifyOptions,
     backup::Cut,
-    root::{Current, Generation, Root},
+    root::{Current, Generation, Generations, Root},
     sites,
     state::{State, StateFile},
 };
@@ -24,6 +28,9 @@ pub struct RestoreTarget {
     world: WorldRef,
     cut: Cut,
     lock: LockGuard,
+    generation: Generation,
+    /// What counted before, in place.
+    kept: Option<Current>,
 }
 
 /// What a restore has brought back.
@@ -36,6 +43,8 @@ pub struct Restored {
     pub recovery: RecoveryReport,
     /// Entries of all databases that were walked.
     pub entries: u64,
+    /// The generation that counted before and is kept, if the restore was in place.
+    pub kept: Option<u32>,
 }
 
 impl RestoreTarget {
@@ -59,7 +68,48 @@ impl RestoreTarget {
         root.begin_restoring(how)?;
         root.remove_current()?;
         let dir = root.create_first_generation()?;
-        Ok(Self { root, dir, world, cut, lock })
+        Ok(Self { root, dir, world, cut, lock, generation: Generation::FIRST, kept: None })
+    }
+
+    /// Begins a restore of `cut` in place of what the environment in `root` holds. That is kept until
+    /// [`forget_old_generation`](crate::forget_old_generation), and
+    /// [`undo_restore`](crate::undo_restore) goes back to it. A directory that is blank is restored
+    /// into as by [`RestoreTarget::begin`].
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] if the environment is another one than that of the cut, unless
+    /// `other_environment` is set, or if it keeps an old generation already;
+    /// [`EnvError::NotAnEnvironment`]; [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody
+    /// has it open.
+    pub fn begin_in_place(
+        root: DirRef,
+        world: WorldRef,
+        cut: Cut,
+        how: &str,
+        other_environment: bool,
+    ) -> EnvResult<Self> {
+        let this = Root::new(Arc::clone(&root));
+        if this.restoring()?.is_some() || this.is_blank()? {
+            return Self::begin(root, world, cut, how);
+        }
+        let (lock, Generations { current, kept }) = this.lock_existing()?;
+        let path = this.dir.path().display();
+        if current.environment != cut.environment && !other_environment {
+            let what = format!(
+                "the backup is of the environment {}, {path} is the environment {}",
+                cut.environment, current.environment
+            );
+            return Err(EnvError::InvalidInput { what });
+        }
+        if let Some(kept) = kept {
+            let named = kept.generation.dir_name();
+            let what =
+                format!("{path} keeps {named} from the last restore: undo or forget it first");
+            return Err(EnvError::InvalidInput { what });
+        }
+        this.remove_others(&[current])?;
+        let (generation, dir) = this.create_next_generation()?;
+        Ok(Self { root: this, dir, world, cut, lock, generation, kept: Some(current) })
     }
 
     /// Creates a file of the restored environment.
@@ -76,7 +126,7 @@ impl RestoreTarget {
     /// # Errors
     /// If anything is not as the cut says: the directory then stays an unfinished restore.
     pub fn finish(self, options: Options) -> EnvResult<Restored> {
-        let Self { root, dir, world, cut, lock } = self;
+        let Self { root, dir, world, cut, lock, generation, kept } = self;
         let mut random = [0; 4];
         world.random(&mut random);
         // A new line of history, and never the number of the old one.
@@ -87,7 +137,7 @@ impl RestoreTarget {
         let state = State {
             clean: false,
             timeline,
-            generation: Generation::FIRST.0,
+            generation: generation.0,
             checkpoint: cut.checkpoint,
             checkpoint_number: cut.checkpoint_number,
             next_file: cut.next_file,
@@ -99,11 +149,14 @@ impl RestoreTarget {
         dir.sync(sites::CREATE_GENERATION)?;
         root.dir.sync(sites::CREATE_ROOT)?;
         let (recovery, entries) = prove(&root, &dir, &world, &cut, options)?;
-        let current = Current { environment: cut.environment, generation: Generation::FIRST };
-        root.switch(current)?;
-        root.end_restoring()?;
+        let current = Current { environment: cut.environment, generation };
+        root.switch_keeping(Generations { current, kept })?;
+        if kept.is_none() {
+            root.end_restoring()?;
+        }
         drop(lock);
-        Ok(Restored { timeline, recovery, entries })
+        let kept = kept.map(|kept| kept.generation.0);
+        Ok(Restored { timeline, recovery, entries, kept })
     }
 }
 
@@ -115,7 +168,9 @@ impl std::fmt::Debug for RestoreTarget {
 
 fn not_empty(root: &Root) -> EnvError {
     let path = root.dir.path().display();
-    let what = format!("{path} is not empty: a restore needs a new or an empty directory");
+    let what = format!(
+        "{path} is not empty: a restore needs a new or an empty directory, or to be told to go in place"
+    );
     EnvError::InvalidInput { what }
 }
 

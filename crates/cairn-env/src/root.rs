@@ -6,6 +6,10 @@
 //! RESTORING    there only while a restore fills the directory
 //! g-000001/    STATE and the log files
 //! ```
+//!
+//! After a restore in place `CURRENT` also names the generation that was there before. A generation
+//! directory that it does not name at all is what an unfinished restore has left, and counts for
+//! nothing.
 
 use std::str::FromStr;
 
@@ -40,34 +44,68 @@ pub(crate) struct Current {
 }
 
 const MAGIC: &str = "CairnDB environment 1";
+/// While an old generation is kept, older versions are to keep their hands off.
+const MAGIC_KEEPING: &str = "CairnDB environment 2";
 
-impl Current {
+/// All that `CURRENT` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generations {
+    /// The generation that counts.
+    pub(crate) current: Current,
+    /// The one before a restore in place, until it is forgotten.
+    pub(crate) kept: Option<Current>,
+}
+
+impl Generations {
     /// Text, so that it says at 3 a.m. what it is; with a checksum, so that no damage passes.
     fn encode(&self) -> String {
-        let body = format!(
-            "{MAGIC}\nuuid {}\ngeneration {}\n",
-            self.environment,
-            self.generation.dir_name()
-        );
-        format!("{body}crc32c {:08x}\n", crc32c(body.as_bytes()))
+        let Self { current, kept } = self;
+        let magic = if kept.is_some() { MAGIC_KEEPING } else { MAGIC };
+        let named = current.generation.dir_name();
+        let mut text = format!("{magic}\nuuid {}\ngeneration {named}\n", current.environment);
+        if let Some(kept) = kept {
+            let named = kept.generation.dir_name();
+            text.push_str(&format!("kept {named} {}\n", kept.environment));
+        }
+        let crc = crc32c(text.as_bytes());
+        text.push_str(&format!("crc32c {crc:08x}\n"));
+        text
     }
 
     fn decode(text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        if lines.next()? != MAGIC {
-            return None;
-        }
+        let is_keeping = match lines.next()? {
+            MAGIC => false,
+            MAGIC_KEEPING => true,
+            _ => return None,
+        };
         let environment = Uuid::from_str(lines.next()?.strip_prefix("uuid ")?).ok()?;
         let number = lines.next()?.strip_prefix("generation g-")?.parse().ok()?;
-        let current = Self { environment, generation: Generation(number) };
-        (current.encode() == text).then_some(current)
+        let current = Current { environment, generation: Generation(number) };
+        let mut kept = None;
+        if is_keeping {
+            let (number, environment) = lines.next()?.strip_prefix("kept g-")?.split_once(' ')?;
+            let generation = Generation(number.parse().ok()?);
+            kept = Some(Current { environment: Uuid::from_str(environment).ok()?, generation });
+        }
+        let this = Self { current, kept };
+        (this.encode() == text).then_some(this)
     }
 }
 
 /// The example in `docs/format/environment.md`.
 pub(crate) fn current_example() -> String {
     let current = Current { environment: Uuid([0xab; 16]), generation: Generation::FIRST };
-    format!("```text\n{}```\n", current.encode())
+    let text = Generations { current, kept: None }.encode();
+    format!("```text\n{text}```\n")
+}
+
+/// The same after a restore in place.
+pub(crate) fn current_keeping_example() -> String {
+    let named = |generation| Current { environment: Uuid([0xab; 16]), generation };
+    let kept = Some(named(Generation::FIRST));
+    let text = Generations { current: named(Generation(2)), kept }.encode();
+    format!("```text\n{text}```\n")
 }
 
 /// The root directory of an environment.
@@ -91,6 +129,11 @@ impl Root {
 
     /// What `CURRENT` says; `None` if there is none.
     pub(crate) fn current(&self) -> EnvResult<Option<Current>> {
+        Ok(self.generations()?.map(|generations| generations.current))
+    }
+
+    /// All that `CURRENT` says; `None` if there is none.
+    pub(crate) fn generations(&self) -> EnvResult<Option<Generations>> {
         let bytes = match self.dir.read_small(&CURRENT, 4096) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(None),
@@ -101,9 +144,10 @@ impl Root {
             Err(error) => return Err(error.into()),
         };
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
-        match Current::decode(text) {
-            Some(current) => Ok(Some(current)),
-            None if text.starts_with("CairnDB environment ") && !text.starts_with(MAGIC) => {
+        let is_known = [MAGIC, MAGIC_KEEPING].iter().any(|magic| text.starts_with(magic));
+        match Generations::decode(text) {
+            Some(generations) => Ok(Some(generations)),
+            None if text.starts_with("CairnDB environment ") && !is_known => {
                 let path = self.dir.path().join("CURRENT");
                 let needs = text.lines().next().unwrap_or_default().to_owned();
                 Err(EnvError::Unsupported { path, needs })
@@ -117,7 +161,12 @@ impl Root {
 
     /// Makes `current` the one that counts: old or new after a crash, never anything else.
     pub(crate) fn switch(&self, current: Current) -> EnvResult<()> {
-        let text = current.encode();
+        self.switch_keeping(Generations { current, kept: None })
+    }
+
+    /// As `switch`, and says which old generation is kept.
+    pub(crate) fn switch_keeping(&self, generations: Generations) -> EnvResult<()> {
+        let text = generations.encode();
         Ok(self.dir.replace_small(&CURRENT, &CURRENT_NEW, text.as_bytes(), sites::CURRENT)?)
     }
 
@@ -188,16 +237,20 @@ mod tests {
     #[test]
     fn each_flipped_bit_of_current_is_noticed() {
         let current = Current { environment: Uuid([0xab; 16]), generation: Generation(7) };
-        let text = current.encode();
-        assert_eq!(Current::decode(&text), Some(current));
-        for bit in 0..text.len() * 8 {
-            let mut bytes = text.clone().into_bytes();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            let flipped = String::from_utf8_lossy(&bytes).into_owned();
-            assert_eq!(Current::decode(&flipped), None, "bit {bit}");
-        }
-        for len in 0..text.len() {
-            assert_eq!(Current::decode(&text[..len]), None);
+        let old = Current { environment: Uuid([0xcd; 16]), generation: Generation(5) };
+        for kept in [None, Some(old)] {
+            let generations = Generations { current, kept };
+            let text = generations.encode();
+            assert_eq!(Generations::decode(&text), Some(generations));
+            for bit in 0..text.len() * 8 {
+                let mut bytes = text.clone().into_bytes();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                let flipped = String::from_utf8_lossy(&bytes).into_owned();
+                assert_eq!(Generations::decode(&flipped), None, "bit {bit}");
+            }
+            for len in 0..text.len() {
+                assert_eq!(Generations::decode(&text[..len]), None);
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Backups and restores from outside.
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod crash;
 mod damage;
 mod fixture;
+mod in_place;
 mod incremental;
 mod publish;
 mod round_trip;

@@ -214,10 +214,10 @@ fn an_extra_file_is_left_alone_and_told() {
 #[test]
 fn a_newer_version() {
     let dir = sample();
-    dir.write("data/CURRENT", "CairnDB environment 2\nsomething new\n");
+    dir.write("data/CURRENT", "CairnDB environment 3\nsomething new\n");
     let ran = dir.run(&["info", "data"]);
     assert!(ran.err.contains("use the version of cairn that wrote these files"), "{}", ran.err);
-    refused(&dir, &["info", "data"], 3, &["CURRENT", "CairnDB environment 2"]);
+    refused(&dir, &["info", "data"], 3, &["CURRENT", "CairnDB environment 3"]);
     forge(&dir, |lines| *lines = vec!["CairnDB backup 2".into(), "something new".into()]);
     refused(&dir, &["restore", "backup", "new"], 3, &["MANIFEST", "CairnDB backup 2"]);
     assert!(!dir.path("new").exists());
