@@ -8,3 +8,4 @@ mod in_place;
 mod incremental;
 mod publish;
 mod round_trip;
+mod under_load;
