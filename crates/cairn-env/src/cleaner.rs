@@ -77,13 +77,22 @@ enum Move {
     Value { tree: TreeId, key: Vec<u8>, old: ValuePointer, new: ValuePointer },
 }
 
+impl Cleaning {
+    /// The files that are still to be gone through.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = FileNumber> {
+        self.files.iter().map(|(number, _)| *number)
+    }
+}
+
 impl Core {
     /// The files to clean so that at least `target` (0 to 1) of what the files take is in use; nothing if
-    /// that is so already. Files from `before` on and each of `skip` stay out.
+    /// that is so already, or if that would free less than `least` bytes. Files from `before` on and each
+    /// of `skip` stay out.
     pub(crate) fn to_clean(
         &self,
         checkpointer: &Checkpointer,
         target: f64,
+        least: u64,
         before: FileNumber,
         skip: &[FileNumber],
     ) -> Option<Cleaning> {
@@ -99,8 +108,13 @@ impl Core {
                 && number < before
                 && !skip.contains(&number)
         };
-        let files =
-            choose(&checkpointer.utilization, is_candidate, target, self.options.node_file_bytes);
+        let files = choose(
+            &checkpointer.utilization,
+            is_candidate,
+            target,
+            least,
+            self.options.node_file_bytes,
+        );
         let end_of = |number: FileNumber| {
             let file = checkpointer.utilization.files.get(&number)?;
             Some((number, file.end.offset()?))
@@ -250,9 +264,9 @@ impl Core {
         // What is written meanwhile is as full as it gets.
         let before = self.files.next();
         loop {
-            let cleaning = self.to_clean(&lock(&self.checkpointer), target, before, &done);
+            let cleaning = self.to_clean(&lock(&self.checkpointer), target, 0, before, &done);
             let Some(mut cleaning) = cleaning else { break };
-            done.extend(cleaning.files.iter().map(|(number, _)| *number));
+            done.extend(cleaning.numbers());
             while self.clean_step(&mut cleaning)? {}
             if let Some((_, error)) = cleaning.damaged.into_iter().next() {
                 return Err(error);
@@ -276,6 +290,7 @@ fn choose(
     utilization: &Utilization,
     is_candidate: impl Fn(FileNumber, &FileUse) -> bool,
     target: f64,
+    least: u64,
     file_bytes: u64,
 ) -> Vec<FileNumber> {
     let live = |file: &FileUse| u64::try_from(file.live).unwrap_or(0);
@@ -294,11 +309,21 @@ fn choose(
         .iter()
         .fold((0, 0), |(lives, lengths), (_, live, length)| (lives + live, lengths + length));
     let (mut chosen, mut moved) = (Vec::new(), 0);
+    // What a file takes beside its records is not worth moving them.
+    let is_worth_it =
+        |live: u64, length: u64| length - live.min(length) > length / 50 + HEADER_LEN + 512;
+    let free: u64 = candidates
+        .iter()
+        .filter(|(_, live, length)| is_worth_it(*live, *length))
+        .map(|(_, live, length)| length - live.min(length))
+        .sum();
     for &(number, live, length) in &candidates {
         let full = lives as f64 >= target * lengths as f64;
-        // What a file takes beside its records is not worth moving them.
-        let worth_it = length - live.min(length) > length / 50 + HEADER_LEN + 512;
-        if full || !worth_it || moved > 0 && moved + live > ROUND_BYTES {
+        if full
+            || free < least
+            || !is_worth_it(live, length)
+            || moved > 0 && moved + live > ROUND_BYTES
+        {
             break;
         }
         chosen.push(number);

@@ -111,6 +111,10 @@ impl Core {
     /// Keeps journal and memory within bounds: wakes the worker, helps it, or does its work.
     fn relieve(&self) -> EnvResult<()> {
         if !self.checkpoint_is_due(1) {
+            let cache = self.forest.cache();
+            if self.options.background && cache.resident > cache.budget {
+                self.wake_worker();
+            }
             return Ok(());
         }
         if self.options.background {
@@ -199,7 +203,8 @@ impl Core {
     }
 
     /// Takes a step of cleaning; returns whether it did anything. Which files are worth it is asked
-    /// once after each checkpoint.
+    /// once after each checkpoint; files that are not full add up to a quarter of one, or nothing is
+    /// done, lest a checkpoint make work for the cleaner and the cleaner for a checkpoint.
     fn clean(&self, state: &mut State) -> EnvResult<bool> {
         if let Some(cleaning) = &mut state.cleaning {
             if !self.clean_step(cleaning)? {
@@ -211,11 +216,26 @@ impl Core {
             return Ok(true);
         }
         let Ok(checkpointer) = self.checkpointer.try_lock() else { return Ok(false) };
-        let newest = checkpointer.newest.as_ref().map_or(0, |newest| newest.record.number);
-        if std::mem::replace(&mut state.looked_at, newest) != newest {
-            let target = f64::from(self.options.space_target.min(95)) / 100.0;
-            state.cleaning =
-                self.to_clean(&checkpointer, target, self.files.next(), &state.unreadable);
+        let newest = checkpointer
+            .newest
+            .as_ref()
+            .map_or((0, 0), |newest| (newest.record.number, newest.record.sequence));
+        let before = std::mem::replace(&mut state.looked_at, newest);
+        if before == newest {
+            return Ok(false);
+        }
+        if before.1 != newest.1 {
+            // Files that are written without any commit in between are the cleaner's own.
+            state.clean_before = Some(self.files.next());
+            state.cleaned.clear();
+        }
+        let skip = [&state.unreadable[..], &state.cleaned].concat();
+        let target = f64::from(self.options.space_target.min(95)) / 100.0;
+        let least = self.options.node_file_bytes / 4;
+        let before = state.clean_before.unwrap_or(FileNumber::FIRST);
+        state.cleaning = self.to_clean(&checkpointer, target, least, before, &skip);
+        if let Some(cleaning) = &state.cleaning {
+            state.cleaned.extend(cleaning.numbers());
         }
         Ok(state.cleaning.is_some())
     }
@@ -238,8 +258,12 @@ impl Core {
 struct State {
     /// Files that are being cleaned.
     cleaning: Option<Cleaning>,
-    /// The checkpoint after which the files were looked at last.
-    looked_at: u64,
+    /// The checkpoint after which the files were looked at last, and its commit.
+    looked_at: (u64, u64),
+    /// Files from this one on were written since the newest commit.
+    clean_before: Option<FileNumber>,
+    /// Files that were cleaned since then.
+    cleaned: Vec<FileNumber>,
     /// Files that cannot be cleaned, since they are damaged.
     unreadable: Vec<FileNumber>,
     seen: u64,

@@ -199,3 +199,17 @@ fn a_crash_at_any_operation_of_cleaning_loses_nothing() {
     }
     assert!(seen.len() > 2000, "only {} states", seen.len());
 }
+
+/// The worker once made a checkpoint for what the cleaner had moved, cleaned the file of that, and so on,
+/// for ever, in an environment of a few kilobytes to which nobody committed anything.
+#[test]
+fn the_worker_comes_to_rest() {
+    let options = small_options().background(true);
+    let test = TestEnv::new(options);
+    for round in 0..30 {
+        churn(&test, round, 60);
+        test.env().checkpoint().unwrap();
+    }
+    let steps = test.world.run_until_idle(5000);
+    assert!(steps < 5000, "{:?}", test.env().stats().unwrap());
+}
