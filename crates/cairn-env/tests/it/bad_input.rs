@@ -236,7 +236,7 @@ fn a_newer_format_is_unsupported_and_not_called_damaged() {
     let [image, _] = samples();
     let current = String::from_utf8(image.read("CURRENT").unwrap().to_vec()).unwrap();
     let newer =
-        image.with_file("CURRENT", current.replace("environment 1", "environment 2").into_bytes());
+        image.with_file("CURRENT", current.replace("environment 1", "environment 3").into_bytes());
     assert_eq!(first_error(&newer).kind(), ErrorKind::Unsupported);
     let path = &logs(&image, 'N')[0];
     let newer = image.with_edit(path, |bytes| {
