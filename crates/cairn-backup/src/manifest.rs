@@ -82,6 +82,9 @@ impl Manifest {
             None => line(format_args!("journal none")),
         }
         line(format_args!("next-file {}", cut.next_file));
+        if cut.directories > 0 {
+            line(format_args!("data-directories {}", cut.directories));
+        }
         for file in &self.files {
             line(format_args!(
                 "file {} {} {} {}",
@@ -150,8 +153,13 @@ impl Manifest {
         };
         let next_file = FileNumber::new(lines.hex("next-file ")?).ok_or(lines.wrong())?;
         let mut files: Vec<ManifestFile> = Vec::new();
+        let mut directories = 0;
         loop {
             let line = lines.next()?;
+            if let Some(count) = line.strip_prefix("data-directories ") {
+                directories = count.parse().map_err(|_| lines.wrong())?;
+                continue;
+            }
             let Some(fields) = line.strip_prefix("file ") else { break };
             files.push(manifest_file(fields).ok_or(lines.wrong())?);
         }
@@ -165,6 +173,7 @@ impl Manifest {
             checkpoint_number,
             journal_end,
             next_file,
+            directories,
         };
         let manifest = Self { cut, created, library, files };
         if !ordered || manifest.encode() != text {
@@ -273,6 +282,7 @@ mod tests {
                     chain: Digest::of(b"chain"),
                 }),
                 next_file: number(9),
+                directories: 3,
             },
             created: 1_700_000_000_000_001,
             library: "0.1.0".into(),

@@ -150,7 +150,7 @@ pub fn restore_from(
     let files = backup.open_dir(&FILES)?;
     let mut counter = Counter::new(manifest.bytes(), options.progress);
     for file in &manifest.files {
-        let copy = staging.create(file.name)?;
+        let copy = staging.create(file.name, file.directory)?;
         read_file(&*files, file, &mut counter, |at, piece| Ok(copy.write_all_at(at, piece)?))?;
         copy.sync(RESTORE)?;
     }

@@ -31,6 +31,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
                 chain: Digest::of(b"chain"),
             }),
             next_file: number(5),
+            directories: 0,
         },
         created: 1_790_000_000_500_000,
         library: "0.1.0".into(),

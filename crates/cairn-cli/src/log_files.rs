@@ -36,8 +36,25 @@ pub(crate) fn find(path: &Path) -> Result<Vec<LogFilePath>, Failure> {
     let mut found = log_files_in(&root)?;
     for entry in root.list()? {
         let holds_logs = entry.display.starts_with("g-") || entry.display == "files";
-        if let Some(name) = entry.name.filter(|_| holds_logs && entry.kind == EntryKind::Dir) {
+        let is_data = entry.display.starts_with("data");
+        let Some(name) = entry.name.filter(|_| entry.kind == EntryKind::Dir) else { continue };
+        if holds_logs {
             found.extend(log_files_in(&root.open_dir(&name)?)?);
+        } else if is_data {
+            found.extend(find_in(&root.open_dir(&name)?)?);
+        }
+    }
+    found.sort_by_key(|file| file.name);
+    Ok(found)
+}
+
+/// The log files of a data directory.
+fn find_in(data: &DirRef) -> Result<Vec<LogFilePath>, Failure> {
+    let mut found = Vec::new();
+    for entry in data.list()? {
+        let is_generation = entry.display.starts_with("g-") && entry.kind == EntryKind::Dir;
+        if let Some(name) = entry.name.filter(|_| is_generation) {
+            found.extend(log_files_in(&data.open_dir(&name)?)?);
         }
     }
     Ok(found)

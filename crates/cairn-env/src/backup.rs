@@ -39,6 +39,8 @@ pub struct Cut {
     pub journal_end: Option<Predecessor>,
     /// The smallest number that no log file had had.
     pub next_file: FileNumber,
+    /// How many data directories the environment has.
+    pub directories: u16,
 }
 
 /// One file of a backup: finished, so it never changes.
@@ -287,6 +289,7 @@ pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
         checkpoint_number: newest.as_ref().map_or(0, |newest| newest.record.number),
         journal_end,
         next_file: core.files.next(),
+        directories: lock(&core.state).state.directories,
     };
     drop(checkpointer);
     let root = Mutex::new(Some(root));

@@ -148,6 +148,14 @@ pub enum EnvError {
         /// Who needs it.
         why: String,
     },
+    /// A data directory is missing, or is not the one it should be.
+    #[error("data directory {}: {why}", path.display())]
+    DataDirectory {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A log file that does not belong there.
     #[error("{} does not belong to this environment: {why}", path.display())]
     ForeignFile {
@@ -258,6 +266,7 @@ impl EnvError {
             | Self::NeedsRepair { .. }
             | Self::Damaged { .. }
             | Self::MissingFile { .. }
+            | Self::DataDirectory { .. }
             | Self::ForeignFile { .. }
             | Self::Inconsistent { .. } => ErrorKind::Corrupt,
             Self::Unsupported { .. } => ErrorKind::Unsupported,

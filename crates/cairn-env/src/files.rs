@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -18,7 +18,7 @@ use cairn_log::{
     LogResult, LogWriter, Lsn, RecordKind, SEAL_RECORD_LEN, Sealed, Timeline, Uuid,
 };
 
-use crate::{sites, sync::lock};
+use crate::{directories, sites, sync::lock};
 
 /// Identity of the environment and of this run of it, for the headers of new files.
 #[derive(Debug)]
@@ -33,7 +33,12 @@ pub(crate) struct Identity {
 /// All log files.
 #[derive(Debug)]
 pub(crate) struct Files {
+    /// The generation directory in the root.
     pub(crate) dir: DirRef,
+    /// Those in the data directories.
+    data: Vec<DirRef>,
+    /// In which data directory each file was found.
+    found: RwLock<BTreeMap<FileNumber, u16>>,
     pub(crate) identity: Identity,
     world: WorldRef,
     open: RwLock<BTreeMap<FileNumber, Arc<LogFile>>>,
@@ -43,8 +48,8 @@ pub(crate) struct Files {
     values: Mutex<Option<LogWriter>>,
     /// Node and value files that were finished and are not yet known to the checkpoints.
     finished: Mutex<Vec<Sealed>>,
-    /// Whether names were created that no sync of the directory covers yet.
-    unsynced_names: AtomicBool,
+    /// Directories in which names were created that no sync covers yet.
+    unsynced_names: Mutex<BTreeSet<u16>>,
     /// Whether a sync of a node file has failed: then nothing more may be built on these files.
     sync_failed: AtomicBool,
 }
@@ -55,6 +60,7 @@ const WRITE_PIECE: u64 = 1 << 20;
 impl Files {
     pub(crate) fn new(
         dir: DirRef,
+        data: Vec<DirRef>,
         world: WorldRef,
         identity: Identity,
         next: FileNumber,
@@ -62,6 +68,8 @@ impl Files {
     ) -> Self {
         Self {
             dir,
+            data,
+            found: RwLock::default(),
             identity,
             world,
             open: RwLock::default(),
@@ -70,7 +78,7 @@ impl Files {
             nodes: Mutex::default(),
             values: Mutex::default(),
             finished: Mutex::default(),
-            unsynced_names: AtomicBool::new(false),
+            unsynced_names: Mutex::default(),
             sync_failed: AtomicBool::new(false),
         }
     }
@@ -100,6 +108,7 @@ impl Files {
             generation: self.identity.generation,
             incarnation: self.identity.incarnation.load(Ordering::Relaxed),
             created: self.world.wall().0,
+            directory: self.place(number),
             ..FileHeader::first(class, number, self.identity.environment, self.random_uuid())
         }
     }
@@ -131,9 +140,55 @@ impl Files {
         self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Opens a file of the environment's directory and makes it known.
+    /// The directories of log files with their numbers, that of the root first.
+    pub(crate) fn dirs(&self) -> impl Iterator<Item = (u16, &DirRef)> {
+        (0..).zip([&self.dir].into_iter().chain(&self.data))
+    }
+
+    /// Takes note of the directory in which a file lies.
+    pub(crate) fn found(&self, number: FileNumber, directory: u16) {
+        self.found.write().unwrap_or_else(PoisonError::into_inner).insert(number, directory);
+    }
+
+    /// The number of the directory in which a file lies; of a new one, where it will: in turns.
+    fn place(&self, number: FileNumber) -> u16 {
+        let found = self.found.read().unwrap_or_else(PoisonError::into_inner).get(&number).copied();
+        found.unwrap_or_else(|| match u32::try_from(self.data.len()) {
+            Ok(0) | Err(_) => 0,
+            Ok(count) => u16::try_from((number.get() - 1) % count + 1).unwrap_or(0),
+        })
+    }
+
+    /// The directory in which a file lies, or will.
+    pub(crate) fn dir_of(&self, number: FileNumber) -> &DirRef {
+        self.dir_at(self.place(number))
+    }
+
+    fn dir_at(&self, directory: u16) -> &DirRef {
+        let data = usize::from(directory).checked_sub(1).and_then(|i| self.data.get(i));
+        data.unwrap_or(&self.dir)
+    }
+
+    /// Opens a file without making it known, and checks that it lies in the right directory.
+    pub(crate) fn look_at(&self, name: LogName) -> LogResult<LogFile> {
+        let place = self.place(name.number);
+        let file = LogFile::open(&**self.dir_at(place), name, self.identity.environment)?;
+        let header = file.header().directory;
+        if header != place {
+            let shown = |directory| match directory {
+                0 => "the root".to_owned(),
+                number => directories::name(number).to_string(),
+            };
+            let (what, path) = ("the data directory in its header", file.path().to_owned());
+            let (expected, found) = (shown(place), shown(header));
+            return Err(LogError::Foreign { path, what, expected, found });
+        }
+        Ok(file)
+    }
+
+    /// Opens a file of the environment and makes it known.
     pub(crate) fn open(&self, name: LogName) -> LogResult<Arc<LogFile>> {
-        let file = Arc::new(LogFile::open(&*self.dir, name, self.identity.environment)?);
+        let file = Arc::new(self.look_at(name)?);
         self.add(Arc::clone(&file));
         Ok(file)
     }
@@ -148,7 +203,7 @@ impl Files {
     pub(crate) fn remove(&self, number: FileNumber) -> LogResult<()> {
         let file = self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
         match file {
-            Some(file) => Ok(self.dir.remove(&file.name().to_name())?),
+            Some(file) => Ok(self.dir_of(number).remove(&file.name().to_name())?),
             None => Ok(()),
         }
     }
@@ -162,9 +217,9 @@ impl Files {
                 self.seal(writer)?;
             }
         }
-        if self.unsynced_names.load(Ordering::Acquire) {
-            self.dir.sync(sites::NODE_NAMES).inspect_err(|_| self.note_failed_sync())?;
-            self.unsynced_names.store(false, Ordering::Release);
+        for directory in std::mem::take(&mut *lock(&self.unsynced_names)) {
+            let synced = self.dir_at(directory).sync(sites::NODE_NAMES);
+            synced.inspect_err(|_| self.note_failed_sync())?;
         }
         Ok(std::mem::take(&mut *lock(&self.finished)))
     }
@@ -217,8 +272,9 @@ impl Files {
         }
         if current.is_none() {
             let header = self.header(class, self.allocate()?);
-            let writer = LogWriter::create(&*self.dir, header, None)?;
-            self.unsynced_names.store(true, Ordering::Release);
+            let directory = header.directory;
+            let writer = LogWriter::create(&**self.dir_at(directory), header, None)?;
+            lock(&self.unsynced_names).insert(directory);
             self.add(Arc::clone(writer.file()));
             *current = Some(writer);
         }
@@ -235,6 +291,11 @@ impl Files {
     /// Where files lie: for messages.
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().to_owned()
+    }
+
+    /// Where the files of a data directory lie: for messages.
+    pub(crate) fn path_of(&self, directory: u16) -> PathBuf {
+        self.dir_at(directory).path().to_owned()
     }
 }
 

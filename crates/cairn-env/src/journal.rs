@@ -436,18 +436,20 @@ impl Core {
         };
         let name = header.name().to_name();
         let sites = (sites::JOURNAL_HEADER, sites::JOURNAL_NAME);
-        let created = LogWriter::create(&*self.files.dir, header, Some(sites)).and_then(|writer| {
-            let LogWriter { appender, mut flusher } = writer;
-            // The state names only files that were extended for records: see `journal_boundary`.
-            flusher.extend(journal_boundary(HEADER_LEN + 1, capacity), sites::JOURNAL_EXTEND)?;
-            Ok(LogWriter { appender, flusher })
-        });
+        let created = LogWriter::create(&**self.files.dir_of(number), header, Some(sites))
+            .and_then(|writer| {
+                let LogWriter { appender, mut flusher } = writer;
+                // The state names only files that were extended for records: see `journal_boundary`.
+                flusher
+                    .extend(journal_boundary(HEADER_LEN + 1, capacity), sites::JOURNAL_EXTEND)?;
+                Ok(LogWriter { appender, flusher })
+            });
         let writer = match created {
             Ok(writer) => writer,
             Err(cairn_log::LogError::Io(error)) if error.is_no_space() => {
                 // Nothing depends on the file: without it the next attempt starts over. If even the
                 // removal fails, recovery will find a file without records.
-                self.files.dir.remove(&name).unwrap_or_default();
+                self.files.dir_of(number).remove(&name).unwrap_or_default();
                 return Err(error.into());
             }
             Err(error) => {
@@ -486,7 +488,8 @@ impl Core {
     fn trim(&self, commit: &mut CommitState) {
         for (number, end) in std::mem::take(&mut commit.oversized) {
             let name = self.files.find(number).map(|file| file.name().to_name());
-            let handle = name.and_then(|name| self.files.dir.open(&name, Access::ReadWrite).ok());
+            let dir = self.files.dir_of(number);
+            let handle = name.and_then(|name| dir.open(&name, Access::ReadWrite).ok());
             if let Some(handle) = handle {
                 handle.set_len(end).unwrap_or_default();
             }

@@ -32,6 +32,7 @@ mod cleaner;
 mod commit;
 mod core;
 mod database;
+mod directories;
 mod environment;
 mod error;
 mod failure;

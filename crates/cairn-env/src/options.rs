@@ -30,6 +30,10 @@ pub struct Options {
     pub create: bool,
     /// Whether nothing may be written: the open then works on damaged or full disks where it can.
     pub read_only: bool,
+    /// How many data directories a new environment spreads its log files over (default: 0, none: they
+    /// lie in the root; at most 999). An existing one keeps what it has; a number other than 0 that
+    /// differs from it is refused.
+    pub data_directories: u16,
     /// The durability of commits that do not choose one (default: `Sync`).
     pub durability: Durability,
     /// Bytes of memory for tree nodes (default: 256 MiB). Reading may exceed it by what is in use.
@@ -67,6 +71,7 @@ impl Default for Options {
         Self {
             create: true,
             read_only: false,
+            data_directories: 0,
             durability: Durability::Sync,
             cache_bytes: 256 << 20,
             leaf_bytes: ForestOptions::default().leaf_bytes,
@@ -106,6 +111,7 @@ macro_rules! setters {
 setters! {
     create: bool;
     read_only: bool;
+    data_directories: u16;
     durability: Durability;
     cache_bytes: usize;
     leaf_bytes: usize;

@@ -16,6 +16,7 @@ use cairn_log::{LogName, Timeline};
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport, VerifyOptions,
     backup::Cut,
+    directories,
     root::{Current, Generation, Generations, Root},
     sites,
     state::{State, StateFile},
@@ -25,6 +26,7 @@ use crate::{
 pub struct RestoreTarget {
     root: Root,
     dir: DirRef,
+    data: Vec<DirRef>,
     world: WorldRef,
     cut: Cut,
     lock: LockGuard,
@@ -68,7 +70,11 @@ impl RestoreTarget {
         root.begin_restoring(how)?;
         root.remove_current()?;
         let dir = root.create_first_generation()?;
-        Ok(Self { root, dir, world, cut, lock, generation: Generation::FIRST, kept: None })
+        directories::check_count(cut.directories)?;
+        root.create_data(cut.environment, cut.directories)?;
+        let generation = Generation::FIRST;
+        let data = root.open_data(cut.environment, cut.directories, generation)?;
+        Ok(Self { root, dir, data, world, cut, lock, generation, kept: None })
     }
 
     /// Begins a restore of `cut` in place of what the environment in `root` holds. That is kept until
@@ -107,17 +113,30 @@ impl RestoreTarget {
                 format!("{path} keeps {named} from the last restore: undo or forget it first");
             return Err(EnvError::InvalidInput { what });
         }
+        if cut.directories > 0 {
+            let what = "a restore in place does not spread over data directories yet".into();
+            return Err(EnvError::InvalidInput { what });
+        }
         this.remove_others(&[current])?;
         let (generation, dir) = this.create_next_generation()?;
-        Ok(Self { root: this, dir, world, cut, lock, generation, kept: Some(current) })
+        let (data, kept) = (Vec::new(), Some(current));
+        Ok(Self { root: this, dir, data, world, cut, lock, generation, kept })
     }
 
-    /// Creates a file of the restored environment.
+    /// Creates a file of the restored environment in the data directory in which it lay.
     ///
     /// # Errors
-    /// If it exists or the disk fails.
-    pub fn create(&self, name: LogName) -> EnvResult<FileRef> {
-        Ok(self.dir.create(&name.to_name())?)
+    /// If it exists or the disk fails, or there is no such data directory.
+    pub fn create(&self, name: LogName, directory: u16) -> EnvResult<FileRef> {
+        let dir = match usize::from(directory).checked_sub(1) {
+            None => &self.dir,
+            Some(i) => self.data.get(i).ok_or_else(|| {
+                let count = self.cut.directories;
+                let what = format!("{name} lies in data directory {directory} of {count}");
+                EnvError::InvalidInput { what }
+            })?,
+        };
+        Ok(dir.create(&name.to_name())?)
     }
 
     /// Makes the copied files durable, opens them, replays the journal, walks all trees, and only
@@ -126,7 +145,7 @@ impl RestoreTarget {
     /// # Errors
     /// If anything is not as the cut says: the directory then stays an unfinished restore.
     pub fn finish(self, options: Options) -> EnvResult<Restored> {
-        let Self { root, dir, world, cut, lock, generation, kept } = self;
+        let Self { root, dir, data, world, cut, lock, generation, kept } = self;
         let mut random = [0; 4];
         world.random(&mut random);
         // A new line of history, and never the number of the old one.
@@ -138,6 +157,7 @@ impl RestoreTarget {
             clean: false,
             timeline,
             generation: generation.0,
+            directories: cut.directories,
             checkpoint: cut.checkpoint,
             checkpoint_number: cut.checkpoint_number,
             next_file: cut.next_file,
@@ -146,7 +166,9 @@ impl RestoreTarget {
             ..State::first(cut.environment)
         };
         StateFile::create(&*dir, state)?;
-        dir.sync(sites::CREATE_GENERATION)?;
+        for dir in data.iter().chain([&dir]) {
+            dir.sync(sites::CREATE_GENERATION)?;
+        }
         root.dir.sync(sites::CREATE_ROOT)?;
         let (recovery, entries) = prove(&root, &dir, &world, &cut, options)?;
         let current = Current { environment: cut.environment, generation };

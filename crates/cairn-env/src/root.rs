@@ -16,7 +16,7 @@ use std::str::FromStr;
 use cairn_io::{DirExt, DirRef, LockGuard, LockMode, Name};
 use cairn_log::{Uuid, crc32c};
 
-use crate::{EnvError, EnvResult, sites};
+use crate::{EnvError, EnvResult, directories, sites};
 
 const CURRENT: Name = Name::constant("CURRENT");
 const CURRENT_NEW: Name = Name::constant("CURRENT.new");
@@ -191,6 +191,9 @@ impl Root {
                     .list()?
                     .iter()
                     .all(|entry| entry.name.as_ref() == Some(&crate::state::STATE)),
+                Some(name) if directories::number(name.as_str()).is_some() => {
+                    directories::is_blank(&self.dir.open_dir(name)?)?
+                }
                 _ => entry.display == "lost+found",
             };
             if !known {

@@ -11,6 +11,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("checkpoint_file", table(crate::checkpoint::checkpoint_file::FIELDS)),
     ];
     tables.push(("current_example", crate::root::current_example()));
+    tables.push(("directory_example", crate::directories::label_example()));
     tables.push(("current_keeping_example", crate::root::current_keeping_example()));
     tables.extend(crate::commit::spec());
     tables.extend(crate::database::spec());

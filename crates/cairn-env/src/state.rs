@@ -16,9 +16,10 @@ cairn_log::layout! {
     /// A slot of the state file.
     pub mod state_slot {
         MAGIC: 8 = "`CAIRNSTA`",
-        VERSION: 2 = "format version, 1",
+        VERSION: 2 = "format version: 1; 2 with data directories",
         CLEAN: 1 = "1: closed in order, the checkpoint holds every commit; 0: not",
-        RESERVED: 5 = "zero",
+        DIRECTORIES: 2 = "number of data directories",
+        RESERVED: 3 = "zero",
         NUMBER: 8 = "counts the writes of the state; the slot with the larger number holds, it stands in slot number mod 2",
         ENVIRONMENT: 16 = "uuid of the environment",
         TIMELINE: 4 = "timeline to which new journal files belong",
@@ -45,6 +46,8 @@ const SLOT: usize = state_slot::LEN;
 const _: () = assert!(SLOT == 4096, "a slot is a block");
 const MAGIC: &[u8; 8] = b"CAIRNSTA";
 const VERSION: u64 = 1;
+/// An older version does not look into data directories, and must not open what has them.
+const VERSION_DIRECTORIES: u64 = 2;
 
 /// The state of an environment, as one slot holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub(crate) struct State {
     pub(crate) environment: Uuid,
     pub(crate) timeline: Timeline,
     pub(crate) generation: u32,
+    /// How many data directories there are; 0: the log files lie in the root.
+    pub(crate) directories: u16,
     pub(crate) incarnation: u64,
     pub(crate) checkpoint: Option<Lsn>,
     pub(crate) checkpoint_number: u64,
@@ -73,6 +78,7 @@ impl State {
             environment,
             timeline: Timeline::FIRST,
             generation: 1,
+            directories: 0,
             incarnation: 0,
             checkpoint: None,
             checkpoint_number: 0,
@@ -83,12 +89,17 @@ impl State {
         }
     }
 
+    const fn version(&self) -> u64 {
+        if self.directories == 0 { VERSION } else { VERSION_DIRECTORIES }
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut slot = vec![0; SLOT];
         state_slot::MAGIC.set_bytes(&mut slot, MAGIC);
         let (journal, tail) = (self.journal, self.tail);
         let numbers: &[(Field, u64)] = &[
-            (state_slot::VERSION, VERSION),
+            (state_slot::VERSION, self.version()),
+            (state_slot::DIRECTORIES, self.directories.into()),
             (state_slot::CLEAN, self.clean.into()),
             (state_slot::NUMBER, self.number),
             (state_slot::TIMELINE, self.timeline.0.into()),
@@ -126,7 +137,7 @@ impl State {
             return None;
         }
         let version = state_slot::VERSION.number(slot);
-        if version != VERSION {
+        if version != VERSION && version != VERSION_DIRECTORIES {
             return Some(Err(version));
         }
         let u32_of = |field: Field| u32::try_from(field.number(slot)).ok();
@@ -141,12 +152,13 @@ impl State {
                 return None;
             }
         }
-        Some(Ok(Self {
+        let state = Self {
             number: state_slot::NUMBER.number(slot),
             clean,
             environment: Uuid(state_slot::ENVIRONMENT.of(slot).try_into().ok()?),
             timeline: Timeline(u32_of(state_slot::TIMELINE)?),
             generation: u32_of(state_slot::GENERATION)?,
+            directories: u16::try_from(state_slot::DIRECTORIES.number(slot)).ok()?,
             incarnation: state_slot::INCARNATION.number(slot),
             checkpoint: Lsn::from_raw(state_slot::CHECKPOINT.number(slot)),
             checkpoint_number: state_slot::CHECKPOINT_NUMBER.number(slot),
@@ -161,7 +173,8 @@ impl State {
                 chain: Digest(state_slot::TAIL_CHAIN.of(slot).try_into().unwrap_or_default()),
             }),
             sequence: state_slot::SEQUENCE.number(slot),
-        }))
+        };
+        (state.version() == version).then_some(Ok(state))
     }
 }
 
@@ -259,6 +272,7 @@ mod tests {
     fn example() -> State {
         State {
             clean: false,
+            directories: 4,
             incarnation: 3,
             checkpoint: Lsn::from_raw(5 << 29 | 7),
             checkpoint_number: 4,

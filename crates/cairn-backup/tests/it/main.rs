@@ -3,6 +3,7 @@
 
 mod crash;
 mod damage;
+mod directories;
 mod fixture;
 mod in_place;
 mod incremental;

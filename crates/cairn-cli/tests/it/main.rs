@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod commands;
+mod directories;
 mod formats;
 mod kill_import;
 mod processes;

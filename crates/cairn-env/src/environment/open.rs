@@ -18,6 +18,7 @@ use crate::{
     checkpoint::Checkpointer,
     commit::Recent,
     core::{CommitState, Core, Holders},
+    directories,
     failure::Failure,
     files::{Files, Identity},
     journal::Journal,
@@ -128,6 +129,13 @@ fn open_generation(
         check_identity(&root, current, &found.newest)?;
     }
     let state = found.newest.clone();
+    let (asked, count) = (options.data_directories, state.directories);
+    if asked != 0 && asked != count {
+        let path = root.dir.path().display();
+        let what = format!("{path} has {count} data directories, not {asked}: they are given once");
+        return Err(EnvError::InvalidInput { what });
+    }
+    let data = root.open_data(state.environment, count, Generation(state.generation))?;
     let identity = Identity {
         environment: state.environment,
         timeline: state.timeline,
@@ -135,7 +143,8 @@ fn open_generation(
         incarnation: AtomicU64::new(state.incarnation),
     };
     let node_file_bytes = options.node_file_bytes;
-    let files = Files::new(dir, Arc::clone(world), identity, state.next_file, node_file_bytes);
+    let files =
+        Files::new(dir, data, Arc::clone(world), identity, state.next_file, node_file_bytes);
     let files = Arc::new(files);
     let source: Arc<dyn cairn_btree::NodeSource> = files.clone();
     let forest = Forest::new(source, options.forest());
@@ -165,11 +174,15 @@ fn check_creatable(root: &Root, options: &Options) -> EnvResult<()> {
 /// before, a crash leaves a directory that is as good as empty.
 fn create(root: &Root, world: &WorldRef, options: &Options) -> EnvResult<Current> {
     check_creatable(root, options)?;
+    let directories = options.data_directories;
+    directories::check_count(directories)?;
     let mut uuid = [0; 16];
     world.random(&mut uuid);
     let environment = Uuid(uuid);
     let dir = root.create_first_generation()?;
-    let state = State { timeline: Timeline::FIRST, ..State::first(environment) };
+    root.create_data(environment, directories)?;
+    let timeline = Timeline::FIRST;
+    let state = State { timeline, directories, ..State::first(environment) };
     StateFile::create(&*dir, state)?;
     dir.sync(sites::CREATE_GENERATION)?;
     root.dir.sync(sites::CREATE_ROOT)?;

@@ -75,7 +75,11 @@ struct Listing {
 fn list(files: &Files) -> EnvResult<Listing> {
     let mut listing =
         Listing { logs: BTreeMap::new(), journals: BTreeMap::new(), unknown: Vec::new() };
-    for entry in files.dir.list()? {
+    let mut entries = Vec::new();
+    for (directory, dir) in files.dirs() {
+        entries.extend(dir.list()?.into_iter().map(|entry| (directory, entry)));
+    }
+    for (directory, entry) in entries {
         if entry.name.as_ref() == Some(&STATE) || entry.display.starts_with("torn-") {
             continue;
         }
@@ -85,7 +89,7 @@ fn list(files: &Files) -> EnvResult<Listing> {
         };
         if let Some(other) = listing.logs.insert(name.number, name) {
             return Err(EnvError::ForeignFile {
-                path: files.path().join(name.to_string()),
+                path: files.path_of(directory).join(name.to_string()),
                 why: format!("it has the same number as {other}"),
             });
         }
@@ -93,6 +97,7 @@ fn list(files: &Files) -> EnvResult<Listing> {
             listing.journals.insert(name.number, name);
         }
         files.reserve(name.number);
+        files.found(name.number, directory);
     }
     Ok(listing)
 }
@@ -227,15 +232,15 @@ fn is_damage(error: &EnvError) -> bool {
 
 fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult<Option<Durable>> {
     let Some(lsn) = state.checkpoint else { return Ok(None) };
-    let missing = |number: FileNumber, class: FileClass, why: &str| EnvError::MissingFile {
+    let missing = |number: FileNumber, class: FileClass, dir, why: &str| EnvError::MissingFile {
         name: LogName::new(class, number, files.identity.timeline).to_string(),
-        dir: files.path(),
+        dir,
         why: why.into(),
     };
-    let name = listing
-        .logs
-        .get(&lsn.file())
-        .ok_or_else(|| missing(lsn.file(), FileClass::Node, "it holds the newest checkpoint"))?;
+    let name = listing.logs.get(&lsn.file()).ok_or_else(|| {
+        let dir = files.dir_of(lsn.file()).path().to_owned();
+        missing(lsn.file(), FileClass::Node, dir, "it holds the newest checkpoint")
+    })?;
     let file = files.open(*name)?;
     let mut record = CheckpointRecord::read(&file, lsn)?;
     if record.environment != files.identity.environment {
@@ -249,7 +254,8 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
                 && state.tail.is_none_or(|tail| tail.last_sequence != record.sequence);
         let Some(name) = listing.logs.get(&entry.number) else {
             if needed {
-                return Err(missing(entry.number, entry.class, "the checkpoint refers to it"));
+                let dir = files.path_of(entry.directory);
+                return Err(missing(entry.number, entry.class, dir, "the checkpoint refers to it"));
             }
             continue;
         };
@@ -261,7 +267,7 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
 
 /// Checks that a file is the one that the checkpoint means.
 fn check_entry(files: &Files, name: LogName, entry: &checkpoint::FileEntry) -> EnvResult<()> {
-    let path = files.path().join(name.to_string());
+    let path = files.dir_of(name.number).path().join(name.to_string());
     let foreign = |why: &str| EnvError::ForeignFile { path: path.clone(), why: why.into() };
     if name.class != entry.class {
         return Err(foreign("the checkpoint knows a file of another class under this number"));
@@ -361,7 +367,7 @@ fn leftovers(
         if utilization.files.contains_key(number) {
             continue;
         }
-        match LogFile::open(&*files.dir, *name, files.identity.environment) {
+        match files.look_at(*name) {
             Ok(_) => leftovers.push(*name),
             Err(LogError::Corrupt { .. }) if *number >= next_file => leftovers.push(*name),
             Err(LogError::Corrupt { .. }) => report.unknown_files.push(name.to_string()),
@@ -392,7 +398,7 @@ impl Core {
             });
         }
         for name in &unfinished.leftovers {
-            match self.files.dir.remove(&name.to_name()) {
+            match self.files.dir_of(name.number).remove(&name.to_name()) {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
                 _ => {}
             }
@@ -405,8 +411,10 @@ impl Core {
             // that is lost and the name of the next one is not, the next one follows nothing. And a
             // journal file without a header is a leftover only as long as it is the last one: if
             // its removal is lost and the name of the next one is not, it looks like damage.
-            let synced = self.files.dir.sync(sites::RECOVERED_NAMES);
-            synced.map_err(|error| self.sync_failed(error))?;
+            for (_, dir) in self.files.dirs() {
+                let synced = dir.sync(sites::RECOVERED_NAMES);
+                synced.map_err(|error| self.sync_failed(error))?;
+            }
         }
         let incarnation =
             self.files.identity.incarnation.load(std::sync::atomic::Ordering::Relaxed);

@@ -103,7 +103,7 @@ impl Replay<'_> {
         let name = LogName::new(FileClass::Journal, file, self.files.identity.timeline);
         EnvError::MissingFile {
             name: self.journals.get(&file).copied().unwrap_or(name).to_string(),
-            dir: self.files.path(),
+            dir: self.files.dir_of(file).path().to_owned(),
             why: format!("it is needed by {why}"),
         }
     }
@@ -133,7 +133,7 @@ impl Replay<'_> {
     /// Whether nothing but zeros stands behind the place of the header: records are written only after
     /// the header is durable.
     fn is_unborn(&self, name: &LogName) -> EnvResult<bool> {
-        let file = self.files.dir.open(&name.to_name(), Access::Read)?;
+        let file = self.files.dir_of(name.number).open(&name.to_name(), Access::Read)?;
         let mut buf = vec![0; 64 << 10];
         let mut at = HEADER_LEN;
         loop {

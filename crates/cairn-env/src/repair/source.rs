@@ -1,6 +1,10 @@
 //! `Source`: what is there of a damaged environment. Nothing is taken for granted, nothing is changed.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use cairn_btree::NodeImage;
 use cairn_io::{Access, DirExt, DirRef, EntryKind, FileExt, FileRef, LockGuard, Name};
@@ -10,7 +14,7 @@ use cairn_log::{
 
 use super::RepairReport;
 use crate::{
-    EnvError, EnvResult,
+    EnvError, EnvResult, directories,
     root::{Current, Generation, Root},
     state::{State, StateFile},
 };
@@ -40,8 +44,15 @@ impl Source {
             true => Some(root.lock(true)?),
             false => None,
         };
-        let (current, dir) = find_generation(&root, report)?;
-        let (states, is_state_certain) = read_state(&dir, report)?;
+        let (current, generation) = find_generation(&root, report)?;
+        let name = generation.dir_name();
+        let in_root = root.dir.open_dir(&name);
+        let (states, is_state_certain) = match &in_root {
+            Ok(dir) => read_state(dir, report)?,
+            Err(_) => no_state(report),
+        };
+        let in_data = data_roots(&root)?.into_iter().map(|dir| dir.open_dir(&name));
+        let dirs: Vec<DirRef> = [in_root].into_iter().chain(in_data).flatten().collect();
         let environment = current.map(|current| current.environment);
         let environment = environment.or(states.first().map(|state| state.environment));
         let mut source = Self {
@@ -51,7 +62,7 @@ impl Source {
             is_state_certain,
             _lock: lock,
         };
-        source.open_files(&[dir], environment, report)?;
+        source.open_files(&dirs, environment, report)?;
         source.states.retain(|state| environment.is_none_or(|uuid| uuid == state.environment));
         Ok(source)
     }
@@ -118,7 +129,10 @@ impl Source {
 }
 
 /// The generation directory that counts.
-fn find_generation(root: &Root, report: &mut RepairReport) -> EnvResult<(Option<Current>, DirRef)> {
+fn find_generation(
+    root: &Root,
+    report: &mut RepairReport,
+) -> EnvResult<(Option<Current>, Generation)> {
     let current = match root.current() {
         Ok(Some(current)) => Some(current),
         Ok(None) => {
@@ -133,25 +147,25 @@ fn find_generation(root: &Root, report: &mut RepairReport) -> EnvResult<(Option<
     };
     if let Some(current) = current {
         match root.open_generation(current.generation) {
-            Ok(dir) => return Ok((Some(current), dir)),
+            Ok(_) => return Ok((Some(current), current.generation)),
             Err(error) => report.note(error.to_string()),
         }
     }
-    // The newest one with log files in it.
-    let mut found = Vec::new();
-    for entry in root.dir.list()? {
-        let Some(name) = entry.name.filter(|_| entry.kind == EntryKind::Dir) else { continue };
-        let number = name.as_str().strip_prefix("g-").and_then(|number| number.parse().ok());
-        let Some(generation) = number.map(Generation).filter(|g| g.dir_name() == name) else {
-            continue;
-        };
-        let dir = root.dir.open_dir(&name)?;
-        if dir.list()?.iter().any(|entry| entry.display.parse::<LogName>().is_ok()) {
-            found.push((generation, dir));
+    // The newest one with log files in it, wherever they lie.
+    let mut found = BTreeSet::new();
+    for dir in [Arc::clone(&root.dir)].into_iter().chain(data_roots(root)?) {
+        for entry in dir.list()? {
+            let Some(name) = entry.name.filter(|_| entry.kind == EntryKind::Dir) else { continue };
+            let number = name.as_str().strip_prefix("g-").and_then(|number| number.parse().ok());
+            let named = number.map(Generation).filter(|generation| generation.dir_name() == name);
+            if let Some(generation) = named
+                && has_logs(&dir.open_dir(&name)?)?
+            {
+                found.insert(generation);
+            }
         }
     }
-    found.sort_by_key(|(generation, _)| *generation);
-    let Some((generation, dir)) = found.pop() else {
+    let Some(generation) = found.pop_last() else {
         let why = "there is no generation directory with log files in it".into();
         return Err(EnvError::NotAnEnvironment { path: root.dir.path().to_owned(), why });
     };
@@ -160,7 +174,23 @@ fn find_generation(root: &Root, report: &mut RepairReport) -> EnvResult<(Option<
         others => format!(", which is the newest of {}", others + 1),
     };
     report.note(format!("the generation directory {} was taken{others}", generation.dir_name()));
-    Ok((current, dir))
+    Ok((current, generation))
+}
+
+fn has_logs(dir: &DirRef) -> EnvResult<bool> {
+    Ok(dir.list()?.iter().any(|entry| entry.display.parse::<LogName>().is_ok()))
+}
+
+/// The data directories that are there.
+fn data_roots(root: &Root) -> EnvResult<Vec<DirRef>> {
+    let mut dirs = Vec::new();
+    for entry in root.dir.list()? {
+        let is_data = |name: &Name| directories::number(name.as_str()).is_some();
+        if let Some(name) = entry.name.filter(is_data) {
+            dirs.extend(root.dir.open_dir(&name).ok());
+        }
+    }
+    Ok(dirs)
 }
 
 fn read_state(dir: &DirRef, report: &mut RepairReport) -> EnvResult<(Vec<State>, bool)> {
@@ -175,13 +205,17 @@ fn read_state(dir: &DirRef, report: &mut RepairReport) -> EnvResult<(Vec<State>,
         Err(error @ EnvError::Unsupported { .. }) => Err(error),
         Err(error) => {
             report.note(error.to_string());
-            report.note(
-                "without the state file nobody knows whether there was a newer journal file than \
-                 those that are there",
-            );
-            Ok((Vec::new(), false))
+            Ok(no_state(report))
         }
     }
+}
+
+fn no_state(report: &mut RepairReport) -> (Vec<State>, bool) {
+    report.note(
+        "without the state file nobody knows whether there was a newer journal file than those \
+         that are there",
+    );
+    (Vec::new(), false)
 }
 
 fn most_frequent(files: &[(LogName, LogResult<LogFile>)]) -> Option<Uuid> {

@@ -7,7 +7,7 @@ use cairn_log::Uuid;
 
 use super::RepairReport;
 use crate::{
-    EnvError, EnvResult, Environment, Options, VerifyOptions,
+    EnvError, EnvResult, Environment, Options, VerifyOptions, directories,
     root::{Current, Generation, Root},
     sites,
     state::{State, StateFile},
@@ -45,7 +45,10 @@ impl Target {
         let mut uuid = [0; 16];
         world.random(&mut uuid);
         let environment = Uuid(uuid);
-        StateFile::create(&*dir, State::first(environment))?;
+        let directories = options.data_directories;
+        directories::check_count(directories)?;
+        root.create_data(environment, directories)?;
+        StateFile::create(&*dir, State { directories, ..State::first(environment) })?;
         dir.sync(sites::CREATE_GENERATION)?;
         root.dir.sync(sites::CREATE_ROOT)?;
         let options = options.read_only(false).background(false);

@@ -6,6 +6,7 @@ mod bad_input;
 mod basics;
 mod cleaner;
 mod crash;
+mod directories;
 mod failure;
 mod fixture;
 mod golden;
