@@ -130,6 +130,7 @@ impl Core {
     /// Goes through some more records; returns whether there are others.
     pub(crate) fn clean_step(&self, cleaning: &mut Cleaning) -> EnvResult<bool> {
         self.check_write()?;
+        self.begin()?;
         if cleaning.current.is_none() {
             let Some((number, end)) = cleaning.files.pop_front() else { return Ok(false) };
             let Some(file) = self.files.find(number) else { return Ok(true) };

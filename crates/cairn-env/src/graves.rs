@@ -20,6 +20,7 @@ impl Core {
         let root = self.freeze_latest()?;
         let Some(grave) = root.graves()?.first().copied() else { return Ok(false) };
         self.schedule.has_graves.store(true, Ordering::Release);
+        self.begin()?;
         let mut cursor = root.cursor(grave)?;
         let mut keys = Vec::new();
         loop {

@@ -382,6 +382,11 @@ impl Core {
         Ok(())
     }
 
+    /// Begins to write, if this run has not yet.
+    pub(crate) fn begin(&self) -> EnvResult<()> {
+        if self.schedule.begun.load(Ordering::Acquire) { Ok(()) } else { self.make_journal_room(0) }
+    }
+
     /// Does what recovery has left to do if a journal's end is not on record yet.
     pub(crate) fn begin_unless_finished(&self) -> EnvResult<()> {
         let unfinished = lock(&self.commit).unfinished.as_ref().is_some_and(Unfinished::is_pending);
@@ -466,6 +471,7 @@ impl Core {
             state.sequence = sequence;
             state.incarnation = self.files.identity.incarnation.load(Ordering::Relaxed);
         });
+        self.schedule.begun.store(noted.is_ok(), Ordering::Release);
         if let Err(error) = noted {
             return Err(EnvError::Poisoned { cause: self.failure.poison(error) });
         }

@@ -36,6 +36,9 @@ pub(crate) struct Schedule {
     in_checkpoint: AtomicBool,
     /// Checkpoints that are wanted even if no commit has come since the last one.
     wanted: AtomicU32,
+    /// Whether this run has written: recovery has done what it left to do, and new files bear the mark
+    /// of this run. Before that nothing may be written in the background.
+    pub(crate) begun: AtomicBool,
     /// Whether dropped databases may not be gone yet.
     pub(crate) has_graves: AtomicBool,
 }
@@ -170,14 +173,13 @@ impl Core {
         {
             return Ok(Step::Did);
         }
-        if self.schedule.has_graves.load(Ordering::Acquire)
-            && !self.options.read_only
-            && self.empty_graves()?
-        {
-            return Ok(Step::Did);
-        }
-        if self.options.space_target > 0 && !self.options.read_only && self.clean(state)? {
-            return Ok(Step::Did);
+        if self.schedule.begun.load(Ordering::Acquire) {
+            if self.schedule.has_graves.load(Ordering::Acquire) && self.empty_graves()? {
+                return Ok(Step::Did);
+            }
+            if self.options.space_target > 0 && self.clean(state)? {
+                return Ok(Step::Did);
+            }
         }
         let cache = self.forest.cache();
         if cache.resident > cache.budget && !self.options.read_only {

@@ -116,7 +116,7 @@ pub(crate) fn verify(core: &Arc<Core>, options: &VerifyOptions<'_>) -> EnvResult
     let mut report = VerifyReport::default();
     let files = core.files.all();
     let ends = known_ends(core);
-    let written = lock(&core.commit).appender.is_some();
+    let written = core.schedule.begun.load(Ordering::Acquire);
     let incarnation = core.files.identity.incarnation.load(Ordering::Acquire);
     let total: u64 = files.iter().map(|file| file.handle().len().unwrap_or(0)).sum();
     for file in &files {

@@ -213,3 +213,29 @@ fn the_worker_comes_to_rest() {
     let steps = test.world.run_until_idle(5000);
     assert!(steps < 5000, "{:?}", test.env().stats().unwrap());
 }
+
+/// The worker once cleaned right after an open: files appeared in an environment that nobody had
+/// written, with the mark of the run before, and `verify` called them unfinished.
+#[test]
+fn nothing_is_cleaned_before_the_first_write() {
+    let mut test = TestEnv::new(small_options().space_target(0));
+    for round in 0..30 {
+        churn(&test, round, 1500);
+        test.env().checkpoint().unwrap();
+    }
+    test.close();
+    test.options = small_options().background(true);
+    test.open().unwrap();
+    let before = test.disk.image().hash();
+    test.world.run_until_idle(1000);
+    assert_eq!(test.disk.image().hash(), before);
+    test.put("db", b"first", b"write");
+    // It is at it now; files that are being written are no findings.
+    for _ in 0..200 {
+        let report = test.env().verify(&cairn_env::VerifyOptions::new()).unwrap();
+        assert!(report.findings.is_empty(), "{report:?}");
+        if test.world.run_until_idle(1) == 0 {
+            break;
+        }
+    }
+}
