@@ -20,10 +20,7 @@ use crate::{
 };
 
 /// Sites that no crash state proves necessary, each with the reason why it stays all the same.
-pub const JUSTIFIED: &[(&str, &str)] = &[(
-    "backup.link",
-    "not swept: the simulated disk has no hard links yet (tests: cairn-backup, it/incremental.rs)",
-)];
+pub const JUSTIFIED: &[(&str, &str)] = &[];
 
 /// All sites of the engine.
 #[must_use]
