@@ -195,6 +195,9 @@ pub(crate) struct Durable {
 pub(crate) struct Checkpointer {
     /// The newest checkpoint, if there is one.
     pub(crate) newest: Option<Durable>,
+    /// Its gen, if it was made or opened unchanged by this run. (Its commit does not tell versions
+    /// apart: the cleaner makes others of the same one.)
+    pub(crate) cut: Option<u64>,
     /// The file that holds the record of the one before: a slot of the state still refers to it.
     pub(crate) older_file: Option<FileNumber>,
     pub(crate) utilization: Utilization,
@@ -235,7 +238,7 @@ impl Checkpointer {
         older_file: Option<FileNumber>,
         utilization: Utilization,
     ) -> Self {
-        Self { newest, older_file, utilization, run: None, begun: 0 }
+        Self { newest, cut: None, older_file, utilization, run: None, begun: 0 }
     }
 }
 
@@ -377,6 +380,7 @@ impl Core {
             .map_err(|error| EnvError::Poisoned { cause: self.failure.poison(error) })?;
         checkpointer.older_file = checkpointer.newest.as_ref().map(|c| c.lsn.file());
         checkpointer.newest = Some(Durable { lsn, record });
+        checkpointer.cut = Some(frozen.generation());
         let removed_files = self.remove_dead(checkpointer, removable);
         Ok(CheckpointReport {
             number: Some(number),

@@ -218,7 +218,7 @@ fn verify_trees(
     let mut bad_values = Vec::new();
     let mut values = 0;
     // Before the walk: a checkpoint that ends during it counts nodes that had no place yet.
-    let account = account(core, root.sequence());
+    let account = account(core, root.generation());
     let checked = check(&root, &mut |tree, key, pointer| {
         if !options.skip_values {
             values += 1;
@@ -275,11 +275,10 @@ fn place_of(core: &Core, lsn: Lsn) -> (String, u64) {
     (name.unwrap_or_else(|| format!("file {}", lsn.file())), lsn.offset())
 }
 
-/// The account of reachable bytes, if the newest checkpoint is of this very state.
-fn account(core: &Core, sequence: u64) -> Option<Utilization> {
+/// The account of reachable bytes, if the newest checkpoint is of this very version.
+fn account(core: &Core, generation: u64) -> Option<Utilization> {
     let checkpointer = lock(&core.checkpointer);
-    let newest = checkpointer.newest.as_ref()?;
-    (newest.record.sequence == sequence).then(|| checkpointer.utilization.clone())
+    (checkpointer.cut == Some(generation)).then(|| checkpointer.utilization.clone())
 }
 
 /// Compares the account of reachable bytes with what the walk has reached.

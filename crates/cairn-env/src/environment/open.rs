@@ -15,7 +15,7 @@ use cairn_log::{CommitSpan, Timeline, Uuid};
 
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport,
-    checkpoint::Checkpointer,
+    checkpoint::{Checkpointer, Durable},
     commit::Recent,
     core::{CommitState, Core, Holders},
     directories,
@@ -231,6 +231,10 @@ fn assemble(
         report,
     } = recovered;
     let published = writer.freeze(sequence)?;
+    let mut checkpointer = Checkpointer::new(checkpoint, older_file, utilization);
+    let is_checkpoint = |newest: &Durable| newest.record.sequence == sequence;
+    checkpointer.cut =
+        checkpointer.newest.as_ref().filter(|c| is_checkpoint(c)).map(|_| published.generation());
     let schedule = Schedule::default();
     schedule.has_graves.store(!published.graves()?.is_empty(), Ordering::Release);
     let journal = Journal::default();
@@ -262,7 +266,7 @@ fn assemble(
         }),
         turn_over: Condvar::new(),
         state: Mutex::new(state),
-        checkpointer: Mutex::new(Checkpointer::new(checkpoint, older_file, utilization)),
+        checkpointer: Mutex::new(checkpointer),
         pins: Mutex::new(Pins::default()),
         published: ArcSwap::new(published),
         latest: AtomicU64::new(sequence),

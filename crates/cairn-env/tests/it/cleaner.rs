@@ -239,3 +239,28 @@ fn nothing_is_cleaned_before_the_first_write() {
         }
     }
 }
+
+/// The account of a checkpoint was once held against a version of the same commit in which the cleaner
+/// had moved nodes already: `verify` called files damaged that were only empty.
+#[test]
+fn an_account_is_held_against_its_own_version_only() {
+    let mut test = TestEnv::new(small_options().space_target(0));
+    for round in 0..30 {
+        churn(&test, round, 60);
+        test.env().checkpoint().unwrap();
+    }
+    test.close();
+    test.options = small_options().background(true);
+    test.open().unwrap();
+    test.put("db", b"first", b"write");
+    test.env().checkpoint().unwrap();
+    let before = test.env().stats().unwrap().checkpoints;
+    for _ in 0..400 {
+        let report = test.env().verify(&cairn_env::VerifyOptions::new()).unwrap();
+        assert!(report.findings.is_empty(), "{report:?}");
+        if test.world.run_until_idle(1) == 0 {
+            break;
+        }
+    }
+    assert!(test.env().stats().unwrap().checkpoints > before, "nothing was cleaned");
+}
