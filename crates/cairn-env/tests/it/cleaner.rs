@@ -1,11 +1,11 @@
 //! The cleaner: space comes back, nothing else changes, and no crash makes a difference.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cairn_env::{Durability, Environment, ErrorKind, Options};
-use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
+use cairn_sim::SimDisk;
 
-use crate::fixture::{Model, TestEnv, content, ordered, small_options};
+use crate::fixture::{Model, TestEnv, content, ordered, small_options, sweep};
 
 /// Bytes of all log files.
 fn on_disk(test: &TestEnv) -> u64 {
@@ -176,28 +176,8 @@ fn a_crash_at_any_operation_of_cleaning_loses_nothing() {
             assert!(report.moved > 0, "{report:?}");
         }
     }
-    let trace = test.disk.trace();
-    let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
-    while let Some(cut) = cuts.next_cut() {
-        let acknowledged = cut.mark("acknowledged").unwrap_or(0);
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &Bounds::smoke()) {
-                if !seen.insert((crashed.image.hash(), acknowledged)) {
-                    continue;
-                }
-                let disk = SimDisk::from_image(&crashed.image);
-                let world = SimWorld::new(9);
-                let opened = Environment::open_in(disk.root(), world.world(), options());
-                let (env, report) = opened
-                    .unwrap_or_else(|error| panic!("cut {}: {crashed}: {error}", cut.position()));
-                assert!(report.sequence >= acknowledged, "cut {}: {crashed}", cut.position());
-                let found = content(&env).unwrap();
-                let expected = &states[usize::try_from(report.sequence).unwrap()];
-                assert!(found == *expected, "cut {}: {crashed}: {report}", cut.position());
-            }
-        }
-    }
-    assert!(seen.len() > 2000, "only {} states", seen.len());
+    let images = sweep(&test.disk, &options(), &states, &mut |_, _| ());
+    assert!(images > 2000, "only {images} states");
 }
 
 /// The worker once made a checkpoint for what the cleaner had moved, cleaned the file of that, and so on,

@@ -3,7 +3,7 @@
 use cairn_env::{Durability, Environment};
 use cairn_sim::{Bounds, Fault, FaultDisk, Level, Rule, SimDisk, SimWorld};
 
-use crate::fixture::{Model, TestEnv, content, ordered, small_options};
+use crate::fixture::{Model, TestEnv, content, ordered, small_options, sweep};
 
 /// Runs a small workload, keeping the state after each commit, and marks each acknowledgement.
 fn workload(test: &TestEnv, checkpoints: bool) -> Vec<Model> {
@@ -39,36 +39,7 @@ fn a_crash_at_any_operation_keeps_what_was_acknowledged() {
     let mut test = TestEnv::new(small_options());
     let states = workload(&test, true);
     test.close();
-    let trace = test.disk.trace();
-    let mut cuts = trace.cuts();
-    let mut images = 0;
-    let mut seen = std::collections::BTreeSet::new();
-    let bounds = Bounds::smoke();
-    while let Some(cut) = cuts.next_cut() {
-        let acknowledged = cut.mark("acknowledged").unwrap_or(0);
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &bounds) {
-                if !seen.insert((crashed.image.hash(), acknowledged)) {
-                    continue;
-                }
-                images += 1;
-                let disk = SimDisk::from_image(&crashed.image);
-                let world = SimWorld::new(9);
-                let opened = Environment::open_in(disk.root(), world.world(), small_options());
-                let (env, report) = opened
-                    .unwrap_or_else(|error| panic!("cut {}: {crashed}: {error}", cut.position()));
-                let found = content(&env).unwrap();
-                let commit = report.sequence;
-                assert!(
-                    commit >= acknowledged,
-                    "cut {}: {crashed}: commit {acknowledged} was acknowledged, {commit} is there; {report}",
-                    cut.position()
-                );
-                let commit = usize::try_from(commit).unwrap();
-                assert!(found == states[commit], "cut {}: {crashed}: {report}", cut.position());
-            }
-        }
-    }
+    let images = sweep(&test.disk, &small_options(), &states, &mut |_, _| ());
     assert!(images > 2000, "only {images} states");
 }
 

@@ -1,13 +1,11 @@
 //! Data directories: files take turns, each misplaced or missing thing has its own error, and no crash
 //! makes a difference.
 
-use std::collections::BTreeSet;
-
 use cairn_env::{EnvResult, Environment, Options, repair_in};
 use cairn_io::MemDisk;
 use cairn_sim::{Bounds, Image, Level, SimDisk, SimWorld};
 
-use crate::fixture::{Model, TestEnv, content, ordered, small_options};
+use crate::fixture::{Model, TestEnv, content, ordered, small_options, sweep};
 
 fn spread() -> Options {
     small_options().data_directories(3)
@@ -190,28 +188,8 @@ fn a_crash_at_any_operation_keeps_what_was_acknowledged() {
         }
     }
     test.close();
-    let trace = test.disk.trace();
-    let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
-    while let Some(cut) = cuts.next_cut() {
-        let acknowledged = cut.mark("acknowledged").unwrap_or(0);
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &Bounds::smoke()) {
-                if !seen.insert((crashed.image.hash(), acknowledged)) {
-                    continue;
-                }
-                let disk = SimDisk::from_image(&crashed.image);
-                let world = SimWorld::new(9);
-                let opened = Environment::open_in(disk.root(), world.world(), spread());
-                let (env, report) = opened
-                    .unwrap_or_else(|error| panic!("cut {}: {crashed}: {error}", cut.position()));
-                assert!(report.sequence >= acknowledged, "cut {}: {crashed}", cut.position());
-                let found = content(&env).unwrap();
-                let expected = &states[usize::try_from(report.sequence).unwrap()];
-                assert!(found == *expected, "cut {}: {crashed}: {report}", cut.position());
-            }
-        }
-    }
-    assert!(seen.len() > 2000, "only {} states", seen.len());
+    let images = sweep(&test.disk, &spread(), &states, &mut |_, _| ());
+    assert!(images > 2000, "only {images} states");
 }
 
 /// The sync of the names in each data directory is needed: without it, a crash takes a file away that

@@ -1,9 +1,9 @@
 //! An environment on a simulated disk, and a model to compare it with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_env::{Database, DatabaseOptions, EnvResult, Environment, Options, VerifyOptions};
-use cairn_sim::{SimDisk, SimWorld};
+use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
 
 pub(crate) type Model = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
 
@@ -113,4 +113,38 @@ pub(crate) fn content(env: &Environment) -> EnvResult<Model> {
 #[expect(clippy::big_endian_bytes, reason = "keys are compared from the first byte on")]
 pub(crate) fn ordered(n: u32) -> [u8; 4] {
     n.to_be_bytes()
+}
+
+/// Crashes what `disk` has seen at every operation, in every way, and opens each distinct image: what is
+/// there must be the state after some commit, and not one before what was `acknowledged` (a mark on the
+/// disk). `also` looks at each of them. Returns how many there were.
+pub(crate) fn sweep(
+    disk: &SimDisk,
+    options: &Options,
+    states: &[Model],
+    also: &mut dyn FnMut(&Environment, &Model),
+) -> usize {
+    let trace = disk.trace();
+    let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
+    while let Some(cut) = cuts.next_cut() {
+        let acknowledged = cut.mark("acknowledged").unwrap_or(0);
+        for level in Level::ALL {
+            for crashed in cut.crash().images(level, &Bounds::smoke()) {
+                if !seen.insert((crashed.image.hash(), acknowledged)) {
+                    continue;
+                }
+                let (disk, world) = (SimDisk::from_image(&crashed.image), SimWorld::new(9));
+                let place = || format!("cut {}: {crashed}", cut.position());
+                let opened = Environment::open_in(disk.root(), world.world(), options.clone());
+                let (env, report) = opened.unwrap_or_else(|error| panic!("{}: {error}", place()));
+                let commit = report.sequence;
+                assert!(commit >= acknowledged, "{}: {acknowledged} is lost; {report}", place());
+                let expected = &states[usize::try_from(commit).expect("few commits")];
+                let found = content(&env).expect("it can be read");
+                assert!(found == *expected, "{}: {report}", place());
+                also(&env, expected);
+            }
+        }
+    }
+    seen.len()
 }

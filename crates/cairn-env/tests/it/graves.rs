@@ -1,11 +1,8 @@
 //! Dropping databases: gone at once, their space by and by, whatever happens in between.
 
-use std::collections::BTreeSet;
+use cairn_env::{DatabaseOptions, EnvError, VerifyOptions};
 
-use cairn_env::{DatabaseOptions, EnvError, Environment};
-use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
-
-use crate::fixture::{Model, TestEnv, content, ordered, small_options};
+use crate::fixture::{Model, TestEnv, content, ordered, small_options, sweep};
 
 fn fill(test: &TestEnv, name: &str, entries: u32) {
     let db = test.db(name);
@@ -134,32 +131,16 @@ fn a_crash_at_any_operation_while_a_dropped_database_is_emptied_loses_nothing() 
         note(&mut states);
         test.env().compact().unwrap();
     }
-    let trace = test.disk.trace();
-    let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
-    while let Some(cut) = cuts.next_cut() {
-        let acknowledged = cut.mark("acknowledged").unwrap_or(0);
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &Bounds::smoke()) {
-                if !seen.insert((crashed.image.hash(), acknowledged)) {
-                    continue;
-                }
-                let (disk, world) = (SimDisk::from_image(&crashed.image), SimWorld::new(9));
-                let opened = Environment::open_in(disk.root(), world.world(), small_options());
-                let (env, report) = opened
-                    .unwrap_or_else(|error| panic!("cut {}: {crashed}: {error}", cut.position()));
-                assert!(report.sequence >= acknowledged, "cut {}: {crashed}", cut.position());
-                let found = content(&env).unwrap();
-                let expected = &states[usize::try_from(report.sequence).unwrap()];
-                assert!(found == *expected, "cut {}: {crashed}: {report}", cut.position());
-                if seen.len() % 16 == 0 {
-                    // It goes on where it was.
-                    env.compact().unwrap();
-                    let left = env.verify(&cairn_env::VerifyOptions::new()).unwrap();
-                    assert!(left.findings.is_empty(), "{left:?}");
-                    assert!(content(&env).unwrap() == *expected);
-                }
-            }
+    let mut looked_at = 0;
+    let images = sweep(&test.disk, &small_options(), &states, &mut |env, expected| {
+        looked_at += 1;
+        if looked_at % 16 == 0 {
+            // It goes on where it was.
+            env.compact().unwrap();
+            let left = env.verify(&VerifyOptions::new()).unwrap();
+            assert!(left.findings.is_empty(), "{left:?}");
+            assert!(content(env).unwrap() == *expected);
         }
-    }
-    assert!(seen.len() > 1000, "only {} states", seen.len());
+    });
+    assert!(images > 1000, "only {images} states");
 }
