@@ -305,8 +305,9 @@ impl Transaction {
     }
 
     /// Drops a database with everything in it. It is gone with the commit, however large it is; the
-    /// space comes back by and by. Snapshots from before still have it, and its name is free for another
-    /// one, in this transaction already.
+    /// space comes back by and by. Snapshots from before still have it; in later ones a handle of it
+    /// finds nothing, and writing to it is an error. Its name is free for another one, in this
+    /// transaction already.
     ///
     /// ```
     /// # use cairn_env::{DatabaseOptions, Environment, Options};
