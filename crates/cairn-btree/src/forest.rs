@@ -1,7 +1,7 @@
 //! `Forest`: the nodes that all versions of all trees share: loading, keeping, evicting.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc, Mutex,
@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use cairn_log::Lsn;
+use cairn_log::{FileNumber, Lsn};
 
 use crate::{
     NodeSource, TreeError, TreeId, TreeResult,
@@ -153,6 +153,12 @@ impl Forest {
     /// Puts back what [`Forest::settle`] took out, for a checkpoint that failed.
     pub fn unsettle(&self, tallies: Vec<Tally>) {
         self.generations.unsettle(tallies);
+    }
+
+    /// Files with records that a version after the last [settled](Forest::settle) one can reach.
+    #[must_use]
+    pub fn unsettled(&self) -> BTreeSet<FileNumber> {
+        self.generations.unsettled()
     }
 
     fn shard(&self, lsn: Lsn) -> &Mutex<LsnMap> {

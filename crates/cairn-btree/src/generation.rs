@@ -146,6 +146,17 @@ impl Generations {
         lock(&self.inner).tallies.extend(tallies);
     }
 
+    /// Forgets all changes that hold from a gen after `base` on: nothing of these gens counts.
+    pub(crate) fn forget_after(&self, base: u64) {
+        lock(&self.inner).tallies.retain(|tally| tally.generation <= base);
+    }
+
+    /// Files with records that are reachable in gens which were not settled yet.
+    pub(crate) fn unsettled(&self) -> BTreeSet<FileNumber> {
+        let inner = lock(&self.inner);
+        inner.tallies.iter().filter(|tally| tally.bytes > 0).map(|tally| tally.file).collect()
+    }
+
     /// The oldest frozen root that is alive.
     pub(crate) fn oldest_active(&self) -> Option<u64> {
         lock(&self.inner).active.first().copied()

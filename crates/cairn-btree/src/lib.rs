@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 mod balance;
+
 mod catalog;
 mod check;
 mod child;
@@ -46,6 +47,7 @@ mod dump;
 mod error;
 mod flush;
 mod forest;
+mod fork;
 mod frozen;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -27,6 +27,8 @@ enum Step {
     Flush(usize),
     WriteBack,
     Reopen,
+    /// Begins a fork, or ends the one that there is: it is adopted, or given up.
+    Fork(bool),
 }
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
@@ -48,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<prop::sample::Index>().prop_map(|i| Step::Flush(i.index(1 << 16))),
         1 => Just(Step::WriteBack),
         1 => Just(Step::Reopen),
+        2 => any::<bool>().prop_map(Step::Fork),
     ]
 }
 
@@ -57,6 +60,10 @@ struct World {
     writer: TreeWriter,
     model: Model,
     versions: Vec<(Arc<FrozenRoot>, Model)>,
+    /// Where the fork that `writer` is came from.
+    trunk: Option<(TreeWriter, Model)>,
+    /// Gens of forks: no checkpoint is ever made of one on the way.
+    apart: Vec<std::ops::Range<u64>>,
     sequence: u64,
     /// Live bytes according to the tallies, settled up to this gen.
     live: i64,
@@ -74,6 +81,8 @@ impl World {
             writer,
             model: Model::new(),
             versions: vec![],
+            trunk: None,
+            apart: vec![],
             sequence: 0,
             live: 0,
             settled: 0,
@@ -89,6 +98,7 @@ impl World {
             self.writer.insert(tree, key, ValueRef::Inline(value), self.sequence).unwrap();
         assert_eq!(replaced.is_some(), model.insert(key.to_vec(), value.to_vec()).is_some());
         assert_eq!(self.writer.len(tree).unwrap(), Some(model.len() as u64));
+        assert_eq!(self.writer.get_with(tree, key, inline).unwrap().as_deref(), Some(value));
     }
 
     fn remove(&mut self, tree: u32, key: &[u8]) {
@@ -97,6 +107,7 @@ impl World {
         self.sequence += 1;
         let removed = self.writer.remove(tree, key, self.sequence).unwrap();
         assert_eq!(removed.is_some(), model.remove(key).is_some());
+        assert_eq!(self.writer.get_with(tree, key, inline).unwrap(), None);
     }
 
     fn freeze(&mut self) {
@@ -109,8 +120,9 @@ impl World {
         let (frozen, model) = self.versions.get(which % self.versions.len().max(1))?.clone();
         let mut flush = Flush::new(frozen.clone()).unwrap();
         while !flush.step(3).unwrap() {}
+        let is_apart = self.apart.iter().any(|gens| gens.contains(&frozen.generation()));
         // The account goes forward only, as checkpoints do.
-        if frozen.generation() >= self.settled {
+        if frozen.generation() >= self.settled && !is_apart {
             self.settled = frozen.generation();
             self.live +=
                 self.forest.settle(self.settled).iter().map(|tally| tally.bytes).sum::<i64>();
@@ -123,16 +135,39 @@ impl World {
 
     /// Opens the newest version again from what is on disk, in a new forest.
     fn reopen(&mut self) {
+        self.end_fork(true);
         self.freeze();
         let (frozen, model) = self.flush(self.versions.len() - 1).unwrap();
         let (root, generation) = (frozen.root_lsn(), frozen.generation() + 1);
         drop(frozen);
         self.versions.clear();
+        self.apart.clear();
         self.forest = Forest::new(self.source.clone(), OPTIONS);
         self.writer = TreeWriter::new(self.forest.clone(), root, generation).unwrap();
         assert_eq!(model, self.model);
         self.freeze();
         self.check_all();
+    }
+
+    fn begin_fork(&mut self) {
+        let fork = self.writer.fork(self.sequence).unwrap();
+        self.apart.push(fork.generation()..u64::MAX);
+        self.trunk = Some((std::mem::replace(&mut self.writer, fork), self.model.clone()));
+    }
+
+    fn end_fork(&mut self, adopt: bool) {
+        let Some((trunk, model)) = self.trunk.take() else { return };
+        let fork = std::mem::replace(&mut self.writer, trunk);
+        let gens = self.apart.pop().unwrap();
+        if adopt {
+            self.writer.adopt(fork);
+        } else {
+            self.writer.give_up_fork(fork).unwrap();
+            self.model = model;
+        }
+        self.apart.push(gens.start..self.writer.generation());
+        let next = self.writer.freeze(self.sequence).unwrap();
+        assert_equal(&next, &self.model);
     }
 
     fn check_all(&self) {
@@ -173,6 +208,8 @@ impl World {
                 self.forest.write_back(1000).unwrap();
             }
             Step::Reopen => self.reopen(),
+            Step::Fork(_) if self.trunk.is_none() => self.begin_fork(),
+            Step::Fork(adopt) => self.end_fork(adopt),
         }
     }
 }
@@ -229,6 +266,7 @@ proptest! {
         for step in steps {
             world.step(step);
         }
+        world.end_fork(false);
         world.freeze();
         world.check_all();
         // With the last version nothing is kept that it does not have.
@@ -239,6 +277,31 @@ proptest! {
         world.versions.push(last);
         world.reopen();
     }
+}
+
+#[test]
+fn a_fork_that_is_given_up_leaves_nothing_in_memory() {
+    let mut world = World::new();
+    for i in 0..300 {
+        world.put(1, format!("{i:06}").as_bytes(), b"some value");
+    }
+    world.freeze();
+    world.flush(0);
+    let before = world.forest.cache();
+    world.begin_fork();
+    for i in 0..3000 {
+        world.put(1 + i % 2, format!("{i:06}").as_bytes(), b"another value");
+        if i % 500 == 0 {
+            drop(world.writer.freeze(world.sequence).unwrap());
+            world.forest.write_back(1000).unwrap();
+        }
+    }
+    world.end_fork(false);
+    world.check_all();
+    let after = world.forest.cache();
+    assert_eq!((after.dirty, after.blocked), (before.dirty, before.blocked));
+    assert!(after.resident <= before.resident, "{after:?}, before {before:?}");
+    assert!(world.forest.unsettled().is_empty());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `TreeWriter`: the one who changes trees, and freezes versions of them.
 
+mod read;
+
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use cairn_log::Lsn;
@@ -8,7 +10,7 @@ use crate::{
     Forest, FrozenRoot, Tally, TreeError, TreeId, TreeResult, ValuePointer, ValueRef, balance,
     catalog::{self, key_of_tree},
     child::{Child, SlotId},
-    frozen::tree_count,
+    fork::Apart,
     image::{Fences, Image},
     key::MAX_KEY_LEN,
     node::Node,
@@ -38,11 +40,13 @@ pub struct TreeWriter {
     newest: Option<Arc<FrozenRoot>>,
     /// The leaf that was changed last, and the way to it: neighbours often follow each other.
     last: Option<LastLeaf>,
+    /// What a fork keeps to itself until it is adopted.
+    pub(crate) apart: Option<Apart>,
 }
 
 /// A tree whose root the writer knows.
-#[derive(Debug)]
-struct OpenTree {
+#[derive(Clone, Debug)]
+pub(crate) struct OpenTree {
     root: Child,
     count: u64,
     /// Whether the catalogue does not say so yet.
@@ -88,7 +92,40 @@ impl TreeWriter {
             tallies: Vec::new(),
             newest: None,
             last: None,
+            apart: None,
         })
+    }
+
+    /// A writer of the same trees that has changed nothing: the caller has just frozen this one.
+    pub(crate) fn twin(&self, apart: Apart) -> Self {
+        Self {
+            forest: Arc::clone(&self.forest),
+            generation: self.generation,
+            private: Vec::new(),
+            private_bytes: 0,
+            unused: Vec::new(),
+            catalog: self.catalog,
+            trees: self.trees.clone(),
+            superseded: Vec::new(),
+            tallies: Vec::new(),
+            newest: None,
+            last: None,
+            apart: Some(apart),
+        }
+    }
+
+    /// Takes over what `twin` has become; `superseded` and `tallies` wait for the next freeze.
+    pub(crate) fn become_twin(&mut self, twin: Self, held: Apart) {
+        let Apart { superseded, tallies, .. } = held;
+        *self = twin;
+        self.superseded.extend(superseded);
+        self.tallies.extend(tallies);
+        self.newest = None;
+    }
+
+    /// Gens up to this one belong to somebody else.
+    pub(crate) fn skip_to(&mut self, generation: u64) {
+        self.generation = self.generation.max(generation);
     }
 
     /// The gen to which changes belong now.
@@ -120,90 +157,6 @@ impl TreeWriter {
             self.newest = None;
         }
         Ok(())
-    }
-
-    /// Whether the tree exists.
-    ///
-    /// # Errors
-    /// If a node of the catalogue cannot be read.
-    pub fn has(&mut self, tree: TreeId) -> TreeResult<bool> {
-        Ok(self.open(tree)?.is_some())
-    }
-
-    /// How many entries the tree has; `None` if there is no such tree.
-    ///
-    /// # Errors
-    /// If a node of the catalogue cannot be read.
-    pub fn len(&mut self, tree: TreeId) -> TreeResult<Option<u64>> {
-        Ok(self.open(tree)?.map(|open| open.count))
-    }
-
-    fn open(&mut self, tree: TreeId) -> TreeResult<Option<&mut OpenTree>> {
-        if !self.trees.contains_key(&tree) {
-            let Some(open) = self.find(tree)? else { return Ok(None) };
-            self.trees.insert(tree, open);
-        }
-        Ok(self.trees.get_mut(&tree))
-    }
-
-    /// Looks the tree up in the catalogue.
-    fn find(&self, tree: TreeId) -> TreeResult<Option<OpenTree>> {
-        let key = key_of_tree(tree);
-        if self.catalog == Child::Empty {
-            return Ok(None);
-        }
-        let found = |leaf: &Node| match leaf.image.search(&key) {
-            Err(_) => Ok(None),
-            Ok(i) => {
-                let count = tree_count(&self.forest, leaf, i)?;
-                if !matches!(leaf.child(i), Child::Empty | Child::Private(_)) {
-                    self.forest.load_child(leaf, i, true)?; // checked, and given a slot
-                }
-                Ok(Some(OpenTree { root: leaf.child(i), count, changed: false }))
-            }
-        };
-        // Down through what the writer owns, then through what is frozen.
-        let mut place = self.catalog;
-        while let Child::Private(i) = place {
-            let node = self.node(i);
-            if node.is_leaf() {
-                return found(node);
-            }
-            let child = node.image.child_index(&key);
-            place = node.child(child);
-            if !matches!(place, Child::Private(_)) {
-                let node = self.forest.load_child(node, child, true)?;
-                return found(&*crate::frozen::descend(&self.forest, node, &key)?);
-            }
-        }
-        let root = self.forest.load_root(place)?;
-        found(&*crate::frozen::descend(&self.forest, root, &key)?)
-    }
-
-    /// Whether a change of `key` would find all nodes in memory. If not, [`FrozenRoot::warm`] brings
-    /// them in, outside of any lock.
-    ///
-    /// # Errors
-    /// If a node of the catalogue cannot be read.
-    pub fn is_resident(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<bool> {
-        if self.last_leaf_of(tree, key).is_some() {
-            return Ok(true);
-        }
-        let Some(mut place) = self.open(tree)?.map(|open| open.root) else { return Ok(true) };
-        while let Child::Private(i) = place {
-            let node = self.node(i);
-            if node.is_leaf() {
-                return Ok(true);
-            }
-            place = node.child(node.image.child_index(key));
-        }
-        self.forest.is_path_resident(place, key)
-    }
-
-    /// The leaf that was changed last, if it is the one of `key`.
-    fn last_leaf_of(&self, tree: TreeId, key: &[u8]) -> Option<usize> {
-        let last = self.last.as_ref().filter(|last| last.tree == tree)?;
-        self.node(last.path.leaf).image.fences().contain(key).then_some(last.path.leaf)
     }
 
     /// Gets everything ready that a change of `key` needs. Changes nothing that anybody could see.
@@ -353,6 +306,9 @@ impl TreeWriter {
         }
         let frozen = self.generation;
         let forest = Arc::clone(&self.forest);
+        if let Some(apart) = &mut self.apart {
+            apart.hold(&forest.slots, &mut self.superseded, &mut self.tallies);
+        }
         let (gone, clean) = forest.generations.freeze(
             &forest.slots,
             frozen,
