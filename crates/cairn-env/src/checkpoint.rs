@@ -246,7 +246,8 @@ impl Core {
     /// Makes a checkpoint of everything committed before the call.
     pub(crate) fn checkpoint(&self) -> EnvResult<CheckpointReport> {
         self.check_write()?;
-        if !self.options.background && self.schedule.has_graves.load(Ordering::Acquire) {
+        let has_graves = self.schedule.has_graves.load(Ordering::Acquire);
+        if !self.options.background && has_graves && !self.is_exclusive() {
             while self.empty_graves()? {}
         }
         let mut checkpointer = lock(&self.checkpointer);
@@ -317,7 +318,9 @@ impl Core {
             return Ok(None);
         }
         let frozen = commit.writer.freeze(sequence)?;
+        let first_part = commit.exclusive.as_ref().and_then(|exclusive| exclusive.first_part);
         let replay_start = match (&commit.appender, commit.tail) {
+            _ if first_part.is_some() => first_part,
             (Some(appender), _) => Some(appender.file().lsn(appender.end())?),
             (None, Some(tail)) => Lsn::new(tail.file, tail.end.next_multiple_of(8)),
             (None, None) => None,
@@ -403,7 +406,8 @@ impl Core {
         utilization.apply(tallies);
         let number = checkpointer.newest.as_ref().map_or(0, |c| c.record.number) + 1;
         let replay_file = run.replay_start.map(Lsn::file);
-        utilization.mark_dead(number, frozen.generation(), replay_file);
+        let unsettled = self.forest.unsettled();
+        utilization.mark_dead(number, frozen.generation(), replay_file, &unsettled);
         let record = CheckpointRecord {
             number,
             sequence: frozen.sequence(),

@@ -162,10 +162,11 @@ impl Core {
     }
 
     fn clean_some(&self, current: &mut Current) -> EnvResult<(u64, bool)> {
+        let from = current.next;
         let (moves, more) = self.collect(current)?;
         let mut moved = 0;
         let _guard = self.failure.on_panic();
-        let mut commit = lock(&self.commit);
+        let mut commit = self.lock_for_upkeep().inspect_err(|_| current.next = from)?;
         for one in moves {
             let done = match one {
                 Move::Node { name, lsn } => commit.writer.renew(&name, lsn)?,
@@ -199,7 +200,7 @@ impl Core {
             };
             *next = record.lsn.offset() + record.header.record_len();
             match record.header.kind {
-                RecordKind::TRANSACTION | RecordKind::VALUE => {
+                RecordKind::TRANSACTION | RecordKind::PART | RecordKind::VALUE => {
                     self.collect_values(base, &record, &mut moves)?;
                 }
                 kind => {

@@ -15,14 +15,24 @@ use cairn_io::{LockGuard, WorkerHandle, WorldRef};
 use cairn_log::{Appender, CommitSpan, FileNumber, Predecessor};
 
 use crate::{
-    EnvError, EnvResult, Options, RecoveryReport, checkpoint::Checkpointer, commit::Recent,
-    failure::Failure, files::Files, journal::Journal, maintenance::Schedule, pin::Pins,
-    recovery::Unfinished, root::Root, state::StateFile, sync::lock, utilization::FileEnd,
+    EnvError, EnvResult, Options, RecoveryReport,
+    checkpoint::Checkpointer,
+    commit::{Exclusive, Recent},
+    failure::Failure,
+    files::Files,
+    journal::Journal,
+    maintenance::Schedule,
+    pin::Pins,
+    recovery::Unfinished,
+    root::Root,
+    state::StateFile,
+    sync::lock,
+    utilization::FileEnd,
 };
 
 /// What all handles of an environment share.
 ///
-/// Locks are taken in this order: checkpointer, flush role, commit, state.
+/// Locks are taken in this order: checkpointer, flush role, evicting, commit, state.
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) world: WorldRef,
@@ -33,11 +43,13 @@ pub(crate) struct Core {
     pub(crate) failure: Failure,
     pub(crate) journal: Journal,
     pub(crate) commit: Mutex<CommitState>,
-    /// Told when a turn is over.
+    /// Told when a turn or an exclusive transaction is over.
     pub(crate) turn_over: Condvar,
     pub(crate) state: Mutex<StateFile>,
     pub(crate) checkpointer: Mutex<Checkpointer>,
     pub(crate) pins: Mutex<Pins>,
+    /// Held by whoever writes nodes back to make room.
+    pub(crate) evicting: Mutex<()>,
     /// The newest version whose commits are all durable.
     pub(crate) published: ArcSwap<FrozenRoot>,
     /// The newest commit.
@@ -65,6 +77,8 @@ pub(crate) struct CommitState {
     pub(crate) recent: Recent,
     /// The thread whose transactions go before all others.
     pub(crate) turn: Option<ThreadId>,
+    /// The exclusive transaction that is open. Until it has ended the writer changes nothing.
+    pub(crate) exclusive: Option<Exclusive>,
     /// The newest commit.
     pub(crate) sequence: u64,
     /// Its time: commit times never go back.
@@ -88,6 +102,16 @@ impl CommitState {
         self.appender = Some(appender);
         self.span = CommitSpan::default();
         self.watermark = None;
+    }
+
+    /// The newest commit is this one now.
+    pub(crate) fn committed(&mut self, sequence: u64, time: u64) {
+        self.sequence = sequence;
+        self.time = time;
+        if self.span.oldest_time == 0 {
+            self.span.oldest_time = time;
+        }
+        self.span.newest_time = time;
     }
 }
 

@@ -213,7 +213,9 @@ pub enum EnvError {
         max: usize,
     },
     /// A transaction is too large.
-    #[error("a transaction of {bytes} bytes is too large: at most {max}; commit in smaller steps")]
+    #[error(
+        "a transaction of {bytes} bytes is too large: at most {max}; commit in smaller steps, or use an exclusive one"
+    )]
     TransactionTooLarge {
         /// Bytes of its changes.
         bytes: usize,

@@ -211,17 +211,23 @@ impl Files {
     /// Ends the current node and value files, if any, and makes all finished ones durable, names
     /// included. Returns them. A failure of a sync is reported by [`Files::sync_failed`] from then on.
     pub(crate) fn finish_nodes(&self) -> LogResult<Vec<Sealed>> {
+        self.end_nodes()?;
+        for directory in std::mem::take(&mut *lock(&self.unsynced_names)) {
+            let synced = self.dir_at(directory).sync(sites::NODE_NAMES);
+            synced.inspect_err(|_| self.note_failed_sync())?;
+        }
+        Ok(std::mem::take(&mut *lock(&self.finished)))
+    }
+
+    /// Ends the current node and value files, if any: what is written next goes to others.
+    pub(crate) fn end_nodes(&self) -> LogResult<()> {
         for current in [&self.nodes, &self.values] {
             let writer = lock(current).take();
             if let Some(writer) = writer {
                 self.seal(writer)?;
             }
         }
-        for directory in std::mem::take(&mut *lock(&self.unsynced_names)) {
-            let synced = self.dir_at(directory).sync(sites::NODE_NAMES);
-            synced.inspect_err(|_| self.note_failed_sync())?;
-        }
-        Ok(std::mem::take(&mut *lock(&self.finished)))
+        Ok(())
     }
 
     fn seal(&self, writer: LogWriter) -> LogResult<()> {

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::{EnvResult, core::Core, sync::lock};
+use crate::{EnvResult, core::Core};
 
 /// Keys that are looked up in one version.
 const KEYS: usize = 4096;
@@ -39,7 +39,7 @@ impl Core {
         drop((cursor, root));
         if keys.is_empty() {
             let _guard = self.failure.on_panic();
-            let closed = lock(&self.commit).writer.close_grave(grave);
+            let closed = self.lock_for_upkeep()?.writer.close_grave(grave);
             // Half a removal of an entry of the catalogue must never be frozen.
             closed
                 .map_err(|error| self.failure.poison(error.into()))
@@ -50,7 +50,7 @@ impl Core {
         }
         for keys in keys.chunks(CHUNK) {
             let _guard = self.failure.on_panic();
-            let mut commit = lock(&self.commit);
+            let mut commit = self.lock_for_upkeep()?;
             let sequence = commit.sequence;
             for key in keys {
                 commit.writer.remove(grave, key, sequence)?;

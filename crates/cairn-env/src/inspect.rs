@@ -4,7 +4,7 @@ use cairn_log::{LogFile, LogResult, RecordKind, Stop, dump};
 
 use crate::{
     checkpoint::CheckpointRecord,
-    commit::{Decoder, Op},
+    commit::{CommitRecord, Decoder, Op},
 };
 
 /// Describes the payload of a record in a few words; `None` for kinds that this crate does not own.
@@ -13,6 +13,14 @@ use crate::{
 pub fn describe(kind: RecordKind, payload: &[u8]) -> Option<String> {
     match kind {
         RecordKind::TRANSACTION | RecordKind::VALUE => Some(describe_transaction(payload)),
+        RecordKind::PART => Some(match Decoder::new(payload) {
+            Err(error) => format!("malformed: {error}"),
+            Ok(part) => format!("part {}: {}", part.head, describe_transaction(payload)),
+        }),
+        RecordKind::COMMIT => Some(match CommitRecord::decode(payload) {
+            Err(error) => format!("malformed: {error}"),
+            Ok(commit) => format!("commit of {} parts", commit.parts),
+        }),
         RecordKind::CHECKPOINT => Some(match CheckpointRecord::decode(payload) {
             Err(error) => format!("malformed: {error}"),
             Ok(record) => format!(

@@ -78,6 +78,9 @@ pub use repair::{DamagedPlace, Missing, RepairReport, repair, repair_in};
 pub use restore::{RestoreTarget, Restored};
 pub use sites::SYNC_SITES;
 pub use snapshot::{Cursor, Range, Snapshot};
-pub use transaction::{CommitInfo, PendingCommit, Savepoint, Transaction, TransactionRange};
+pub use transaction::{
+    CommitInfo, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint, Transaction,
+    TransactionRange,
+};
 pub use value::Value;
 pub use verify::{Finding, VerifyOptions, VerifyReport};

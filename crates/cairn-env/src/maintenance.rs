@@ -173,7 +173,7 @@ impl Core {
         {
             return Ok(Step::Did);
         }
-        if self.schedule.begun.load(Ordering::Acquire) {
+        if self.schedule.begun.load(Ordering::Acquire) && !self.is_exclusive() {
             if self.schedule.has_graves.load(Ordering::Acquire) && self.empty_graves()? {
                 return Ok(Step::Did);
             }
@@ -182,11 +182,11 @@ impl Core {
             }
         }
         let cache = self.forest.cache();
-        if cache.resident > cache.budget && !self.options.read_only {
-            let written = self.forest.write_back(STEP_NODES);
-            if written.map_err(|error| self.node_failure(error.into()))? > 0 {
-                return Ok(Step::Did);
-            }
+        if cache.resident > cache.budget
+            && !self.options.read_only
+            && self.write_back(STEP_NODES)? > 0
+        {
+            return Ok(Step::Did);
         }
         let until_flush = match flush_at {
             0 => None,

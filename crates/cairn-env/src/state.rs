@@ -24,7 +24,7 @@ cairn_log::layout! {
         ENVIRONMENT: 16 = "uuid of the environment",
         TIMELINE: 4 = "timeline to which new journal files belong",
         GENERATION: 4 = "number of the generation directory",
-        INCARNATION: 8 = "how many times the environment was opened for writing",
+        INCARNATION: 8 = "how many times the environment was opened for writing, or an exclusive transaction given up",
         CHECKPOINT: 8 = "position of the newest checkpoint record; 0: none",
         CHECKPOINT_NUMBER: 8 = "number of that checkpoint",
         NEXT_FILE: 4 = "smallest number that no log file has had",

@@ -1,6 +1,6 @@
 //! How much of each log file is still reachable, exact at each checkpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_btree::Tally;
 use cairn_log::{FileClass, FileNumber, LogFile, Uuid};
@@ -75,16 +75,23 @@ impl Utilization {
     }
 
     /// Notes which files a checkpoint with this number and cut found dead: nothing in them is
-    /// reachable, and journal files are not needed for replay either.
-    pub(crate) fn mark_dead(&mut self, checkpoint: u64, cut: u64, replay: Option<FileNumber>) {
+    /// reachable, nothing will be from the next cut on (`unsettled`: there it will), and journal files
+    /// are not needed for replay either.
+    pub(crate) fn mark_dead(
+        &mut self,
+        checkpoint: u64,
+        cut: u64,
+        replay: Option<FileNumber>,
+        unsettled: &BTreeSet<FileNumber>,
+    ) {
         for (number, file) in &mut self.files {
             let needed = match file.class {
                 FileClass::Journal => replay.is_none_or(|replay| *number >= replay),
                 FileClass::Node | FileClass::Value => file.end == FileEnd::Open,
-            };
+            } || unsettled.contains(number);
             file.dead_since = match (file.live, file.dead_since) {
                 (0, None) if !needed => Some((checkpoint, cut)),
-                (0, since) => since,
+                (0, since) if !needed => since,
                 _ => None,
             };
         }

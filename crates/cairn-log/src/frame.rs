@@ -45,8 +45,8 @@ macro_rules! kinds {
 
 kinds! {
     TRANSACTION = 1, "journal", "a committed transaction, whole";
-    PART = 2, "journal", "reserved: a piece of a transaction that spans records";
-    COMMIT = 3, "journal", "reserved: the end of such a transaction";
+    PART = 2, "journal", "a piece of an exclusive transaction; counts with the COMMIT behind it";
+    COMMIT = 3, "journal", "a committed exclusive transaction: its parts stand before it";
     ABORT = 4, "journal", "reserved: such a transaction, given up";
     ROLLBACK_TO = 5, "journal", "reserved: such a transaction, back to a savepoint";
     ACKNOWLEDGE = 6, "journal", "no payload: the watermark as a record of its own";

@@ -183,7 +183,7 @@ crate::layout! {
         FILE: 16 = "uuid of the file, random",
         NUMBER: 4 = "number of the file",
         TIMELINE: 4 = "timeline on which the file was begun",
-        INCARNATION: 8 = "how many times the environment had been opened for writing",
+        INCARNATION: 8 = "how many times the environment had been opened for writing, or an exclusive transaction given up",
         GENERATION: 4 = "number of the generation directory in which the file was begun",
         KEY_EPOCH: 4 = "epoch of the data key; 0 without encryption",
         SALT: 32 = "salt of the file key; zero without encryption",

@@ -1,11 +1,15 @@
 //! Commit: validate, reserve a place in the journal, apply to the trees, wait for the disk.
 
+mod exclusive;
+mod parts;
 mod recent;
 mod record;
 mod turn;
 
+pub(crate) use exclusive::Exclusive;
+pub(crate) use parts::CommitRecord;
 pub(crate) use recent::{Observed, Recent};
-pub(crate) use record::{Decoder, Encoder, Op, pointer, spec};
+pub(crate) use record::{Decoder, Encoder, Op, TIME, pointer, spec};
 pub use record::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 
 use std::{
@@ -45,7 +49,7 @@ impl Core {
         let mut attempts = 0;
         loop {
             let _guard = self.failure.on_panic();
-            let mut commit = self.lock_in_turn();
+            let mut commit = self.lock_in_turn()?;
             self.check()?;
             if let Some(observed) = &mut request.observed {
                 match commit.recent.validate(observed, commit.sequence) {
@@ -127,10 +131,8 @@ impl Core {
             return Err(EnvError::Exhausted { what: "commit numbers" });
         }
         let time = self.world.wall().0.max(commit.time);
-        payload.set(record::TIME, &time.to_le_bytes());
-        let watermark = self.journal.watermark();
-        let appender = commit.appender.as_mut().ok_or_else(|| EnvError::internal("no journal"))?;
-        let lsn = appender.append(RecordKind::TRANSACTION, sequence, watermark, payload)?;
+        payload.set(TIME, &time.to_le_bytes());
+        let (lsn, _) = self.append(commit, RecordKind::TRANSACTION, sequence, payload)?;
         let decoder = Decoder::new(payload.bytes()).map_err(malformed);
         let applied = decoder.and_then(|decoder| {
             apply_ops(&mut commit.writer, decoder, lsn, sequence, &mut commit.next_tree)
@@ -139,29 +141,49 @@ impl Core {
             // The journal has a commit that memory has not: only recovery can put that right.
             return Err(EnvError::Poisoned { cause: self.failure.poison(error) });
         }
-        commit.sequence = sequence;
-        commit.time = time;
+        commit.committed(sequence, time);
+        self.bound_private(commit)?;
+        Ok(sequence)
+    }
+
+    /// Gives a record its place in the journal, which has room for it; returns how many accepted bytes
+    /// are not written yet, too.
+    fn append(
+        &self,
+        commit: &mut CommitState,
+        kind: RecordKind,
+        sequence: u64,
+        payload: &Payload,
+    ) -> EnvResult<(Lsn, u64)> {
+        let watermark = self.journal.watermark();
+        let appender = commit.appender.as_mut().ok_or_else(|| EnvError::internal("no journal"))?;
+        let lsn = appender.append(kind, sequence, watermark, payload)?;
         commit.watermark = commit.watermark.max(watermark);
-        if commit.span.oldest_time == 0 {
-            commit.span.oldest_time = time;
-        }
-        commit.span.newest_time = time;
         commit.journal_bytes += payload.record_len();
         let unwritten = self.journal.unwritten(lsn.offset() + payload.record_len());
         self.schedule.committed(commit.journal_bytes, unwritten);
-        self.bound_private(commit)?;
-        Ok(sequence)
+        Ok((lsn, unwritten))
     }
 
     /// Freezes what the writer owns when memory gets short: frozen nodes can be written and evicted,
     /// its own cannot. Not before, since it copies every node that it changes after that.
     pub(crate) fn bound_private(&self, commit: &mut CommitState) -> EnvResult<()> {
-        let (private, budget) = (commit.writer.private_bytes(), self.options.cache_bytes);
-        if private > budget / 8 && private + self.forest.cache().resident > budget / 2 {
-            let sequence = commit.sequence;
-            commit.writer.freeze(sequence)?;
+        let sequence = commit.sequence;
+        self.bound_private_of(&mut commit.writer, sequence).map(drop)
+    }
+
+    /// As [`Core::bound_private`], for any writer; returns whether it was frozen.
+    pub(crate) fn bound_private_of(
+        &self,
+        writer: &mut TreeWriter,
+        sequence: u64,
+    ) -> EnvResult<bool> {
+        let (private, budget) = (writer.private_bytes(), self.options.cache_bytes);
+        let is_short = private > budget / 8 && private + self.forest.cache().resident > budget / 2;
+        if is_short {
+            writer.freeze(sequence)?;
         }
-        Ok(())
+        Ok(is_short)
     }
 
     /// Returns when commit `sequence` is as durable as asked for.

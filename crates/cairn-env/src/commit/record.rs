@@ -46,7 +46,7 @@ impl Encoder {
     /// Begins in `buffer`, which is emptied.
     pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
-        // The time is known only when the commit gets its place.
+        // The time is known only when the commit gets its place, as is the number of a part.
         buffer.put_u64(0);
         let count_at = buffer.len();
         buffer.put_u32(0);
@@ -96,6 +96,16 @@ impl Encoder {
         self.bytes.put_varint(tree.0.into());
     }
 
+    /// Whether there are no changes.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes of the payload as far as it goes.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.bytes[self.count_at..self.count_at + 4].copy_from_slice(&self.count.to_le_bytes());
         self.bytes
@@ -106,17 +116,17 @@ impl Encoder {
 #[derive(Clone, Debug)]
 pub(crate) struct Decoder<'a> {
     reader: ByteReader<'a>,
-    /// Microseconds since 1970.
-    pub(crate) time: u64,
+    /// Of a transaction the time of the commit, in microseconds since 1970; of a part its number.
+    pub(crate) head: u64,
     left: u32,
 }
 
 impl<'a> Decoder<'a> {
     pub(crate) fn new(payload: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = ByteReader::new(payload);
-        let time = reader.u64("time")?;
+        let head = reader.u64("time or number")?;
         let left = reader.u32("count")?;
-        Ok(Self { reader, time, left })
+        Ok(Self { reader, head, left })
     }
 
     /// The next change; `None` after the last one.
@@ -167,7 +177,7 @@ pub(crate) fn pointer(record: Lsn, offset: usize, len: usize, crc: u32) -> Optio
     Some(ValuePointer { lsn: lsn.to_raw(), len: u32::try_from(len).ok()?, crc })
 }
 
-/// Byte range of the commit time in a payload: it is filled in last.
+/// Byte range of the commit time, or of the number of a part, in a payload: it is filled in last.
 pub(crate) const TIME: std::ops::Range<usize> = 0..8;
 
 /// The tables of `docs/format` about transactions.
@@ -189,7 +199,12 @@ pub(crate) fn spec() -> Vec<(&'static str, String)> {
         | create | 4 | tree, shape (1 byte): 0, an ordered map |\n\
         | drop | 5 | tree |\n\
         | | 6 to 15 | reserved: page write, page delta, page truncate, commit number of a page file |\n";
-    vec![("transaction_head", table(&head)), ("transaction_changes", changes.into())]
+    vec![
+        ("transaction_head", table(&head)),
+        ("transaction_changes", changes.into()),
+        ("part_head", table(super::parts::part_head::FIELDS)),
+        ("commit_record", table(super::parts::commit_record::FIELDS)),
+    ]
 }
 
 #[cfg(test)]

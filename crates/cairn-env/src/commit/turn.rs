@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    EnvResult,
     core::{CommitState, Core},
     sync::lock,
 };
@@ -24,8 +25,8 @@ pub(crate) struct Turn {
 
 impl Core {
     /// The commit lock, when it is this thread's turn.
-    pub(super) fn lock_in_turn(&self) -> MutexGuard<'_, CommitState> {
-        let mut commit = lock(&self.commit);
+    pub(super) fn lock_in_turn(&self) -> EnvResult<MutexGuard<'_, CommitState>> {
+        let mut commit = self.lock_shared()?;
         let mut patience = PATIENCE;
         while let Some(thread) = commit.turn
             && thread != thread::current().id()
@@ -37,19 +38,23 @@ impl Core {
             if timeout.timed_out() {
                 patience = Duration::ZERO;
             }
+            if commit.exclusive.is_some() {
+                drop(commit);
+                commit = self.lock_shared()?;
+            }
         }
-        commit
+        Ok(commit)
     }
 
     /// Waits until nobody else has a turn, and takes it.
-    pub(crate) fn take_turn(self: &Arc<Self>) -> Turn {
-        let mut commit = self.lock_in_turn();
+    pub(crate) fn take_turn(self: &Arc<Self>) -> EnvResult<Turn> {
+        let mut commit = self.lock_in_turn()?;
         let me = thread::current().id();
         if commit.turn == Some(me) {
-            return Turn { core: None };
+            return Ok(Turn { core: None });
         }
         commit.turn = Some(me);
-        Turn { core: Some(Arc::clone(self)) }
+        Ok(Turn { core: Some(Arc::clone(self)) })
     }
 }
 

@@ -12,8 +12,8 @@ pub use stats::Stats;
 
 use crate::{
     CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,
-    Options, RecoveryReport, Snapshot, Transaction, VerifyOptions, VerifyReport, backup::BackupSet,
-    core::Core,
+    ExclusiveTransaction, Options, RecoveryReport, Snapshot, Transaction, VerifyOptions,
+    VerifyReport, backup::BackupSet, core::Core,
 };
 
 /// An open environment: one directory tree on disk, any number of named databases in it.
@@ -100,6 +100,17 @@ impl Environment {
         Ok(Transaction::new(&self.core))
     }
 
+    /// Begins an exclusive transaction, for loads and changes that are larger than memory. Waits until
+    /// another one has ended; until this one has, commits of other threads wait.
+    ///
+    /// # Errors
+    /// If the environment has failed, was closed, or was opened for reading only; if this thread has
+    /// another one open.
+    pub fn begin_exclusive(&self) -> EnvResult<ExclusiveTransaction> {
+        self.core.check_write()?;
+        ExclusiveTransaction::begin(&self.core)
+    }
+
     /// Runs `body` in a transaction and commits it with the environment's durability; again from the
     /// beginning if another transaction has changed what it had read. After eight such conflicts the
     /// commits of other threads wait for this one, so that it comes to an end however busy they are.
@@ -124,7 +135,7 @@ impl Environment {
         /// After so many conflicts a transaction goes before all others.
         const PATIENCE: u32 = 8;
         for conflicts in 0.. {
-            let _turn = (conflicts >= PATIENCE).then(|| self.core.take_turn());
+            let _turn = (conflicts >= PATIENCE).then(|| self.core.take_turn()).transpose()?;
             let mut txn = self.begin_write()?;
             let result = match body(&mut txn) {
                 Ok(value) => txn.commit_with(durability).map(|_| value),

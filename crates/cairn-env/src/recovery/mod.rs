@@ -7,10 +7,14 @@
 //! 4. All of this happens in memory. The disk changes with the first write: cut bytes are set aside,
 //!    what a crash left is removed, and a new journal file records where the old one ended.
 
+mod parts;
 pub(crate) mod replay;
 pub(crate) mod report;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cairn_btree::{Forest, TreeWriter};
 use cairn_io::FileExt;
@@ -22,6 +26,7 @@ use crate::{
     core::{CommitState, Core},
     files::Files,
     recovery::{
+        parts::Parts,
         replay::{End, Replay},
         report::{RecoveryReport, TornTail},
     },
@@ -132,6 +137,7 @@ pub(crate) fn recover(
         next_tree: record.map_or(FIRST_USER_TREE, |record| record.next_tree),
         report: &mut report,
         ended: Vec::new(),
+        parts: Parts::default(),
     };
     let end = replay.run(record.and_then(|record| record.replay_start))?;
     let (sequence, time, next_tree) = (replay.sequence, replay.time, replay.next_tree);
@@ -169,7 +175,8 @@ pub(crate) fn recover(
     note_ends(files, state, &mut utilization)?;
     if let Some(record) = record {
         // No version in memory is older than what was just opened.
-        utilization.mark_dead(record.number, 0, record.replay_start.map(Lsn::file));
+        let replay = record.replay_start.map(Lsn::file);
+        utilization.mark_dead(record.number, 0, replay, &BTreeSet::new());
     }
     add_journals(files, &listing, record, &mut utilization);
     let next_file = record.map_or(FileNumber::FIRST, |record| record.next_file);

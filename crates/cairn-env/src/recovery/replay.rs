@@ -14,7 +14,10 @@ use crate::{
     EnvError, EnvResult,
     commit::{Decoder, apply_ops},
     files::Files,
-    recovery::report::{RecoveryReport, TornTail},
+    recovery::{
+        parts::Parts,
+        report::{RecoveryReport, TornTail},
+    },
     state::State,
     utilization::FileEnd,
 };
@@ -35,6 +38,7 @@ pub(crate) struct Replay<'a> {
     pub(crate) report: &'a mut RecoveryReport,
     /// Files that were replayed to their ends.
     pub(crate) ended: Vec<(FileNumber, FileEnd)>,
+    pub(crate) parts: Parts,
 }
 
 /// Where the journal ends.
@@ -77,7 +81,10 @@ impl Replay<'_> {
                     self.check_successor(&file, &stop, &next)?;
                     (file, offset) = (next, HEADER_LEN);
                 }
-                None => return self.end(file, &stop, recorded),
+                None => {
+                    self.give_up_parts()?;
+                    return self.end(file, &stop, recorded);
+                }
             }
         }
     }
@@ -110,7 +117,7 @@ impl Replay<'_> {
 
     /// Opens a journal file. `None` if it is not there or was never begun: a crash in the middle of its
     /// creation leaves a file without a valid header and with nothing behind it.
-    fn open(&self, number: FileNumber) -> EnvResult<Option<Arc<LogFile>>> {
+    pub(super) fn open(&self, number: FileNumber) -> EnvResult<Option<Arc<LogFile>>> {
         let Some(name) = self.journals.get(&number) else { return Ok(None) };
         if let Some(file) = self.files.find(number) {
             return Ok(Some(file));
@@ -180,7 +187,7 @@ impl Replay<'_> {
         let mut scanner = Scanner::from(file, offset, recorded.unwrap_or(u64::MAX));
         let stop = loop {
             match scanner.next()? {
-                Scan::Record(record) => self.record(file, record)?,
+                Scan::Record(record) => self.record(file, &record)?,
                 Scan::End(stop) => break stop,
             }
         };
@@ -213,11 +220,11 @@ impl Replay<'_> {
         Ok(stop)
     }
 
-    fn record(&mut self, file: &LogFile, record: Record<'_>) -> EnvResult<()> {
-        let Record { lsn, header, body } = record;
+    fn record(&mut self, file: &LogFile, record: &Record<'_>) -> EnvResult<()> {
+        let Record { lsn, header, body } = *record;
         match header.kind {
             RecordKind::ACKNOWLEDGE | RecordKind::SEAL => return Ok(()),
-            RecordKind::TRANSACTION => {}
+            RecordKind::TRANSACTION | RecordKind::PART | RecordKind::COMMIT => {}
             found => {
                 let expected = "a record of the journal that this version knows";
                 return Err(file
@@ -235,12 +242,22 @@ impl Replay<'_> {
                 what: format!("commit {} follows commit {}", header.sequence, self.sequence),
             });
         }
-        let malformed =
-            |source| file.corrupt(lsn.offset(), Damage::Malformed { what: "transaction", source });
-        let decoder = Decoder::new(body).map_err(malformed)?;
-        check_all(decoder.clone()).map_err(malformed)?;
-        self.time = self.time.max(decoder.time);
-        apply_ops(self.writer, decoder, lsn, header.sequence, &mut self.next_tree)?;
+        let time = match header.kind {
+            RecordKind::PART => return self.part(file, record),
+            RecordKind::COMMIT => self.commit_parts(file, record)?,
+            _ => {
+                self.give_up_parts()?;
+                let malformed = |source| {
+                    file.corrupt(lsn.offset(), Damage::Malformed { what: "transaction", source })
+                };
+                let decoder = Decoder::new(body).map_err(malformed)?;
+                check_all(decoder.clone()).map_err(malformed)?;
+                let time = decoder.head;
+                apply_ops(self.writer, decoder, lsn, header.sequence, &mut self.next_tree)?;
+                time
+            }
+        };
+        self.time = self.time.max(time);
         self.sequence = header.sequence;
         self.report.replayed_commits += 1;
         self.keep_budget()
@@ -301,7 +318,7 @@ impl Replay<'_> {
 }
 
 /// Checks all changes of a transaction before the first one is applied.
-fn check_all(mut decoder: Decoder<'_>) -> Result<(), cairn_log::codec::DecodeError> {
+pub(super) fn check_all(mut decoder: Decoder<'_>) -> Result<(), cairn_log::codec::DecodeError> {
     while decoder.next()?.is_some() {}
     Ok(())
 }

@@ -34,6 +34,8 @@ pub struct RecoveryReport {
     pub replayed_bytes: u64,
     /// Journal files that were read.
     pub journal_files: u64,
+    /// Parts of exclusive transactions that were never committed, and so do not count.
+    pub given_up_parts: u64,
     /// What was cut from the end of the journal.
     pub torn_tail: Option<TornTail>,
     /// Whether one of both slots of the state file was damaged, and the other one used.
@@ -61,6 +63,10 @@ impl fmt::Display for RecoveryReport {
                     self.sequence, self.replayed_commits, self.replayed_bytes, self.journal_files
                 )?;
             }
+        }
+        if self.given_up_parts > 0 {
+            let parts = self.given_up_parts;
+            write!(f, "; {parts} parts of exclusive transactions were never committed")?;
         }
         if let Some(torn) = &self.torn_tail {
             write!(

@@ -69,9 +69,9 @@ pub(super) fn names(
         }
     }
     let base = trees.trees.get(&NAMES);
-    commits.replay(0, &mut |sequence, mut decoder, _| {
+    commits.replay(&mut |change, mut decoder| {
         while let Ok(Some(op)) = decoder.next() {
-            let is_new = |key| base.is_none_or(|pieces| pieces.commit_of(key) < sequence);
+            let is_new = |key| base.is_none_or(|pieces| change.counts_after(pieces.commit_of(key)));
             match op {
                 Op::Put { tree: NAMES, key, value } if is_new(key) => {
                     entries.insert(key.to_vec(), value.to_vec());
@@ -146,8 +146,8 @@ pub(super) fn fill(
         })?;
         report.leaves += trees.trees.get(&tree).map_or(0, |pieces| pieces.iter().count() as u64);
     }
-    let mut replayed = 0;
-    commits.replay(0, &mut |sequence, mut decoder, _| {
+    let (mut replayed, mut last) = (0, 0);
+    commits.replay(&mut |change, mut decoder| {
         let mut applied = false;
         while let Ok(Some(op)) = decoder.next() {
             let (tree, key, value) = match op {
@@ -159,7 +159,7 @@ pub(super) fn fill(
                 Op::Create { .. } | Op::Drop { .. } => continue,
             };
             let base = trees.trees.get(&tree);
-            if base.is_some_and(|pieces| pieces.commit_of(key) >= sequence) {
+            if base.is_some_and(|pieces| !change.counts_after(pieces.commit_of(key))) {
                 continue;
             }
             applied = true;
@@ -169,7 +169,9 @@ pub(super) fn fill(
                 None => writer.delete(tree, key)?,
             }
         }
-        replayed += u64::from(applied);
+        if applied && change.sequence != last {
+            (replayed, last) = (replayed + 1, change.sequence);
+        }
         Ok(())
     })?;
     writer.commit()?;

@@ -16,7 +16,10 @@ use super::{
     scan::{self, Scanned},
     source::Source,
 };
-use crate::{EnvResult, commit::Decoder};
+use crate::{
+    EnvError, EnvResult,
+    commit::{CommitRecord, Decoder},
+};
 
 /// The commits that can be replayed.
 pub(super) struct Commits {
@@ -102,6 +105,7 @@ impl Commits {
     /// Takes note of the commits, and of what the headers and the state say of others.
     fn collect(&mut self, source: &Source, report: &mut RepairReport) -> EnvResult<()> {
         let (mut runs, mut newest) = (Vec::<(u64, u64)>::new(), 0);
+        let mut parts = Parts::default();
         for part in &self.files {
             let header = part.file.header();
             let first = header.first_sequence.saturating_sub(1);
@@ -116,11 +120,12 @@ impl Commits {
             let name = part.file.name().to_string();
             let mut malformed = Vec::new();
             let scanned = scan::records(&part.file, part.limit, &mut |record| {
-                let Some(sequence) = part.commit(&record) else { return Ok(()) };
+                let Some(commit) = part.commit(&record, &mut parts) else { return Ok(()) };
+                let sequence = record.header.sequence;
                 if runs.last().is_some_and(|run| sequence <= run.1) {
                     return Ok(());
                 }
-                if let Err(problem) = check(record.body) {
+                if let Err(problem) = commit {
                     newest = newest.max(sequence);
                     malformed.push((record.lsn.offset(), problem));
                     return Ok(());
@@ -136,7 +141,8 @@ impl Commits {
             }
             for gap in scanned.gaps.iter().filter(|gap| gap.at < part.limit) {
                 report.damage(&name, gap.at, &gap.problem);
-                let commit = gap.header.filter(|header| header.kind == RecordKind::TRANSACTION);
+                let is_commit = [RecordKind::TRANSACTION, RecordKind::COMMIT];
+                let commit = gap.header.filter(|header| is_commit.contains(&header.kind));
                 let lost = commit.map_or(0, |header| header.sequence);
                 newest = newest.max(lost.min(part.newest));
             }
@@ -202,39 +208,117 @@ impl Commits {
         lost
     }
 
-    /// Calls `each` with every commit after `from`, in order.
+    /// Calls `each` with the changes of every commit, in order; those of one in parts come piecemeal.
     pub(super) fn replay(
         &self,
-        from: u64,
-        each: &mut dyn FnMut(u64, Decoder<'_>, Lsn) -> EnvResult<()>,
-    ) -> EnvResult<u64> {
-        let (mut last, mut count) = (from, 0);
+        each: &mut dyn FnMut(Change, Decoder<'_>) -> EnvResult<()>,
+    ) -> EnvResult<()> {
+        let mut last = 0;
+        let mut parts = Parts::default();
         for part in &self.files {
             scan::records(&part.file, part.limit, &mut |record| {
-                let Some(sequence) = part.commit(&record).filter(|sequence| *sequence > last)
-                else {
-                    return Ok(());
-                };
-                if check(record.body).is_err() {
+                let Some(commit) = part.commit(&record, &mut parts) else { return Ok(()) };
+                let Ok(Commit { sequence, parts }) = commit else { return Ok(()) };
+                if sequence <= last {
                     return Ok(());
                 }
-                let Ok(decoder) = Decoder::new(record.body) else { return Ok(()) };
-                (last, count) = (sequence, count + 1);
-                each(sequence, decoder, record.lsn)
+                last = sequence;
+                let Some(parts) = parts else {
+                    let Ok(decoder) = Decoder::new(record.body) else { return Ok(()) };
+                    return each(Change { sequence, in_parts: false }, decoder);
+                };
+                for lsn in parts {
+                    let body = self.read(lsn)?;
+                    let Ok(decoder) = Decoder::new(&body) else { continue };
+                    each(Change { sequence, in_parts: true }, decoder)?;
+                }
+                Ok(())
             })?;
         }
-        Ok(count)
+        Ok(())
+    }
+
+    fn read(&self, lsn: Lsn) -> EnvResult<Vec<u8>> {
+        let file = self.files.iter().find(|part| part.file.header().number == lsn.file());
+        let file = file.ok_or_else(|| EnvError::internal("a part of a file that is gone"))?;
+        Ok(file.file.read(lsn)?.body)
+    }
+}
+
+/// Which commit a change is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    pub(super) sequence: u64,
+    in_parts: bool,
+}
+
+impl Change {
+    /// Whether it counts for what is as commit `commit` has left it. What was written of a commit in parts
+    /// may have been written half way; doing all of it again makes it whole.
+    pub(super) const fn counts_after(self, commit: u64) -> bool {
+        commit < self.sequence || self.in_parts && commit == self.sequence
+    }
+}
+
+/// A commit that the journal holds.
+struct Commit {
+    sequence: u64,
+    /// Where its parts stand, if it has any.
+    parts: Option<Vec<Lsn>>,
+}
+
+/// The parts before a COMMIT.
+#[derive(Default)]
+struct Parts {
+    sequence: u64,
+    places: Vec<Lsn>,
+}
+
+impl Parts {
+    fn add(&mut self, record: &Record<'_>) {
+        let Ok(part) = Decoder::new(record.body) else { return };
+        if part.head == 0 {
+            *self = Self { sequence: record.header.sequence, places: Vec::new() };
+        }
+        let is_next = self.sequence == record.header.sequence
+            && part.head == self.places.len() as u64
+            && check(record.body).is_ok();
+        if is_next {
+            self.places.push(record.lsn);
+        }
+    }
+
+    /// The commit that a COMMIT record makes; what is wrong with it if that is none.
+    fn commit(&mut self, record: &Record<'_>) -> Result<Commit, String> {
+        let Self { sequence, places } = std::mem::take(self);
+        let commit = CommitRecord::decode(record.body).map_err(|error| error.to_string())?;
+        if (sequence, places.len() as u64) == (record.header.sequence, commit.parts) {
+            return Ok(Commit { sequence, parts: Some(places) });
+        }
+        let (here, all) = (places.len(), commit.parts);
+        Err(format!("of the {all} parts of commit {} {here} are here", record.header.sequence))
     }
 }
 
 impl Part {
-    /// The commit that a record is, if it counts.
-    fn commit(&self, record: &Record<'_>) -> Option<u64> {
+    /// The commit that a record is, if it is one and counts; what is wrong with it if it is damaged.
+    fn commit(&self, record: &Record<'_>, parts: &mut Parts) -> Option<Result<Commit, String>> {
         let header = record.header;
-        let counts = header.kind == RecordKind::TRANSACTION
-            && record.lsn.offset() < self.limit
-            && header.sequence <= self.newest;
-        counts.then_some(header.sequence)
+        if record.lsn.offset() >= self.limit || header.sequence > self.newest {
+            return None;
+        }
+        match header.kind {
+            RecordKind::TRANSACTION => {
+                let commit = Commit { sequence: header.sequence, parts: None };
+                Some(check(record.body).map(|()| commit).map_err(|error| error.to_string()))
+            }
+            RecordKind::PART => {
+                parts.add(record);
+                None
+            }
+            RecordKind::COMMIT => Some(parts.commit(record)),
+            _ => None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `Transaction`: changes of any databases that take effect together or not at all.
 
+mod exclusive;
 mod range;
 mod reads;
 mod savepoint;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use cairn_btree::{FrozenRoot, MAX_KEY_LEN, TreeId};
 use cairn_log::Payload;
 
+pub use exclusive::{ExclusiveRange, ExclusiveTransaction};
 pub use range::TransactionRange;
 pub(crate) use reads::{Interval, ReadSet};
 pub use savepoint::Savepoint;
@@ -232,9 +234,7 @@ impl Transaction {
     /// # Errors
     /// If key, value or the whole transaction exceed their limits: then nothing was changed.
     pub fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
-        if value.len() > MAX_VALUE_LEN {
-            return Err(EnvError::ValueTooLong { len: value.len(), max: MAX_VALUE_LEN });
-        }
+        check_lengths(key, Some(value))?;
         self.set(database, key, Some(value.to_vec()))
     }
 
@@ -249,9 +249,7 @@ impl Transaction {
     fn set(&mut self, database: &Database, key: &[u8], value: Option<Vec<u8>>) -> EnvResult<()> {
         /// Bytes that a change takes in the journal beside key and value, at most.
         const OVERHEAD: usize = 32;
-        if key.len() > MAX_KEY_LEN {
-            return Err(EnvError::KeyTooLong { len: key.len(), max: MAX_KEY_LEN });
-        }
+        check_lengths(key, None)?;
         if self.drops.iter().any(|dropped| dropped.tree == database.tree) {
             return Err(EnvError::NoSuchDatabase { name: database.name().into() });
         }
@@ -286,18 +284,7 @@ impl Transaction {
         if let Some(descriptor) = self.get(&Database::names(), name.as_bytes())? {
             return Database::decode(name, &descriptor);
         }
-        // The number is gone even if this transaction never commits: a handle of a database that did
-        // not come into being must not become one of another database.
-        let tree = {
-            let mut commit = lock(&self.core.commit);
-            let tree = TreeId(commit.next_tree);
-            let next = commit.next_tree.checked_add(1);
-            commit.next_tree = next
-                .filter(|next| *next < TreeId::LIMIT)
-                .ok_or(EnvError::Exhausted { what: "numbers of trees" })?;
-            tree
-        };
-        let created = Database::create(name, tree, options);
+        let created = Database::create(name, self.core.next_tree()?, options);
         let descriptor = created.encode();
         self.set(&Database::names(), name.as_bytes(), Some(descriptor))?;
         self.creates.push(created.clone());
@@ -414,6 +401,33 @@ impl Transaction {
                 reads: std::mem::take(&mut *self.reads()).finish(),
             }),
         })
+    }
+}
+
+impl Core {
+    /// A number for a new tree. It is gone even if the transaction never commits: a handle of a database
+    /// that did not come into being must not become one of another database.
+    fn next_tree(&self) -> EnvResult<TreeId> {
+        let mut commit = lock(&self.commit);
+        let tree = TreeId(commit.next_tree);
+        let next = commit.next_tree.checked_add(1);
+        commit.next_tree = next
+            .filter(|next| *next < TreeId::LIMIT)
+            .ok_or(EnvError::Exhausted { what: "numbers of trees" })?;
+        Ok(tree)
+    }
+}
+
+/// An error unless key and value may be put.
+fn check_lengths(key: &[u8], value: Option<&[u8]>) -> EnvResult<()> {
+    if key.len() > MAX_KEY_LEN {
+        return Err(EnvError::KeyTooLong { len: key.len(), max: MAX_KEY_LEN });
+    }
+    match value {
+        Some(value) if value.len() > MAX_VALUE_LEN => {
+            Err(EnvError::ValueTooLong { len: value.len(), max: MAX_VALUE_LEN })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ mod basics;
 mod cleaner;
 mod crash;
 mod directories;
+mod exclusive;
 mod failure;
 mod fixture;
 mod golden;
