@@ -1,10 +1,10 @@
 //! `restore`: a backup becomes an environment, and only after everything in it was proved.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use cairn_env::{
     EnvError, Forgotten, KeptGeneration, Options, RecoveryReport, RestoreTarget,
-    forget_old_generation,
+    data_directory_space, forget_old_generation,
 };
 use cairn_io::{Dir, DirRef, FileExt, RealDir, RealWorld, SyncSite, WorldRef};
 use cairn_log::Timeline;
@@ -29,6 +29,10 @@ pub struct RestoreOptions<'a> {
     /// Whether the target may be an environment. What it holds is then kept beside what is restored
     /// until [`forget_old`] is called, and [`undo_restore`] goes back to it. A restore in
     /// place that fails or is killed leaves the environment as it was.
+    ///
+    /// With data directories, all of that happens in each of them, and one rename switches them all. The
+    /// environment then has as many as the backup: more are made (or used, if they are there), and those
+    /// that are too many hold only what is kept.
     pub in_place: bool,
     /// Whether a restore in place may put another environment in place of the one that is there.
     pub other_environment: bool,
@@ -130,11 +134,7 @@ pub fn restore_from(
 ) -> BackupResult<RestoreReport> {
     let manifest = Manifest::read(&**backup)?;
     preflight(&**backup, &manifest)?;
-    let free = target.space()?.free;
-    if free < manifest.bytes() {
-        let (path, needed) = (target.path().to_owned(), manifest.bytes());
-        return Err(BackupError::NoSpace { path, free, needed });
-    }
+    check_space(target, &manifest)?;
     let how = format!(
         "This directory is being filled from the backup {}.\n\
          If that is not going on any more, run `cairn restore` with this backup and this directory\n\
@@ -165,6 +165,30 @@ pub fn restore_from(
         recovery: restored.recovery,
         kept: restored.kept,
     })
+}
+
+/// An error if the files do not fit where they are to go. Data directories that are there already may be
+/// disks of their own.
+fn check_space(target: &DirRef, manifest: &Manifest) -> BackupResult<()> {
+    let check = |path: &Path, free: u64, needed: u64| match free < needed {
+        true => Err(BackupError::NoSpace { path: path.to_owned(), free, needed }),
+        false => Ok(()),
+    };
+    let mut needed = BTreeMap::<u16, u64>::new();
+    for file in &manifest.files {
+        *needed.entry(file.directory).or_default() += file.length;
+    }
+    let mut in_root = 0;
+    for (directory, bytes) in needed {
+        match data_directory_space(target, directory)? {
+            Some(space) => {
+                let path = target.path().join(format!("data{directory:03}"));
+                check(&path, space.free, bytes)?;
+            }
+            None => in_root += bytes,
+        }
+    }
+    check(target.path(), target.space()?.free, in_root)
 }
 
 /// Goes back to what an environment held before it was restored in place. What was restored is kept in

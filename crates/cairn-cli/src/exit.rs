@@ -185,6 +185,10 @@ impl From<EnvError> for Failure {
                 "nothing was changed: `cairn restore BACKUP NEW` brings back a backup, `cairn repair \
                  ENV NEW` what can be proved of this environment",
             ),
+            EnvError::DataDirectory { .. } => failure.advise(
+                "nothing was changed: mount its disk, or put the directory back where it was; if it is \
+                 lost, `cairn restore BACKUP NEW` brings back a backup",
+            ),
             EnvError::IncompleteRestore { path, .. } => failure.advise(format!(
                 "`cairn restore BACKUP {}` starts it over; or remove the directory",
                 path.display()

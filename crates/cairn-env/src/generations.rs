@@ -1,14 +1,17 @@
 //! The generation directories of an environment: a restore in place fills a new one beside the old,
 //! which is kept until its user forgets it, and to which one call goes back.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use cairn_io::{Access, DirRef, EntryKind, LockGuard, WorldRef};
+use cairn_io::{Access, DirExt, DirRef, EntryKind, LockGuard, Name, WorldRef};
+use cairn_log::Uuid;
 
 use crate::{
     EnvError, EnvResult, Environment, Options,
+    directories::DIR,
     root::{Current, Generation, Generations, Root},
     sites,
+    state::{STATE, StateFile},
 };
 
 /// The two generations of an environment that was restored in place.
@@ -19,13 +22,17 @@ pub struct KeptGeneration {
     pub current: u32,
     /// The one that is kept.
     pub kept: u32,
+    /// Files of the kept one, in the root and in all data directories.
+    pub files: u64,
+    /// Their bytes, which [`forget_old_generation`] frees.
+    pub bytes: u64,
 }
 
 /// What went with an old generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Forgotten {
-    /// Number of generation directories, those that an unfinished restore has left included.
+    /// Number of generations, those that an unfinished restore has left included.
     pub generations: u64,
     /// Files in them.
     pub files: u64,
@@ -38,8 +45,7 @@ pub struct Forgotten {
 /// # Errors
 /// If `root` holds no environment or the disk fails.
 pub fn kept_generation(root: DirRef) -> EnvResult<Option<KeptGeneration>> {
-    let generations = Root::new(root).existing()?;
-    Ok(generations.kept.map(|kept| generations.current.with(kept)))
+    Root::new(root).kept_generation()
 }
 
 /// Goes back to the generation that a restore in place has kept, in one step. The one that was
@@ -57,8 +63,9 @@ pub fn undo_restore(root: DirRef) -> EnvResult<KeptGeneration> {
         return Err(EnvError::InvalidInput { what });
     };
     root.open_generation(kept.generation)?;
+    let now = root.keeping(kept, current)?;
     root.switch_keeping(Generations { current: kept, kept: Some(current) })?;
-    Ok(kept.with(current))
+    Ok(now)
 }
 
 /// Removes the generation that a restore in place has kept, and what unfinished restores have left.
@@ -79,20 +86,27 @@ pub fn forget_old_generation(
     let dir = root.open_generation(current.generation)?;
     let again = Root::new(Arc::clone(&root.dir));
     drop(Environment::open_staged(again, dir, world, options)?);
+    let known: Vec<_> = kept.iter().chain([&current]).map(|known| known.environment).collect();
+    root.check_no_strangers(&known)?;
     if kept.is_some() {
         // From here on nothing refers to it, and a crash leaves what the next call removes.
         root.switch(current)?;
     }
-    root.remove_others(&[current])
-}
-
-impl Current {
-    const fn with(self, kept: Self) -> KeptGeneration {
-        KeptGeneration { current: self.generation.0, kept: kept.generation.0 }
-    }
+    root.remove_others(Some(current.generation))
 }
 
 impl Root {
+    /// What is kept, if anything is.
+    pub(crate) fn kept_generation(&self) -> EnvResult<Option<KeptGeneration>> {
+        let Generations { current, kept } = self.existing()?;
+        kept.map(|kept| self.keeping(current, kept)).transpose()
+    }
+
+    fn keeping(&self, current: Current, kept: Current) -> EnvResult<KeptGeneration> {
+        let (files, bytes) = self.size_of(kept.generation)?;
+        Ok(KeptGeneration { current: current.generation.0, kept: kept.generation.0, files, bytes })
+    }
+
     /// What `CURRENT` says, of a directory that is an environment.
     pub(crate) fn existing(&self) -> EnvResult<Generations> {
         let path = || self.dir.path().to_owned();
@@ -112,52 +126,104 @@ impl Root {
         Ok((lock, self.existing()?))
     }
 
-    /// A new, empty generation directory beside all others.
-    pub(crate) fn create_next_generation(&self) -> EnvResult<(Generation, DirRef)> {
-        let newest = self.generation_dirs()?.into_iter().max().map_or(0, |newest| newest.0);
-        let next = Generation(newest.saturating_add(1));
-        Ok((next, self.dir.create_dir(&next.dir_name())?))
+    /// The number of a generation directory that is larger than all, here and in the data directories.
+    pub(crate) fn next_generation(&self) -> EnvResult<Generation> {
+        let mut newest = 0;
+        for home in self.homes()? {
+            newest =
+                Generation::list(&home)?.into_iter().map(|found| found.0).fold(newest, u32::max);
+        }
+        Ok(Generation(newest.saturating_add(1)))
     }
 
-    fn generation_dirs(&self) -> EnvResult<Vec<Generation>> {
+    /// The directories in which generation directories lie. The root is the last one: as long as its
+    /// generation directory is there, it says whose the others are.
+    fn homes(&self) -> EnvResult<Vec<DirRef>> {
+        let data = self.data_dirs()?.into_iter().map(|(_, dir)| dir);
+        Ok(data.chain([Arc::clone(&self.dir)]).collect())
+    }
+
+    /// The environments of the generation directories in the root.
+    pub(crate) fn environments(&self) -> EnvResult<Vec<Uuid>> {
         let mut found = Vec::new();
-        for entry in self.dir.list()?.into_iter().filter(|entry| entry.kind == EntryKind::Dir) {
-            let number = entry.display.strip_prefix("g-").and_then(|number| number.parse().ok());
-            let generation = number.map(Generation);
-            found.extend(generation.filter(|found| Some(found.dir_name()) == entry.name));
+        for generation in Generation::list(&self.dir)? {
+            let dir = self.dir.open_dir(&generation.dir_name())?;
+            // What cannot be read vouches for nobody.
+            let state = StateFile::open(&*dir, Access::Read).ok();
+            found.extend(state.map(|(_, found)| found.newest.environment));
         }
         Ok(found)
     }
 
-    /// Removes all generations but these. What is not ours in their directories stays, and so do these.
-    pub(crate) fn remove_others(&self, stay: &[Current]) -> EnvResult<Forgotten> {
+    /// Removes all generations but this one, from the root and the data directories, of which it was
+    /// checked that there are no strangers. What is not ours in their directories stays, and so do these.
+    pub(crate) fn remove_others(&self, stays: Option<Generation>) -> EnvResult<Forgotten> {
         let mut gone = Forgotten::default();
-        for generation in self.generation_dirs()? {
-            if stay.iter().any(|stays| stays.generation == generation) {
-                continue;
+        let mut numbers = BTreeSet::new();
+        for home in self.homes()? {
+            let before = (gone, numbers.len());
+            for generation in Generation::list(&home)? {
+                if stays != Some(generation) && remove_generation(&home, generation, &mut gone)? {
+                    numbers.insert(generation);
+                }
             }
-            let dir = self.dir.open_dir(&generation.dir_name())?;
-            for entry in dir.list()?.into_iter().filter(|entry| entry.kind == EntryKind::File) {
-                let Some(name) = entry.name.filter(|name| is_ours(name.as_str())) else { continue };
-                gone.bytes += dir.open(&name, Access::Read)?.len()?;
-                gone.files += 1;
-                dir.remove(&name)?;
-            }
-            if dir.list()?.is_empty() {
-                self.dir.remove_dir(&generation.dir_name())?;
-                gone.generations += 1;
+            if before != (gone, numbers.len()) {
+                home.sync(sites::RESTORED)?;
             }
         }
-        if gone != Forgotten::default() {
-            self.dir.sync(sites::RESTORED)?;
-        }
+        gone.generations = numbers.len() as u64;
         Ok(gone)
     }
+
+    /// Number and bytes of the files of a generation, wherever they lie.
+    fn size_of(&self, generation: Generation) -> EnvResult<(u64, u64)> {
+        let (mut files, mut bytes) = (0, 0);
+        for home in self.homes()? {
+            if home.has(&generation.dir_name())? {
+                for (_, len) in our_files(&home.open_dir(&generation.dir_name())?)? {
+                    files += 1;
+                    bytes += len;
+                }
+            }
+        }
+        Ok((files, bytes))
+    }
+}
+
+/// Removes what is ours of a generation directory, and says whether nothing is left of it.
+fn remove_generation(
+    home: &DirRef,
+    generation: Generation,
+    gone: &mut Forgotten,
+) -> EnvResult<bool> {
+    let dir = home.open_dir(&generation.dir_name())?;
+    for (name, len) in our_files(&dir)? {
+        dir.remove(&name)?;
+        gone.files += 1;
+        gone.bytes += len;
+    }
+    let is_empty = dir.list()?.is_empty();
+    if is_empty {
+        home.remove_dir(&generation.dir_name())?;
+    }
+    Ok(is_empty)
+}
+
+/// The files that an environment has written into a generation directory, with their lengths.
+fn our_files(dir: &DirRef) -> EnvResult<Vec<(Name, u64)>> {
+    let mut found = Vec::new();
+    for entry in dir.list()?.into_iter().filter(|entry| entry.kind == EntryKind::File) {
+        if let Some(name) = entry.name.filter(|name| is_ours(name.as_str())) {
+            let len = dir.open(&name, Access::Read)?.len()?;
+            found.push((name, len));
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a file of this name is one that an environment writes into a generation directory.
 fn is_ours(name: &str) -> bool {
-    name == crate::state::STATE.as_str()
+    [STATE, DIR].iter().any(|ours| ours.as_str() == name)
         || name.parse::<cairn_log::LogName>().is_ok()
         || name.starts_with("torn-") && name.ends_with(".bytes")
 }

@@ -54,6 +54,7 @@ mod sites;
 mod snapshot;
 #[doc(hidden)]
 pub mod spec;
+mod staging;
 mod state;
 mod sync;
 mod transaction;
@@ -67,7 +68,8 @@ pub use checkpoint::CheckpointReport;
 pub use cleaner::CleanReport;
 pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 pub use database::{Database, DatabaseOptions};
-pub use environment::{Environment, Identity, Stats};
+pub use directories::data_directory_space;
+pub use environment::{DataDirectory, Environment, Identity, Stats};
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,

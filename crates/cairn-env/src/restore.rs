@@ -4,9 +4,9 @@
 //! while it is there, the directory does not open and says how to go on. The environment comes into
 //! being by `CURRENT`, after the restored files were opened, replayed and walked.
 //!
-//! In place, the files go into a new generation directory beside the one that counts, `RESTORING` is not
-//! needed because `CURRENT` does not know of it, and the last thing is to rename `CURRENT`: a restore that
-//! fails or is killed leaves the environment as it was.
+//! In place, the files go into new generation directories beside those that count, in the root and in
+//! each data directory; `RESTORING` is not needed because `CURRENT` does not know of them, and the last
+//! thing is to rename `CURRENT`: a restore that fails or is killed leaves the environment as it was.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use cairn_log::{LogName, Timeline};
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport, VerifyOptions,
     backup::Cut,
-    directories,
     root::{Current, Generation, Generations, Root},
     sites,
-    state::{State, StateFile},
+    staging::Staging,
+    state::State,
 };
 
 /// A directory that a restore is filling.
 pub struct RestoreTarget {
     root: Root,
-    dir: DirRef,
-    data: Vec<DirRef>,
+    staging: Staging,
+    timeline: Timeline,
     world: WorldRef,
     cut: Cut,
     lock: LockGuard,
@@ -67,14 +67,11 @@ impl RestoreTarget {
         if !unfinished && !root.is_blank()? {
             return Err(not_empty(&root));
         }
+        root.check_no_strangers(&[cut.environment])?;
         root.begin_restoring(how)?;
         root.remove_current()?;
-        let dir = root.create_first_generation()?;
-        directories::check_count(cut.directories)?;
-        root.create_data(cut.environment, cut.directories)?;
-        let generation = Generation::FIRST;
-        let data = root.open_data(cut.environment, cut.directories, generation)?;
-        Ok(Self { root, dir, data, world, cut, lock, generation, kept: None })
+        root.remove_others(None)?; // of a restore that was cut short
+        Self::stage(root, world, cut, lock, None)
     }
 
     /// Begins a restore of `cut` in place of what the environment in `root` holds. That is kept until
@@ -113,39 +110,23 @@ impl RestoreTarget {
                 format!("{path} keeps {named} from the last restore: undo or forget it first");
             return Err(EnvError::InvalidInput { what });
         }
-        if cut.directories > 0 {
-            let what = "a restore in place does not spread over data directories yet".into();
-            return Err(EnvError::InvalidInput { what });
-        }
-        this.remove_others(&[current])?;
-        let (generation, dir) = this.create_next_generation()?;
-        let (data, kept) = (Vec::new(), Some(current));
-        Ok(Self { root: this, dir, data, world, cut, lock, generation, kept })
+        this.check_no_strangers(&[current.environment, cut.environment])?;
+        this.remove_others(Some(current.generation))?;
+        Self::stage(this, world, cut, lock, Some(current))
     }
 
-    /// Creates a file of the restored environment in the data directory in which it lay.
-    ///
-    /// # Errors
-    /// If it exists or the disk fails, or there is no such data directory.
-    pub fn create(&self, name: LogName, directory: u16) -> EnvResult<FileRef> {
-        let dir = match usize::from(directory).checked_sub(1) {
-            None => &self.dir,
-            Some(i) => self.data.get(i).ok_or_else(|| {
-                let count = self.cut.directories;
-                let what = format!("{name} lies in data directory {directory} of {count}");
-                EnvError::InvalidInput { what }
-            })?,
+    /// Makes the generation directories.
+    fn stage(
+        root: Root,
+        world: WorldRef,
+        cut: Cut,
+        lock: LockGuard,
+        kept: Option<Current>,
+    ) -> EnvResult<Self> {
+        let generation = match kept {
+            Some(_) => root.next_generation()?,
+            None => Generation::FIRST,
         };
-        Ok(dir.create(&name.to_name())?)
-    }
-
-    /// Makes the copied files durable, opens them, replays the journal, walks all trees, and only
-    /// then lets the directory be an environment, on a new timeline.
-    ///
-    /// # Errors
-    /// If anything is not as the cut says: the directory then stays an unfinished restore.
-    pub fn finish(self, options: Options) -> EnvResult<Restored> {
-        let Self { root, dir, data, world, cut, lock, generation, kept } = self;
         let mut random = [0; 4];
         world.random(&mut random);
         // A new line of history, and never the number of the old one.
@@ -165,12 +146,32 @@ impl RestoreTarget {
             sequence: cut.commit,
             ..State::first(cut.environment)
         };
-        StateFile::create(&*dir, state)?;
-        for dir in data.iter().chain([&dir]) {
-            dir.sync(sites::CREATE_GENERATION)?;
-        }
-        root.dir.sync(sites::CREATE_ROOT)?;
-        let (recovery, entries) = prove(&root, &dir, &world, &cut, options)?;
+        let staging = Staging::create(&root, state)?;
+        Ok(Self { root, staging, timeline, world, cut, lock, generation, kept })
+    }
+
+    /// Creates a file of the restored environment in the data directory in which it lay.
+    ///
+    /// # Errors
+    /// If it exists or the disk fails, or there is no such data directory.
+    pub fn create(&self, name: LogName, directory: u16) -> EnvResult<FileRef> {
+        let dir = self.staging.place(directory).ok_or_else(|| {
+            let count = self.cut.directories;
+            let what = format!("{name} lies in data directory {directory} of {count}");
+            EnvError::InvalidInput { what }
+        })?;
+        Ok(dir.create(&name.to_name())?)
+    }
+
+    /// Makes the copied files durable, opens them, replays the journal, walks all trees, and only
+    /// then lets the directory be an environment, on a new timeline.
+    ///
+    /// # Errors
+    /// If anything is not as the cut says: the directory then stays an unfinished restore.
+    pub fn finish(self, options: Options) -> EnvResult<Restored> {
+        let Self { root, staging, timeline, world, cut, lock, generation, kept } = self;
+        staging.make_durable(&root)?;
+        let (recovery, entries) = prove(&root, &staging.dir, &world, &cut, options)?;
         let current = Current { environment: cut.environment, generation };
         root.switch_keeping(Generations { current, kept })?;
         if kept.is_none() {

@@ -13,7 +13,7 @@
 
 use std::str::FromStr;
 
-use cairn_io::{DirExt, DirRef, LockGuard, LockMode, Name};
+use cairn_io::{DirExt, DirRef, Entry, EntryKind, LockGuard, LockMode, Name};
 use cairn_log::{Uuid, crc32c};
 
 use crate::{EnvError, EnvResult, directories, sites};
@@ -33,6 +33,16 @@ impl Generation {
 
     pub(crate) fn dir_name(self) -> Name {
         Name::new(format!("g-{:06}", self.0)).expect("letters, digits and '-'")
+    }
+
+    /// The generation directories in the root or in a data directory.
+    pub(crate) fn list(home: &DirRef) -> EnvResult<Vec<Self>> {
+        let dirs = home.list()?.into_iter().filter(|entry| entry.kind == EntryKind::Dir);
+        let named = |entry: Entry| {
+            let generation = Self(entry.display.strip_prefix("g-")?.parse().ok()?);
+            (Some(generation.dir_name()) == entry.name).then_some(generation)
+        };
+        Ok(dirs.filter_map(named).collect())
     }
 }
 
@@ -191,31 +201,16 @@ impl Root {
                     .list()?
                     .iter()
                     .all(|entry| entry.name.as_ref() == Some(&crate::state::STATE)),
-                Some(name) if directories::number(name.as_str()).is_some() => {
-                    directories::is_blank(&self.dir.open_dir(name)?)?
-                }
-                _ => entry.display == "lost+found",
+                _ => match directories::number(&entry.display) {
+                    Some(number) => self.is_blank_data(number)?,
+                    None => entry.display == "lost+found",
+                },
             };
             if !known {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// The first generation directory, empty, whatever an earlier attempt left.
-    pub(crate) fn create_first_generation(&self) -> EnvResult<DirRef> {
-        let name = Generation::FIRST.dir_name();
-        if self.dir.has(&name)? {
-            let dir = self.dir.open_dir(&name)?;
-            for entry in dir.list()? {
-                if let Some(name) = entry.name {
-                    dir.remove(&name)?;
-                }
-            }
-            return Ok(dir);
-        }
-        Ok(self.dir.create_dir(&name)?)
     }
 
     pub(crate) fn open_generation(&self, generation: Generation) -> EnvResult<DirRef> {

@@ -1,24 +1,22 @@
-//! Crashes at every operation of a backup, of a restore in place, and of what follows it: the old or
-//! the new, whole.
+//! Crashes at every operation of a backup: whole, or none.
 
 use std::collections::BTreeSet;
 
 use cairn_backup::{BackupOptions, backup_to, publish_in, verify_in};
-use cairn_env::{Environment, ErrorKind, forget_old_generation, undo_restore};
+use cairn_env::{Environment, ErrorKind};
 use cairn_io::{Access, DirExt, DirRef, FileExt, Name, WorldRef};
 use cairn_sim::{Bounds, Image, Level, SimDisk, SimWorld};
 
 use crate::{
     fixture::{Content, content, fill, open_in, options},
-    in_place::in_place,
     incremental::restored,
 };
 
-fn below(disk: &SimDisk, name: &str) -> DirRef {
+pub(crate) fn below(disk: &SimDisk, name: &str) -> DirRef {
     disk.root().open_dir(&Name::new(name).unwrap()).unwrap()
 }
 
-fn create(disk: &SimDisk, name: &str) -> DirRef {
+pub(crate) fn create(disk: &SimDisk, name: &str) -> DirRef {
     disk.root().create_dir(&Name::new(name).unwrap()).unwrap()
 }
 
@@ -161,58 +159,4 @@ fn a_published_backup_is_whole_or_none() {
     let states =
         sweep(&image, work, |disk, done, what| check_backups(disk, done, what, &old, &new));
     assert!(states > 100, "{states}");
-}
-
-#[test]
-fn a_restore_in_place_leaves_the_old_or_the_new() {
-    let (image, old, new) = start();
-    let work = |disk: &SimDisk, _: &WorldRef| {
-        in_place(&below(disk, "one"), &below(disk, "env")).unwrap();
-        disk.mark("done", 1);
-        undo_restore(below(disk, "env")).unwrap();
-        disk.mark("done", 2);
-        undo_restore(below(disk, "env")).unwrap();
-        disk.mark("done", 3);
-    };
-    let check = |disk: &SimDisk, done: u64, what: &str| {
-        let found = opened(disk, what);
-        let (before, after) = if done.is_multiple_of(2) { (&new, &old) } else { (&old, &new) };
-        assert!(&found == before || (done < 3 && &found == after), "{what}");
-        // Whatever a dead restore has left is no obstacle to the next one.
-        if done == 0 && found == new {
-            in_place(&below(disk, "one"), &below(disk, "env")).unwrap();
-            assert_eq!(opened(disk, what), old, "{what}");
-            assert_eq!(below(disk, "env").list().unwrap().len(), 4, "{what}");
-        } else {
-            undo_restore(below(disk, "env")).unwrap();
-            let other = if found == old { &new } else { &old };
-            assert_eq!(&opened(disk, what), other, "{what}");
-        }
-    };
-    let states = sweep(&image, work, check);
-    assert!(states > 100, "{states}");
-}
-
-#[test]
-fn forgetting_the_old_never_harms_the_new() {
-    let (image, old, _) = start();
-    let disk = SimDisk::from_image(&image);
-    in_place(&below(&disk, "one"), &below(&disk, "env")).unwrap();
-    let forget = |disk: &SimDisk| {
-        let world = SimWorld::new(4).world();
-        forget_old_generation(below(disk, "env"), &world, options()).unwrap()
-    };
-    let work = |disk: &SimDisk, _: &WorldRef| {
-        assert_eq!(forget(disk).generations, 1);
-        disk.mark("done", 1);
-    };
-    let check = |disk: &SimDisk, done: u64, what: &str| {
-        assert_eq!(opened(disk, what), old, "{what}");
-        let left = forget(disk);
-        assert!(done == 0 || left.files == 0, "{what}: {left:?}");
-        assert_eq!(opened(disk, what), old, "{what}");
-        assert!(disk.image().files().all(|(path, _)| !path.starts_with("env/g-000001")), "{what}");
-    };
-    let states = sweep(&disk.image(), work, check);
-    assert!(states > 10, "{states}");
 }

@@ -6,6 +6,7 @@ mod damage;
 mod directories;
 mod fixture;
 mod in_place;
+mod in_place_crash;
 mod incremental;
 mod publish;
 mod round_trip;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cairndb::RecoveryReport;
+use cairndb::{DataDirectory, KeptGeneration, RecoveryReport};
 use serde::Serialize;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     text::{count, several, size},
 };
 
-/// Tell what an environment is: identity, databases, last checkpoint, what recovery found
+/// Tell what an environment is: identity, databases, directories, last checkpoint, what recovery found
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cairn info data")]
 pub(crate) struct Info {
@@ -34,6 +34,8 @@ struct InfoJson {
     checkpoint: Option<CheckpointJson>,
     files: u64,
     bytes: u64,
+    data_directories: Vec<DataDirectoryJson>,
+    kept: Option<KeptJson>,
     recovery: RecoveryJson,
 }
 
@@ -47,6 +49,22 @@ struct DatabaseJson {
 struct CheckpointJson {
     number: u64,
     commit: u64,
+}
+
+#[derive(Serialize)]
+struct DataDirectoryJson {
+    path: PathBuf,
+    files: u64,
+    bytes: u64,
+    free: u64,
+}
+
+/// What an environment held before it was restored in place.
+#[derive(Serialize)]
+struct KeptJson {
+    generation: u32,
+    files: u64,
+    bytes: u64,
 }
 
 /// What opening an environment found and did.
@@ -94,6 +112,18 @@ impl From<&RecoveryReport> for RecoveryJson {
     }
 }
 
+impl From<DataDirectory> for DataDirectoryJson {
+    fn from(DataDirectory { path, files, bytes, free, .. }: DataDirectory) -> Self {
+        Self { path, files, bytes, free }
+    }
+}
+
+impl From<KeptGeneration> for KeptJson {
+    fn from(KeptGeneration { kept, files, bytes, .. }: KeptGeneration) -> Self {
+        Self { generation: kept, files, bytes }
+    }
+}
+
 impl Info {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let env = open::for_reading(&self.env)?;
@@ -129,6 +159,24 @@ impl Info {
             "log files    {journal} journal, {node} node, {value} value; {}",
             size(stats.file_bytes)
         ))?;
+        let places = env.data_directories()?;
+        if !places.is_empty() {
+            output.line(format_args!("data dirs    {}", places.len()))?;
+        }
+        for DataDirectory { path, files, bytes, free, .. } in &places {
+            let (files, bytes, free) = (several(*files, "file"), size(*bytes), size(*free));
+            output.line(format_args!("  {}  {files}, {bytes}; {free} free", path.display()))?;
+        }
+        let kept = env.kept_generation()?;
+        if let Some(KeptGeneration { kept, files, bytes, .. }) = kept {
+            output.line(format_args!(
+                "kept         generation {kept} from before a restore: {}, {}; \
+                 `cairn restore --undo {2}` goes back to it, `cairn restore --forget-old {2}` frees it",
+                several(files, "file"),
+                size(bytes),
+                self.env.display()
+            ))?;
+        }
         output.line(format_args!("recovery     {recovery}"))?;
         output.line(format_args!("databases    {}", databases.len()))?;
         let width = databases.iter().map(|d| d.name.chars().count()).max().unwrap_or(0).min(40);
@@ -148,6 +196,8 @@ impl Info {
             checkpoint,
             files: stats.files.iter().sum(),
             bytes: stats.file_bytes,
+            data_directories: places.into_iter().map(Into::into).collect(),
+            kept: kept.map(Into::into),
             recovery: recovery.into(),
             environment: self.env,
         })?;

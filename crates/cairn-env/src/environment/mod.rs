@@ -3,17 +3,19 @@
 mod close;
 mod identity;
 mod open;
+mod places;
 mod stats;
 
 use std::sync::{Arc, atomic::Ordering};
 
 pub use identity::Identity;
+pub use places::DataDirectory;
 pub use stats::Stats;
 
 use crate::{
     CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,
-    ExclusiveTransaction, Options, RecoveryReport, Snapshot, Transaction, VerifyOptions,
-    VerifyReport, backup::BackupSet, core::Core,
+    ExclusiveTransaction, KeptGeneration, Options, RecoveryReport, Snapshot, Transaction,
+    VerifyOptions, VerifyReport, backup::BackupSet, core::Core,
 };
 
 /// An open environment: one directory tree on disk, any number of named databases in it.
@@ -233,6 +235,25 @@ impl Environment {
     pub fn stats(&self) -> EnvResult<Stats> {
         self.core.check()?;
         Ok(stats::stats(&self.core))
+    }
+
+    /// The data directories in order, with what lies in each; none if the log files lie in the root.
+    ///
+    /// # Errors
+    /// If the environment has failed or was closed, or the disk fails.
+    pub fn data_directories(&self) -> EnvResult<Vec<DataDirectory>> {
+        self.core.check()?;
+        places::data_directories(&self.core)
+    }
+
+    /// The old generation that is kept since a restore in place, if any, and the room that it takes:
+    /// [`undo_restore`](crate::undo_restore) goes back to it,
+    /// [`forget_old_generation`](crate::forget_old_generation) removes it.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn kept_generation(&self) -> EnvResult<Option<KeptGeneration>> {
+        self.core.root.kept_generation()
     }
 
     /// Freezes a set of files that is one exact state of the environment, and pins them until the

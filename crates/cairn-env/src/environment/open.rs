@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use cairn_btree::Forest;
 use cairn_io::{Access, DirRef, RealDir, RealWorld, WorldRef};
-use cairn_log::{CommitSpan, Timeline, Uuid};
+use cairn_log::{CommitSpan, Uuid};
 
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport,
@@ -26,7 +26,7 @@ use crate::{
     pin::Pins,
     recovery::{self, Recovered},
     root::{Current, Generation, Root},
-    sites,
+    staging::Staging,
     state::{State, StateFile},
     sync::lock,
 };
@@ -179,13 +179,8 @@ fn create(root: &Root, world: &WorldRef, options: &Options) -> EnvResult<Current
     let mut uuid = [0; 16];
     world.random(&mut uuid);
     let environment = Uuid(uuid);
-    let dir = root.create_first_generation()?;
-    root.create_data(environment, directories)?;
-    let timeline = Timeline::FIRST;
-    let state = State { timeline, directories, ..State::first(environment) };
-    StateFile::create(&*dir, state)?;
-    dir.sync(sites::CREATE_GENERATION)?;
-    root.dir.sync(sites::CREATE_ROOT)?;
+    let staging = Staging::create(root, State { directories, ..State::first(environment) })?;
+    staging.make_durable(root)?;
     let current = Current { environment, generation: Generation::FIRST };
     root.switch(current)?;
     Ok(current)

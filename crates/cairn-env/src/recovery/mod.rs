@@ -24,6 +24,7 @@ use crate::{
     EnvError, EnvResult, Options,
     checkpoint::{self, CheckpointRecord, Durable},
     core::{CommitState, Core},
+    directories::DIR,
     files::Files,
     recovery::{
         parts::Parts,
@@ -85,7 +86,8 @@ fn list(files: &Files) -> EnvResult<Listing> {
         entries.extend(dir.list()?.into_iter().map(|entry| (directory, entry)));
     }
     for (directory, entry) in entries {
-        if entry.name.as_ref() == Some(&STATE) || entry.display.starts_with("torn-") {
+        let is_ours = entry.name.as_ref().is_some_and(|name| [STATE, DIR].contains(name));
+        if is_ours || entry.display.starts_with("torn-") {
             continue;
         }
         let Ok(name) = entry.display.parse::<LogName>() else {

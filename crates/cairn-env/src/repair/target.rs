@@ -7,10 +7,10 @@ use cairn_log::Uuid;
 
 use super::RepairReport;
 use crate::{
-    EnvError, EnvResult, Environment, Options, VerifyOptions, directories,
+    EnvError, EnvResult, Environment, Options, VerifyOptions,
     root::{Current, Generation, Root},
-    sites,
-    state::{State, StateFile},
+    staging::Staging,
+    state::State,
 };
 
 /// What an open of the half-filled directory tells its user.
@@ -41,19 +41,15 @@ impl Target {
         check()?;
         root.begin_restoring(HOW)?;
         root.remove_current()?;
-        let dir = root.create_first_generation()?;
         let mut uuid = [0; 16];
         world.random(&mut uuid);
         let environment = Uuid(uuid);
         let directories = options.data_directories;
-        directories::check_count(directories)?;
-        root.create_data(environment, directories)?;
-        StateFile::create(&*dir, State { directories, ..State::first(environment) })?;
-        dir.sync(sites::CREATE_GENERATION)?;
-        root.dir.sync(sites::CREATE_ROOT)?;
+        let staging = Staging::create(&root, State { directories, ..State::first(environment) })?;
+        staging.make_durable(&root)?;
         let options = options.read_only(false).background(false);
         let staged = Root::new(Arc::clone(&root.dir));
-        let (env, _) = Environment::open_staged(staged, dir, world, options)?;
+        let (env, _) = Environment::open_staged(staged, staging.dir, world, options)?;
         let current = Current { environment, generation: Generation::FIRST };
         Ok(Self { root, env, current, lock })
     }

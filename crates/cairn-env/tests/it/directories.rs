@@ -1,7 +1,7 @@
 //! Data directories: files take turns, each misplaced or missing thing has its own error, and no crash
 //! makes a difference.
 
-use cairn_env::{EnvResult, Environment, Options, repair_in};
+use cairn_env::{EnvError, EnvResult, Environment, Options, repair_in};
 use cairn_io::MemDisk;
 use cairn_sim::{Bounds, Image, Level, SimDisk, SimWorld};
 
@@ -100,15 +100,30 @@ fn a_missing_or_wrong_directory_is_named() {
     assert!(open(&image).unwrap() == model);
     let (other, _) = sample(8);
     refused(&image.without("data002"), &["data002", "missing", "3 of them"]);
-    refused(&image.without("data002/DIR"), &["data002", "DIR is missing", "mounted"]);
-    refused(&image.without("data002/g-000001"), &["data002", "g-000001 is missing"]);
-    refused(&image.with_bit_flipped("data002/DIR", 300), &["data002", "DIR is damaged"]);
+    let label = |number| format!("data00{number}/g-000001/DIR");
+    refused(&image.without(&label(2)), &["data002", "DIR is missing"]);
+    let unmounted = image.without("data002").with_file("data002/lost+found/x", vec![1]);
+    refused(&unmounted, &["data002", "g-000001 is missing", "mounted"]);
+    refused(&image.with_bit_flipped(&label(2), 300), &["data002", "DIR is damaged"]);
     refused(
-        &image.with_swapped("data001/DIR", "data003/DIR"),
+        &image.with_swapped(&label(1), &label(3)),
         &["data001", "it is data003 of this environment"],
     );
-    let foreign = other.read("data002/DIR").unwrap();
-    refused(&image.with_file("data002/DIR", foreign), &["data002", "belongs to the environment"]);
+    let foreign = other.read(&label(2)).unwrap();
+    refused(
+        &image.with_file(&label(2), foreign.clone()),
+        &["data002", "belongs to the environment"],
+    );
+    let elsewhere = image.without("data002").with_file("data002/g-000005/DIR", foreign);
+    refused(&elsewhere, &["data002", "g-000001 is missing; is its disk mounted"]);
+    // Version 1 had the label beside the generation directories.
+    let old = image.without(&label(2)).with_file("data002/DIR", vec![1]);
+    let error = open(&old).unwrap_err();
+    assert!(matches!(error, EnvError::Unsupported { .. }), "{error}");
+    assert!(
+        error.to_string().contains("data002/DIR needs data directories of version 1"),
+        "{error}"
+    );
     // A file or a link in its place.
     let file = image.without("data002").with_file("data002", vec![1]);
     refused(&file, &["data002", "no directory"]);
@@ -150,7 +165,7 @@ fn a_repair_finds_the_files_wherever_they_lie() {
     let (image, model) = sample(7);
     for damaged in [
         image.without("CURRENT").without("g-000001"),
-        image.without("data001/DIR").without("data002/DIR"),
+        image.without("data001/g-000001/DIR").without("data002/g-000001/DIR"),
         image.without("CURRENT"),
     ] {
         let (source, target) = (damaged.to_mem(), MemDisk::new());

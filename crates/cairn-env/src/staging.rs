@@ -1,0 +1,89 @@
+//! `Staging`: a new generation directory in the root and in each data directory, to which `CURRENT`
+//! does not refer yet.
+//!
+//! Data directories may be mounts of their own, so nothing is ever renamed or linked from one to
+//! another: a file is created where it will stay, and the one rename of `CURRENT` then makes all of
+//! them count at once.
+
+use cairn_io::{Dir, DirExt, DirRef};
+
+use crate::{
+    EnvResult,
+    directories::{self, Label},
+    root::{Generation, Root},
+    sites,
+    state::{State, StateFile},
+};
+
+/// A generation in the making.
+pub(crate) struct Staging {
+    /// The generation directory in the root.
+    pub(crate) dir: DirRef,
+    /// Each data directory, and the generation directory in it.
+    data: Vec<(DirRef, DirRef)>,
+}
+
+impl Staging {
+    /// Makes the generation directories that `state` speaks of, with nothing in them but what says what
+    /// they are. Data directories that are there already, mounts for example, are used; others are made.
+    ///
+    /// `STATE` is durable before anything else is made: what a crash then leaves in the data directories
+    /// is known to be ours, and not that of a disk that is mounted in the wrong place.
+    pub(crate) fn create(root: &Root, state: State) -> EnvResult<Self> {
+        let State { environment, directories: count, .. } = state;
+        directories::check_count(count)?;
+        let generation = Generation(state.generation);
+        let dir = empty(&root.dir, generation)?;
+        StateFile::create(&*dir, state)?;
+        if count > 0 {
+            dir.sync(sites::CREATE_GENERATION)?;
+            root.dir.sync(sites::CREATE_ROOT)?;
+        }
+        let mut data = Vec::new();
+        for number in 1..=count {
+            let home = match root.data_dir(number)? {
+                Some(home) => home,
+                None => root.dir.create_dir(&directories::name(number))?,
+            };
+            let files = empty(&home, generation)?;
+            Label { environment, generation, number, count }.create(&*files)?;
+            data.push((home, files));
+        }
+        Ok(Self { dir, data })
+    }
+
+    /// Where the files of data directory `number` go, and with 0 those of an environment without any.
+    pub(crate) fn place(&self, number: u16) -> Option<&dyn Dir> {
+        match usize::from(number).checked_sub(1) {
+            None => self.data.is_empty().then_some(&*self.dir),
+            Some(i) => self.data.get(i).map(|(_, files)| &**files),
+        }
+    }
+
+    /// Makes all names durable, so that `CURRENT` may refer to them.
+    pub(crate) fn make_durable(&self, root: &Root) -> EnvResult<()> {
+        for (home, files) in &self.data {
+            files.sync(sites::CREATE_GENERATION)?;
+            home.sync(sites::CREATE_GENERATION)?;
+        }
+        if self.data.is_empty() {
+            self.dir.sync(sites::CREATE_GENERATION)?;
+        }
+        Ok(root.dir.sync(sites::CREATE_ROOT)?)
+    }
+}
+
+/// An empty generation directory in `home`, whatever an attempt that was cut short has left.
+fn empty(home: &DirRef, generation: Generation) -> EnvResult<DirRef> {
+    let name = generation.dir_name();
+    if !home.has(&name)? {
+        return Ok(home.create_dir(&name)?);
+    }
+    let dir = home.open_dir(&name)?;
+    for entry in dir.list()? {
+        if let Some(name) = entry.name {
+            dir.remove(&name)?;
+        }
+    }
+    Ok(dir)
+}
