@@ -138,10 +138,23 @@ impl Forest {
         }
     }
 
-    /// The gen of the oldest frozen root that is alive.
+    /// Bytes of nodes that are not on disk yet, apart from those that the writer still owns.
     #[must_use]
-    pub fn oldest_active(&self) -> Option<u64> {
-        self.generations.oldest_active()
+    pub fn dirty(&self) -> usize {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// The gen of the oldest frozen root that is alive and not older than gen `from`.
+    #[must_use]
+    pub fn oldest_active(&self, from: u64) -> Option<u64> {
+        self.generations.oldest_active(from)
+    }
+
+    /// The frozen roots that are alive and older than gen `before`, oldest first: each with its gen
+    /// and the newest commit in it.
+    #[must_use]
+    pub fn active_before(&self, before: u64) -> Vec<(u64, u64)> {
+        self.generations.active_before(before)
     }
 
     /// Takes out the changes of reachable bytes per file up to and including gen `cut`.

@@ -92,7 +92,8 @@ impl TreeWriter {
         let frozen = fork.generation();
         drop(fork);
         let generations = &forest.generations;
-        let (gone, clean) = generations.freeze(&forest.slots, frozen, &mut newer, &mut Vec::new());
+        let (slots, none) = (&forest.slots, &mut Vec::new());
+        let (gone, clean) = generations.freeze(slots, (frozen, 0), &mut newer, none);
         forest.note_clean(clean);
         forest.release(gone);
         forest.release(generations.thaw(&forest.slots, frozen));

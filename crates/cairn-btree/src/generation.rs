@@ -48,8 +48,8 @@ impl Tally {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The gens of all frozen roots that are alive.
-    active: BTreeSet<u64>,
+    /// The gens of all frozen roots that are alive, each with the newest commit in it.
+    active: BTreeMap<u64, u64>,
     /// Superseded versions, under the youngest active gen that still has them.
     blocked: BTreeMap<u64, Vec<SlotId>>,
     tallies: Vec<Tally>,
@@ -79,7 +79,7 @@ impl Generations {
     pub(crate) fn freeze(
         &self,
         slots: &SlotTable,
-        frozen: u64,
+        (frozen, sequence): (u64, u64),
         superseded: &mut Vec<SlotId>,
         tallies: &mut Vec<Tally>,
     ) -> (Vec<Gone>, usize) {
@@ -95,7 +95,7 @@ impl Generations {
             }
             gone.extend(inner.retire(id, slot));
         }
-        inner.active.insert(frozen);
+        inner.active.insert(frozen, sequence);
         (gone, clean)
     }
 
@@ -157,9 +157,18 @@ impl Generations {
         inner.tallies.iter().filter(|tally| tally.bytes > 0).map(|tally| tally.file).collect()
     }
 
-    /// The oldest frozen root that is alive.
-    pub(crate) fn oldest_active(&self) -> Option<u64> {
-        lock(&self.inner).active.first().copied()
+    /// The oldest frozen root that is alive and not older than gen `from`.
+    pub(crate) fn oldest_active(&self, from: u64) -> Option<u64> {
+        lock(&self.inner).active.range(from..).next().map(|(frozen, _)| *frozen)
+    }
+
+    /// The frozen roots that are alive and older than gen `before`, each with its newest commit.
+    pub(crate) fn active_before(&self, before: u64) -> Vec<(u64, u64)> {
+        lock(&self.inner)
+            .active
+            .range(..before)
+            .map(|(frozen, commit)| (*frozen, *commit))
+            .collect()
     }
 
     /// How many superseded versions wait for a frozen root.
@@ -173,7 +182,7 @@ impl Inner {
     fn retire(&mut self, id: SlotId, slot: &Slot) -> Option<Gone> {
         let born = slot.born.load(Ordering::Relaxed);
         let retired = slot.retired.load(Ordering::Relaxed);
-        if let Some(&youngest) = self.active.range(born..retired).next_back() {
+        if let Some((&youngest, _)) = self.active.range(born..retired).next_back() {
             self.blocked.entry(youngest).or_default().push(id);
             return None;
         }

@@ -7,17 +7,18 @@
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
-use cairn_btree::FrozenRoot;
 use cairn_io::{Dir, FileExt};
 use cairn_log::{
     Damage, Digest, FileClass, FileNumber, LogError, LogFile, LogName, LogResult, Lsn, Predecessor,
     Scan, Scanner, Seal, Stop, Timeline, Uuid,
 };
 
-use crate::{EnvError, EnvResult, Snapshot, core::Core, sync::lock, utilization::FileEnd};
+use crate::{
+    EnvError, EnvResult, Snapshot, core::Core, pin::Pin, sync::lock, utilization::FileEnd,
+};
 
 /// The instant that a backup holds, and what a restore needs to know beside the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,8 +204,6 @@ pub struct BackupSet {
     core: Arc<Core>,
     pin: u64,
     cut: Cut,
-    /// Holds every file that was in use at the cut, so it goes when the first file is released.
-    root: Mutex<Option<Arc<FrozenRoot>>>,
     files: Vec<BackupFile>,
 }
 
@@ -220,7 +219,8 @@ impl BackupSet {
     /// them all, so take it before.
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
-        lock(&self.root).as_ref().map(|root| Snapshot::new(&self.core, Arc::clone(root)))
+        let root = lock(&self.core.pins).root(self.pin)?;
+        Some(Snapshot::new(&self.core, root))
     }
 
     /// The files. All are finished: none changes while it is copied, or ever.
@@ -231,14 +231,15 @@ impl BackupSet {
 
     /// Lets a file go that was copied: it need not wait for the others.
     pub fn release(&self, file: &BackupFile) {
-        drop(lock(&self.root).take());
-        lock(&self.core.pins).release_file(self.pin, file.name.number);
+        let root = lock(&self.core.pins).release_file(self.pin, file.name.number);
+        drop(root);
     }
 }
 
 impl Drop for BackupSet {
     fn drop(&mut self) {
-        lock(&self.core.pins).release(self.pin);
+        let pin = lock(&self.core.pins).release(self.pin);
+        drop(pin);
         self.core.holders.backups.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -277,13 +278,15 @@ pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
         }
     }
     files.sort_by_key(|file| file.name.number);
-    let pin = pins.pin(files.iter().map(|file| file.name.number));
+    let commit = root.sequence();
+    let numbers = files.iter().map(|file| file.name.number);
+    let pin = pins.pin(Pin::new(root, core.world.monotonic(), numbers));
     core.holders.backups.fetch_add(1, Ordering::AcqRel);
     drop(pins);
     let cut = Cut {
         environment: core.files.identity.environment,
         timeline: core.files.identity.timeline,
-        commit: root.sequence(),
+        commit,
         time,
         checkpoint: newest.as_ref().map(|newest| newest.lsn),
         checkpoint_number: newest.as_ref().map_or(0, |newest| newest.record.number),
@@ -292,8 +295,7 @@ pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
         directories: lock(&core.state).state.directories,
     };
     drop(checkpointer);
-    let root = Mutex::new(Some(root));
-    let mut set = BackupSet { core: Arc::clone(core), pin, cut, root, files };
+    let mut set = BackupSet { core: Arc::clone(core), pin, cut, files };
     // Pinned, the files can be read in peace. A damaged seal is none, and shows when its file is copied.
     for file in &mut set.files {
         file.seal = file.file.seal(file.length)?;

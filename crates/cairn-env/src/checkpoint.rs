@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use cairn_btree::{Flush, FrozenRoot, Tally};
@@ -201,6 +202,8 @@ pub(crate) struct Checkpointer {
     /// The file that holds the record of the one before: a slot of the state still refers to it.
     pub(crate) older_file: Option<FileNumber>,
     pub(crate) utilization: Utilization,
+    /// Versions before the newest cut that somebody holds, and when the first checkpoint saw that.
+    pub(crate) readers: BTreeMap<u64, Duration>,
     /// The checkpoint that is being made.
     run: Option<Run>,
     /// Counts begun checkpoints of this process.
@@ -238,7 +241,15 @@ impl Checkpointer {
         older_file: Option<FileNumber>,
         utilization: Utilization,
     ) -> Self {
-        Self { newest, cut: None, older_file, utilization, run: None, begun: 0 }
+        Self {
+            newest,
+            cut: None,
+            older_file,
+            utilization,
+            readers: BTreeMap::new(),
+            run: None,
+            begun: 0,
+        }
     }
 }
 
@@ -384,7 +395,9 @@ impl Core {
         checkpointer.older_file = checkpointer.newest.as_ref().map(|c| c.lsn.file());
         checkpointer.newest = Some(Durable { lsn, record });
         checkpointer.cut = Some(frozen.generation());
+        self.note_readers(checkpointer);
         let removed_files = self.remove_dead(checkpointer, removable);
+        self.watch_space()?;
         Ok(CheckpointReport {
             number: Some(number),
             sequence: run.began,
@@ -433,11 +446,13 @@ impl Core {
 
     /// Takes note of files that came into being since the last checkpoint.
     pub(crate) fn add_new_files(&self, utilization: &mut Utilization) {
+        // Journal files that have come to an end; node files do when they are made durable. First
+        // these, then all: the end of a file that is not known yet would be lost.
+        let ended = std::mem::take(&mut lock(&self.commit).ended);
         for file in self.files.all() {
             utilization.add(&file);
         }
-        // Journal files that have come to an end; node files do when they are made durable.
-        for (number, end) in std::mem::take(&mut lock(&self.commit).ended) {
+        for (number, end) in ended {
             utilization.end(number, end);
         }
     }
@@ -493,7 +508,7 @@ impl Core {
                 && newest.lsn.file() != number
                 && (file.class != FileClass::Journal
                     || newest.record.replay_start.is_some_and(|start| number < start.file()))
-        }) && self.forest.oldest_active().is_none_or(|oldest| oldest >= cut)
+        }) && self.forest.oldest_active(0).is_none_or(|oldest| oldest >= cut)
     }
 
     fn removable(&self, checkpointer: &Checkpointer, record: &CheckpointRecord) -> Vec<FileNumber> {
@@ -508,6 +523,15 @@ impl Core {
                     && self.is_removable(&checkpointer.utilization, checkpointer, *number)
             })
             .collect()
+    }
+
+    /// Takes note of who holds versions that are older than the newest checkpoint.
+    fn note_readers(&self, checkpointer: &mut Checkpointer) {
+        let now = self.world.monotonic();
+        let held = self.forest.active_before(checkpointer.cut.unwrap_or(0));
+        let before = std::mem::take(&mut checkpointer.readers);
+        let since = |frozen| before.get(&frozen).copied().unwrap_or(now);
+        checkpointer.readers = held.iter().map(|(frozen, _)| (*frozen, since(*frozen))).collect();
     }
 
     /// Removes files that nothing needs. Pinned ones stay, and are looked at again by the next
@@ -527,8 +551,8 @@ impl Core {
     /// A failure to write nodes leaves the environment valid, unless it was a sync: then nobody
     /// knows what the disk holds.
     pub(crate) fn node_failure(&self, error: EnvError) -> EnvError {
-        let no_space = error.is_no_space();
-        if self.files.sync_failed() || (!no_space && !matches!(error, EnvError::Poisoned { .. })) {
+        let is_poisoned = matches!(error, EnvError::Poisoned { .. });
+        if self.files.sync_failed() || !is_poisoned && !error.may_try_again() {
             return EnvError::Poisoned { cause: self.failure.poison(error) };
         }
         error

@@ -282,6 +282,14 @@ impl Core {
                 report.removed_files += self.checkpoint()?.removed_files;
             }
         }
+        let has_dead = |checkpointer: &Checkpointer| {
+            checkpointer.utilization.files.values().any(|file| file.dead_since.is_some())
+        };
+        if has_dead(&lock(&self.checkpointer)) {
+            // What was dead without any cleaning, a dropped database above all.
+            self.schedule.want_checkpoints(1);
+            report.removed_files += self.checkpoint()?.removed_files;
+        }
         Ok(report)
     }
 }

@@ -6,7 +6,7 @@ use cairn_btree::TreeError;
 use cairn_io::{IoError, LockError};
 use cairn_log::{Damage, FileNumber, LogError, dump::show_bytes};
 
-use crate::Database;
+use crate::{Database, DiskLimit, SpaceHolder, space};
 
 /// The result of an operation on an environment.
 pub type EnvResult<T> = Result<T, EnvError>;
@@ -81,6 +81,16 @@ pub enum EnvError {
     #[error("whether the commit is durable is unknown, since a sync failed: {cause}")]
     CommitUnknown {
         /// Why.
+        cause: Arc<EnvError>,
+    },
+    /// A commit took effect and could not be written, since the device is full. The environment is
+    /// valid: the commit is written with the next one, or by a sync, as soon as there is room, and
+    /// nothing is committed before. Until then a crash loses it. It must not be repeated.
+    #[error("commit {commit} took effect, but is not durable yet: {cause}")]
+    CommitPending {
+        /// Its number.
+        commit: u64,
+        /// What the disk said.
         cause: Arc<EnvError>,
     },
     /// The environment was closed.
@@ -237,6 +247,23 @@ pub enum EnvError {
     /// The environment was opened for reading only.
     #[error("the environment was opened for reading only")]
     ReadOnly,
+    /// A limit of the space on disk is reached, and everything was let go that can go. Commits that
+    /// only delete entries or drop databases still succeed, and so do checkpoints, cleaning and
+    /// closing; whatever gives space back lets others succeed too. The environment stays valid.
+    #[error(
+        "{limit}; it takes {used}, and keeps {kept} for deleting, checkpoints and closing; {}",
+        space::show_holders(holders)
+    )]
+    DiskLimit {
+        /// Which limit.
+        limit: DiskLimit,
+        /// Bytes that the log files take.
+        used: u64,
+        /// Bytes that are kept.
+        kept: u64,
+        /// Who keeps files from being removed.
+        holders: Vec<SpaceHolder>,
+    },
     /// A number space is used up.
     #[error("{what} are used up")]
     Exhausted {
@@ -278,7 +305,9 @@ impl EnvError {
             | Self::TransactionTooLarge { .. }
             | Self::InvalidInput { .. }
             | Self::ReadOnly => ErrorKind::InvalidInput,
-            Self::Exhausted { .. } => ErrorKind::Full,
+            Self::Exhausted { .. } | Self::CommitPending { .. } | Self::DiskLimit { .. } => {
+                ErrorKind::Full
+            }
         }
     }
 
@@ -314,6 +343,16 @@ impl EnvError {
     #[must_use]
     pub fn is_no_space(&self) -> bool {
         self.kind() == ErrorKind::Full
+    }
+
+    /// Whether a write found no room, and nothing is unknown because of it. A sync that fails for
+    /// want of space is another matter.
+    pub(crate) fn may_try_again(&self) -> bool {
+        match self {
+            Self::Io(error) => error.may_try_again(),
+            Self::Log(error) | Self::Tree(TreeError::Log(error)) => error.may_try_again(),
+            other => other.is_no_space(),
+        }
     }
 
     pub(crate) fn conflict(database: &Database, key: &[u8], commit: u64) -> Self {

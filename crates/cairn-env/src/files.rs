@@ -48,6 +48,8 @@ pub(crate) struct Files {
     values: Mutex<Option<LogWriter>>,
     /// Node and value files that were finished and are not yet known to the checkpoints.
     finished: Mutex<Vec<Sealed>>,
+    /// Bytes that were added to files since somebody has looked.
+    grown: AtomicU64,
     /// Directories in which names were created that no sync covers yet.
     unsynced_names: Mutex<BTreeSet<u16>>,
     /// Whether a sync of a node file has failed: then nothing more may be built on these files.
@@ -78,6 +80,7 @@ impl Files {
             nodes: Mutex::default(),
             values: Mutex::default(),
             finished: Mutex::default(),
+            grown: AtomicU64::new(0),
             unsynced_names: Mutex::default(),
             sync_failed: AtomicBool::new(false),
         }
@@ -222,19 +225,25 @@ impl Files {
     /// Ends the current node and value files, if any: what is written next goes to others.
     pub(crate) fn end_nodes(&self) -> LogResult<()> {
         for current in [&self.nodes, &self.values] {
-            let writer = lock(current).take();
-            if let Some(writer) = writer {
-                self.seal(writer)?;
-            }
+            self.seal(&mut lock(current))?;
         }
         Ok(())
     }
 
-    fn seal(&self, writer: LogWriter) -> LogResult<()> {
-        let result = writer.seal(CommitSpan::default(), sites::NODE_SEAL);
-        // After an error in here the file is in an unknown state, and tree nodes refer to it.
-        let sealed = result.inspect_err(|_| self.note_failed_sync())?;
-        lock(&self.finished).push(sealed);
+    fn seal(&self, current: &mut Option<LogWriter>) -> LogResult<()> {
+        let Some(writer) = current else { return Ok(()) };
+        match writer.seal(CommitSpan::default(), sites::NODE_SEAL) {
+            Ok(sealed) => lock(&self.finished).push(sealed),
+            // The file waits for room; its records are served from memory meanwhile.
+            Err(error) if error.may_try_again() => return Err(error),
+            Err(error) => {
+                // The file is in an unknown state, and tree nodes refer to it.
+                self.note_failed_sync();
+                *current = None;
+                return Err(error);
+            }
+        }
+        *current = None;
         Ok(())
     }
 
@@ -272,9 +281,11 @@ impl Files {
         body: &[u8],
     ) -> LogResult<(Lsn, u32)> {
         let mut current = lock(current);
-        let full = |writer: &LogWriter| writer.end() + SEAL_RECORD_LEN > self.node_file_bytes;
-        if let Some(writer) = current.take_if(|writer| full(writer)) {
-            self.seal(writer)?;
+        let full = |writer: &LogWriter| {
+            writer.is_ending() || writer.end() + SEAL_RECORD_LEN > self.node_file_bytes
+        };
+        if current.as_ref().is_some_and(full) {
+            self.seal(&mut current)?;
         }
         if current.is_none() {
             let header = self.header(class, self.allocate()?);
@@ -288,10 +299,25 @@ impl Files {
         let before = writer.end();
         let lsn = writer.append(kind, sequence, &[body])?;
         let len = u32::try_from(writer.end() - before).expect("records have at most 4 GiB");
+        self.grown.fetch_add(len.into(), Ordering::Relaxed);
         if writer.end() - writer.flusher.written() >= WRITE_PIECE {
             writer.write()?;
         }
         Ok((lsn, len))
+    }
+
+    /// Bytes that all files take.
+    pub(crate) fn footprint(&self) -> u64 {
+        self.all().iter().map(|file| file.footprint()).sum()
+    }
+
+    /// Bytes of nodes and values that were added since [`Files::forget_growth`].
+    pub(crate) fn grown(&self) -> u64 {
+        self.grown.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn forget_growth(&self) {
+        self.grown.store(0, Ordering::Relaxed);
     }
 
     /// Where files lie: for messages.

@@ -8,15 +8,15 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use cairn_io::Access;
 use cairn_log::{
-    Appender, CommitSpan, FileClass, FileHeader, Flusher, HEADER_LEN, LogWriter, Payload,
-    Predecessor, RecordKind, SEAL_RECORD_LEN, journal_boundary,
+    Appender, CommitSpan, FileClass, FileHeader, Flusher, HEADER_LEN, LogError, LogWriter, Payload,
+    Predecessor, RecordKind, SEAL_RECORD_LEN, Sealed, journal_boundary,
 };
 
 use crate::{
@@ -50,6 +50,8 @@ pub(crate) struct Journal {
     durable_at: AtomicU64,
     /// End of what is written of the current file.
     written_at: AtomicU64,
+    /// Whether the last write found no room: what it was to write waits in memory.
+    waits_for_room: AtomicBool,
     /// Commits up to here are written.
     written: AtomicU64,
     /// Commits up to here are durable.
@@ -256,17 +258,30 @@ impl Core {
         }
     }
 
+    /// Writes what was accepted. Where a disk is full (journal files have their zeros, so only where
+    /// those do not reserve the space), the bytes stay in memory, and the very same ones go to the very
+    /// same place the next time. Any other failure leaves positions in the tree that the file does not
+    /// have.
     fn write_out(&self, flusher: &mut Flusher) -> EnvResult<()> {
-        // A full disk may have room again; the very same bytes go to the very same place. Anything
-        // else leaves positions in the tree that the file does not have.
-        let mut result = flusher.write();
-        if let Err(cairn_log::LogError::Io(error)) = &result
-            && error.is_no_space()
-        {
-            result = flusher.write();
+        let written = flusher.write();
+        let waits = written.as_ref().is_err_and(LogError::may_try_again);
+        self.journal.waits_for_room.store(waits, Ordering::Release);
+        match written {
+            Ok(end) => {
+                self.journal.written_at.store(end, Ordering::Release);
+                Ok(())
+            }
+            Err(error) if waits => Err(error.into()),
+            Err(error) => Err(self.commit_unknown(error.into())),
         }
-        let end = result.map_err(|error| self.commit_unknown(error.into()))?;
-        self.journal.written_at.store(end, Ordering::Release);
+    }
+
+    /// Writes what a full disk has left behind, if it has; an error while there is still no room.
+    /// Nothing new is accepted before, so what waits in memory is bounded.
+    pub(crate) fn write_what_waits(&self) -> EnvResult<()> {
+        if self.journal.waits_for_room.load(Ordering::Acquire) {
+            self.write_accepted()?;
+        }
         Ok(())
     }
 
@@ -298,14 +313,16 @@ impl Core {
         let mut commit = lock(&self.commit);
         self.failure.check()?;
         let Some(appender) = &commit.appender else {
-            return self.begin_journal(&mut role, &mut commit, len);
+            self.begin_journal(&mut role, &mut commit, len)?;
+            return self.watch_space();
         };
         match self.room(appender, len) {
             Room::Here => Ok(()),
             Room::Extend(to) => {
                 drop(commit); // commits go on meanwhile, as far as the file reaches
                 let flusher = role.flusher.as_mut().ok_or_else(no_flusher)?;
-                self.extend(flusher, to)
+                self.extend(flusher, to)?;
+                self.watch_space()
             }
             Room::Sync => {
                 drop(commit);
@@ -314,19 +331,18 @@ impl Core {
             }
             Room::NextFile => {
                 self.end_journal(&mut role, &mut commit)?;
-                self.begin_journal(&mut role, &mut commit, len)
+                self.begin_journal(&mut role, &mut commit, len)?;
+                self.watch_space()
             }
         }
     }
 
     fn extend(&self, flusher: &mut Flusher, to: u64) -> EnvResult<()> {
         flusher.extend(to, sites::JOURNAL_EXTEND).map_err(|error| {
-            let error = EnvError::from(error);
-            if error.is_no_space() {
-                return error;
+            if error.may_try_again() {
+                return error.into();
             }
-            let cause = self.failure.poison(error);
-            EnvError::Poisoned { cause }
+            EnvError::Poisoned { cause: self.failure.poison(error.into()) }
         })
     }
 
@@ -351,22 +367,22 @@ impl Core {
     /// Ends the current journal file: everything in it becomes durable, then its seal. The caller
     /// has the role and the commit lock.
     fn end_journal(&self, role: &mut RoleGuard<'_>, commit: &mut CommitState) -> EnvResult<()> {
-        let (Some(appender), Some(mut flusher)) = (commit.appender.take(), role.flusher.take())
-        else {
+        let frozen = commit.writer.freeze(commit.sequence)?;
+        let (Some(appender), Some(flusher)) = (commit.appender.take(), role.flusher.take()) else {
             return Err(no_flusher());
         };
-        let frozen = commit.writer.freeze(commit.sequence)?;
-        let written = self.write_out(&mut flusher).and_then(|()| self.sync_out(&mut flusher));
-        if let Err(error) = written {
-            role.flusher = Some(flusher);
-            return Err(error);
-        }
+        let mut writer = LogWriter { appender, flusher };
         let span = CommitSpan { last_sequence: commit.sequence, ..commit.span };
-        let (file, directory) =
-            (appender.file().header().number, appender.file().header().directory);
-        let writer = LogWriter { appender, flusher };
-        let sealed = writer.seal(span, sites::JOURNAL_SEAL);
-        let sealed = sealed.map_err(|error| self.commit_unknown(error.into()))?;
+        let sealed = match self.seal_writer(&mut writer, span) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                // On a full disk the file goes on where it is.
+                (commit.appender, role.flusher) = (Some(writer.appender), Some(writer.flusher));
+                return Err(error);
+            }
+        };
+        let header = sealed.file.header();
+        let (file, directory) = (header.number, header.directory);
         self.journal.written.fetch_max(commit.sequence, Ordering::AcqRel);
         self.journal.durable.fetch_max(commit.sequence, Ordering::AcqRel);
         self.published.store(frozen);
@@ -380,6 +396,15 @@ impl Core {
         commit.ended.push((file, FileEnd::Sealed(sealed.seal.file_len())));
         commit.watermark = None;
         Ok(())
+    }
+
+    fn seal_writer(&self, writer: &mut LogWriter, span: CommitSpan) -> EnvResult<Sealed> {
+        self.write_out(&mut writer.flusher)?;
+        self.sync_out(&mut writer.flusher)?;
+        writer.seal(span, sites::JOURNAL_SEAL).map_err(|error| match error.may_try_again() {
+            true => error.into(),
+            false => self.commit_unknown(error.into()),
+        })
     }
 
     /// Begins to write, if this run has not yet.
@@ -451,7 +476,7 @@ impl Core {
             });
         let writer = match created {
             Ok(writer) => writer,
-            Err(cairn_log::LogError::Io(error)) if error.is_no_space() => {
+            Err(error) if error.may_try_again() => {
                 // Nothing depends on the file: without it the next attempt starts over. If even the
                 // removal fails, recovery will find a file without records.
                 self.files.dir_of(number).remove(&name).unwrap_or_default();

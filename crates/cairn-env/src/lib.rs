@@ -52,6 +52,7 @@ mod restore;
 mod root;
 mod sites;
 mod snapshot;
+mod space;
 #[doc(hidden)]
 pub mod spec;
 mod staging;
@@ -80,6 +81,7 @@ pub use repair::{DamagedPlace, Missing, RepairReport, repair, repair_in};
 pub use restore::{RestoreTarget, Restored};
 pub use sites::SYNC_SITES;
 pub use snapshot::{Cursor, Range, Snapshot};
+pub use space::{DiskLimit, HolderKind, SpaceHolder, SpaceReport};
 pub use transaction::{
     CommitInfo, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint, Transaction,
     TransactionRange,

@@ -89,7 +89,11 @@ impl Core {
         };
         if let Some(wait) = wait {
             if self.schedule.unwritten.load(Ordering::Relaxed) >= WRITE_PIECE {
-                self.flush_to(self.latest.load(Ordering::Acquire), false)?;
+                match self.flush_to(self.latest.load(Ordering::Acquire), false) {
+                    // On a full disk it waits in memory; nothing else is accepted meanwhile.
+                    Err(error) if error.may_try_again() => {}
+                    flushed => flushed?,
+                }
             }
             let has_schedule = self.schedule.flush_at.load(Ordering::Relaxed) != 0;
             if self.options.background && (!has_schedule || wait < self.options.flush_interval) {
@@ -163,8 +167,11 @@ impl Core {
         if flush_at != 0 && flush_at <= now {
             // Commits that come now get a time of their own.
             self.schedule.flush_at.store(0, Ordering::Relaxed);
-            self.flush_to(self.latest.load(Ordering::Acquire), true)?;
-            return Ok(Step::Did);
+            let flushed = self.flush_to(self.latest.load(Ordering::Acquire), true);
+            if flushed.as_ref().is_err_and(EnvError::may_try_again) {
+                self.schedule.flush_by(now + micros(self.options.flush_interval));
+            }
+            return flushed.map(|()| Step::Did);
         }
         let in_checkpoint = self.schedule.in_checkpoint.load(Ordering::Relaxed);
         if (in_checkpoint || self.checkpoint_is_due(1))
@@ -232,7 +239,7 @@ impl Core {
             state.cleaned.clear();
         }
         let skip = [&state.unreadable[..], &state.cleaned].concat();
-        let target = f64::from(self.options.space_target.min(95)) / 100.0;
+        let target = self.space_target();
         let least = self.options.node_file_bytes / 4;
         let before = state.clean_before.unwrap_or(FileNumber::FIRST);
         state.cleaning = self.to_clean(&checkpointer, target, least, before, &skip);

@@ -51,6 +51,16 @@ pub struct Options {
     /// background worker moves what is in use out of files that hold little else, so that they can go;
     /// a higher target takes less space and more writing. 0: it never does.
     pub space_target: u8,
+    /// Bytes that the environment may take on disk (default: 0, no limit). Near it, files that can go are
+    /// removed and less waste is tolerated; then a commit is answered with
+    /// [`EnvError::DiskLimit`](crate::EnvError::DiskLimit), except one that only deletes entries or drops
+    /// databases. Some room is kept below the limit, so that these, checkpoints, cleaning and closing
+    /// still succeed: two steps of the journal (8 MiB, less with short journal files), and what a
+    /// checkpoint would write. A limit below that refuses every commit that adds something.
+    pub max_disk: u64,
+    /// Bytes that the environment leaves free on its device, and on that of each data directory
+    /// (default: 0, no limit). What happens near it is the same.
+    pub free_disk: u64,
     /// Whether large values are handed out as mapped memory where that is possible (default: yes).
     /// Without, they are read into buffers: for storage that may fail under a mapping.
     pub map_values: bool,
@@ -79,6 +89,8 @@ impl Default for Options {
             node_file_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
             space_target: 70,
+            max_disk: 0,
+            free_disk: 0,
             map_values: true,
             strict_tail: false,
             background: true,
@@ -119,6 +131,8 @@ setters! {
     node_file_bytes: u64;
     checkpoint_bytes: u64;
     space_target: u8;
+    max_disk: u64;
+    free_disk: u64;
     map_values: bool;
     strict_tail: bool;
     background: bool;

@@ -1,36 +1,98 @@
 //! `Pins`: log files that must stay, whatever the checkpoints say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use cairn_btree::FrozenRoot;
 use cairn_log::FileNumber;
 
 /// Which files are pinned, and by whom. A file is removed only under the same lock.
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
     next: u64,
-    held: BTreeMap<u64, BTreeSet<FileNumber>>,
+    held: BTreeMap<u64, Pin>,
+}
+
+/// Files that are pinned together, and the version that they are.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    files: BTreeSet<FileNumber>,
+    /// Gone with the first file that was released: the others do not make up the version.
+    root: Option<Arc<FrozenRoot>>,
+    commit: u64,
+    since: Duration,
+}
+
+impl Pin {
+    pub(crate) fn new(
+        root: Arc<FrozenRoot>,
+        since: Duration,
+        files: impl IntoIterator<Item = FileNumber>,
+    ) -> Self {
+        let commit = root.sequence();
+        Self { files: files.into_iter().collect(), root: Some(root), commit, since }
+    }
+
+    /// The last commit of the version.
+    pub(crate) const fn commit(&self) -> u64 {
+        self.commit
+    }
+
+    /// Monotonic time at which it was taken.
+    pub(crate) const fn since(&self) -> Duration {
+        self.since
+    }
+
+    /// The gen of the version, while all its files are pinned.
+    pub(crate) fn version(&self) -> Option<u64> {
+        self.root.as_ref().map(|root| root.generation())
+    }
+
+    /// Whether it keeps a file that versions before gen `cut` may reach.
+    pub(crate) fn holds(&self, file: FileNumber, cut: u64) -> bool {
+        self.files.contains(&file) || self.version().is_some_and(|version| version < cut)
+    }
 }
 
 impl Pins {
-    /// Pins `files` until [`Pins::release`] is called with the result.
-    pub(crate) fn pin(&mut self, files: impl IntoIterator<Item = FileNumber>) -> u64 {
+    /// Pins files until [`Pins::release`] is called with the result.
+    pub(crate) fn pin(&mut self, pin: Pin) -> u64 {
         self.next += 1;
-        self.held.insert(self.next, files.into_iter().collect());
+        self.held.insert(self.next, pin);
         self.next
     }
 
-    /// Lets one file of a pin go.
-    pub(crate) fn release_file(&mut self, pin: u64, file: FileNumber) {
-        if let Some(files) = self.held.get_mut(&pin) {
-            files.remove(&file);
-        }
+    /// The version of a pin, while all its files are pinned.
+    pub(crate) fn root(&self, pin: u64) -> Option<Arc<FrozenRoot>> {
+        self.held.get(&pin)?.root.clone()
     }
 
-    pub(crate) fn release(&mut self, pin: u64) {
-        self.held.remove(&pin);
+    /// Lets one file of a pin go. The caller drops the result without the lock.
+    #[must_use]
+    pub(crate) fn release_file(&mut self, pin: u64, file: FileNumber) -> Option<Arc<FrozenRoot>> {
+        let pin = self.held.get_mut(&pin)?;
+        pin.files.remove(&file);
+        pin.root.take()
+    }
+
+    /// Ends a pin. The caller drops the result without the lock.
+    #[must_use]
+    pub(crate) fn release(&mut self, pin: u64) -> Option<Pin> {
+        self.held.remove(&pin)
     }
 
     pub(crate) fn is_pinned(&self, file: FileNumber) -> bool {
-        self.held.values().any(|files| files.contains(&file))
+        self.held.values().any(|pin| pin.files.contains(&file))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Pin> {
+        self.held.values()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
     }
 }

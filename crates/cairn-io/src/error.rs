@@ -110,6 +110,14 @@ impl IoError {
         )
     }
 
+    /// Whether a call found no room and nothing is unknown because of it: the very same bytes may be
+    /// written to the very same place again. Not so for a sync, which must never be repeated, whatever
+    /// it says.
+    #[must_use]
+    pub fn may_try_again(&self) -> bool {
+        self.is_no_space() && self.op != IoOp::Sync
+    }
+
     /// A copy of this error, for telling several waiters of one failure.
     #[must_use]
     pub fn duplicate(&self) -> Self {

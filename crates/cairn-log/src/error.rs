@@ -162,6 +162,13 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether a write found no room, so that the same call may be tried again:
+    /// [`IoError::may_try_again`].
+    #[must_use]
+    pub fn may_try_again(&self) -> bool {
+        matches!(self, Self::Io(error) if error.may_try_again())
+    }
+
     /// A [`LogError::Corrupt`].
     #[must_use]
     pub fn corrupt(path: &Path, offset: u64, damage: Damage) -> Self {

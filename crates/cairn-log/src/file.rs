@@ -178,6 +178,13 @@ impl LogFile {
         lock(&self.pending).end()
     }
 
+    /// Bytes that the file takes on the disk, or is about to: its content, and the zeros ahead of a
+    /// journal's records.
+    #[must_use]
+    pub fn footprint(&self) -> u64 {
+        self.end().max(self.extended.load(Ordering::Acquire))
+    }
+
     /// The position of `offset` in this file.
     ///
     /// # Errors

@@ -311,7 +311,7 @@ impl TreeWriter {
         }
         let (gone, clean) = forest.generations.freeze(
             &forest.slots,
-            frozen,
+            (frozen, sequence),
             &mut self.superseded,
             &mut self.tallies,
         );

@@ -72,8 +72,18 @@ impl Core {
         Ok((fork, sequence))
     }
 
-    /// Logs a part.
-    pub(crate) fn append_part(&self, sequence: u64, payload: &mut Payload) -> EnvResult<Lsn> {
+    /// Logs a part of a transaction that, as far as is known, `adds` something, or only deletes.
+    pub(crate) fn append_part(
+        &self,
+        sequence: u64,
+        payload: &mut Payload,
+        adds: bool,
+    ) -> EnvResult<Lsn> {
+        self.check_write()?;
+        self.write_what_waits()?;
+        if adds {
+            self.admit(payload.record_len())?;
+        }
         let (lsn, unwritten) = {
             let _guard = self.failure.on_panic();
             let mut commit = self.lock_with_room(payload.record_len())?;

@@ -35,6 +35,9 @@ pub(crate) struct Request {
     /// The databases that are changed and that it does not create: a handle may outlive the
     /// transaction that should have created its database.
     pub(crate) changes: Vec<Database>,
+    /// Whether anything is put or created. What only deletes and drops is committed at a limit of the
+    /// space on disk as well.
+    pub(crate) adds: bool,
     /// Whether databases are dropped.
     pub(crate) drops: bool,
     /// What the transaction has read, if it has read anything.
@@ -46,6 +49,10 @@ impl Core {
     /// far as [`Core::acknowledge`] is asked to make it.
     pub(crate) fn apply(&self, mut request: Request) -> EnvResult<u64> {
         self.check_write()?;
+        self.write_what_waits()?;
+        if request.adds {
+            self.admit(request.payload.record_len())?;
+        }
         let mut attempts = 0;
         loop {
             let _guard = self.failure.on_panic();
@@ -179,6 +186,7 @@ impl Core {
         sequence: u64,
     ) -> EnvResult<bool> {
         let (private, budget) = (writer.private_bytes(), self.options.cache_bytes);
+        self.space.note_private(private);
         let is_short = private > budget / 8 && private + self.forest.cache().resident > budget / 2;
         if is_short {
             writer.freeze(sequence)?;
@@ -188,11 +196,15 @@ impl Core {
 
     /// Returns when commit `sequence` is as durable as asked for.
     pub(crate) fn acknowledge(&self, sequence: u64, durability: Durability) -> EnvResult<()> {
-        match durability {
-            Durability::Sync => self.flush_to(sequence, true)?,
-            Durability::WriteNoSync => self.flush_to(sequence, false)?,
-            Durability::NoSync | Durability::Relaxed(_) => {}
-        }
+        let flushed = match durability {
+            Durability::Sync => self.flush_to(sequence, true),
+            Durability::WriteNoSync => self.flush_to(sequence, false),
+            Durability::NoSync | Durability::Relaxed(_) => Ok(()),
+        };
+        flushed.map_err(|error| match error.may_try_again() {
+            true => EnvError::CommitPending { commit: sequence, cause: Arc::new(error) },
+            false => error,
+        })?;
         self.acknowledged.fetch_max(sequence, Ordering::AcqRel);
         self.after_commit(durability)
     }

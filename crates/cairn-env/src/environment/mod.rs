@@ -14,8 +14,8 @@ pub use stats::Stats;
 
 use crate::{
     CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,
-    ExclusiveTransaction, KeptGeneration, Options, RecoveryReport, Snapshot, Transaction,
-    VerifyOptions, VerifyReport, backup::BackupSet, core::Core,
+    ExclusiveTransaction, KeptGeneration, Options, RecoveryReport, Snapshot, SpaceReport,
+    Transaction, VerifyOptions, VerifyReport, backup::BackupSet, core::Core,
 };
 
 /// An open environment: one directory tree on disk, any number of named databases in it.
@@ -201,7 +201,7 @@ impl Environment {
     /// If the disk fails or is full, or a file is damaged: the file then stays as it is, and
     /// [`Environment::verify`] says what is wrong with it.
     pub fn clean(&self) -> EnvResult<CleanReport> {
-        self.core.clean_to(f64::from(self.core.options.space_target.clamp(1, 95)) / 100.0)
+        self.core.clean_to(self.core.space_target())
     }
 
     /// As [`Environment::clean`], until the log files hold next to nothing but what is in use. Writes
@@ -254,6 +254,24 @@ impl Environment {
     /// If the disk fails.
     pub fn kept_generation(&self) -> EnvResult<Option<KeptGeneration>> {
         self.core.root.kept_generation()
+    }
+
+    /// What the environment takes on disk, and who keeps how much of it from going: a forgotten
+    /// snapshot above all.
+    ///
+    /// ```
+    /// # use cairn_env::{Environment, Options};
+    /// let (env, _) = Environment::in_memory(Options::default().max_disk(1 << 30))?;
+    /// let space = env.space()?;
+    /// assert!(space.used + space.kept < 1 << 30 && space.holders.is_empty());
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the environment has failed or was closed, or a device cannot be asked.
+    pub fn space(&self) -> EnvResult<SpaceReport> {
+        self.core.check()?;
+        self.core.space_report()
     }
 
     /// Freezes a set of files that is one exact state of the environment, and pins them until the

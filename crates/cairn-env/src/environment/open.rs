@@ -26,6 +26,7 @@ use crate::{
     pin::Pins,
     recovery::{self, Recovered},
     root::{Current, Generation, Root},
+    space::Space,
     staging::Staging,
     state::{State, StateFile},
     sync::lock,
@@ -234,7 +235,7 @@ fn assemble(
     schedule.has_graves.store(!published.graves()?.is_empty(), Ordering::Release);
     let journal = Journal::default();
     journal.begin(sequence);
-    Ok(Arc::new(Core {
+    let core = Arc::new(Core {
         options,
         world,
         root,
@@ -270,8 +271,11 @@ fn assemble(
         acknowledged: AtomicU64::new(sequence),
         holders: Holders::default(),
         schedule,
+        space: Space::default(),
         closed: AtomicBool::new(false),
         worker: Mutex::new(None),
         lock: Mutex::new(None),
-    }))
+    });
+    core.watch_space()?;
+    Ok(core)
 }

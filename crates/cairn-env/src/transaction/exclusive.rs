@@ -53,6 +53,8 @@ pub struct ExclusiveTransaction {
     parts: u64,
     /// The number that its commit will have.
     sequence: u64,
+    /// Whether it has put anything, so that limits of the space on disk hold for it.
+    adds: bool,
     drops: bool,
     /// What failed half way: nothing can be committed any more.
     failed: Option<Arc<EnvError>>,
@@ -70,6 +72,7 @@ impl ExclusiveTransaction {
             unlogged: Encoder::new(Vec::new()),
             parts: 0,
             sequence,
+            adds: false,
             drops: false,
             failed: None,
             not_send: PhantomData,
@@ -168,6 +171,7 @@ impl ExclusiveTransaction {
         embed_max: usize,
     ) -> EnvResult<()> {
         let sequence = self.sequence;
+        self.adds = true;
         if value.len() > embed_max {
             let offset = self.unlogged.put_large(tree, key, value);
             let crc = cairn_log::crc32c(value);
@@ -350,7 +354,7 @@ impl ExclusiveTransaction {
         let encoder = std::mem::replace(&mut self.unlogged, Encoder::new(Vec::new()));
         let logged = Payload::new(encoder.finish()).map_err(EnvError::from).and_then(|mut part| {
             part.set(commit::TIME, &self.parts.to_le_bytes());
-            self.core.append_part(self.sequence, &mut part)
+            self.core.append_part(self.sequence, &mut part, self.adds)
         });
         let lsn = logged.map_err(|error| self.fail(error))?;
         self.parts += 1;

@@ -395,6 +395,8 @@ impl Transaction {
         Ok(Request {
             payload: Payload::new(encoder.finish())?,
             changes: changes.filter_map(|(_, writes)| writes.database.clone()).collect(),
+            adds: !self.creates.is_empty()
+                || self.writes.values().any(|writes| writes.entries.values().any(Option::is_some)),
             drops: !self.drops.is_empty(),
             observed: self.base.get().map(|base| Observed {
                 since: base.sequence(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cairn_env::{
     Database, DatabaseOptions, Durability, EnvError, Environment, ErrorKind, Options, Scope,
+    VerifyOptions,
 };
 use cairn_io::{IoOp, SyncSite};
 use cairn_sim::{Fault, FaultDisk, Rule, SimDisk, SimWorld};
@@ -101,6 +102,129 @@ fn a_failed_sync_of_any_kind_is_never_tried_again() {
         let found = content(&env).unwrap()["db"].len();
         assert!(found >= usize::try_from(acknowledged).unwrap() || !struck, "{site}: {found}");
     }
+}
+
+/// A commit that could not be written for want of space is neither lost nor durable: it takes effect,
+/// says so, and is written as soon as there is room. Nothing is committed before.
+#[test]
+fn an_environment_failure_that_leaves_it_valid() {
+    for durability in [Durability::Sync, Durability::WriteNoSync] {
+        let test = faulty(small_options());
+        for i in 0..20u8 {
+            test.put(&[i], durability).unwrap();
+        }
+        // As on a file system that copies what is overwritten: zeros ahead reserve nothing.
+        let full = || Rule::new(Fault::NoSpace).op(IoOp::Write).and_on();
+        test.disk.inject(full().file(|name| name.starts_with("J-")));
+        let error = test.put(b"pending", durability).unwrap_err();
+        assert!(matches!(error, EnvError::CommitPending { .. }), "{error}");
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::Full, Scope::Environment));
+        assert!(test.env.is_valid() && test.env.failure().is_none());
+        // What comes now is refused as a whole, again and again.
+        for key in [b"refused", b"another"] {
+            let error = test.put(key, durability).unwrap_err();
+            assert!(!matches!(error, EnvError::CommitPending { .. }), "{error}");
+            assert_eq!((error.kind(), test.env.is_valid()), (ErrorKind::Full, true));
+        }
+        assert_eq!(test.env.checkpoint().unwrap_err().kind(), ErrorKind::Full);
+        assert!(test.env.snapshot().unwrap().len(&test.db).unwrap() >= 20, "reads go on");
+        assert!(test.env.is_valid());
+        test.disk.clear();
+        test.put(b"next", Durability::Sync).unwrap();
+        test.env.checkpoint().unwrap();
+        let found = content(&test.after_power_loss()).unwrap().remove("db").unwrap();
+        assert_eq!(found.len(), 22, "{:?}", found.keys());
+        assert!(found.contains_key(&b"pending"[..]) && found.contains_key(&b"next"[..]));
+    }
+}
+
+/// Its counterpart: after a failed sync nobody knows what the disk holds, and only a reopen helps.
+#[test]
+fn an_environment_failure_that_makes_it_invalid() {
+    // A device that is full only when it is synced, as a network file system may be.
+    for (fault, op) in [
+        (Fault::NoSpace, IoOp::Sync),
+        (Fault::Eio, IoOp::Sync),
+        (Fault::Eio, IoOp::Write),
+        (Fault::ReadOnly, IoOp::Write),
+    ] {
+        let test = faulty(small_options());
+        test.put(b"before", Durability::Sync).unwrap();
+        let journal = |name: &str| name.starts_with("J-");
+        test.disk.inject(Rule::new(fault).op(op).file(journal));
+        let error = test.put(b"unknown", Durability::Sync).unwrap_err();
+        assert!(matches!(error, EnvError::CommitUnknown { .. }), "{fault:?}: {error}");
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::Poisoned, Scope::Environment));
+        assert!(!test.env.is_valid());
+        test.disk.clear();
+        let error = test.put(b"after", Durability::Sync).unwrap_err();
+        assert!(matches!(error, EnvError::Poisoned { .. }), "{fault:?}: {error}");
+        assert!(!test.env.is_valid(), "room or a working disk makes no difference");
+        let env = test.after_power_loss();
+        assert!(env.is_valid());
+        let found = content(&env).unwrap().remove("db").unwrap();
+        assert!(found.contains_key(&b"before"[..]) && !found.contains_key(&b"after"[..]));
+    }
+}
+
+#[test]
+fn a_failed_sync_once_then_fine_poisons_for_good() {
+    let test = faulty(small_options());
+    test.put(b"before", Durability::Sync).unwrap();
+    test.disk.inject(Rule::new(Fault::Eio).op(IoOp::Sync).site(COMMIT)); // this once
+    test.put(b"unknown", Durability::Sync).unwrap_err();
+    let (first, syncs) = (test.env.failure().unwrap().to_string(), test.disk.syncs());
+    for _ in 0..3 {
+        for durability in [Durability::Sync, Durability::WriteNoSync, Durability::NoSync] {
+            assert_eq!(test.put(b"after", durability).unwrap_err().to_string(), first);
+        }
+        assert_eq!(test.env.sync().unwrap_err().to_string(), first);
+        assert_eq!(test.env.checkpoint().unwrap_err().to_string(), first);
+        assert_eq!(test.env.clean().unwrap_err().to_string(), first);
+    }
+    assert_eq!(test.disk.syncs(), syncs, "no sync was asked for again");
+    assert_eq!(test.env.clone().close().unwrap_err().to_string(), first);
+    let found = content(&test.after_power_loss()).unwrap().remove("db").unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&b"before".to_vec()]);
+}
+
+/// A device that is really full, byte by byte: whatever stops for want of space goes on afterwards.
+#[test]
+fn a_full_disk_at_any_byte_stops_and_goes_on() {
+    let mut refused = [0; 3];
+    for room in (0..120_000).step_by(611) {
+        let test = faulty(small_options().cache_bytes(20 << 10).space_target(0));
+        test.disk.give_room(room);
+        let mut acknowledged = std::collections::BTreeSet::new();
+        for i in 0..240u32 {
+            let key = i.to_le_bytes();
+            match test.put(&key, Durability::Sync) {
+                Ok(()) => drop(acknowledged.insert(key.to_vec())),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Full, "{room}: {error}");
+                    refused[usize::from(matches!(error, EnvError::CommitPending { .. }))] += 1;
+                }
+            }
+            if i % 40 == 39
+                && let Err(error) = test.env.checkpoint()
+            {
+                assert_eq!(error.kind(), ErrorKind::Full, "{room}: {error}");
+                refused[2] += 1;
+            }
+            assert!(test.env.is_valid(), "{room}: {:?}", test.env.failure());
+        }
+        let found = content(&test.env).unwrap().remove("db").unwrap();
+        assert!(acknowledged.iter().all(|key| found.contains_key(key)), "{room}");
+        test.disk.clear();
+        test.put(b"again", Durability::Sync).unwrap();
+        test.env.checkpoint().unwrap();
+        test.env.clean().unwrap();
+        assert!(test.env.verify(&VerifyOptions::new()).unwrap().findings.is_empty(), "{room}");
+        let after = content(&test.after_power_loss()).unwrap().remove("db").unwrap();
+        assert_eq!(after.len(), found.len() + 1, "{room}");
+    }
+    // Commits are only refused: the zeros ahead of a journal are room that they have.
+    assert!(refused[0] > 100 && refused[1] == 0 && refused[2] > 20, "{refused:?}");
 }
 
 #[test]

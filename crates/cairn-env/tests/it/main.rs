@@ -15,4 +15,5 @@ mod golden;
 mod graves;
 mod repair;
 mod serializable;
+mod space;
 mod trace;

@@ -108,6 +108,8 @@ pub struct Appender {
     end: u64,
     limit: u64,
     records: u64,
+    /// The seal that was appended: nothing follows it.
+    seal: Option<Seal>,
 }
 
 impl Appender {
@@ -324,9 +326,14 @@ impl LogWriter {
         header: FileHeader,
         sites: Option<(SyncSite, SyncSite)>,
     ) -> LogResult<Self> {
-        let handle = dir.create(&header.name().to_name())?;
+        let name = header.name().to_name();
+        let handle = dir.create(&name)?;
         let block = header.encode();
-        handle.write_all_at(0, &block[..])?;
+        if let Err(error) = handle.write_all_at(0, &block[..]) {
+            // A file without a header is nobody's. If even its removal fails, recovery finds it.
+            dir.remove(&name).unwrap_or_default();
+            return Err(error.into());
+        }
         if let Some((file_site, dir_site)) = sites {
             handle.sync(file_site)?;
             dir.sync(dir_site)?;
@@ -338,7 +345,8 @@ impl LogWriter {
             capacity => capacity.min(Lsn::MAX_OFFSET),
         };
         let file = Arc::new(LogFile::new(handle, header, HEADER_LEN));
-        let appender = Appender { file: Arc::clone(&file), end: HEADER_LEN, limit, records: 0 };
+        let appender =
+            Appender { file: Arc::clone(&file), end: HEADER_LEN, limit, records: 0, seal: None };
         let (written, synced) = (HEADER_LEN, HEADER_LEN);
         let flusher = Flusher { file, hasher, written, synced, spare: Vec::new() };
         Ok(Self { appender, flusher })
@@ -354,6 +362,13 @@ impl LogWriter {
     #[must_use]
     pub const fn end(&self) -> u64 {
         self.appender.end
+    }
+
+    /// Whether [`LogWriter::seal`] was called, and has perhaps not come to its end: nothing can be
+    /// appended any more.
+    #[must_use]
+    pub const fn is_ending(&self) -> bool {
+        self.appender.seal.is_some()
     }
 
     /// Appends a record whose payload consists of `parts`.
@@ -381,12 +396,31 @@ impl LogWriter {
     }
 
     /// Ends the file: writes and syncs everything with a seal at the end, and cuts the zeros
-    /// behind it. The file never changes again.
+    /// behind it. The file never changes again, and the writer takes nothing more.
     ///
     /// # Errors
-    /// If the disk fails; the file then has no valid seal.
-    pub fn seal(mut self, span: CommitSpan, site: SyncSite) -> LogResult<Sealed> {
+    /// If the disk fails; the file then has no valid seal. If it was only full
+    /// ([`IoError::may_try_again`](cairn_io::IoError::may_try_again)), the same call goes on where it
+    /// has stopped.
+    pub fn seal(&mut self, span: CommitSpan, site: SyncSite) -> LogResult<Sealed> {
         self.flusher.write()?;
+        let seal = match self.appender.seal {
+            Some(seal) => seal,
+            None => self.append_seal(span)?,
+        };
+        self.flusher.write()?;
+        self.flusher.sync(site)?;
+        let (file, chain) = (Arc::clone(&self.appender.file), self.flusher.digest());
+        if file.handle.len()? > seal.file_len() {
+            file.handle.set_len(seal.file_len())?;
+        }
+        file.extended.store(seal.file_len(), Ordering::Release);
+        // The file stays open for reading, and there are many of them: no buffer stays with it.
+        lock(&file.pending).filling = Vec::new();
+        Ok(Sealed { file, seal, chain })
+    }
+
+    fn append_seal(&mut self, span: CommitSpan) -> LogResult<Seal> {
         let seal = Seal {
             end: self.appender.end,
             last_sequence: span.last_sequence,
@@ -399,16 +433,9 @@ impl LogWriter {
         let durable = Some(self.flusher.synced).filter(|&at| is_journal && at > HEADER_LEN);
         let payload = Payload::new(seal.encode().to_vec())?;
         self.appender.append(RecordKind::SEAL, span.last_sequence, durable, &payload)?;
-        self.flusher.write()?;
-        self.flusher.sync(site)?;
-        let (file, chain) = (self.appender.file, self.flusher.digest());
-        if file.handle.len()? > seal.file_len() {
-            file.handle.set_len(seal.file_len())?;
-        }
-        file.extended.store(seal.file_len(), Ordering::Release);
-        // The file stays open for reading, and there are many of them: no buffer stays with it.
-        lock(&file.pending).filling = Vec::new();
-        Ok(Sealed { file, seal, chain })
+        self.appender.seal = Some(seal);
+        self.appender.limit = self.appender.end;
+        Ok(seal)
     }
 }
 

@@ -113,7 +113,13 @@ impl Dir for FaultDir {
 
     fn remove(&self, name: &Name) -> IoResult<()> {
         self.check(IoOp::Remove, name)?;
-        self.inner.remove(name)
+        let file = self.inner.open(name, Access::Read).ok();
+        let freed = file.filter(|file| file.links().is_ok_and(|links| links == 1));
+        self.inner.remove(name)?;
+        if let Some(len) = freed.and_then(|file| file.len().ok()) {
+            lock(&self.state).resize(len, 0);
+        }
+        Ok(())
     }
 
     fn remove_dir(&self, name: &Name) -> IoResult<()> {
@@ -137,7 +143,10 @@ impl Dir for FaultDir {
 
     fn space(&self) -> IoResult<Space> {
         check(&self.state, IoOp::Space, self.path())?;
-        self.inner.space()
+        match lock(&self.state).room {
+            Some(room) => Ok(Space::new(room, u64::MAX)),
+            None => self.inner.space(),
+        }
     }
 }
 
@@ -162,6 +171,15 @@ impl FaultFile {
 
     fn error(&self, op: IoOp, error: io::Error) -> IoError {
         IoError::new(op, self.path(), error)
+    }
+
+    /// Takes the room that a file of `len` bytes needs beyond what it has.
+    fn resize(&self, len: impl FnOnce(u64) -> u64) -> IoResult<()> {
+        let from = self.inner.len()?;
+        match lock(&self.state).resize(from, len(from)) {
+            true => Ok(()),
+            false => Err(self.error(IoOp::Write, io::ErrorKind::StorageFull.into())),
+        }
     }
 }
 
@@ -202,7 +220,10 @@ impl File for FaultFile {
                     }
                     Err(self.error(IoOp::Write, error))
                 }
-                None => self.inner.write_at(offset, buf),
+                None => {
+                    self.resize(|len| len.max(offset + buf.len() as u64))?;
+                    self.inner.write_at(offset, buf)
+                }
             },
         }
     }
@@ -213,6 +234,7 @@ impl File for FaultFile {
 
     fn set_len(&self, len: u64) -> IoResult<()> {
         check(&self.state, IoOp::Write, self.path())?;
+        self.resize(|_| len)?;
         self.inner.set_len(len)
     }
 

@@ -16,6 +16,8 @@
 //! it was to make durable never will be, although they stay visible, and later syncs succeed. And a
 //! sync can be [switched off](FaultDisk::skip_syncs): it returns `Ok` and does nothing.
 //!
+//! A device can also just be [small](FaultDisk::give_room).
+//!
 //! Which calls: [`Rule`]. A sweep runs the workload once to count the calls, then once for each
 //! call and fault.
 
@@ -53,6 +55,8 @@ struct State {
     syncs_by_site: BTreeMap<SyncSite, u64>,
     struck: Vec<String>,
     sim: Option<(SimDisk, usize)>,
+    /// Bytes by which files may still grow; `None`: any.
+    room: Option<u64>,
 }
 
 impl FaultDisk {
@@ -87,11 +91,24 @@ impl FaultDisk {
         self.state().skipped_sites.extend(sites);
     }
 
-    /// Lets no call fail and no sync be skipped any more.
+    /// Lets no call fail and no sync be skipped any more, and gives files all the room there is.
     pub fn clear(&self) {
         let mut state = self.state();
         state.rules.clear();
         state.skipped_sites.clear();
+        state.room = None;
+    }
+
+    /// From now on files may grow by so many bytes in all, plus what is removed and cut; then they are
+    /// told that the device is full. Overwriting takes no room.
+    pub fn give_room(&self, bytes: u64) {
+        self.state().room = Some(bytes);
+    }
+
+    /// The bytes by which files may still grow.
+    #[must_use]
+    pub fn room(&self) -> Option<u64> {
+        self.state().room
     }
 
     /// How many calls there have been.
@@ -135,6 +152,16 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
+    /// Changes the length of a file from `from` to `to`, if there is room.
+    fn resize(&mut self, from: u64, to: u64) -> bool {
+        let Some(room) = &mut self.room else { return true };
+        match (*room + from).checked_sub(to) {
+            Some(left) => *room = left,
+            None => return false,
+        }
+        true
+    }
+
     /// Counts a call, and finds what happens to it.
     fn next(&mut self, call: &Call<'_>) -> Option<Fault> {
         let number = self.calls;

@@ -1,0 +1,361 @@
+//! Space on disk: what the environment takes, what it may take, and who holds back what could go.
+//!
+//! There are two limits, as Berkeley DB JE has them: [`Options::max_disk`] on what the environment
+//! takes, and [`Options::free_disk`] on what it leaves of each device. A commit that comes near one
+//! of them first lets everything go that can go. If that does not help, it is refused with
+//! [`EnvError::DiskLimit`], unless it only deletes. The room for this is kept from the beginning: a
+//! commit that adds something must leave enough for a checkpoint of all that has changed, and for
+//! some more journal. So deleting, checkpoints, cleaning and closing always find room, and the
+//! environment stays valid.
+//!
+//! [`Options::max_disk`]: crate::Options#structfield.max_disk
+//! [`Options::free_disk`]: crate::Options#structfield.free_disk
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use cairn_io::Dir;
+use cairn_log::FileNumber;
+
+use crate::{EnvError, EnvResult, checkpoint::Checkpointer, core::Core, sync::lock};
+
+/// What is kept beside everything else: headers, the record of a checkpoint, the table of files.
+const SLACK: u64 = 64 << 10;
+/// A journal file grows by at most this much at a time; two steps are kept.
+const JOURNAL_STEP: u64 = 4 << 20;
+
+/// A limit of the space on disk that was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DiskLimit {
+    /// [`Options::max_disk`](crate::Options#structfield.max_disk).
+    MaxDisk {
+        /// Bytes that the environment may take.
+        bytes: u64,
+    },
+    /// [`Options::free_disk`](crate::Options#structfield.free_disk).
+    FreeDisk {
+        /// Bytes that are to stay free.
+        bytes: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// On the device of this directory.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for DiskLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxDisk { bytes } => write!(f, "the environment may take {bytes} bytes"),
+            Self::FreeDisk { bytes, free, path } => write!(
+                f,
+                "{bytes} bytes are to stay free at {}, where {free} are free",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Who keeps log files from being removed that nothing else needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpaceHolder {
+    /// What it is.
+    pub kind: HolderKind,
+    /// The last commit that it sees.
+    pub commit: u64,
+    /// Bytes of log files that could go but for it. What several hold is counted for each.
+    pub bytes: u64,
+    /// How long it has done so: since the first checkpoint that it has outlived, or, for a backup,
+    /// since it was begun.
+    pub since: Duration,
+}
+
+/// The kinds of [`SpaceHolder`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HolderKind {
+    /// Snapshots, cursors or transactions of one version.
+    Reader,
+    /// A backup in progress.
+    Backup,
+}
+
+impl fmt::Display for SpaceHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, commit, bytes, since } = self;
+        let who = match kind {
+            HolderKind::Reader => "a reader",
+            HolderKind::Backup => "a backup",
+        };
+        write!(f, "{who} of commit {commit} holds back {bytes} bytes for {} s", since.as_secs())
+    }
+}
+
+/// A list of holders, for messages.
+pub(crate) fn show_holders(holders: &[SpaceHolder]) -> String {
+    match holders {
+        [] => "nobody holds anything back".into(),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Space on disk: see [`Environment::space`](crate::Environment::space).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpaceReport {
+    /// Bytes that the log files take, zeros ahead of the journal included.
+    pub used: u64,
+    /// Bytes of them that the newest checkpoint can reach.
+    pub live: u64,
+    /// Bytes that are kept for deletes, checkpoints, cleaning and closing while there is a limit.
+    pub kept: u64,
+    /// Free bytes of the device that has the least; `None` if that was not asked for by
+    /// [`Options::free_disk`](crate::Options#structfield.free_disk).
+    pub free: Option<u64>,
+    /// Who keeps log files from being removed, and how much of them: the largest first.
+    pub holders: Vec<SpaceHolder>,
+    /// Commits that were refused with [`EnvError::DiskLimit`] since the open.
+    pub refused_commits: u64,
+}
+
+/// What is known of the space on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Space {
+    /// What the log files took when they were last looked at, and what has been added since.
+    used: AtomicU64,
+    /// What was free then on the tightest device.
+    free: AtomicU64,
+    /// Which of the directories that was.
+    tightest: AtomicUsize,
+    /// Bytes of nodes that the writer owns.
+    private: AtomicU64,
+    refused: AtomicU64,
+    /// What had happened when everything was last let go that could go.
+    relieved: Mutex<Option<Moment>>,
+}
+
+/// What must have changed for another attempt to be worth it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    commit: u64,
+    checkpoint: u64,
+    oldest_reader: Option<u64>,
+    pins: usize,
+}
+
+impl Space {
+    pub(crate) fn note_private(&self, bytes: usize) {
+        self.private.store(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Core {
+    fn has_disk_limit(&self) -> bool {
+        self.options.max_disk > 0 || self.options.free_disk > 0
+    }
+
+    /// An error if a commit of `bytes` bytes that adds something would come too near to a limit, and
+    /// nothing could be let go. The caller holds no lock.
+    pub(crate) fn admit(&self, bytes: u64) -> EnvResult<()> {
+        if !self.has_disk_limit() || self.reached(bytes).is_none() {
+            return Ok(());
+        }
+        // One at a time; who has waited finds what the one before has done.
+        let mut relieved = lock(&self.space.relieved);
+        self.measure_space()?;
+        if self.reached(bytes).is_none() {
+            return Ok(());
+        }
+        if *relieved != Some(self.moment()) {
+            self.relieve_disk()?;
+            self.measure_space()?;
+            *relieved = Some(self.moment());
+        }
+        match self.reached(bytes) {
+            None => Ok(()),
+            Some(limit) => {
+                self.space.refused.fetch_add(1, Ordering::Relaxed);
+                let checkpointer = lock(&self.checkpointer);
+                Err(EnvError::DiskLimit {
+                    limit,
+                    used: self.used(),
+                    kept: self.kept(),
+                    holders: self.space_holders(&checkpointer),
+                })
+            }
+        }
+    }
+
+    /// The limit that a commit of `bytes` bytes would reach.
+    fn reached(&self, bytes: u64) -> Option<DiskLimit> {
+        // As a record of the journal, and as part of a node.
+        let needed = self.kept().saturating_add(bytes.saturating_mul(2));
+        let (max, keep) = (self.options.max_disk, self.options.free_disk);
+        if max > 0 && self.used().saturating_add(needed) > max {
+            return Some(DiskLimit::MaxDisk { bytes: max });
+        }
+        let free = self.free();
+        if keep > 0 && free < keep.saturating_add(needed) {
+            let tightest = self.space.tightest.load(Ordering::Relaxed);
+            let path = self.files.path_of(u16::try_from(tightest).unwrap_or(0));
+            return Some(DiskLimit::FreeDisk { bytes: keep, free, path });
+        }
+        None
+    }
+
+    /// Whether an eighth of the room or less is left: then less waste is tolerated.
+    pub(crate) fn is_short_of_disk(&self) -> bool {
+        let (max, keep) = (self.options.max_disk, self.options.free_disk);
+        max > 0 && self.used().saturating_add(self.kept()) > max - max / 8
+            || keep > 0 && self.free() < keep.saturating_add(keep / 8).saturating_add(self.kept())
+    }
+
+    /// How much of what the files take should be in use: more when space is short.
+    pub(crate) fn space_target(&self) -> f64 {
+        let harder = if self.is_short_of_disk() { 10 } else { 0 };
+        f64::from((self.options.space_target + harder).clamp(1, 95)) / 100.0
+    }
+
+    /// Bytes that must stay free for a checkpoint of everything that has changed, and for the journal.
+    fn kept(&self) -> u64 {
+        let changed = self.forest.dirty() as u64 + self.space.private.load(Ordering::Relaxed);
+        changed + changed / 4 + 2 * self.options.journal_file_bytes.min(JOURNAL_STEP) + SLACK
+    }
+
+    fn used(&self) -> u64 {
+        self.space.used.load(Ordering::Relaxed) + self.files.grown()
+    }
+
+    fn free(&self) -> u64 {
+        self.space.free.load(Ordering::Relaxed).saturating_sub(self.files.grown())
+    }
+
+    /// Looks at how much the log files take and, if there is a limit for that, how much is free.
+    pub(crate) fn measure_space(&self) -> EnvResult<()> {
+        self.files.forget_growth();
+        self.space.used.store(self.files.footprint(), Ordering::Relaxed);
+        let mut tightest = (u64::MAX, 0);
+        if self.options.free_disk > 0 {
+            // Several data directories may be several devices.
+            for (directory, dir) in self.files.dirs() {
+                tightest = tightest.min((Dir::space(&**dir)?.free, usize::from(directory)));
+            }
+        }
+        self.space.free.store(tightest.0, Ordering::Relaxed);
+        self.space.tightest.store(tightest.1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// As [`Core::measure_space`], if there is a limit.
+    pub(crate) fn watch_space(&self) -> EnvResult<()> {
+        if self.has_disk_limit() { self.measure_space() } else { Ok(()) }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            commit: self.latest.load(Ordering::Acquire),
+            checkpoint: lock(&self.checkpointer).newest.as_ref().map_or(0, |c| c.record.number),
+            oldest_reader: self.forest.oldest_active(0),
+            pins: lock(&self.pins).len(),
+        }
+    }
+
+    /// Lets go what can go: files that nothing needs, and then what the cleaner makes of files that
+    /// hold little.
+    fn relieve_disk(&self) -> EnvResult<()> {
+        let tolerant = |result: EnvResult<()>| match result {
+            // A device that is really full; an exclusive transaction, for which the cleaner waits; or
+            // files that are damaged, which stay.
+            Err(error) if error.may_try_again() => Ok(()),
+            Err(EnvError::Busy { .. }) => Ok(()),
+            Err(error) if error.kind() == crate::ErrorKind::Corrupt && self.check().is_ok() => {
+                Ok(())
+            }
+            result => result,
+        };
+        // The first finds files dead, the second lets them go.
+        for _ in 0..2 {
+            self.schedule.want_checkpoints(1);
+            tolerant(self.checkpoint().map(drop))?;
+        }
+        // What is moved out of files that somebody holds takes space and frees none.
+        if self.space_holders(&lock(&self.checkpointer)).is_empty() {
+            let target = self.space_target();
+            tolerant(self.clean_to(target).map(drop))?;
+        }
+        Ok(())
+    }
+
+    /// Who keeps files from being removed that nothing else needs.
+    pub(crate) fn space_holders(&self, checkpointer: &Checkpointer) -> Vec<SpaceHolder> {
+        let now = self.world.monotonic();
+        let dead: Vec<Dead> = checkpointer
+            .utilization
+            .files
+            .iter()
+            .filter_map(|(number, file)| {
+                let (_, cut) = file.dead_since?;
+                let bytes = self.files.find(*number)?.footprint();
+                Some(Dead { number: *number, cut, bytes })
+            })
+            .collect();
+        let held = |holds: &dyn Fn(&Dead) -> bool| {
+            dead.iter().filter(|file| holds(file)).map(|file| file.bytes).sum::<u64>()
+        };
+        let pins = lock(&self.pins);
+        let mut holders = Vec::new();
+        for pin in pins.iter() {
+            let bytes = held(&|file| pin.holds(file.number, file.cut));
+            let since = now.saturating_sub(pin.since());
+            holders.push(SpaceHolder {
+                kind: HolderKind::Backup,
+                commit: pin.commit(),
+                bytes,
+                since,
+            });
+        }
+        for (frozen, commit) in self.forest.active_before(checkpointer.cut.unwrap_or(0)) {
+            if pins.iter().any(|pin| pin.version() == Some(frozen)) {
+                continue;
+            }
+            let bytes = held(&|file| file.cut > frozen);
+            let seen = checkpointer.readers.get(&frozen).copied().unwrap_or(now);
+            let since = now.saturating_sub(seen);
+            holders.push(SpaceHolder { kind: HolderKind::Reader, commit, bytes, since });
+        }
+        holders.retain(|holder| holder.bytes > 0);
+        holders.sort_by_key(|holder| std::cmp::Reverse(holder.bytes));
+        holders
+    }
+
+    pub(crate) fn space_report(&self) -> EnvResult<SpaceReport> {
+        let checkpointer = lock(&self.checkpointer);
+        self.measure_space()?;
+        Ok(SpaceReport {
+            used: self.used(),
+            live: checkpointer.utilization.live(),
+            kept: self.kept(),
+            free: (self.options.free_disk > 0).then(|| self.free()),
+            holders: self.space_holders(&checkpointer),
+            refused_commits: self.space.refused.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// A file that nothing needs but whoever holds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dead {
+    pub(crate) number: FileNumber,
+    /// Versions before this gen may reach it.
+    pub(crate) cut: u64,
+    pub(crate) bytes: u64,
+}
