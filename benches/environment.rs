@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use cairn_benches::{ENTRIES, Full, VALUE, existing};
-use cairn_env::{Durability, Environment, Options};
+use cairn_env::{DatabaseOptions, Durability, Environment, Options};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 const NO_DISK: &str = "the temporary directory can be written";
@@ -36,6 +36,29 @@ fn reads(c: &mut Criterion) {
             }
             assert_eq!(count, ENTRIES);
         });
+    });
+}
+
+/// Entries in order, in one exclusive transaction.
+fn exclusive(c: &mut Criterion) {
+    const LOADED: u32 = 100_000;
+    let mut group = c.benchmark_group("environment/exclusive");
+    group.throughput(Throughput::Elements(LOADED.into()));
+    let (env, _) = Environment::in_memory(Options::default().background(false)).expect(NO_DISK);
+    group.bench_function("load", |b| {
+        b.iter_batched(
+            || {
+                let mut txn = env.begin_exclusive().expect(NO_DISK);
+                let new = txn.create_database("new", DatabaseOptions::default()).expect(NO_DISK);
+                (txn, new)
+            },
+            |(mut txn, new)| {
+                let entries = (0..LOADED).map(|n| (format!("{n:024}"), VALUE));
+                assert_eq!(txn.load(&new, entries).expect(NO_DISK), u64::from(LOADED));
+                txn
+            },
+            BatchSize::PerIteration,
+        );
     });
 }
 
@@ -121,6 +144,6 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = reads, commits, checkpoint, recovery
+    targets = reads, commits, exclusive, checkpoint, recovery
 }
 criterion_main!(benches);

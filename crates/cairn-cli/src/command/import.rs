@@ -53,7 +53,8 @@ Example:
   cairn import data people.csv --key email
   cairn import data events.jsonl --db events --json
   db_dump old.db | cairn import data - --format db_dump
-  cairn import data events.jsonl --skip 12000     # go on after the last reported total"
+  cairn import data events.jsonl --skip 12000     # go on after the last reported total
+  cairn import data people.csv --atomic           # all of it or nothing"
 )]
 pub(crate) struct Import {
     /// The directory of the environment
@@ -78,6 +79,9 @@ pub(crate) struct Import {
     /// At most so many entries per commit (also at most 16 MiB, or one entry)
     #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u64).range(1..))]
     batch: u64,
+    /// Everything in one commit, or nothing at all; sources may be larger than memory
+    #[arg(long, conflicts_with = "batch")]
+    atomic: bool,
     /// When a commit returns
     #[arg(long, value_enum, default_value_t = DurabilityOption::Sync)]
     durability: DurabilityOption,
@@ -159,7 +163,12 @@ impl Import {
             total => total,
         };
         let mut shown = |source: &dyn Source| progress.set(source.bytes_read(), total);
-        let outcome = importer.run(&mut *source, self.skip, &mut shown, output);
+        let outcome = importer.pass_over(&mut *source, self.skip, &mut shown).and_then(|()| {
+            match self.atomic {
+                true => importer.run_at_once(&mut *source, &mut shown),
+                false => importer.run(&mut *source, &mut shown, output),
+            }
+        });
         // What was committed is reported also if the next entry is bad.
         let reported = importer.make_durable(output);
         let Importer { total, done, .. } = importer;
@@ -251,17 +260,48 @@ struct Waiting {
 }
 
 impl Importer<'_> {
-    fn run(
+    fn pass_over(
         &mut self,
         source: &mut dyn Source,
         skip: u64,
         shown: &mut dyn FnMut(&dyn Source),
-        output: &mut Output,
     ) -> Result<(), Failure> {
         while self.total < skip && source.skip()? {
             self.total += 1;
             shown(source);
         }
+        Ok(())
+    }
+
+    fn run_at_once(
+        &mut self,
+        source: &mut dyn Source,
+        shown: &mut dyn FnMut(&dyn Source),
+    ) -> Result<(), Failure> {
+        let mut txn = self.env.begin_exclusive()?;
+        let mut all = Counts { commits: 1, ..Counts::default() };
+        let mut last_key = Vec::new();
+        while let Some(entry) = source.next()? {
+            let put = txn.put(&self.database, &entry.key, &entry.value);
+            put.map_err(|error| Failure::from(error).at(source.place()))?;
+            all.entries += 1;
+            all.bytes += entry.len();
+            last_key = entry.key;
+            shown(source);
+        }
+        if all.entries > 0 {
+            let commit = txn.commit_with(self.durability)?.commit;
+            self.committed(commit, all, last_key);
+        }
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        source: &mut dyn Source,
+        shown: &mut dyn FnMut(&dyn Source),
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         let mut left_over = None;
         loop {
             let mut txn = self.env.begin_write()?;

@@ -242,6 +242,24 @@ fn an_export_that_exists_or_was_cut_short_is_left_alone() {
 }
 
 #[test]
+fn an_atomic_import_leaves_all_or_nothing() {
+    let dir = Dir::new();
+    dir.run(&["init", "data"]).good();
+    let good: String = (0..3000).map(|n| format!("{{\"id\": \"{n}\"}}\n")).collect();
+    dir.write("good.jsonl", &good);
+    dir.write("bad.jsonl", format!("{good}this is no JSON\n"));
+    let ran = dir.run(&["import", "data", "bad.jsonl", "--key", "id", "--atomic"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("line 3001"), "{}", ran.err);
+    assert!(dir.entries("data").is_empty());
+    let ran =
+        dir.run(&["import", "data", "good.jsonl", "--key", "id", "--atomic", "--json"]).good();
+    let events = String::from_utf8(ran.out).unwrap();
+    assert_eq!(events.matches("\"event\":\"commit\"").count(), 1, "{events}");
+    assert_eq!(dir.entries("data").len(), 3000);
+}
+
+#[test]
 fn an_environment_is_not_imported_into_itself() {
     let dir = Dir::new();
     dir.environment("here/data", &Entries::new());
