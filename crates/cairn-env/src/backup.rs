@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use cairn_btree::FrozenRoot;
 use cairn_io::{Dir, FileExt};
 use cairn_log::{
     Damage, Digest, FileClass, FileNumber, LogError, LogFile, LogName, LogResult, Lsn, Predecessor,
@@ -17,7 +18,8 @@ use cairn_log::{
 };
 
 use crate::{
-    EnvError, EnvResult, Snapshot, core::Core, pin::Pin, sync::lock, utilization::FileEnd,
+    EnvError, EnvResult, Snapshot, checkpoint::Checkpointer, core::Core, pin::Pin,
+    recovery::Unfinished, sync::lock, utilization::FileEnd,
 };
 
 /// The instant that a backup holds, and what a restore needs to know beside the files.
@@ -44,7 +46,8 @@ pub struct Cut {
     pub directories: u16,
 }
 
-/// One file of a backup: finished, so it never changes.
+/// One file of a backup: finished, so it never changes. (Of an environment that another process is
+/// writing, the newest journal file is not: what the backup has of it does not change.)
 ///
 /// A copying tool of the user's own takes [`path`](Self::path) and [`length`](Self#structfield.length)
 /// and leaves the copy under [`name`](Self#structfield.name); [`check_copy`](Self::check_copy) then says
@@ -71,7 +74,8 @@ impl BackupFile {
     }
 
     /// What the file says of itself at its end: among it the BLAKE3 hash of all bytes before the seal.
-    /// `None` for a journal file that a crash has cut, whose records vouch for it.
+    /// `None` for a journal file that a crash has cut, or that another process is writing, whose records
+    /// vouch for it.
     #[must_use]
     pub const fn seal(&self) -> Option<&Seal> {
         self.seal.as_ref()
@@ -176,7 +180,7 @@ impl BackupFile {
                 return Err(failed(file.corrupt(seal.end, damage)));
             }
             Some(_) => {}
-            // A journal that a crash has cut has no digest: its records vouch for it.
+            // A journal that has not come to an end has no digest: its records vouch for it.
             None => self.check_records(file).map_err(failed)?,
         }
         Ok(Digest(*whole.finalize().as_bytes()))
@@ -215,24 +219,37 @@ impl BackupSet {
     }
 
     /// The state that the set holds, as a snapshot of the running environment: for a digest, say, that
-    /// whatever is restored from the files must have. `None` when a file was released: a snapshot needs
-    /// them all, so take it before.
+    /// whatever is restored from the files must have. `None` when a file was released or the environment
+    /// closed: a snapshot needs them all, so take it before.
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
+        self.core.check().ok()?;
         let root = lock(&self.core.pins).root(self.pin)?;
         Some(Snapshot::new(&self.core, root))
     }
 
-    /// The files. All are finished: none changes while it is copied, or ever.
+    /// The files. None changes while it is copied, or ever, as far as it is part of the backup: see
+    /// [`BackupFile::length`](BackupFile#structfield.length).
     #[must_use]
     pub fn files(&self) -> &[BackupFile] {
         &self.files
     }
 
-    /// Lets a file go that was copied: it need not wait for the others.
+    /// Lets a file go that was copied: it need not wait for the others. (Of an environment that is open
+    /// for reading only, it goes for good when that is closed: until then the environment needs it.)
     pub fn release(&self, file: &BackupFile) {
         let root = lock(&self.core.pins).release_file(self.pin, file.name.number);
         drop(root);
+        self.core.released();
+    }
+}
+
+impl Core {
+    /// Takes note that a backup needs less than it did.
+    fn released(&self) {
+        if self.options.read_only {
+            self.narrow_pin(self.closed.load(Ordering::Acquire));
+        }
     }
 }
 
@@ -240,6 +257,7 @@ impl Drop for BackupSet {
     fn drop(&mut self) {
         let pin = lock(&self.core.pins).release(self.pin);
         drop(pin);
+        self.core.released();
         self.core.holders.backups.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -250,17 +268,41 @@ impl fmt::Debug for BackupSet {
     }
 }
 
-pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
-    let mut checkpointer = lock(&core.checkpointer);
+/// The end of the journal at the cut, the time of its last commit, and the state.
+type Moment = (Option<Predecessor>, u64, Arc<FrozenRoot>);
+
+/// Makes a cut: the newest commit, with all files finished that hold what is before it.
+fn make_cut(core: &Core, checkpointer: &mut Checkpointer) -> EnvResult<Moment> {
     // A fresh checkpoint: what is restored then has almost nothing to replay.
-    core.checkpoint_held(&mut checkpointer)?;
+    core.checkpoint_held(checkpointer)?;
     // The journal up to here is finished as well, so that no file of the set can change.
     core.begin_unless_finished()?;
     // Its end and the state at that end are one moment: the next commit may come right after it.
-    let (journal_end, time, root) = core.seal_journal(|commit| {
+    core.seal_journal(|commit| {
         let sequence = commit.sequence;
         Ok((commit.tail, commit.time, commit.writer.freeze(sequence)?))
-    })?;
+    })
+}
+
+/// The cut of an environment that is only read: what it was opened at. Its newest journal file ends where
+/// it was known to be durable, and may since have grown beyond.
+fn find_cut(core: &Core) -> EnvResult<Moment> {
+    let mut commit = lock(&core.commit);
+    let open_end = commit.unfinished.as_ref().and_then(Unfinished::open_end);
+    let journal_end = match open_end {
+        Some((file, end)) => Some(file.predecessor(end, commit.sequence)?),
+        None => commit.tail,
+    };
+    let sequence = commit.sequence;
+    Ok((journal_end, commit.time, commit.writer.freeze(sequence)?))
+}
+
+pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
+    let mut checkpointer = lock(&core.checkpointer);
+    let (journal_end, time, root) = match core.options.read_only {
+        true => find_cut(core)?,
+        false => make_cut(core, &mut checkpointer)?,
+    };
     core.add_new_files(&mut checkpointer.utilization);
     let newest = checkpointer.newest.clone();
     // From here to the end of the function nothing can be removed: removal is the checkpointer's.

@@ -537,10 +537,14 @@ impl Core {
     /// Removes files that nothing needs. Pinned ones stay, and are looked at again by the next
     /// checkpoint; after a crash the open finds that no table knows them.
     fn remove_dead(&self, checkpointer: &mut Checkpointer, removable: Vec<FileNumber>) -> u64 {
-        let pins = lock(&self.pins);
+        if removable.is_empty() && lock(&self.pins).deferred.is_empty() {
+            return 0;
+        }
+        let Ok(Some(mut gate)) = self.gate() else { return 0 };
+        self.remove_deferred(&mut gate);
         let mut removed = 0;
         for number in removable {
-            if !pins.is_pinned(number) && self.files.remove(number).is_ok() {
+            if !gate.is_pinned(number) && self.files.remove(number).is_ok() {
                 checkpointer.utilization.files.remove(&number);
                 removed += 1;
             }

@@ -104,7 +104,7 @@ impl Core {
                 && number != newest.lsn.file()
                 && (file.class != FileClass::Journal
                     || newest.record.replay_start.is_some_and(|start| number < start.file()))
-                && !pins.is_pinned(number)
+                && !pins.is_probably_pinned(number)
                 && number < before
                 && !skip.contains(&number)
         };

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use cairn_btree::{Forest, FrozenRoot, TreeWriter};
-use cairn_io::{LockGuard, WorkerHandle, WorldRef};
+use cairn_io::{WorkerHandle, WorldRef};
 use cairn_log::{Appender, CommitSpan, FileNumber, Predecessor};
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     files::Files,
     journal::Journal,
     maintenance::Schedule,
-    pin::Pins,
+    pin::{Pins, reader::Hold},
     recovery::Unfinished,
     root::Root,
     space::Space,
@@ -33,7 +33,8 @@ use crate::{
 
 /// What all handles of an environment share.
 ///
-/// Locks are taken in this order: checkpointer, flush role, evicting, commit, state.
+/// Locks are taken in this order: checkpointer, flush role, evicting, commit, state, hold, the protector,
+/// pins.
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) world: WorldRef,
@@ -62,7 +63,8 @@ pub(crate) struct Core {
     pub(crate) space: Space,
     pub(crate) closed: AtomicBool,
     pub(crate) worker: Mutex<Option<WorkerHandle>>,
-    pub(crate) lock: Mutex<Option<LockGuard>>,
+    /// What keeps others from the environment, as long as it is open.
+    pub(crate) hold: Mutex<Option<Hold>>,
 }
 
 /// What the commit lock protects.
@@ -130,7 +132,9 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    pub(crate) fn list(&self) -> Vec<String> {
+    /// Those that a close would have to wait for. A backup of an environment that is only read can go on
+    /// without it.
+    pub(crate) fn list(&self, read_only: bool) -> Vec<String> {
         let several = |n: usize, what: &str| match n {
             0 => None,
             1 => Some(format!("1 {what}")),
@@ -139,7 +143,7 @@ impl Holders {
         [
             several(self.snapshots.load(Ordering::Acquire), "snapshot"),
             several(self.transactions.load(Ordering::Acquire), "transaction"),
-            several(self.backups.load(Ordering::Acquire), "backup"),
+            several(self.backups.load(Ordering::Acquire), "backup").filter(|_| !read_only),
         ]
         .into_iter()
         .flatten()

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use cairn_io::{Access, DirExt, DirRef, EntryKind, LockGuard, Name, WorldRef};
+use cairn_io::{Access, DirExt, DirRef, EntryKind, LockGuard, Name, RealWorld, World, WorldRef};
 use cairn_log::Uuid;
 
 use crate::{
@@ -56,7 +56,7 @@ pub fn kept_generation(root: DirRef) -> EnvResult<Option<KeptGeneration>> {
 /// [`EnvError::AlreadyOpen`] if somebody has the environment open.
 pub fn undo_restore(root: DirRef) -> EnvResult<KeptGeneration> {
     let root = Root::new(root);
-    let (_lock, Generations { current, kept }) = root.lock_existing()?;
+    let (_lock, Generations { current, kept }) = root.lock_existing(&RealWorld::new())?;
     let Some(kept) = kept else {
         let path = root.dir.path().display();
         let what = format!("{path} keeps no old generation: there is nothing to go back to");
@@ -69,6 +69,8 @@ pub fn undo_restore(root: DirRef) -> EnvResult<KeptGeneration> {
 }
 
 /// Removes the generation that a restore in place has kept, and what unfinished restores have left.
+/// One that another process is still reading stays: call again when it has let go.
+///
 /// Before that, the generation that counts is opened, with recovery: if it does not open, the old one
 /// stays.
 ///
@@ -81,7 +83,7 @@ pub fn forget_old_generation(
     options: Options,
 ) -> EnvResult<Forgotten> {
     let root = Root::new(root);
-    let (_lock, Generations { current, kept }) = root.lock_existing()?;
+    let (_lock, Generations { current, kept }) = root.lock_existing(&**world)?;
     let options = options.read_only(true).background(false);
     let dir = root.open_generation(current.generation)?;
     let again = Root::new(Arc::clone(&root.dir));
@@ -92,7 +94,7 @@ pub fn forget_old_generation(
         // From here on nothing refers to it, and a crash leaves what the next call removes.
         root.switch(current)?;
     }
-    root.remove_others(Some(current.generation))
+    root.remove_others(Some(current.generation), &**world)
 }
 
 impl Root {
@@ -120,9 +122,9 @@ impl Root {
     }
 
     /// Locks an environment, and says what `CURRENT` says from then on.
-    pub(crate) fn lock_existing(&self) -> EnvResult<(LockGuard, Generations)> {
+    pub(crate) fn lock_existing(&self, world: &dyn World) -> EnvResult<(LockGuard, Generations)> {
         self.existing()?; // no lock file is left in a directory of something else
-        let lock = self.lock(false)?;
+        let lock = self.lock(world)?;
         Ok((lock, self.existing()?))
     }
 
@@ -156,14 +158,24 @@ impl Root {
     }
 
     /// Removes all generations but this one, from the root and the data directories, of which it was
-    /// checked that there are no strangers. What is not ours in their directories stays, and so do these.
-    pub(crate) fn remove_others(&self, stays: Option<Generation>) -> EnvResult<Forgotten> {
+    /// checked that there are no strangers. What is not ours in their directories stays, and so do these;
+    /// and a generation that another process is reading.
+    pub(crate) fn remove_others(
+        &self,
+        stays: Option<Generation>,
+        world: &dyn World,
+    ) -> EnvResult<Forgotten> {
+        let protector = self.protect(world)?;
+        let pins = protector.pins()?;
+        let stays = |generation: Generation| {
+            stays == Some(generation) || pins.iter().any(|pin| pin.is_of(generation))
+        };
         let mut gone = Forgotten::default();
         let mut numbers = BTreeSet::new();
         for home in self.homes()? {
             let before = (gone, numbers.len());
             for generation in Generation::list(&home)? {
-                if stays != Some(generation) && remove_generation(&home, generation, &mut gone)? {
+                if !stays(generation) && remove_generation(&home, generation, &mut gone)? {
                     numbers.insert(generation);
                 }
             }

@@ -515,9 +515,17 @@ impl Core {
 impl Core {
     /// Cuts what lies behind the ends of old journal files: zeros written ahead, and torn bytes that
     /// were set aside. Only to save space: whether it succeeds, and whether it is durable, does not
-    /// matter.
+    /// matter. What somebody pins may be being looked at beyond its end, and is left to the next time.
     fn trim(&self, commit: &mut CommitState) {
+        if commit.oversized.is_empty() {
+            return;
+        }
+        let Ok(Some(gate)) = self.gate() else { return };
         for (number, end) in std::mem::take(&mut commit.oversized) {
+            if gate.is_pinned(number) {
+                commit.oversized.push((number, end));
+                continue;
+            }
             let name = self.files.find(number).map(|file| file.name().to_name());
             let dir = self.files.dir_of(number);
             let handle = name.and_then(|name| dir.open(&name, Access::ReadWrite).ok());

@@ -70,7 +70,7 @@ pub use cleaner::CleanReport;
 pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 pub use database::{Database, DatabaseOptions};
 pub use directories::data_directory_space;
-pub use environment::{DataDirectory, Environment, Identity, Stats};
+pub use environment::{DataDirectory, Environment, Identity, PinInfo, Stats};
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,

@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, TryLockError, Weak,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
     },
     time::Duration,
 };
@@ -39,6 +39,9 @@ pub(crate) struct Schedule {
     /// Whether this run has written: recovery has done what it left to do, and new files bear the mark
     /// of this run. Before that nothing may be written in the background.
     pub(crate) begun: AtomicBool,
+    /// Whether the worker sleeps until it is woken, so that a commit has to, lest the watermark is not
+    /// written when the log goes idle. Not so while commits come one after the other.
+    asleep: AtomicBool,
     /// Whether dropped databases may not be gone yet.
     pub(crate) has_graves: AtomicBool,
 }
@@ -103,7 +106,17 @@ impl Core {
                 }
             }
         }
+        self.rouse();
         self.relieve()
+    }
+
+    /// Wakes the worker if it sleeps for good.
+    fn rouse(&self) {
+        fence(Ordering::SeqCst); // the commit is there for the worker to see, or its sleep for us
+        if self.schedule.asleep.load(Ordering::Relaxed) {
+            self.schedule.asleep.store(false, Ordering::Relaxed);
+            self.wake_worker();
+        }
     }
 
     /// Whether so much has changed that a checkpoint should be made.
@@ -199,13 +212,21 @@ impl Core {
             0 => None,
             at => Some(Duration::from_micros(at.saturating_sub(now))),
         };
-        let latest = self.latest.load(Ordering::Acquire);
-        if latest != state.seen {
-            (state.seen, state.seen_at) = (latest, now);
-            return Ok(Step::Idle(Some(until_flush.map_or(IDLE, |at| at.min(IDLE)))));
+        // Before looking what there is: a commit after the look finds it set.
+        self.schedule.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let progress = (self.latest.load(Ordering::Acquire), self.journal.durable());
+        if progress != state.seen {
+            (state.seen, state.seen_at) = (progress, now);
         }
-        if state.marked != latest && now >= state.seen_at + micros(IDLE) {
-            state.marked = latest;
+        if state.marked != progress {
+            let idle_at = state.seen_at + micros(IDLE);
+            if now < idle_at {
+                self.schedule.asleep.store(false, Ordering::Relaxed); // it looks again anyway
+                let wait = Duration::from_micros(idle_at - now);
+                return Ok(Step::Idle(Some(until_flush.map_or(wait, |at| at.min(wait)))));
+            }
+            state.marked = progress;
             self.write_watermark()?;
         }
         Ok(Step::Idle(until_flush))
@@ -275,9 +296,11 @@ struct State {
     cleaned: Vec<FileNumber>,
     /// Files that cannot be cleaned, since they are damaged.
     unreadable: Vec<FileNumber>,
-    seen: u64,
+    /// The newest commit and the newest durable one when it looked last, and since when they are that.
+    seen: (u64, u64),
     seen_at: u64,
-    marked: u64,
+    /// Those for which the watermark was written last.
+    marked: (u64, u64),
 }
 
 /// The background worker of one environment. It does not keep the environment open.

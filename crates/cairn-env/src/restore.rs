@@ -62,7 +62,7 @@ impl RestoreTarget {
         if !unfinished && !root.is_blank()? {
             return Err(not_empty(&root));
         }
-        let lock = root.lock(false)?;
+        let lock = root.lock(&*world)?;
         let unfinished = root.restoring()?.is_some();
         if !unfinished && !root.is_blank()? {
             return Err(not_empty(&root));
@@ -70,7 +70,7 @@ impl RestoreTarget {
         root.check_no_strangers(&[cut.environment])?;
         root.begin_restoring(how)?;
         root.remove_current()?;
-        root.remove_others(None)?; // of a restore that was cut short
+        root.remove_others(None, &*world)?; // of a restore that was cut short
         Self::stage(root, world, cut, lock, None)
     }
 
@@ -95,7 +95,7 @@ impl RestoreTarget {
         if this.restoring()?.is_some() || this.is_blank()? {
             return Self::begin(root, world, cut, how);
         }
-        let (lock, Generations { current, kept }) = this.lock_existing()?;
+        let (lock, Generations { current, kept }) = this.lock_existing(&*world)?;
         let path = this.dir.path().display();
         if current.environment != cut.environment && !other_environment {
             let what = format!(
@@ -111,7 +111,7 @@ impl RestoreTarget {
             return Err(EnvError::InvalidInput { what });
         }
         this.check_no_strangers(&[current.environment, cut.environment])?;
-        this.remove_others(Some(current.generation))?;
+        this.remove_others(Some(current.generation), &*world)?;
         Self::stage(this, world, cut, lock, Some(current))
     }
 

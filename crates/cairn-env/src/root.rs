@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! CURRENT      names the generation directory; replaced as a whole
-//! LOCK         locked by whoever has the environment open; never removed
+//! LOCK         locked by whoever has the environment open for writing; never removed
+//! PROTECTOR    locked for moments, by whoever begins to pin and by whoever removes; never removed
+//! pins/        what other processes pin: see `pin`
 //! RESTORING    there only while a restore fills the directory
 //! g-000001/    STATE and the log files
 //! ```
@@ -13,14 +15,16 @@
 
 use std::str::FromStr;
 
-use cairn_io::{DirExt, DirRef, Entry, EntryKind, LockGuard, LockMode, Name};
+use cairn_io::{DirExt, DirRef, Entry, EntryKind, LockGuard, LockMode, Name, World};
 use cairn_log::{Uuid, crc32c};
 
 use crate::{EnvError, EnvResult, directories, sites};
 
 const CURRENT: Name = Name::constant("CURRENT");
 const CURRENT_NEW: Name = Name::constant("CURRENT.new");
-const LOCK: Name = Name::constant("LOCK");
+pub(crate) const LOCK: Name = Name::constant("LOCK");
+pub(crate) const PROTECTOR: Name = Name::constant("PROTECTOR");
+pub(crate) const PINS: Name = Name::constant("pins");
 const RESTORING: Name = Name::constant("RESTORING");
 const RESTORING_NEW: Name = Name::constant("RESTORING.new");
 
@@ -129,12 +133,17 @@ impl Root {
         Self { dir }
     }
 
-    /// Locks the environment for this process, or for reading together with other readers.
-    pub(crate) fn lock(&self, read_only: bool) -> EnvResult<LockGuard> {
-        let mode = if read_only { LockMode::Shared } else { LockMode::Exclusive };
-        self.dir
-            .lock(&LOCK, mode)
-            .map_err(|error| EnvError::lock(self.dir.path().to_owned(), error))
+    /// Locks the environment for this process, which is going to write it. Those who read it by a pin
+    /// go on.
+    pub(crate) fn lock(&self, world: &dyn World) -> EnvResult<LockGuard> {
+        // Readers on their way in touch the lock for a moment, but never without the protector.
+        let _protector = self.protect(world)?;
+        self.dir.lock(&LOCK, LockMode::Exclusive).map_err(|error| self.lock_error(error))
+    }
+
+    /// Keeps writers out, together with others who do.
+    pub(crate) fn lock_shared(&self) -> EnvResult<LockGuard> {
+        self.dir.lock(&LOCK, LockMode::Shared).map_err(|error| self.lock_error(error))
     }
 
     /// What `CURRENT` says; `None` if there is none.
@@ -194,7 +203,8 @@ impl Root {
         let first = Generation::FIRST.dir_name();
         for entry in self.dir.list()? {
             let known = match &entry.name {
-                Some(name) if [LOCK, CURRENT_NEW, RESTORING_NEW].contains(name) => true,
+                Some(name) if [LOCK, PROTECTOR, CURRENT_NEW, RESTORING_NEW].contains(name) => true,
+                Some(name) if *name == PINS => true,
                 Some(name) if *name == first => self
                     .dir
                     .open_dir(name)?

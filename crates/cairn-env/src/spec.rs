@@ -13,6 +13,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
     tables.push(("current_example", crate::root::current_example()));
     tables.push(("directory_example", crate::directories::label_example()));
     tables.push(("current_keeping_example", crate::root::current_keeping_example()));
+    tables.push(("pin_example", crate::pin::text::pin_example()));
     tables.extend(crate::commit::spec());
     tables.extend(crate::database::spec());
     tables

@@ -151,7 +151,11 @@ fn verify_file(file: &LogFile, end: Option<FileEnd>, in_use: bool, report: &mut 
         report.findings.push(Finding { file: name, offset, database, keys, problem });
     };
     // Not further than the file is now: what lay behind the end of a journal may have been cut since.
-    let mut scanner = Scanner::new(file, len);
+    // Not behind an end that was decided: another process may be writing there.
+    let mut scanner = match end {
+        Some(FileEnd::Cut(end)) => Scanner::new(file, end),
+        _ => Scanner::new(file, len),
+    };
     let mut sealed = false;
     let stop = loop {
         match scanner.next() {
@@ -168,6 +172,7 @@ fn verify_file(file: &LogFile, end: Option<FileEnd>, in_use: bool, report: &mut 
     let journal = file.header().class == FileClass::Journal;
     let finished = match end {
         Some(FileEnd::Sealed(end)) => Some(end),
+        Some(FileEnd::Cut(_)) => None,
         _ if sealed => Some(stop.offset),
         _ if !journal && !in_use => Some(len),
         _ if file.seal(len).is_ok_and(|seal| seal.is_some()) => Some(len),

@@ -49,6 +49,8 @@ macro_rules! contract_tests {
             shared_locks_admit_each_other
             a_lock_stays_with_its_guard_and_its_file
             a_lock_needs_a_regular_file
+            a_shared_lock_leaves_the_content_of_its_file_alone
+            a_lock_file_that_is_removed_while_locked_makes_way_for_another
             a_mapped_range_is_exact_or_declined
             a_mapping_follows_a_growing_file
             syncs_and_hints_succeed
@@ -387,6 +389,33 @@ pub fn a_lock_needs_a_regular_file(dir: &DirRef) {
         Err(LockError::Io(error)) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
         other => panic!("{other:?}"),
     }
+}
+
+/// What a pin is made of: its holder writes into the file that it has locked, others read it and find
+/// that the lock is held.
+pub fn a_shared_lock_leaves_the_content_of_its_file_alone(dir: &DirRef) {
+    let pin = name("pin");
+    let file = file_with(dir, "pin", b"held");
+    let guard = dir.lock(&pin, LockMode::Shared).unwrap();
+    held_here(dir.lock(&pin, LockMode::Exclusive));
+    assert_eq!(read(dir, "pin"), b"held");
+    file.write_all_at(0, b"told").unwrap();
+    drop(guard);
+    assert_eq!(read(dir, "pin"), b"told");
+    drop(dir.lock(&pin, LockMode::Exclusive).unwrap());
+}
+
+pub fn a_lock_file_that_is_removed_while_locked_makes_way_for_another(dir: &DirRef) {
+    let pin = name("pin");
+    let first = dir.lock(&pin, LockMode::Shared).unwrap();
+    dir.remove(&pin).unwrap();
+    assert!(names(dir).is_empty());
+    let second = dir.lock(&pin, LockMode::Exclusive).unwrap();
+    drop(first);
+    held_here(dir.lock(&pin, LockMode::Shared));
+    drop(second);
+    dir.remove(&pin).unwrap();
+    assert!(names(dir).is_empty());
 }
 
 pub fn a_mapped_range_is_exact_or_declined(dir: &DirRef) {

@@ -77,6 +77,15 @@ impl World for RealWorld {
         fill_random(buf);
     }
 
+    fn process(&self) -> u32 {
+        std::process::id()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where the real world lets time pass")]
+    fn pause(&self, time: Duration) {
+        thread::sleep(time);
+    }
+
     fn start(&self, worker: Box<dyn Worker>) -> IoResult<WorkerHandle> {
         let name = worker.name();
         let (ring, bell) = bounded(1);

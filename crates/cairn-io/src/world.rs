@@ -22,6 +22,15 @@ pub trait World: fmt::Debug + Send + Sync {
     /// Fills `buf` with bytes that nobody can guess.
     fn random(&self, buf: &mut [u8]);
 
+    /// The number of this process among those of the system: for people who look for whoever holds
+    /// something, never for a decision, since numbers come again.
+    fn process(&self) -> u32;
+
+    /// Lets time pass: the calling thread does nothing for about this long. For the moments in which
+    /// another process holds what is needed, never as a way to find out whether something is done. In
+    /// a simulation the clocks move and nothing else happens.
+    fn pause(&self, time: Duration);
+
     /// Starts a background worker. In a simulation it runs only when the simulation steps it.
     ///
     /// # Errors

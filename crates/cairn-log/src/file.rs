@@ -14,8 +14,8 @@ use cairn_io::{Access, Dir, FileExt, FileRef, IoError, IoOp};
 
 use crate::{
     Damage, Digest, FRAME_LEN, FileHeader, FileSeed, FrameHeader, HEADER_LEN, LogError, LogName,
-    LogResult, Lsn, RecordKind, SEAL_RECORD_LEN, Seal, Uuid, crc32c, frame::record_len, layout,
-    sync::lock,
+    LogResult, Lsn, Predecessor, RecordKind, SEAL_RECORD_LEN, Seal, Uuid, crc32c,
+    frame::record_len, layout, sync::lock,
 };
 
 /// A record that was read: checked, and owned.
@@ -306,6 +306,15 @@ impl LogFile {
             Ok(_) | Err(LogError::Corrupt { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// This file as the one before another: it ends at `end`, with the commit `last_sequence`.
+    ///
+    /// # Errors
+    /// As [`LogFile::digest`].
+    pub fn predecessor(&self, end: u64, last_sequence: u64) -> LogResult<Predecessor> {
+        let (file, directory) = (self.header.number, self.header.directory);
+        Ok(Predecessor { file, directory, end, last_sequence, chain: self.digest(end)? })
     }
 
     /// The BLAKE3 hash of the first `end` bytes.

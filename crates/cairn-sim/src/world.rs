@@ -263,6 +263,14 @@ impl World for SimWorld {
         self.state().random.fill(buf);
     }
 
+    fn process(&self) -> u32 {
+        1 // of every simulated process: what is written must not depend on the real one
+    }
+
+    fn pause(&self, time: Duration) {
+        self.advance(time);
+    }
+
     fn start(&self, worker: Box<dyn Worker>) -> IoResult<WorkerHandle> {
         let name = worker.name();
         let mut state = self.state();

@@ -56,7 +56,7 @@ struct BackupJson {
 
 impl Backup {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_writing(&self.env, output)?;
+        let env = open::for_reading(&self.env)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
         let mut options = BackupOptions::default().progress(&shown);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cairndb::Stats;
+use cairndb::{PinInfo, Stats};
 use serde::Serialize;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     exit::Exit,
     open,
     output::Output,
-    text::{count, size},
+    text::{Time, count, several, size},
 };
 
 /// Print figures: commits, checkpoints, log files, live bytes
@@ -33,6 +33,24 @@ struct StatsJson {
     value_files: u64,
     file_bytes: u64,
     live_bytes: u64,
+    pins: Vec<PinJson>,
+}
+
+/// Another process that pins log files.
+#[derive(Serialize)]
+struct PinJson {
+    process: Option<u32>,
+    since: Option<Time>,
+    files: u64,
+    bytes: u64,
+    held_bytes: u64,
+}
+
+impl From<PinInfo> for PinJson {
+    fn from(pin: PinInfo) -> Self {
+        let PinInfo { process, files, bytes, held_bytes, .. } = pin;
+        Self { process, since: pin.since.map(Time), files, bytes, held_bytes }
+    }
 }
 
 impl StatsCommand {
@@ -53,6 +71,19 @@ impl StatsCommand {
         output.line(format_args!("value files            {}", count(value_files)))?;
         output.line(format_args!("bytes of log files     {}", size(stats.file_bytes)))?;
         output.line(format_args!("  live                 {} ({live}%)", size(stats.live_bytes)))?;
+        let pins: Vec<PinJson> = env.pins()?.into_iter().map(PinJson::from).collect();
+        for pin in &pins {
+            let by = match (pin.process, pin.since) {
+                (Some(process), Some(since)) => format!("process {process} since {since}"),
+                _ => "a damaged pin, so all of it".into(),
+            };
+            output.line(format_args!(
+                "pinned                 {} in {} by {by}; {} only for that",
+                size(pin.bytes),
+                several(pin.files, "file"),
+                size(pin.held_bytes)
+            ))?;
+        }
         output.json(&StatsJson {
             commits: stats.commits,
             durable_commits: stats.durable_commits,
@@ -64,6 +95,7 @@ impl StatsCommand {
             value_files,
             file_bytes: stats.file_bytes,
             live_bytes: stats.live_bytes,
+            pins,
         })?;
         Ok(Exit::Good)
     }

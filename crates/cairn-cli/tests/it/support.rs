@@ -111,7 +111,10 @@ impl Dir {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     dirs.push(path);
-                } else if path.file_name().unwrap() != "LOCK" {
+                } else if !["LOCK", "PROTECTOR"]
+                    .map(Some)
+                    .contains(&path.file_name().unwrap().to_str())
+                {
                     let content = fs::read(&path).unwrap();
                     files.insert(path, content);
                 }

@@ -9,6 +9,9 @@ impl Environment {
     /// next open quick, and the lock is released. All other handles answer [`EnvError::Closed`] from
     /// then on.
     ///
+    /// A backup of an environment that was opened for reading outlives it: the files that the backup
+    /// has not [released](crate::BackupSet::release) stay pinned, and no others.
+    ///
     /// # Errors
     /// [`EnvError::Busy`], with a list, while snapshots, transactions or backups are alive: then
     /// nothing has happened. Any other error: the environment is closed, but not in order, so the
@@ -19,7 +22,7 @@ impl Environment {
         if core.closed.swap(true, Ordering::AcqRel) {
             return Err(EnvError::Closed);
         }
-        let holders = core.holders.list();
+        let holders = core.holders.list(core.options.read_only);
         if !holders.is_empty() {
             core.closed.store(false, Ordering::Release);
             return Err(EnvError::Busy { holders });
@@ -35,7 +38,10 @@ impl Core {
             worker.stop();
         }
         let result = self.put_in_order();
-        lock(&self.lock).take();
+        match self.options.read_only {
+            true => self.narrow_pin(true),
+            false => drop(lock(&self.hold).take()),
+        }
         result
     }
 

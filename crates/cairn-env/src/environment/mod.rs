@@ -3,12 +3,14 @@
 mod close;
 mod identity;
 mod open;
+mod pins;
 mod places;
 mod stats;
 
 use std::sync::{Arc, atomic::Ordering};
 
 pub use identity::Identity;
+pub use pins::PinInfo;
 pub use places::DataDirectory;
 pub use stats::Stats;
 
@@ -274,13 +276,30 @@ impl Environment {
         self.core.space_report()
     }
 
+    /// Who else pins log files: processes that read the environment, or back it up, while it is open
+    /// here; and openings of it by this process for reading. Pins of those that have ended are removed.
+    ///
+    /// Backups that were begun on this very handle are not among them: see
+    /// [`Stats::backups`](Stats#structfield.backups).
+    ///
+    /// # Errors
+    /// If the environment has failed or was closed, or the disk fails.
+    pub fn pins(&self) -> EnvResult<Vec<PinInfo>> {
+        self.core.check()?;
+        self.core.others_pins()
+    }
+
     /// Freezes a set of files that is one exact state of the environment, and pins them until the
     /// result is dropped. Writers go on.
     ///
+    /// That state is the newest commit; of an environment that was opened for reading, beside another
+    /// process that writes it or not, the one that it was opened at. Nothing is written then, so what
+    /// is restored has as much to replay as this open had.
+    ///
     /// # Errors
-    /// If the disk fails or is full, or the environment was opened for reading only.
+    /// If the disk fails or is full.
     pub fn begin_backup(&self) -> EnvResult<BackupSet> {
-        self.core.check_write()?;
+        self.core.check()?;
         crate::backup::begin(&self.core)
     }
 }

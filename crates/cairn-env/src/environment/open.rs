@@ -6,11 +6,12 @@ use std::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use cairn_btree::Forest;
-use cairn_io::{Access, DirRef, RealDir, RealWorld, WorldRef};
+use cairn_io::{Access, Dir, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef};
 use cairn_log::{CommitSpan, Uuid};
 
 use crate::{
@@ -24,11 +25,12 @@ use crate::{
     journal::Journal,
     maintenance::{self, Schedule},
     pin::Pins,
+    pin::reader::{Entry, Hold},
     recovery::{self, Recovered},
     root::{Current, Generation, Root},
     space::Space,
     staging::Staging,
-    state::{State, StateFile},
+    state::{Found, State, StateFile},
     sync::lock,
 };
 
@@ -38,8 +40,14 @@ impl Environment {
     ///
     /// An open changes nothing on the disk but the lock: files appear with the first write.
     ///
+    /// One process opens an environment for writing; any number may read it meanwhile, with
+    /// [`Options::read_only`]. What such a reader sees is what was durable when it came in, as far as
+    /// the files say so (the commits of the last moments may be missing while others follow), and it
+    /// does not advance. A pin keeps the files that it needs, for as long as it or its process lives;
+    /// see [`Environment::pins`]. On a disk that cannot be written a reader keeps writers out instead.
+    ///
     /// # Errors
-    /// [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody has it open;
+    /// [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody has it open for writing already;
     /// [`EnvError::NotAnEnvironment`] for a directory of something else; errors of the kind
     /// `Corrupt` that name the file for anything that is damaged, missing or foreign.
     pub fn open(path: impl AsRef<Path>, options: Options) -> EnvResult<(Self, RecoveryReport)> {
@@ -82,17 +90,19 @@ impl Environment {
         if current.is_none() {
             check_creatable(&root, &options)?;
         }
-        let guard = root.lock(options.read_only)?;
-        // Whoever had the lock until now may have changed what it protects.
+        let claim = match options.read_only {
+            true => Claim::Reading(root.enter(&*world)?),
+            false => Claim::Writing(root.lock(&*world)?),
+        };
+        // Whoever had the environment until now may have changed what CURRENT says.
         let (current, created) = match root.current()? {
             Some(current) => (current, false),
             None => (create(&root, &world, &options)?, true),
         };
         let dir = root.open_generation(current.generation)?;
-        let (env, mut report) = open_generation(root, dir, &world, options, Some(current))?;
+        let (env, mut report) = open_generation(root, dir, &world, options, Some(current), claim)?;
         report.created = created;
         report.duration = world.monotonic().saturating_sub(began);
-        *lock(&env.core.lock) = Some(guard);
         maintenance::start(&env.core)?;
         Ok((env, report))
     }
@@ -104,7 +114,7 @@ impl Environment {
         world: &WorldRef,
         options: Options,
     ) -> EnvResult<(Self, RecoveryReport)> {
-        open_generation(root, dir, world, options, None)
+        open_generation(root, dir, world, options, None, Claim::Staging)
     }
 
     /// An environment that lives in memory, for examples and tests.
@@ -116,16 +126,36 @@ impl Environment {
     }
 }
 
-/// Opens the environment whose files lie in `dir`; recovery included, worker and lock not.
+/// By what right files are opened.
+enum Claim {
+    /// They are no environment yet, and whoever brings them together has the lock.
+    Staging,
+    Writing(LockGuard),
+    Reading(Entry),
+}
+
+impl Claim {
+    /// Whether another process is writing the environment.
+    const fn has_writer(&self) -> bool {
+        matches!(self, Self::Reading(Entry { has_writer: true, .. }))
+    }
+}
+
+/// Opens the environment whose files lie in `dir`; recovery included, worker not.
 fn open_generation(
     root: Root,
     dir: DirRef,
     world: &WorldRef,
     options: Options,
     current: Option<Current>,
+    claim: Claim,
 ) -> EnvResult<(Environment, RecoveryReport)> {
-    let access = if options.read_only { Access::Read } else { Access::ReadWrite };
-    let (state_file, found) = StateFile::open(&*dir, access)?;
+    let has_writer = claim.has_writer();
+    let (state_file, found) = match has_writer {
+        true => read_state_beside_writer(&*dir, &**world)?,
+        false if options.read_only => StateFile::open(&*dir, Access::Read)?,
+        false => StateFile::open(&*dir, Access::ReadWrite)?,
+    };
     if let Some(current) = current {
         check_identity(&root, current, &found.newest)?;
     }
@@ -149,12 +179,45 @@ fn open_generation(
     let files = Arc::new(files);
     let source: Arc<dyn cairn_btree::NodeSource> = files.clone();
     let forest = Forest::new(source, options.forest());
-    let recovered = recovery::recover(&files, &forest, &found, &options)?;
+    let mut listing = recovery::list(&files)?;
+    let hold = match claim {
+        Claim::Staging => None,
+        Claim::Writing(lock) => Some(Hold::Lock(lock)),
+        Claim::Reading(entry) => {
+            // All that is there, for a start: what of it is needed is not known yet.
+            let (generation, all) = (Generation(state.generation), listing.logs.keys().copied());
+            let hold = entry.pin(&root, &**world, state.environment, generation, all.collect())?;
+            Some(hold)
+        }
+    };
+    if has_writer {
+        listing.leave_out_unborn(&state);
+    }
+    let recovered = recovery::recover(&files, &forest, &found, &listing, &options, has_writer)?;
     let report = recovered.report.clone();
     let state_file = StateFile::new(state_file, state);
     let world = Arc::clone(world);
     let core = assemble(root, world, options, files, forest, state_file, recovered)?;
+    *lock(&core.hold) = hold;
+    core.narrow_pin(false);
     Ok((Environment { core }, report))
+}
+
+/// Reads the state file while another process may be writing it. A slot that was looked at in the
+/// middle of that is looked at again; one that stays damaged is.
+fn read_state_beside_writer(dir: &dyn Dir, world: &dyn World) -> EnvResult<(FileRef, Found)> {
+    const ATTEMPTS: u32 = 5;
+    let mut attempt = 0;
+    loop {
+        let read = StateFile::open(dir, Access::Read);
+        attempt += 1;
+        match &read {
+            Ok((_, found)) if !found.damaged_slot => return read,
+            Ok(_) | Err(EnvError::NeedsRepair { .. }) if attempt < ATTEMPTS => {}
+            _ => return read,
+        }
+        world.pause(Duration::from_millis(1));
+    }
 }
 
 /// An error unless a new environment may be created here.
@@ -274,7 +337,7 @@ fn assemble(
         space: Space::default(),
         closed: AtomicBool::new(false),
         worker: Mutex::new(None),
-        lock: Mutex::new(None),
+        hold: Mutex::new(None),
     });
     core.watch_space()?;
     Ok(core)

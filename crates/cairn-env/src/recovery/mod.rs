@@ -26,6 +26,7 @@ use crate::{
     core::{CommitState, Core},
     directories::DIR,
     files::Files,
+    pin::Gate,
     recovery::{
         parts::Parts,
         replay::{End, Replay},
@@ -33,6 +34,7 @@ use crate::{
     },
     sites,
     state::{Found, STATE, State},
+    sync::lock,
     utilization::{FileEnd, Utilization},
 };
 
@@ -65,20 +67,36 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
+    /// The journal file that was in use, and where it ends, unless that is on record.
+    pub(crate) fn open_end(&self) -> Option<(&LogFile, u64)> {
+        self.open_end.as_ref().map(|(file, end)| (&**file, *end))
+    }
+
     /// Whether the end of a journal is to be recorded.
     pub(crate) fn is_pending(&self) -> bool {
         self.open_end.is_some()
     }
 }
 
-/// The log files in a generation directory.
-struct Listing {
-    logs: BTreeMap<FileNumber, LogName>,
+/// The log files of an environment, as they were listed.
+pub(crate) struct Listing {
+    pub(crate) logs: BTreeMap<FileNumber, LogName>,
     journals: BTreeMap<FileNumber, LogName>,
     unknown: Vec<String>,
 }
 
-fn list(files: &Files) -> EnvResult<Listing> {
+impl Listing {
+    /// Leaves out journal files that the state does not name yet: whoever writes has just created them,
+    /// and nothing in them is acknowledged before the state says so.
+    pub(crate) fn leave_out_unborn(&mut self, state: &State) {
+        let journal = state.journal.map(|(file, _)| file);
+        let newest = journal.max(state.tail.map(|tail| tail.file));
+        self.journals.retain(|number, _| newest.is_some_and(|newest| *number <= newest));
+    }
+}
+
+/// Lists the log files, and takes note of where they lie.
+pub(crate) fn list(files: &Files) -> EnvResult<Listing> {
     let mut listing =
         Listing { logs: BTreeMap::new(), journals: BTreeMap::new(), unknown: Vec::new() };
     let mut entries = Vec::new();
@@ -109,20 +127,23 @@ fn list(files: &Files) -> EnvResult<Listing> {
     Ok(listing)
 }
 
-/// Opens what `found` refers to and replays the journal.
+/// Opens what `found` refers to and replays the journal. Beside a process that `has_writer` says is
+/// writing it, replay ends where the journal is known to be durable, and what nothing refers to is none
+/// of ours.
 pub(crate) fn recover(
     files: &Arc<Files>,
     forest: &Arc<Forest>,
     found: &Found,
+    listing: &Listing,
     options: &Options,
+    has_writer: bool,
 ) -> EnvResult<Recovered> {
-    let listing = list(files)?;
     let mut report = RecoveryReport {
         state_slot_damaged: found.damaged_slot,
         unknown_files: listing.unknown.clone(),
         ..RecoveryReport::default()
     };
-    let (checkpoint, state) = newest_checkpoint(files, &listing, found, &mut report)?;
+    let (checkpoint, state) = newest_checkpoint(files, listing, found, &mut report)?;
     let root = checkpoint.as_ref().and_then(|checkpoint| checkpoint.record.root);
     let mut writer = TreeWriter::new(Arc::clone(forest), root, 1)?;
     let record = checkpoint.as_ref().map(|checkpoint| &checkpoint.record);
@@ -133,6 +154,7 @@ pub(crate) fn recover(
         state,
         strict: options.strict_tail,
         read_only: options.read_only,
+        has_writer,
         journals: &listing.journals,
         sequence: record.map_or(0, |record| record.sequence),
         time: record.map_or(0, |record| record.time),
@@ -180,9 +202,12 @@ pub(crate) fn recover(
         let replay = record.replay_start.map(Lsn::file);
         utilization.mark_dead(record.number, 0, replay, &BTreeSet::new());
     }
-    add_journals(files, &listing, record, &mut utilization);
+    add_journals(files, listing, record, &mut utilization);
     let next_file = record.map_or(FileNumber::FIRST, |record| record.next_file);
-    let leftovers = leftovers(files, &listing, &utilization, next_file, &mut report)?;
+    let leftovers = match has_writer {
+        true => Vec::new(),
+        false => leftovers(files, listing, &utilization, next_file, &mut report)?,
+    };
     report.clean = state.clean && report.replayed_commits == 0;
     report.checkpoint = record.map(|record| (record.number, record.sequence));
     report.sequence = sequence;
@@ -398,20 +423,9 @@ impl Core {
             if let Some(torn) = &unfinished.torn {
                 self.set_aside(file, torn)?;
             }
-            commit.tail = Some(Predecessor {
-                file: file.header().number,
-                directory: file.header().directory,
-                end: *end,
-                last_sequence: commit.sequence,
-                chain: file.digest(*end)?,
-            });
+            commit.tail = Some(file.predecessor(*end, commit.sequence)?);
         }
-        for name in &unfinished.leftovers {
-            match self.files.dir_of(name.number).remove(&name.to_name()) {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
-            }
-        }
+        self.remove_leftovers(&unfinished.leftovers, commit.tail)?;
         if unfinished.open_end.is_some()
             || unfinished.leftovers.iter().any(|name| name.class == FileClass::Journal)
         {
@@ -433,6 +447,44 @@ impl Core {
             .store(incarnation + 1, std::sync::atomic::Ordering::Relaxed);
         commit.unfinished = None;
         Ok(())
+    }
+
+    /// Removes what a crash has left, and the pins of whoever it has ended. What another process pins
+    /// goes when that lets go.
+    fn remove_leftovers(&self, names: &[LogName], tail: Option<Predecessor>) -> EnvResult<()> {
+        let gate = self.gate()?;
+        let mut deferred = Vec::new();
+        for name in names {
+            // Nobody reads a journal file that was never begun, and in front of the next one it would
+            // look like damage.
+            let is_unborn =
+                name.class == FileClass::Journal && tail.is_none_or(|tail| name.number > tail.file);
+            if !is_unborn && gate.as_ref().is_none_or(|gate| gate.is_pinned(name.number)) {
+                deferred.push(*name);
+                continue;
+            }
+            match self.files.dir_of(name.number).remove(&name.to_name()) {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        match gate {
+            Some(mut gate) => gate.pins.deferred = deferred,
+            None => lock(&self.pins).deferred = deferred,
+        }
+        Ok(())
+    }
+
+    /// Removes what was deferred and is not pinned any more.
+    pub(crate) fn remove_deferred(&self, gate: &mut Gate<'_>) {
+        let deferred = std::mem::take(&mut gate.pins.deferred);
+        for name in deferred {
+            let stays = gate.is_pinned(name.number);
+            let removed = || self.files.dir_of(name.number).remove(&name.to_name());
+            if stays || removed().is_err_and(|error| !error.is_not_found()) {
+                gate.pins.deferred.push(name);
+            }
+        }
     }
 
     /// Copies what is cut from the end of a journal into a file of its own.

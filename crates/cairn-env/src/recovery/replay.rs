@@ -30,6 +30,8 @@ pub(crate) struct Replay<'a> {
     pub(crate) state: &'a State,
     pub(crate) strict: bool,
     pub(crate) read_only: bool,
+    /// Whether another process is writing the journal: then it ends where it is known to be durable.
+    pub(crate) has_writer: bool,
     /// All journal files in the directory.
     pub(crate) journals: &'a BTreeMap<FileNumber, LogName>,
     pub(crate) sequence: u64,
@@ -74,7 +76,10 @@ impl Replay<'_> {
         let mut file = self.open(first)?.ok_or_else(|| self.missing(first, "the checkpoint"))?;
         loop {
             let next = self.successor(&file)?;
-            let recorded = self.recorded_end(&file, next.as_ref());
+            let recorded = match (self.recorded_end(&file, next.as_ref()), &next) {
+                (None, None) if self.has_writer => Some(self.durable_end(&mut file, offset)?),
+                (recorded, _) => recorded,
+            };
             let stop = self.replay_file(&file, offset, recorded)?;
             match next {
                 Some(next) => {
@@ -174,6 +179,47 @@ impl Replay<'_> {
             .filter(|previous| previous.file == number)
             .map(|previous| previous.end);
         by_next.or(self.state.tail.filter(|tail| tail.file == number).map(|tail| tail.end))
+    }
+
+    /// How far the journal file that another process is writing is known to be durable: the largest
+    /// watermark in it, or all of it if it has come to an end meanwhile. What follows may be half
+    /// written, and does not count.
+    ///
+    /// Bytes that are no record and should be one look like damage if the file was written on or cut
+    /// between two looks. They are damage if another look finds the same.
+    fn durable_end(&self, file: &mut Arc<LogFile>, from: u64) -> EnvResult<u64> {
+        let stated = self.state.journal.filter(|(number, _)| *number == file.header().number);
+        let stated = stated.map_or(HEADER_LEN, |(_, durable)| durable);
+        let mut before = None;
+        loop {
+            let mut scanner = Scanner::from(file, from, u64::MAX);
+            let scanned = loop {
+                match scanner.next() {
+                    Ok(Scan::Record(_)) => {}
+                    Ok(Scan::End(stop)) => break Ok(stop),
+                    Err(error) => break Err(error),
+                }
+            };
+            let place = Some(scanner.position());
+            let known_durable = stated.max(scanner.known_durable());
+            let error = match scanned {
+                // What stands before a seal was durable before the seal was written.
+                Ok(Stop { offset, seal: Some(_), .. }) => return Ok(offset),
+                Ok(stop) => {
+                    let outside = Outside { known_durable, ..Outside::default() };
+                    match tail::judge(file, &stop, outside)?.damage() {
+                        None => return Ok(known_durable),
+                        Some(damage) => file.corrupt(stop.offset, damage),
+                    }
+                }
+                Err(error) => error,
+            };
+            if place == before {
+                return Err(error.into());
+            }
+            before = place;
+            *file = self.files.open(file.name())?; // as long as it is now
+        }
     }
 
     /// Replays the records of one file; damage below its recorded end is an error.

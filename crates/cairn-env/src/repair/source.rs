@@ -41,7 +41,7 @@ impl Source {
         }
         // A lock file that is missing is not made: nothing is changed.
         let lock = match root.dir.has(&Name::constant("LOCK"))? {
-            true => Some(root.lock(true)?),
+            true => Some(root.lock_shared()?),
             false => None,
         };
         let (current, generation) = find_generation(&root, report)?;

@@ -37,7 +37,7 @@ impl Target {
             Ok(())
         };
         check()?;
-        let lock = root.lock(false)?;
+        let lock = root.lock(&**world)?;
         check()?;
         root.begin_restoring(HOW)?;
         root.remove_current()?;

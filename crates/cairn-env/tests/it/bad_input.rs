@@ -283,10 +283,8 @@ fn reading_only_works_where_nothing_can_be_written() {
         assert_eq!(content(&env).unwrap(), content(&second).unwrap());
         let db = env.find_database("db").unwrap().unwrap();
         assert!(matches!(env.write(|txn| txn.put(&db, b"k", b"v")), Err(EnvError::ReadOnly)));
-        assert!(env.checkpoint().is_err() && env.begin_backup().is_err());
+        assert!(env.checkpoint().is_err() && env.clean().is_err());
         assert!(env.database("other", DatabaseOptions::default()).is_err());
-        let writer = Environment::open_in(disk.root(), world.world(), small_options());
-        assert!(matches!(writer, Err(EnvError::AlreadyOpen { .. })));
         drop((env, second));
         assert_eq!(disk.image().hash(), image.hash());
     }

@@ -361,6 +361,12 @@ fn a_panic_of_the_worker_fails_the_environment() {
         fn random(&self, buf: &mut [u8]) {
             self.0.random(buf);
         }
+        fn process(&self) -> u32 {
+            self.0.process()
+        }
+        fn pause(&self, time: std::time::Duration) {
+            self.0.pause(time);
+        }
         fn start(
             &self,
             worker: Box<dyn cairn_io::Worker>,

@@ -13,6 +13,7 @@ mod failure;
 mod fixture;
 mod golden;
 mod graves;
+mod pins;
 mod repair;
 mod serializable;
 mod space;

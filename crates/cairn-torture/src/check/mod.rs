@@ -142,11 +142,12 @@ pub(crate) fn whole(
     Ok(())
 }
 
-/// Checks that `disk` still holds what `image` does, but for the lock.
+/// Checks that `disk` still holds what `image` does, but for the locks.
 fn unchanged(image: &Image, disk: &MemDisk) -> Checked<()> {
-    let before: Vec<_> = image.files().filter(|(path, _)| *path != "LOCK").collect();
+    let is_lock = |path: &str| ["LOCK", "PROTECTOR"].contains(&path);
+    let before: Vec<_> = image.files().filter(|(path, _)| !is_lock(path)).collect();
     let after = disk.files();
-    let after: Vec<_> = after.iter().filter(|(path, _)| path != "LOCK").collect();
+    let after: Vec<_> = after.iter().filter(|(path, _)| !is_lock(path)).collect();
     let wrong = |story: String| Err(Problem::new(Wrong::OpenWrites, story));
     if before.len() != after.len() {
         return wrong(format!("{before:?} became {after:?}"));

@@ -50,7 +50,7 @@ pub(crate) fn regions(image: &Image, path: &str, is_last_open: bool) -> Vec<Regi
     match name {
         "CURRENT" => whole("CURRENT", Rule::Noticed),
         "MANIFEST" => whole("MANIFEST", Rule::Noticed),
-        "LOCK" => whole("LOCK", Rule::Ignored),
+        "LOCK" | "PROTECTOR" => whole("LOCK", Rule::Ignored),
         "STATE" => state(image, path),
         _ if name.starts_with("torn-") => whole("bytes set aside", Rule::Ignored),
         _ if name.ends_with(".log") => log(image, path, is_last_open),

@@ -1,4 +1,4 @@
-//! `Pins`: log files that must stay, whatever the checkpoints say.
+//! `Pins`: log files that this process pins, and what it knows of the pins of others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,13 +7,19 @@ use std::{
 };
 
 use cairn_btree::FrozenRoot;
-use cairn_log::FileNumber;
+use cairn_log::{FileNumber, LogName};
 
-/// Which files are pinned, and by whom. A file is removed only under the same lock.
+use crate::pin::Elsewhere;
+
+/// Which files are pinned, and by whom. A file is removed only at the [`Gate`](crate::pin::Gate).
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
     next: u64,
     held: BTreeMap<u64, Pin>,
+    /// What other processes pinned when the gate was held last: for choices that need not be right.
+    pub(super) elsewhere: Elsewhere,
+    /// What a crash has left and another process still reads. It goes when that lets go.
+    pub(crate) deferred: Vec<LogName>,
 }
 
 /// Files that are pinned together, and the version that they are.
@@ -84,8 +90,15 @@ impl Pins {
         self.held.remove(&pin)
     }
 
-    pub(crate) fn is_pinned(&self, file: FileNumber) -> bool {
-        self.held.values().any(|pin| pin.files.contains(&file))
+    /// Whether this process pins a file, or another one did when that was last looked at. To remove a
+    /// file, ask the [`Gate`](crate::pin::Gate).
+    pub(crate) fn is_probably_pinned(&self, file: FileNumber) -> bool {
+        self.held.values().any(|pin| pin.files.contains(&file)) || self.elsewhere.has(file)
+    }
+
+    /// All files that this process pins.
+    pub(super) fn all(&self) -> BTreeSet<FileNumber> {
+        self.held.values().flat_map(|pin| &pin.files).copied().collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Pin> {
