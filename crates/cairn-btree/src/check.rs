@@ -60,13 +60,36 @@ pub struct CheckReport {
     pub height: u32,
 }
 
-/// Walks all trees of `frozen`. `values` is called with the key and pointer of each large value, so
-/// that the caller can read it. Damage does not end the walk.
-pub fn check(
-    frozen: &Arc<FrozenRoot>,
-    values: &mut dyn FnMut(TreeId, &[u8], ValuePointer),
-) -> CheckReport {
-    let mut walk = Walk { frozen, values, report: CheckReport::default() };
+/// Bytes of a log file that a walk has found to be in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "trees refer to nodes and to large values")]
+pub enum Reached<'a> {
+    /// A node that stands on disk, and could be read: from there, or because it is in memory.
+    Node {
+        /// The tree; 0 is the catalogue.
+        tree: TreeId,
+        /// Where it stands.
+        lsn: Lsn,
+        /// The first key that it covers.
+        lower: &'a [u8],
+        /// The first key that it no longer covers; `None`: all to the end.
+        upper: Option<&'a [u8]>,
+    },
+    /// A large value, which the walk does not read.
+    Value {
+        /// The tree.
+        tree: TreeId,
+        /// Its key.
+        key: &'a [u8],
+        /// Where it stands.
+        pointer: ValuePointer,
+    },
+}
+
+/// Walks all trees of `frozen`. `reached` is called with each node and each large value, so that the
+/// caller can read it or compare its place. Damage does not end the walk.
+pub fn check(frozen: &Arc<FrozenRoot>, reached: &mut dyn FnMut(Reached<'_>)) -> CheckReport {
+    let mut walk = Walk { frozen, reached, report: CheckReport::default() };
     if !frozen.is_empty() {
         let catalog = frozen.forest().load_root(frozen.root());
         walk.subtree(TreeId(0), catalog, frozen.root(), None);
@@ -76,7 +99,7 @@ pub fn check(
 
 struct Walk<'a> {
     frozen: &'a Arc<FrozenRoot>,
-    values: &'a mut dyn FnMut(TreeId, &[u8], ValuePointer),
+    reached: &'a mut dyn FnMut(Reached<'_>),
     report: CheckReport,
 }
 
@@ -109,6 +132,11 @@ impl Walk<'_> {
         self.report.nodes += 1;
         self.report.height = self.report.height.max(u32::from(node.level()) + 1);
         self.check_order(tree, lsn, &node);
+        if let Some(lsn) = lsn {
+            let fences = node.image.fences();
+            let (lower, upper) = (fences.lower, fences.upper);
+            (self.reached)(Reached::Node { tree, lsn, lower, upper });
+        }
         if !node.is_leaf() {
             return self.children(tree, &node);
         }
@@ -125,7 +153,7 @@ impl Walk<'_> {
                 if let Some(lsn) = Lsn::from_raw(pointer.lsn) {
                     *self.report.reachable.entry(lsn.file()).or_default() += u64::from(pointer.len);
                 }
-                (self.values)(tree, &key, pointer);
+                (self.reached)(Reached::Value { tree, key: &key, pointer });
             }
         }
         (count, true)
@@ -133,7 +161,12 @@ impl Walk<'_> {
 
     /// Adds the node's record to the account of its file.
     fn account(&mut self, place: Child) -> Option<Lsn> {
-        let Child::Slot(id) = place else { return None };
+        let id = match place {
+            Child::Slot(id) => id,
+            // Never read, or not readable: there is nothing to add.
+            Child::Disk(lsn) => return Some(lsn),
+            Child::Empty | Child::Private(_) => return None,
+        };
         let slot = self.frozen.forest().slots.get(id).ok()?;
         let lsn = slot.lsn()?;
         *self.report.reachable.entry(lsn.file()).or_default() += u64::from(slot.stored_len());

@@ -66,7 +66,7 @@ mod sync;
 mod writer;
 
 pub use catalog::TreeId;
-pub use check::{CheckReport, Finding, Problem, check};
+pub use check::{CheckReport, Finding, Problem, Reached, check};
 pub use cursor::Cursor;
 pub use dump::{describe, dump};
 pub use error::{TreeError, TreeResult};

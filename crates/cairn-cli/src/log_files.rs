@@ -2,10 +2,13 @@
 //!
 //! Nothing here takes a lock or changes a byte.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cairn_io::{Access, DirRef, EntryKind, RealDir};
-use cairn_log::{HEADER_LEN, LogFile, LogName, LogResult, Scan, Scanner, check_sealed};
+use cairn_log::{Audited, HEADER_LEN, LogFile, LogName, LogResult, Scan, Scanner, audit};
 
 use crate::exit::Failure;
 
@@ -67,32 +70,21 @@ fn log_files_in(dir: &DirRef) -> Result<Vec<LogFilePath>, Failure> {
     Ok(names.into_iter().map(|name| LogFilePath { dir: DirRef::clone(dir), name }).collect())
 }
 
-/// What is certainly wrong with a log file, on its own: `None` for a journal that ends as a crash may
-/// leave it.
-pub(crate) fn damage(file: &LogFilePath) -> Option<(Option<u64>, String)> {
+/// What is certainly wrong with a log file, on its own, each with its place: nothing for a journal that
+/// ends as a crash may leave it.
+pub(crate) fn damage(file: &LogFilePath) -> Vec<(u64, String)> {
     let file = match file.open() {
-        Ok(file) => file,
-        Err(error) => return Some((Some(0), error.to_string())),
+        Ok(file) => Arc::new(file),
+        Err(error) => return vec![(0, error.to_string())],
     };
-    let mut scanner = Scanner::new(&file, u64::MAX);
-    let stop = loop {
-        match scanner.next() {
-            Ok(Scan::Record(_)) => {}
-            Ok(Scan::End(stop)) => break stop,
-            Err(error) => return Some((Some(scanner.position()), error.to_string())),
-        }
-    };
-    // A finished file says so at its end, wherever the scan came to a stop.
+    // A finished file says so at its end, wherever something is wrong.
     let len = file.handle().len().unwrap_or(0);
-    let finished = stop.seal.is_some() || file.seal(len).is_ok_and(|seal| seal.is_some());
-    let error = match stop.damage {
-        None if finished => check_sealed(&file, stop.offset).err()?,
-        Some(damage) if finished || stop.offset < scanner.known_durable().max(HEADER_LEN) => {
-            file.corrupt(stop.offset, damage)
-        }
-        _ => return None,
-    };
-    Some((Some(stop.offset), error.to_string()))
+    let sealed_there = file.seal(len).is_ok_and(|seal| seal.is_some());
+    let Audited { mut spots, seal, known_durable, .. } = audit(&file, len, &mut |_| ());
+    if !sealed_there && seal.is_none() {
+        spots.retain(|spot| spot.offset < known_durable.max(HEADER_LEN));
+    }
+    spots.into_iter().map(|spot| (spot.offset, spot.error.to_string())).collect()
 }
 
 /// Where the records of a log file end. What follows in a journal is space for more.

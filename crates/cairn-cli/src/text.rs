@@ -118,6 +118,21 @@ pub(crate) fn size(bytes: u64) -> String {
     if value < 100.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
+/// The number of bytes that `20MiB`, `512KiB`, `1GiB` or a plain number says.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        other => return Err(format!("unknown unit {other:?}: use KiB, MiB or GiB")),
+    };
+    let number: Result<u64, _> = digits.parse();
+    let bytes = number.ok().and_then(|number| number.checked_mul(unit));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "it is not a size such as 20MiB".into())
+}
+
 /// A duration in three digits or so.
 pub(crate) fn seconds(duration: Duration) -> String {
     match duration.as_secs_f64() {

@@ -25,6 +25,7 @@ use crate::{
     pin::{Pins, reader::Hold},
     recovery::Unfinished,
     root::Root,
+    scrub::Scrubbed,
     space::Space,
     state::StateFile,
     sync::lock,
@@ -61,6 +62,8 @@ pub(crate) struct Core {
     pub(crate) holders: Holders,
     pub(crate) schedule: Schedule,
     pub(crate) space: Space,
+    /// What scrubbing has found out.
+    pub(crate) scrubbed: Mutex<Scrubbed>,
     pub(crate) closed: AtomicBool,
     pub(crate) worker: Mutex<Option<WorkerHandle>>,
     /// What keeps others from the environment, as long as it is open.

@@ -26,6 +26,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod audit;
 mod backup;
 mod checkpoint;
 mod cleaner;
@@ -50,6 +51,7 @@ mod recovery;
 mod repair;
 mod restore;
 mod root;
+mod scrub;
 mod sites;
 mod snapshot;
 mod space;
@@ -79,6 +81,7 @@ pub use options::{Durability, Options};
 pub use recovery::report::{RecoveryReport, TornTail};
 pub use repair::{DamagedPlace, Missing, RepairReport, repair, repair_in};
 pub use restore::{RestoreTarget, Restored};
+pub use scrub::{Scrub, ScrubReport, ScrubState};
 pub use sites::SYNC_SITES;
 pub use snapshot::{Cursor, Range, Snapshot};
 pub use space::{DiskLimit, HolderKind, SpaceHolder, SpaceReport};
@@ -87,4 +90,4 @@ pub use transaction::{
     TransactionRange,
 };
 pub use value::Value;
-pub use verify::{Finding, VerifyOptions, VerifyReport};
+pub use verify::{Finding, Reach, VerifyOptions, VerifyReport};

@@ -14,7 +14,9 @@ use std::{
 use cairn_io::{Step, Worker};
 use cairn_log::FileNumber;
 
-use crate::{Durability, EnvError, EnvResult, cleaner::Cleaning, core::Core, sync::lock};
+use crate::{
+    Durability, EnvError, EnvResult, cleaner::Cleaning, core::Core, scrub::Scrubber, sync::lock,
+};
 
 /// Bytes that may be accepted and not yet written before a commit that does not wait writes them.
 const WRITE_PIECE: u64 = 1 << 20;
@@ -208,10 +210,17 @@ impl Core {
         {
             return Ok(Step::Did);
         }
-        let until_flush = match flush_at {
+        let mut next = match flush_at {
             0 => None,
             at => Some(Duration::from_micros(at.saturating_sub(now))),
         };
+        // Last of all: whatever else there is to do has gone before.
+        if let Some(wait) = state.scrubber.step(self) {
+            if wait.is_zero() {
+                return Ok(Step::Did);
+            }
+            next = Some(next.map_or(wait, |next| next.min(wait)));
+        }
         // Before looking what there is: a commit after the look finds it set.
         self.schedule.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -224,12 +233,12 @@ impl Core {
             if now < idle_at {
                 self.schedule.asleep.store(false, Ordering::Relaxed); // it looks again anyway
                 let wait = Duration::from_micros(idle_at - now);
-                return Ok(Step::Idle(Some(until_flush.map_or(wait, |at| at.min(wait)))));
+                return Ok(Step::Idle(Some(next.map_or(wait, |next| next.min(wait)))));
             }
             state.marked = progress;
             self.write_watermark()?;
         }
-        Ok(Step::Idle(until_flush))
+        Ok(Step::Idle(next))
     }
 
     /// Takes a step of cleaning; returns whether it did anything. Which files are worth it is asked
@@ -296,6 +305,7 @@ struct State {
     cleaned: Vec<FileNumber>,
     /// Files that cannot be cleaned, since they are damaged.
     unreadable: Vec<FileNumber>,
+    scrubber: Scrubber,
     /// The newest commit and the newest durable one when it looked last, and since when they are that.
     seen: (u64, u64),
     seen_at: u64,

@@ -185,6 +185,12 @@ impl LogFile {
         self.end().max(self.extended.load(Ordering::Acquire))
     }
 
+    /// End of the whole records that are in the file itself: all of it, or what its writer has written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
     /// The position of `offset` in this file.
     ///
     /// # Errors

@@ -30,6 +30,7 @@
 //! The bytes are specified in `docs/format/log-file.md` and `docs/format/record.md`.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod checksum;
 pub mod codec;
 pub mod dump;
@@ -50,6 +51,7 @@ mod writer;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use audit::{Audit, Audited, Spot, audit};
 pub use checksum::{FileSeed, crc32c};
 pub use error::{Damage, LogError, LogResult};
 pub use file::{LogFile, OwnedRecord};

@@ -55,9 +55,9 @@ pub use cairn_env::{
     BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut, DamagedPlace,
     DataDirectory, Database, DatabaseOptions, Durability, EnvError, EnvResult, Environment,
     ErrorKind, Finding, Identity, KeptGeneration, MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN,
-    Missing, Options, PendingCommit, PinInfo, Range, RecoveryReport, RepairReport, Savepoint,
-    Scope, Snapshot, Stats, TornTail, Transaction, TransactionRange, Value, VerifyOptions,
-    VerifyReport, repair,
+    Missing, Options, PendingCommit, PinInfo, Range, Reach, RecoveryReport, RepairReport,
+    Savepoint, Scope, Scrub, ScrubReport, ScrubState, Snapshot, Stats, TornTail, Transaction,
+    TransactionRange, Value, VerifyOptions, VerifyReport, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_btree::{
-    CheckReport, Flush, Forest, ForestOptions, FrozenRoot, MemorySource, NodeSource, TreeId,
-    TreeWriter, ValuePointer, ValueRef, check,
+    CheckReport, Flush, Forest, ForestOptions, FrozenRoot, MemorySource, NodeSource, Reached,
+    TreeId, TreeWriter, ValuePointer, ValueRef, check,
 };
 use cairn_log::Lsn;
 use proptest::prelude::*;
@@ -215,7 +215,7 @@ impl World {
 }
 
 fn checked(frozen: &Arc<FrozenRoot>) -> CheckReport {
-    let report = check(frozen, &mut |_, _, _| {});
+    let report = check(frozen, &mut |_| {});
     assert!(report.findings.is_empty(), "{:?}", report.findings);
     report
 }
@@ -355,7 +355,11 @@ fn large_values_are_counted_where_they_stand() {
     assert_eq!(live(&frozen), 10_000);
     assert_eq!(live(&later), -5000);
     let mut seen = Vec::new();
-    check(&frozen, &mut |_, key, pointer| seen.push((key.to_vec(), pointer)));
+    check(&frozen, &mut |reached| {
+        if let Reached::Value { key, pointer, .. } = reached {
+            seen.push((key.to_vec(), pointer));
+        }
+    });
     assert_eq!(seen, [(b"a".to_vec(), pointer(3)), (b"b".to_vec(), pointer(2))]);
 }
 
@@ -377,7 +381,7 @@ fn a_damaged_node_takes_only_its_range_with_it() {
     let tree = TreeId(1);
     assert!(again.get(tree, b"0000").is_err());
     assert!(again.get(tree, b"0499").unwrap().is_some());
-    let report = check(&again, &mut |_, _, _| {});
+    let report = check(&again, &mut |_| {});
     assert_eq!(report.findings.len(), 1);
     assert!(report.findings[0].upper.is_some() && report.entries > 400);
     let mut cursor = again.cursor(tree).unwrap();

@@ -3,6 +3,7 @@
 mod backup;
 mod checkpoint;
 mod clean;
+mod drop;
 mod entries;
 mod export;
 pub(crate) mod import;
@@ -11,6 +12,7 @@ mod init;
 mod log;
 mod repair;
 mod restore;
+mod scrub;
 mod stats;
 mod verify;
 
@@ -54,12 +56,14 @@ pub(crate) enum Command {
     Put(entries::Put),
     Get(entries::Get),
     Delete(entries::Delete),
+    Drop(drop::DropDatabase),
     Scan(entries::Scan),
     Import(import::Import),
     Export(export::Export),
     Info(info::Info),
     Stats(stats::StatsCommand),
     Verify(verify::Verify),
+    Scrub(scrub::Scrub),
     Log(log::Log),
     Checkpoint(checkpoint::Checkpoint),
     Clean(clean::Clean),
@@ -79,12 +83,14 @@ impl Command {
             Self::Put(command) => command.run(output),
             Self::Get(command) => command.run(output),
             Self::Delete(command) => command.run(output),
+            Self::Drop(command) => command.run(output),
             Self::Scan(command) => command.run(output),
             Self::Import(command) => command.run(output),
             Self::Export(command) => command.run(output),
             Self::Info(command) => command.run(output),
             Self::Stats(command) => command.run(output),
             Self::Verify(command) => command.run(output),
+            Self::Scrub(command) => command.run(output),
             Self::Log(command) => command.run(output),
             Self::Checkpoint(command) => command.run(output),
             Self::Clean(command) => command.run(output),

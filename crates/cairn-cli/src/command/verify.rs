@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cairndb::{VerifyOptions, backup};
+use cairndb::{Finding, VerifyOptions, backup};
 use serde::Serialize;
 
 use crate::{
@@ -63,16 +63,34 @@ struct BackupJson {
     seconds: f64,
 }
 
+/// Something that is wrong, for programs.
 #[derive(Default, Serialize)]
-struct FindingJson {
+pub(super) struct FindingJson {
     problem: String,
     file: Option<String>,
     offset: Option<u64>,
     database: Option<String>,
+    /// How far it reaches: a word of [`cairndb::Reach`].
+    reach: Option<&'static str>,
     /// The first key that may be affected, in hexadecimal.
     from_hex: Option<String>,
     /// The first key after it that is not.
     to_hex: Option<String>,
+}
+
+impl From<&Finding> for FindingJson {
+    fn from(finding: &Finding) -> Self {
+        let (from, to) = finding.keys.clone().unzip();
+        Self {
+            problem: finding.problem.clone(),
+            file: finding.file.clone(),
+            offset: finding.offset,
+            database: finding.database.clone(),
+            from_hex: from.map(|key| text::hex(&key)),
+            to_hex: to.flatten().map(|key| text::hex(&key)),
+            reach: Some(finding.reach.name()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -106,15 +124,7 @@ impl Verify {
         let mut findings = Vec::new();
         for finding in &report.findings {
             output.line(format_args!("damage: {finding}"))?;
-            let (from, to) = finding.keys.clone().unzip();
-            findings.push(FindingJson {
-                problem: finding.problem.clone(),
-                file: finding.file.clone(),
-                offset: finding.offset,
-                database: finding.database.clone(),
-                from_hex: from.map(|key| text::hex(&key)),
-                to_hex: to.flatten().map(|key| text::hex(&key)),
-            });
+            findings.push(FindingJson::from(finding));
         }
         output.line(format_args!(
             "{}: {}, {}; {}, {} and {} of {} at commit {}: {} ({})",
@@ -200,18 +210,19 @@ impl Verify {
 }
 
 /// Looks at the log files one by one if damage keeps the environment from opening.
-fn unopened(path: &Path, failure: Failure, output: &mut Output) -> Outcome {
+pub(super) fn unopened(path: &Path, failure: Failure, output: &mut Output) -> Outcome {
     let first = failure.message().to_owned();
     output.line(format_args!("damage: {first}"))?;
     let mut findings = vec![FindingJson { problem: first, ..FindingJson::default() }];
     let files = log_files::find(path)?;
     for file in &files {
-        let Some((offset, problem)) = log_files::damage(file) else { continue };
-        if problem != findings[0].problem {
-            output.line(format_args!("damage: {problem}"))?;
+        for (offset, problem) in log_files::damage(file) {
+            if problem != findings[0].problem {
+                output.line(format_args!("damage: {problem}"))?;
+            }
+            let (file, offset) = (Some(file.name.to_string()), Some(offset));
+            findings.push(FindingJson { problem, file, offset, ..FindingJson::default() });
         }
-        let file = Some(file.name.to_string());
-        findings.push(FindingJson { problem, file, offset, ..FindingJson::default() });
     }
     let files = files.len() as u64;
     output.line(format_args!(
@@ -224,7 +235,8 @@ fn unopened(path: &Path, failure: Failure, output: &mut Output) -> Outcome {
     Ok(Exit::Damaged)
 }
 
-fn verdict(findings: usize) -> String {
+/// How it looks, in a few words.
+pub(super) fn verdict(findings: usize) -> String {
     match findings {
         0 => "all is well".into(),
         n => several(n as u64, "finding"),

@@ -28,6 +28,10 @@ fn session(json: bool) -> Session {
     session.run("info data");
     session.run("stats data");
     session.run("verify data");
+    session.run("scrub data --rate 64MiB");
+    session.run("scrub data --rate fast");
+    session.run("drop data people");
+    session.run("drop data nobody --yes");
     session.run("checkpoint data");
     session.run("clean data");
     session.run("log data");
@@ -60,6 +64,8 @@ fn session(json: bool) -> Session {
     session.run("verify restored");
     session.run("compact restored");
     session.run("scan restored --db people");
+    session.run("drop restored people --yes");
+    session.run("scan restored --db people");
     session
 }
 
@@ -88,12 +94,14 @@ fn help_is_text() {
         "put",
         "get",
         "delete",
+        "drop",
         "scan",
         "import",
         "export",
         "info",
         "stats",
         "verify",
+        "scrub",
         "log",
         "checkpoint",
         "clean",

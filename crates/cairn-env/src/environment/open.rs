@@ -335,6 +335,7 @@ fn assemble(
         holders: Holders::default(),
         schedule,
         space: Space::default(),
+        scrubbed: Mutex::default(),
         closed: AtomicBool::new(false),
         worker: Mutex::new(None),
         hold: Mutex::new(None),

@@ -15,6 +15,8 @@ mod golden;
 mod graves;
 mod pins;
 mod repair;
+mod scrub;
 mod serializable;
 mod space;
 mod trace;
+mod verify;

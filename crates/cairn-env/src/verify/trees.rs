@@ -1,0 +1,189 @@
+//! The trees: every node and large value, and what trees, names and account say of each other.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cairn_btree::{FrozenRoot, Problem, Reached, TreeId, check};
+use cairn_log::{FileNumber, LogError, Lsn};
+
+use super::{Finding, Reach, VerifyOptions, VerifyReport, log::Spots};
+use crate::{
+    EnvResult, Snapshot, core::Core, database::NAMES, sync::lock, utilization::Utilization,
+};
+
+/// Walks all trees, and ends the list of what is wrong with the log: it tells what of that is needed.
+pub(super) fn verify(
+    core: &Arc<Core>,
+    options: &VerifyOptions<'_>,
+    spots: &mut Spots,
+    report: &mut VerifyReport,
+) -> EnvResult<()> {
+    let root = core.freeze_latest()?;
+    report.commit = root.sequence();
+    let names = Names::read(core, &root);
+    // Before the walk: a checkpoint that ends during it counts nodes that had no place yet.
+    let account = account(core, root.generation());
+    let (mut reached, mut values) = (Vec::new(), 0);
+    let checked = check(&root, &mut |what| match what {
+        Reached::Node { tree, lsn, lower, upper } => {
+            if let Some(spot) = spots.need(lsn) {
+                let keys = (lower.to_vec(), upper.map(<[u8]>::to_vec));
+                let problem = spot.error.to_string();
+                reached.push(names.finding(core, Some(lsn), tree, keys, problem, Reach::Memory));
+            }
+        }
+        Reached::Value { tree, key, pointer } => {
+            let lsn = Lsn::from_raw(pointer.lsn);
+            // What is damaged anyway is read, also if nobody asked: some of it may be whole.
+            if options.skip_values && lsn.is_none_or(|lsn| spots.need(lsn).is_none()) {
+                return;
+            }
+            values += 1;
+            if let Err(error) = core.large_value(pointer) {
+                lsn.and_then(|lsn| spots.need(lsn));
+                let keys = (key.to_vec(), Some([key, &[0]].concat()));
+                let problem = error.to_string();
+                reached.push(names.finding(core, lsn, tree, keys, problem, Reach::Keys));
+            }
+        }
+    });
+    report.values += values;
+    report.databases = names.names.len() as u64;
+    // The names of the databases are entries too, of a tree that nobody has asked for.
+    report.nodes = checked.nodes;
+    report.entries = checked.entries.saturating_sub(report.databases);
+    let mut all_reached = names.problem.is_none();
+    for finding in checked.findings {
+        let (problem, reach) = match finding.problem {
+            Problem::Unreadable(error) => {
+                finding.lsn.and_then(|lsn| spots.need(lsn));
+                all_reached = false;
+                (error.to_string(), Reach::Keys)
+            }
+            Problem::Order => ("the keys of a node are out of order".into(), Reach::Keys),
+            Problem::Count { stated, found } => {
+                (format!("the catalogue says {stated} entries, {found} are there"), Reach::Nothing)
+            }
+            problem => (format!("{problem:?}"), Reach::Unknown),
+        };
+        let keys = (finding.lower, finding.upper);
+        reached.push(names.finding(core, finding.lsn, finding.tree, keys, problem, reach));
+    }
+    let rest = if all_reached { Reach::Nothing } else { Reach::Unknown };
+    report.findings.extend(std::mem::take(spots).findings(rest));
+    report.findings.extend(names.problem.iter().map(|problem| Finding {
+        file: None,
+        offset: None,
+        database: Some("(names)".into()),
+        keys: None,
+        problem: problem.clone(),
+        reach: Reach::Keys,
+    }));
+    report.findings.append(&mut reached);
+    if all_reached {
+        names.compare(&root, report)?;
+        if let Some(account) = account {
+            verify_account(core, &account, &checked.reachable, report);
+        }
+    }
+    Ok(())
+}
+
+/// The names of databases, by their trees.
+struct Names {
+    names: BTreeMap<TreeId, String>,
+    /// Why there may be others.
+    problem: Option<String>,
+}
+
+impl Names {
+    fn read(core: &Arc<Core>, root: &Arc<FrozenRoot>) -> Self {
+        match Snapshot::new(core, Arc::clone(root)).databases() {
+            Ok(databases) => {
+                let named = databases.iter().map(|one| (one.tree, one.name().to_owned()));
+                Self { names: named.collect(), problem: None }
+            }
+            Err(error) => Self { names: BTreeMap::new(), problem: Some(error.to_string()) },
+        }
+    }
+
+    fn of(&self, tree: TreeId) -> String {
+        match self.names.get(&tree) {
+            Some(name) => name.clone(),
+            None if tree.0 == 0 => "(catalogue)".into(),
+            None if tree == NAMES => "(names)".into(),
+            None if tree.is_grave() => "(dropped)".into(),
+            None => format!("(tree {})", tree.0),
+        }
+    }
+
+    fn finding(
+        &self,
+        core: &Core,
+        lsn: Option<Lsn>,
+        tree: TreeId,
+        keys: (Vec<u8>, Option<Vec<u8>>),
+        problem: String,
+        reach: Reach,
+    ) -> Finding {
+        let file = lsn.map(|lsn| match core.files.find(lsn.file()) {
+            Some(file) => file.name().to_string(),
+            None => format!("file {}", lsn.file()),
+        });
+        let (offset, database) = (lsn.map(Lsn::offset), Some(self.of(tree)));
+        Finding { file, offset, database, keys: Some(keys), problem, reach }
+    }
+
+    /// Each name must lead to a tree, and each tree have a name.
+    fn compare(&self, root: &Arc<FrozenRoot>, report: &mut VerifyReport) -> EnvResult<()> {
+        let trees = root.trees()?;
+        let is_named =
+            |tree: &TreeId| *tree == NAMES || tree.is_grave() || self.names.contains_key(tree);
+        let lost = trees.iter().filter(|tree| !is_named(tree));
+        let lost = lost.map(|tree| (self.of(*tree), "the tree has no name", Reach::Keys));
+        let empty = self.names.iter().filter(|(tree, _)| !trees.contains(tree));
+        let empty = empty.map(|(_, name)| (name.clone(), "the name has no tree", Reach::Keys));
+        report.findings.extend(lost.chain(empty).map(|(database, problem, reach)| Finding {
+            file: None,
+            offset: None,
+            database: Some(database),
+            keys: Some((Vec::new(), None)),
+            problem: problem.into(),
+            reach,
+        }));
+        Ok(())
+    }
+}
+
+/// The account of reachable bytes, if the newest checkpoint is of this very version.
+fn account(core: &Core, generation: u64) -> Option<Utilization> {
+    let checkpointer = lock(&core.checkpointer);
+    (checkpointer.cut == Some(generation)).then(|| checkpointer.utilization.clone())
+}
+
+/// Compares the account of reachable bytes with what the walk has reached.
+fn verify_account(
+    core: &Core,
+    account: &Utilization,
+    reachable: &BTreeMap<FileNumber, u64>,
+    report: &mut VerifyReport,
+) {
+    let name_of = |number: FileNumber| match core.files.find(number) {
+        Some(file) => file.name().to_string(),
+        None => format!("file {number}"),
+    };
+    for (number, file) in &account.files {
+        let reached = reachable.get(number).copied().unwrap_or(0);
+        if u64::try_from(file.live).ok() != Some(reached) {
+            let problem = format!(
+                "file {number} is accounted with {} reachable bytes, {reached} are reachable",
+                file.live
+            );
+            report.findings.push(Finding::of_file(name_of(*number), None, problem, Reach::Nothing));
+        }
+    }
+    for number in reachable.keys().filter(|number| !account.files.contains_key(*number)) {
+        let error = LogError::MissingFile { file: *number };
+        let problem = format!("reachable, but not accounted: {error}");
+        report.findings.push(Finding::of_file(name_of(*number), None, problem, Reach::Unknown));
+    }
+}
