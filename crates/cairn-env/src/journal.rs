@@ -442,9 +442,11 @@ impl Core {
         commit: &mut CommitState,
         len: u64,
     ) -> EnvResult<()> {
-        if lock(&self.state).state.number == 0 {
-            // Whoever created or restored the environment may have died between the rename that made
-            // it visible and the sync that made that durable.
+        let is_first = commit.unfinished.is_some();
+        let is_new = lock(&self.state).state.number == 0;
+        if is_new || is_first && self.root.keeps_old_generation()? {
+            // Whoever created or restored the environment, or went back from a restore, may have died
+            // between the rename that made it visible and the sync that made that durable.
             let synced = self.root.dir.sync(sites::FIRST_WRITE);
             synced.map_err(|error| self.sync_failed(error))?;
         }

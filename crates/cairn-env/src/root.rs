@@ -178,6 +178,11 @@ impl Root {
         }
     }
 
+    /// Whether the generation before a restore in place, or the restored one, is there to go back to.
+    pub(crate) fn keeps_old_generation(&self) -> EnvResult<bool> {
+        Ok(self.generations()?.is_some_and(|generations| generations.kept.is_some()))
+    }
+
     /// Makes `current` the one that counts: old or new after a crash, never anything else.
     pub(crate) fn switch(&self, current: Current) -> EnvResult<()> {
         self.switch_keeping(Generations { current, kept: None })

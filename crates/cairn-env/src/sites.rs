@@ -34,7 +34,8 @@ pub(crate) const RECOVERED: SyncSite = SyncSite::new("recovery.journal");
 /// the removal of those that were never
 /// begun, before the next one is created.
 pub(crate) const RECOVERED_NAMES: SyncSite = SyncSite::new("recovery.names");
-/// The names in the root, before the first write of an environment that was created or restored.
+/// The names in the root, before the first write of an environment that was created or restored, and of
+/// one that keeps an old generation.
 pub(crate) const FIRST_WRITE: SyncSite = SyncSite::new("create.first_write");
 
 /// The mark of an unfinished restore, before anything else is written.

@@ -208,3 +208,30 @@ fn an_unfinished_restore_from_before_is_started_over() {
     in_place(&dir(&saved), &dir(&back)).unwrap();
     assert_eq!(content(&open_in(&dir(&back))), expected);
 }
+
+/// Whoever went back died between the rename of `CURRENT` and the sync of its name. The next process found
+/// the old generation and committed there, and a power failure then brought the new one back.
+#[test]
+fn a_commit_after_going_back_is_not_lost_with_the_name_of_what_was_gone_back_to() {
+    use cairn_sim::{Bounds, Image, Level, SimDisk};
+    let (saved, _, disk, _) = changed();
+    in_place(&dir(&saved), &dir(&disk)).unwrap();
+    let mut died_late = 0;
+    for calls in 0..100 {
+        let disk = SimDisk::from_image(&Image::of(&disk));
+        let faults = FaultDisk::new(disk.root());
+        faults.inject(Rule::new(Fault::Eio).nth(calls).and_on());
+        let gone_back = undo_restore(faults.root()).is_ok();
+        let env = open_in(&disk.root());
+        let back = env.identity().generation == 1;
+        died_late += u32::from(back && !gone_back);
+        fill(&env, 700, 1);
+        let committed = content(&env);
+        std::mem::forget(env);
+        for crashed in disk.crash_images(Level::LoseAll, &Bounds::smoke()) {
+            let found = content(&open_in(&crashed.image.to_mem().root()));
+            assert_eq!(found, committed, "after {calls} calls: {crashed}");
+        }
+    }
+    assert!(died_late > 0);
+}
