@@ -15,8 +15,8 @@ use std::{
 
 use cairn_btree::{Flush, FrozenRoot, Tally};
 use cairn_log::{
-    Damage, FileClass, FileNumber, HEADER_LEN, LogError, LogResult, Lsn, RecordKind, Sealed,
-    Timeline, Uuid,
+    Appender, Damage, FileClass, FileNumber, HEADER_LEN, LogError, LogResult, Lsn, RecordKind,
+    Sealed, Timeline, Uuid,
     codec::{ByteReader, ByteWriter, DecodeError},
 };
 
@@ -332,7 +332,7 @@ impl Core {
         let first_part = commit.exclusive.as_ref().and_then(|exclusive| exclusive.first_part);
         let replay_start = match (&commit.appender, commit.tail) {
             _ if first_part.is_some() => first_part,
-            (Some(appender), _) => Some(appender.file().lsn(appender.end())?),
+            (Some(appender), _) => Some(appender.file().lsn(self.replay_end(appender, sequence))?),
             (None, Some(tail)) => Lsn::new(tail.file, tail.end.next_multiple_of(8)),
             (None, None) => None,
         };
@@ -342,6 +342,16 @@ impl Core {
         drop(commit);
         let flush = Flush::new(frozen)?;
         Ok(Some(Run { flush, replay_start, time, next_tree, began: sequence }))
+    }
+
+    /// Where the journal ends for a checkpoint of all commits up to `sequence`. It must be durable before
+    /// the checkpoint counts. What was written after the commits when these were durable already, to say
+    /// so, is not: no sync comes after it.
+    fn replay_end(&self, appender: &Appender, sequence: u64) -> u64 {
+        if self.journal.durable() < sequence {
+            return appender.end();
+        }
+        self.journal.watermark().unwrap_or(HEADER_LEN).min(appender.end())
     }
 
     fn end_checkpoint(

@@ -129,3 +129,30 @@ fn a_checkpoint_asks_for_no_journal_bytes_after_its_cut() {
     test.put("db", b"first write", b"after recovery"); // the old file is cut
     test.kill();
 }
+
+/// An idle worker writes how far the journal is durable behind the last commit, without a sync. A checkpoint
+/// of these commits let replay go on behind that: when a power failure took it, it left a hole in the middle
+/// of the journal, which verification, the cleaner and every backup met with.
+#[test]
+fn replay_goes_on_from_where_the_journal_was_durable() {
+    let options = small_options().background(true);
+    let test = TestEnv::new(options.clone());
+    let mut states = vec![Model::new()];
+    let db = test.db("db");
+    states.push(content(test.env()).unwrap());
+    test.put("db", b"k", b"v");
+    states.push(content(test.env()).unwrap());
+    for _ in 0..3 {
+        test.world.advance(std::time::Duration::from_millis(20));
+        test.world.run_until_idle(20);
+    }
+    test.env().checkpoint().unwrap();
+    test.disk.mark("acknowledged", 2);
+    let options = options.background(false);
+    sweep(&test.disk, &options, &states, &mut |env, _| {
+        env.write(|txn| txn.put(&db, b"next", b"v")).map(drop).unwrap_or_default();
+        let verified = env.verify(&cairn_env::VerifyOptions::new()).unwrap();
+        assert!(verified.findings.is_empty(), "{:?}", verified.findings);
+        env.compact().unwrap();
+    });
+}
