@@ -195,7 +195,11 @@ impl Nodes {
         let newest = this.roots.iter().map(|root| root.at).max();
         let lost = catalogs.into_iter().filter(|at| newest.is_none_or(|newest| *at > newest));
         this.roots.extend(lost.map(|at| Root { at, root: Some(at), cut: None }));
-        this.roots.sort_by_key(|root| std::cmp::Reverse(root.at));
+        // A checkpoint counts once the state refers to it. One that a crash has kept from that may lack
+        // what it refers to, so it comes last.
+        let newest = states.first().filter(|_| source.is_state_certain);
+        let is_unfinished = |at: Lsn| newest.is_some_and(|newest| at > *newest);
+        this.roots.sort_by_key(|root| (is_unfinished(root.at), std::cmp::Reverse(root.at)));
         for lsn in states {
             if !this.roots.iter().any(|root| root.at == lsn) {
                 report.note(format!("the checkpoint at {lsn}, which the state names, is lost"));

@@ -463,3 +463,43 @@ fn a_repair_that_is_cut_short_leaves_nothing_that_opens() {
     }
     assert!(opened > 0 && refused > 50, "{opened} opened, {refused} refused");
 }
+
+/// A checkpoint had written its nodes and its record, and not yet the values that the cleaner had moved for
+/// it, when the power failed. A repair took it for the newest one, and gave the values up.
+#[test]
+fn what_a_crash_has_left_whole_is_repaired_to_what_an_open_finds() {
+    use cairn_sim::{Bounds, Level, SimDisk};
+    let mut test = TestEnv::new(small_options());
+    for key in 0..14u32 {
+        test.put("db", &ordered(key), &[1; 1500]);
+    }
+    for key in 0..10u32 {
+        test.put("db", &ordered(key), &[2; 10]);
+    }
+    test.close();
+    test.disk = SimDisk::from_image(&test.disk.image());
+    test.open().unwrap();
+    test.put("db", b"more", &[2; 1500]);
+    assert!(test.env().compact().unwrap().moved > 0);
+    assert_eq!(test.env().stats().unwrap().files[2], 1);
+    let trace = test.disk.trace();
+    let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
+    while let Some(cut) = cuts.next_cut() {
+        for level in [Level::KeepAll, Level::LoseAll, Level::Subset] {
+            for crashed in cut.crash().images(level, &Bounds::smoke()) {
+                if !seen.insert(crashed.image.hash()) {
+                    continue;
+                }
+                let (opened, world) = (crashed.image.to_mem(), SimWorld::new(3));
+                let (env, _) =
+                    Environment::open_in(opened.root(), world.world(), small_options()).unwrap();
+                let (found, report) = repaired(&crashed.image).unwrap();
+                assert!(found == content(&env).unwrap(), "{crashed}: {report:#?}");
+                let is_tail =
+                    |missing: &Missing| matches!(missing, Missing::Commits { to: None, .. });
+                assert!(report.missing.iter().all(is_tail), "{crashed}: {report:#?}");
+            }
+        }
+    }
+    assert!(seen.len() > 50, "{}", seen.len());
+}
