@@ -276,21 +276,23 @@ impl Core {
             report.files += cleaning.report.files;
             report.file_bytes += cleaning.report.file_bytes;
             report.moved += cleaning.report.moved;
-            // The first finds the files dead, the second lets them go.
-            for _ in 0..2 {
-                self.schedule.want_checkpoints(1);
-                report.removed_files += self.checkpoint()?.removed_files;
-            }
-        }
-        let has_dead = |checkpointer: &Checkpointer| {
-            checkpointer.utilization.files.values().any(|file| file.dead_since.is_some())
-        };
-        if has_dead(&lock(&self.checkpointer)) {
-            // What was dead without any cleaning, a dropped database above all.
+            // Finds the files dead.
             self.schedule.want_checkpoints(1);
             report.removed_files += self.checkpoint()?.removed_files;
+            report.removed_files += self.let_dead_files_go()?;
         }
+        // What was dead without any cleaning goes as well, a dropped database above all.
+        report.removed_files += self.let_dead_files_go()?;
         Ok(report)
+    }
+
+    /// Makes the checkpoint that dead files wait for, if there are any; returns how many went.
+    fn let_dead_files_go(&self) -> EnvResult<u64> {
+        if !lock(&self.checkpointer).utilization.has_dead() {
+            return Ok(0);
+        }
+        self.schedule.want_checkpoints(1);
+        Ok(self.checkpoint()?.removed_files)
     }
 }
 

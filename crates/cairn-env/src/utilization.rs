@@ -97,6 +97,11 @@ impl Utilization {
         }
     }
 
+    /// Whether there are files that a checkpoint has found dead.
+    pub(crate) fn has_dead(&self) -> bool {
+        self.files.values().any(|file| file.dead_since.is_some())
+    }
+
     /// Bytes reachable in all files.
     pub(crate) fn live(&self) -> u64 {
         self.files.values().map(|file| u64::try_from(file.live).unwrap_or(0)).sum()

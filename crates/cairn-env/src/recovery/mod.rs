@@ -189,7 +189,6 @@ pub(crate) fn recover(
             (None, Some((file, offset)), torn)
         }
     };
-    let oversized = oversized(files, &ended)?;
     let mut utilization = record.map(checkpoint::utilization_of).unwrap_or_default();
     if let Some(file) = checkpoint.as_ref().and_then(|found| files.find(found.lsn.file())) {
         // When the nodes have just filled a file, the record begins another one, which its own
@@ -203,6 +202,7 @@ pub(crate) fn recover(
         utilization.mark_dead(record.number, 0, replay, &BTreeSet::new());
     }
     add_journals(files, listing, record, &mut utilization);
+    let oversized = oversized(files, &ended, &utilization)?;
     let next_file = record.map_or(FileNumber::FIRST, |record| record.next_file);
     let leftovers = match has_writer {
         true => Vec::new(),
@@ -373,14 +373,22 @@ fn add_journals(
     }
 }
 
-/// Journal files that are longer than their ends.
-fn oversized(files: &Files, ended: &[(FileNumber, FileEnd)]) -> EnvResult<Vec<(FileNumber, u64)>> {
+/// Journal files that are longer than their ends: a finished one is cut to its length without a sync, and
+/// a crash undoes that even when the checkpoint after it knows the file as finished.
+fn oversized(
+    files: &Files,
+    ended: &[(FileNumber, FileEnd)],
+    utilization: &Utilization,
+) -> EnvResult<Vec<(FileNumber, u64)>> {
+    let journals = utilization.files.iter().filter(|(_, file)| file.class == FileClass::Journal);
+    let mut ends: BTreeMap<_, _> = journals.map(|(number, file)| (*number, file.end)).collect();
+    ends.extend(ended.iter().copied());
     let mut oversized = Vec::new();
-    for (number, end) in ended {
-        if let (Some(file), Some(end)) = (files.find(*number), end.offset())
+    for (number, end) in ends {
+        if let (Some(file), Some(end)) = (files.find(number), end.offset())
             && file.handle().len()? > end
         {
-            oversized.push((*number, end));
+            oversized.push((number, end));
         }
     }
     Ok(oversized)

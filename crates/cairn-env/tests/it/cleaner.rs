@@ -244,3 +244,41 @@ fn an_account_is_held_against_its_own_version_only() {
     }
     assert!(test.env().stats().unwrap().checkpoints > before, "nothing was cleaned");
 }
+
+/// Where nothing was worth moving, `compact` made a single checkpoint, which finds dead files and leaves
+/// them to the next one.
+#[test]
+fn compaction_lets_go_what_was_dead_before_it() {
+    let mut test = TestEnv::new(small_options().journal_file_bytes(128 << 10));
+    let db = test.db("db");
+    let fill =
+        test.env().write(|txn| (0..400u32).try_for_each(|n| txn.put(&db, &ordered(n), &[7; 100])));
+    fill.unwrap();
+    test.kill();
+    test.put("db", b"one more", b"");
+    test.env().compact().unwrap();
+    let stats = test.env().stats().unwrap();
+    assert_eq!(stats.files[0], 1, "the journal file in use alone: {stats:?}");
+}
+
+/// A finished journal file is cut to its length without a sync. A power failure undid that, and since the
+/// checkpoint after it knew where the file ends, it kept its zeros for as long as it lived.
+#[test]
+fn zeros_behind_the_end_of_a_journal_file_go_whenever_they_come_back() {
+    use cairn_sim::{Bounds, Level};
+    let options = small_options().journal_file_bytes(64 << 10);
+    let mut test = TestEnv::new(options.clone());
+    test.put("db", b"large", &[7; 3000]);
+    test.close();
+    let mut lost = 0;
+    for crashed in test.disk.crash_images(Level::LoseAll, &Bounds::smoke()) {
+        let mut test = TestEnv::on(SimDisk::from_image(&crashed.image), options.clone());
+        lost += test.env().stats().unwrap().file_bytes;
+        test.put("db", b"k", b"v");
+        test.close();
+        let journals = test.disk.image();
+        let journals = journals.files().filter(|(path, _)| path.contains("/J-"));
+        assert!(journals.map(|(_, len)| len).max() < Some(8 << 10));
+    }
+    assert!(lost > 32 << 10, "the crash has undone nothing: {lost}");
+}
