@@ -88,6 +88,12 @@ pub(crate) struct CrashArgs {
     /// Go on until there are so many distinct states
     #[arg(long)]
     pub(crate) states: Option<u64>,
+    /// Go on for so many seconds
+    #[arg(long, value_name = "SECONDS", conflicts_with = "states")]
+    pub(crate) time: Option<u64>,
+    /// Only this workload; may be repeated
+    #[arg(long, value_name = "WORKLOAD")]
+    pub(crate) only: Vec<String>,
     /// How many runs go on side by side
     #[arg(long)]
     pub(crate) threads: Option<usize>,

@@ -1,10 +1,14 @@
 //! The command `crash`: rounds of all workloads, swept, until there are enough states.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use crate::{
     pool,
     problem::{Checked, caught},
+    row::Row,
     run::{Recording, record},
     script::Script,
     state_id::{Effort, RunId, StateId},
@@ -14,13 +18,19 @@ use crate::{
 };
 
 /// What to sweep.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "the command line states each")]
 pub struct Plan {
     /// How thoroughly.
     pub effort: Effort,
     /// Rounds go on until there are so many distinct states.
     pub states: u64,
+    /// And so many of them in the rows of the cleaner.
+    pub cleaning: u64,
+    /// Rounds go on for so long instead.
+    pub time: Option<Duration>,
+    /// Only these workloads, if any are named; cells may then be thin.
+    pub only: Vec<String>,
     /// The first seed.
     pub seed: u64,
     /// How many threads.
@@ -89,11 +99,15 @@ impl fmt::Display for Report {
 pub fn sweep(plan: &Plan, told: &mut dyn FnMut(&Report)) -> Report {
     /// Cells that stay thin after so many rounds more than the states needed stay thin for ever.
     const ROUNDS_MORE: u64 = 4;
-    let mut report = Report::default();
+    let (mut report, began) = (Report::default(), now());
     let (mut round, mut more) = (0, 0);
+    let is_meant = |workload: &&Workload| {
+        plan.only.is_empty() || plan.only.iter().any(|name| name == workload.name)
+    };
     while report.violations.is_empty() {
         let jobs: Vec<_> = WORKLOADS
             .iter()
+            .filter(is_meant)
             .flat_map(|workload| {
                 let runs = workload.runs_in_round as u64;
                 (0..runs).map(move |run| (workload, plan.seed + round * runs + run))
@@ -103,10 +117,19 @@ pub fn sweep(plan: &Plan, told: &mut dyn FnMut(&Report)) -> Report {
             pool::run(plan.threads, &jobs, |(workload, seed)| one(workload, *seed, plan.effort));
         outcomes.into_iter().for_each(|outcome| report.add(outcome));
         report.distinct = report.table.distinct();
-        report.thin = report.table.thin(plan.effort.cell_min);
+        if plan.only.is_empty() {
+            report.thin = report.table.thin(plan.effort.cell_min);
+        }
         told(&report);
         round += 1;
-        if report.distinct >= plan.states {
+        if let Some(time) = plan.time {
+            if began.elapsed() >= time {
+                break;
+            }
+            continue;
+        }
+        let cleaning = report.table.distinct_in(Row::CLEANING);
+        if report.distinct >= plan.states && cleaning >= plan.cleaning {
             more += 1;
             if report.thin.is_empty() || more > ROUNDS_MORE {
                 break;
@@ -114,6 +137,11 @@ pub fn sweep(plan: &Plan, told: &mut dyn FnMut(&Report)) -> Report {
         }
     }
     report
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a person lets it run; no engine is asked")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Records and sweeps one run.

@@ -17,8 +17,9 @@ pub mod serial;
 pub mod state_id;
 pub mod sweep;
 pub mod table;
+pub mod without;
 pub mod workload;
 
-pub use check::{Nested, check};
+pub use check::{Looked, Nested, check};
 pub use model::{Contents, Expected, History};
 pub use operation::{Change, Operation};

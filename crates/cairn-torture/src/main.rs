@@ -4,7 +4,7 @@
 
 mod args;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 
@@ -16,6 +16,7 @@ use cairn_torture::{
     serial,
     state_id::{Effort, RunId},
     sweep::{Outcome, SCRIPT},
+    workload::Workload,
 };
 
 type Result<T = ExitCode> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -72,9 +73,15 @@ fn run_crash(args: &CrashArgs) -> Result {
     let plan = Plan {
         effort,
         states: args.states.unwrap_or(if args.full { 1_000_000 } else { 40_000 }),
+        cleaning: if args.full { 100_000 } else { 0 },
+        time: args.time.map(Duration::from_secs),
+        only: args.only.clone(),
         seed: args.seed.unwrap_or(1),
         threads: threads(args.threads),
     };
+    if let Some(name) = plan.only.iter().find(|name| Workload::find(name).is_none()) {
+        return Err(format!("there is no workload {name}").into());
+    }
     println!("crash sweep: {}, seed {:#x}, {} threads", effort.name, plan.seed, plan.threads);
     let report = sweep(&plan, &mut |report| {
         let thin = match report.thin.len() {
@@ -84,11 +91,11 @@ fn run_crash(args: &CrashArgs) -> Result {
         eprintln!("{} distinct states of {} runs{thin}", report.distinct, report.runs);
     });
     println!("{report}");
-    if !args.smoke {
+    if !args.smoke || !plan.only.is_empty() {
         return Ok(exit(report.is_good()));
     }
     // A sweep that finds nothing is worth as much as what it would have found.
-    let mutants = mutants::run(&mutants::sites(), effort, plan.seed, plan.threads);
+    let mutants = mutants::run(&mutants::syncs(), effort, plan.seed, plan.threads);
     println!("{mutants}");
     Ok(exit(report.is_good() && mutants.is_good()))
 }
@@ -113,14 +120,14 @@ fn one_script(script: &Script, run: RunId, effort: Effort, shorten: bool) -> Exi
 
 fn run_mutants(args: &MutantsArgs) -> Result {
     let effort = if args.full { Effort::FULL } else { Effort::SMOKE };
-    let mut sites = mutants::sites();
+    let mut syncs = mutants::syncs();
     if let Some(name) = &args.site {
-        sites.retain(|site| site.to_string() == *name);
-        if sites.is_empty() {
+        syncs.retain(|syncs| syncs.to_string() == *name || syncs.site.to_string() == *name);
+        if syncs.is_empty() {
             return Err(format!("there is no site {name}").into());
         }
     }
-    let report = mutants::run(&sites, effort, args.seed.unwrap_or(1), threads(args.threads));
+    let report = mutants::run(&syncs, effort, args.seed.unwrap_or(1), threads(args.threads));
     println!("{report}");
     if args.site.is_some() {
         for proof in report.mutants.iter().filter_map(|mutant| mutant.proof.as_ref()) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use cairn_env::{DatabaseOptions, EnvResult, Environment, Transaction};
+use cairn_env::{Database, DatabaseOptions, EnvResult, Environment, Snapshot, Transaction};
 use cairn_sim::Seeded;
 
 use crate::operation::Change;
@@ -33,8 +33,12 @@ impl Contents {
     /// Applies a transaction.
     pub fn apply(&mut self, changes: &[Change]) {
         for change in changes {
-            let database = self.0.entry(database_name(change.database())).or_default();
-            let entries = Arc::make_mut(database);
+            let name = database_name(change.database());
+            if let Change::Drop { .. } = change {
+                self.0.remove(&name);
+                continue;
+            }
+            let entries = Arc::make_mut(self.0.entry(name).or_default());
             match *change {
                 Change::Put { key, value, len, .. } => {
                     entries.insert(key_bytes(key), value_bytes(value, len));
@@ -42,8 +46,58 @@ impl Contents {
                 Change::Delete { key, .. } => {
                     entries.remove(&key_bytes(key));
                 }
+                Change::Create { .. } | Change::Drop { .. } => {}
             }
         }
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, database: u8, key: u16) -> Option<&Bytes> {
+        self.0.get(&database_name(database))?.get(&key_bytes(key))
+    }
+
+    /// All entries of a database.
+    #[must_use]
+    pub fn scan(&self, database: u8) -> Vec<(Vec<u8>, Bytes)> {
+        let entries = self.0.get(&database_name(database));
+        let entries = entries.iter().flat_map(|entries| entries.iter());
+        entries.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Bytes of all keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let entries = self.0.values().flat_map(|entries| entries.iter());
+        entries.map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    }
+
+    /// The names of the databases.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// All entries of the database of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&BTreeMap<Vec<u8>, Bytes>> {
+        self.0.get(name).map(|entries| &**entries)
+    }
+
+    /// Everything in an environment, as far as its newest state.
+    ///
+    /// # Errors
+    /// If the environment cannot be read.
+    pub fn of(env: &Environment) -> EnvResult<Self> {
+        let snapshot = env.snapshot()?;
+        let mut contents = Self::default();
+        for database in snapshot.databases()? {
+            let mut entries = BTreeMap::new();
+            for entry in snapshot.iter(&database)? {
+                let (key, value) = entry?;
+                entries.insert(key.to_vec(), Bytes::copy_from_slice(&value));
+            }
+            contents.0.insert(database.name().to_owned(), Arc::new(entries));
+        }
+        Ok(contents)
     }
 
     /// The state after one more transaction.
@@ -65,7 +119,14 @@ impl Contents {
     /// # Errors
     /// If the environment cannot be read.
     pub fn difference(&self, env: &Environment) -> EnvResult<Option<String>> {
-        let snapshot = env.snapshot()?;
+        self.difference_from(&env.snapshot()?)
+    }
+
+    /// How what `snapshot` sees differs; `None` if it does not.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn difference_from(&self, snapshot: &Snapshot) -> EnvResult<Option<String>> {
         let databases = snapshot.databases()?;
         let found: Vec<_> = databases.iter().map(|database| database.name().to_owned()).collect();
         let wanted: Vec<_> = self.0.keys().cloned().collect();
@@ -126,19 +187,29 @@ impl Contents {
     }
 }
 
+/// The database of this number, which comes into being if it is not there.
+///
+/// # Errors
+/// What the transaction answers.
+pub fn database(txn: &mut Transaction, number: u8) -> EnvResult<Database> {
+    let options = DatabaseOptions::default().embed_max(EMBED_MAX);
+    txn.create_database(&database_name(number), options)
+}
+
 /// Puts `changes` into a transaction; databases come into being with their first change.
 ///
 /// # Errors
 /// What the transaction answers.
 pub fn fill(txn: &mut Transaction, changes: &[Change]) -> EnvResult<()> {
     for change in changes {
-        let options = DatabaseOptions::default().embed_max(EMBED_MAX);
-        let database = txn.create_database(&database_name(change.database()), options)?;
+        let database = database(txn, change.database())?;
         match *change {
             Change::Put { key, value, len, .. } => {
                 txn.put(&database, &key_bytes(key), &value_bytes(value, len))?;
             }
             Change::Delete { key, .. } => txn.delete(&database, &key_bytes(key))?,
+            Change::Create { .. } => {}
+            Change::Drop { .. } => txn.drop_database(&database)?,
         }
     }
     Ok(())
@@ -152,7 +223,7 @@ fn database_name(number: u8) -> String {
 }
 
 /// Some keys are long, so that nodes differ in how many they hold.
-fn key_bytes(number: u16) -> Vec<u8> {
+pub(crate) fn key_bytes(number: u16) -> Vec<u8> {
     let mut key = format!("{number:05}").into_bytes();
     if number.is_multiple_of(7) {
         key.resize(60, b'x');

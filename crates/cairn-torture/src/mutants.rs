@@ -16,15 +16,24 @@ use crate::{
     script::Script,
     state_id::{Effort, RunId},
     sweep::{Sweep, Violation},
+    without::{Place, Without},
     workload::WORKLOADS,
 };
 
 /// Sites that no crash state proves necessary, each with the reason why it stays all the same.
 pub const JUSTIFIED: &[(&str, &str)] = &[];
 
-/// All sites of the engine.
+/// All sites of the engine, and each of them apart at the places that are added to an environment: a data
+/// directory, a new generation, a value file.
 #[must_use]
-pub fn sites() -> Vec<SyncSite> {
+pub fn syncs() -> Vec<Without> {
+    let syncs = sites().into_iter();
+    syncs
+        .flat_map(|site| Place::ALL.into_iter().map(move |place| Without { site, place }))
+        .collect()
+}
+
+fn sites() -> Vec<SyncSite> {
     let mut sites: Vec<_> =
         [cairn_env::SYNC_SITES, cairn_backup::SYNC_SITES].concat().into_iter().collect();
     sites.sort_unstable();
@@ -36,8 +45,8 @@ pub fn sites() -> Vec<SyncSite> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Mutant {
-    /// The site.
-    pub site: SyncSite,
+    /// The site, and where.
+    pub without: Without,
     /// How many syncs of the workloads were removed with it.
     pub syncs: u64,
     /// How many states were held against the oracle.
@@ -50,7 +59,7 @@ impl Mutant {
     /// Why the site stays although nothing proves that it must.
     #[must_use]
     pub fn justification(&self) -> Option<&'static str> {
-        let name = self.site.to_string();
+        let name = self.without.to_string();
         JUSTIFIED.iter().find(|(site, _)| *site == name).map(|(_, why)| *why)
     }
 
@@ -63,8 +72,8 @@ impl Mutant {
 
 impl fmt::Display for Mutant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { site, syncs, checked, proof } = self;
-        write!(f, "{:24}{syncs:>8}{checked:>9}  ", site.to_string())?;
+        let Self { without, syncs, checked, proof } = self;
+        write!(f, "{without:44}{syncs:>8}{checked:>9}  ")?;
         match (proof, self.justification()) {
             (Some(Violation { problem: Problem { wrong, .. }, state, .. }), stale) => {
                 write!(f, "needed: {wrong}")?;
@@ -99,15 +108,16 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:24}{:>8}{:>9}  without it", "sync site", "syncs", "states")?;
+        writeln!(f, "{:44}{:>8}{:>9}  without it", "sync site", "syncs", "states")?;
         self.mutants.iter().try_for_each(|mutant| writeln!(f, "{mutant}"))?;
         self.broken.iter().try_for_each(|broken| writeln!(f, "{broken}"))
     }
 }
 
-/// Removes each of `sites` in turn from one round of all workloads.
+/// Removes each of `syncs` in turn from one round of all workloads. Places at which a site has no sync in
+/// any of them are left out.
 #[must_use]
-pub fn run(sites: &[SyncSite], effort: Effort, seed: u64, threads: usize) -> Report {
+pub fn run(syncs: &[Without], effort: Effort, seed: u64, threads: usize) -> Report {
     let jobs: Vec<(RunId, Script)> = WORKLOADS
         .iter()
         .flat_map(|workload| {
@@ -128,24 +138,29 @@ pub fn run(sites: &[SyncSite], effort: Effort, seed: u64, threads: usize) -> Rep
             Err(broken) => report.broken.push(broken),
         }
     }
-    report.mutants = pool::run(threads, sites, |site| without(*site, &runs, effort));
+    let has_any = |without: &&Without| {
+        let is_there = |(_, _, recording): &(_, _, Recording)| syncs_of(**without, recording) > 0;
+        without.place == Place::Anywhere || runs.iter().any(is_there)
+    };
+    let syncs: Vec<Without> = syncs.iter().filter(has_any).copied().collect();
+    report.mutants = pool::run(threads, &syncs, |syncs| without(*syncs, &runs, effort));
     report
 }
 
 /// Looks for a crash that shows that a site is missed.
-fn without(site: SyncSite, runs: &[(RunId, Script, Recording)], effort: Effort) -> Mutant {
-    let mut mutant = Mutant { site, syncs: 0, checked: 0, proof: None };
+fn without(without: Without, runs: &[(RunId, Script, Recording)], effort: Effort) -> Mutant {
+    let mut mutant = Mutant { without, syncs: 0, checked: 0, proof: None };
     // Where the workload itself has none of them, crashes of recovery still may.
     let mut ordered: Vec<_> = runs.iter().collect();
-    ordered.sort_by_key(|(_, _, recording)| syncs_of(site, recording) == 0);
+    ordered.sort_by_key(|(_, _, recording)| syncs_of(without, recording) == 0);
     if mutant.justification().is_some() {
         // Long searches are for sites of which it is not known that they are in vain.
-        ordered.retain(|(_, _, recording)| syncs_of(site, recording) > 0);
+        ordered.retain(|(_, _, recording)| syncs_of(without, recording) > 0);
     }
     for (id, script, recording) in ordered {
-        mutant.syncs += syncs_of(site, recording);
+        mutant.syncs += syncs_of(without, recording);
         let sweep = Sweep::new(recording, id.clone(), script.settings.options(), effort);
-        let outcome = sweep.without(site).run();
+        let outcome = sweep.without(without).run();
         mutant.checked += outcome.checked;
         mutant.proof = outcome.violations.into_iter().next();
         if mutant.proof.is_some() {
@@ -155,10 +170,10 @@ fn without(site: SyncSite, runs: &[(RunId, Script, Recording)], effort: Effort) 
     mutant
 }
 
-fn syncs_of(site: SyncSite, recording: &Recording) -> u64 {
+fn syncs_of(without: Without, recording: &Recording) -> u64 {
     let entries = recording.lives.iter().flat_map(|life| life.trace.entries());
     let syncs = entries.filter(|entry| match entry.op() {
-        Op::SyncFile { site: found, .. } | Op::SyncDir { site: found, .. } => *found == site,
+        Op::SyncFile { site, .. } | Op::SyncDir { site, .. } => without.has(*site, entry.path()),
         _ => false,
     });
     syncs.count() as u64
@@ -170,7 +185,7 @@ mod tests {
 
     #[test]
     fn each_justification_is_of_a_site_that_there_is() {
-        let names: Vec<_> = sites().iter().map(ToString::to_string).collect();
+        let names: Vec<_> = syncs().iter().map(ToString::to_string).collect();
         for (site, why) in JUSTIFIED {
             assert!(names.iter().any(|name| name == site), "{site}: {why}");
         }
@@ -178,7 +193,7 @@ mod tests {
 
     #[test]
     fn without_the_sync_of_commits_one_is_lost() {
-        let commit = sites().into_iter().find(|site| site.to_string() == "commit").unwrap();
+        let commit = syncs().into_iter().find(|syncs| syncs.to_string() == "commit").unwrap();
         let report = run(&[commit], Effort::SMOKE, 1, 2);
         let proof = report.mutants[0].proof.as_ref().unwrap();
         assert_eq!(proof.problem.wrong, crate::problem::Wrong::LostCommit, "{report}");

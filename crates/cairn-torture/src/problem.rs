@@ -27,6 +27,12 @@ pub enum Wrong {
     Backup,
     /// An unfinished backup or restore is taken for a finished one, or cannot be begun again.
     HalfDone,
+    /// What a transaction saw is not explained by the order of the commits.
+    Anomaly,
+    /// A repair changes its source, or leaves out what it does not say, or brings back what never was.
+    Repair,
+    /// What nothing refers to any more still takes space.
+    Space,
     /// Damage that nobody noticed.
     Silent,
     /// Something panicked.
@@ -47,6 +53,9 @@ impl fmt::Display for Wrong {
             Self::NotSetAside => "CUT BYTES NOT KEPT",
             Self::Backup => "BACKUP NOT WHOLE",
             Self::HalfDone => "HALF DONE",
+            Self::Anomaly => "NOT SERIALIZABLE",
+            Self::Repair => "REPAIR NOT TRUE",
+            Self::Space => "SPACE NOT FREED",
             Self::Silent => "SILENT DAMAGE",
             Self::Panic => "PANIC",
             Self::Run => "OPERATION FAILED",

@@ -4,78 +4,111 @@ use std::fmt;
 
 use cairn_sim::{Op, Trace};
 
-/// What the engine was doing: a row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Row {
+macro_rules! rows {
+    ($($(#[$doc:meta])* $row:ident = $name:literal,)+) => {
+        /// What the engine was doing: a row of the table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Row {
+            $($(#[$doc])* $row,)+
+        }
+
+        impl Row {
+            /// All rows, in the order of a life.
+            pub const ALL: &[Self] = &[$(Self::$row,)+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$row => $name,)+
+                }
+            }
+        }
+    };
+}
+
+rows! {
     /// Creating an environment, its first write included.
-    Create,
+    Create = "create",
+    /// The same with several data directories.
+    CreateSpread = "create over directories",
     /// Opening one that was there before, with the first write, which finishes recovery.
-    Recovery,
+    Recovery = "open, recovery",
+    /// The same with several data directories.
+    RecoverySpread = "open over directories",
     /// A durable commit of small values.
-    Commit,
+    Commit = "commit",
     /// A durable commit with a large value.
-    LargeValue,
+    LargeValue = "commit of a large value",
     /// Commits that share a sync, or have none.
-    Group,
+    Group = "group, then sync",
+    /// Commits that are to become durable in time, and do.
+    Relaxed = "relaxed, then in time",
+    /// One of several open transactions commits, or is told of a conflict.
+    Concurrent = "concurrent commits",
     /// A journal file is finished and the next one begun.
-    JournalRoll,
+    JournalRoll = "journal file roll",
     /// A checkpoint.
-    Checkpoint,
+    Checkpoint = "checkpoint",
     /// Nodes are written because memory is full.
-    Eviction,
+    Eviction = "eviction",
     /// A node file is full in the middle of a checkpoint.
-    NodeRoll,
+    NodeRoll = "node file roll",
     /// Files that nothing needs any more are removed.
-    Removal,
+    Removal = "dead-file removal",
+    /// All that `clean` and `compact` do, but for the following.
+    Clean = "clean, compact",
+    /// The checkpoints that the worker makes for what its cleaner has moved.
+    CleanStep = "cleaning by steps",
+    /// Large values are copied into value files.
+    ValueMove = "cleaner moves values",
+    /// Files go that the cleaner has emptied.
+    CleanRemoval = "cleaned-file removal",
+    /// A database is dropped.
+    Drop = "drop of a database",
+    /// What it held goes, with the checkpoints for that.
+    Walker = "walker of a dropped one",
     /// Closing.
-    Close,
+    Close = "close",
     /// A backup: on the disk of the environment, and on that of the backup.
-    Backup,
+    Backup = "backup",
+    /// One that takes files over from an earlier one as links.
+    Increment = "incremental backup",
     /// A restore, with the first commit after it.
-    Restore,
+    Restore = "restore",
+    /// A restore of an incremental backup.
+    RestoreIncrement = "restore of an increment",
+    /// A restore in place.
+    Replace = "restore in place",
+    /// Going back to what was there before that.
+    Undo = "undo of a restore",
+    /// Letting go what was there before.
+    Forget = "forget what was restored",
+    /// A repair of what any of these crashes has left, after more damage.
+    Repair = "repair",
 }
 
 impl Row {
-    /// All rows, in the order of a life.
-    pub const ALL: [Self; 13] = [
-        Self::Create,
-        Self::Recovery,
-        Self::Commit,
-        Self::LargeValue,
-        Self::Group,
-        Self::JournalRoll,
-        Self::Checkpoint,
-        Self::Eviction,
-        Self::NodeRoll,
-        Self::Removal,
-        Self::Close,
-        Self::Backup,
-        Self::Restore,
-    ];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Recovery => "open, recovery",
-            Self::Commit => "commit",
-            Self::LargeValue => "commit of a large value",
-            Self::Group => "group, then sync",
-            Self::JournalRoll => "journal file roll",
-            Self::Checkpoint => "checkpoint",
-            Self::Eviction => "eviction",
-            Self::NodeRoll => "node file roll",
-            Self::Removal => "dead-file removal",
-            Self::Close => "close",
-            Self::Backup => "backup",
-            Self::Restore => "restore",
-        }
-    }
+    /// The rows that the cleaner is at work in.
+    pub const CLEANING: &[Self] =
+        &[Self::Clean, Self::CleanStep, Self::ValueMove, Self::CleanRemoval];
 
     fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|row| row.name() == name)
+        Self::ALL.iter().copied().find(|row| row.name() == name)
+    }
+
+    /// Whether it ends with a commit, which may begin a journal file and make a checkpoint.
+    const fn is_commit(self) -> bool {
+        matches!(
+            self,
+            Self::Commit
+                | Self::LargeValue
+                | Self::Group
+                | Self::Relaxed
+                | Self::Concurrent
+                | Self::Drop
+        )
     }
 }
 
@@ -91,6 +124,8 @@ struct Span {
     begin: usize,
     /// Node files created in it.
     node_files: usize,
+    /// Whether any was written.
+    writes_nodes: bool,
     /// Rows of the positions in it, each from where it begins up to the next.
     parts: Vec<(usize, Row)>,
 }
@@ -124,50 +159,68 @@ pub(crate) fn rows(trace: &Trace) -> Vec<Option<Row>> {
 impl Span {
     fn new(row: Option<Row>, begin: usize) -> Self {
         let row = row.unwrap_or(Row::Commit);
-        Self { row, begin, node_files: 0, parts: vec![(begin, row)] }
+        Self { row, begin, node_files: 0, writes_nodes: false, parts: vec![(begin, row)] }
     }
 
     /// Finds out, from what happens to which file, what the engine does inside of an operation.
     fn see(&mut self, number: usize, op: &Op, path: &str) {
         let name = path.rsplit('/').next().unwrap_or_default();
-        let is_commit = matches!(self.row, Row::Commit | Row::LargeValue | Row::Group);
+        let is_commit = self.row.is_commit();
         let now = self.parts.last().map_or(self.row, |(_, row)| *row);
-        let next = match op {
-            // A commit that needs another journal file has ended the old one before.
-            Op::Create if name.starts_with("J-") && is_commit => {
-                self.parts = vec![(self.begin, Row::JournalRoll)];
-                return;
-            }
-            Op::SyncFile { .. } if name == "STATE" && now == Row::JournalRoll => self.row,
-            Op::Create if name.starts_with("N-") => {
-                self.node_files += 1;
-                match now {
-                    // A commit, too, makes a checkpoint when one is due.
-                    _ if is_commit && self.node_files == 1 => Row::Checkpoint,
-                    Row::Checkpoint if self.node_files > 1 => Row::NodeRoll,
-                    // Replay of more than memory holds.
-                    Row::Recovery => Row::Eviction,
-                    _ => return,
+        self.writes_nodes |= name.starts_with("N-");
+        let next =
+            match op {
+                // Nobody else writes value files; what is moved comes before what refers to it.
+                Op::Create | Op::Write { .. } if name.starts_with("V-") => match now {
+                    Row::ValueMove | Row::Walker | Row::Close => return,
+                    _ => Row::ValueMove,
+                },
+                Op::Create
+                    if name.starts_with("N-")
+                        && matches!(now, Row::ValueMove | Row::CleanRemoval) =>
+                {
+                    if self.row == Row::Clean { Row::Clean } else { Row::CleanStep }
                 }
-            }
-            // What the worker did was no eviction but a checkpoint.
-            Op::Write { .. } if name == "STATE" && self.row == Row::Eviction => {
-                self.parts = vec![(self.begin, Row::Checkpoint)];
-                return;
-            }
-            Op::Remove if name.ends_with(".log") => match now {
-                Row::Checkpoint | Row::NodeRoll => Row::Removal,
+                // A commit that needs another journal file has ended the old one before.
+                Op::Create if name.starts_with("J-") && is_commit => {
+                    self.parts = vec![(self.begin, Row::JournalRoll)];
+                    return;
+                }
+                Op::SyncFile { .. } if name == "STATE" && now == Row::JournalRoll => self.row,
+                Op::Create if name.starts_with("N-") => {
+                    self.node_files += 1;
+                    match now {
+                        // A commit, too, makes a checkpoint when one is due.
+                        _ if is_commit && self.node_files == 1 => Row::Checkpoint,
+                        Row::Checkpoint if self.node_files > 1 => Row::NodeRoll,
+                        // Replay of more than memory holds.
+                        Row::Recovery | Row::RecoverySpread => Row::Eviction,
+                        _ => return,
+                    }
+                }
+                // What the worker did was no eviction but a checkpoint.
+                Op::Write { .. }
+                    if name == "STATE"
+                        && self.row == Row::Eviction
+                        && !Row::CLEANING.contains(&now) =>
+                {
+                    self.parts = vec![(self.begin, Row::Checkpoint)];
+                    return;
+                }
+                Op::Remove if name.ends_with(".log") => match now {
+                    Row::Checkpoint | Row::NodeRoll => Row::Removal,
+                    Row::Clean | Row::CleanStep | Row::ValueMove => Row::CleanRemoval,
+                    _ => return,
+                },
                 _ => return,
-            },
-            _ => return,
-        };
+            };
         self.parts.push((number, next));
     }
 
     /// Enters the rows of a span that ends with entry `end`. Operations inside of it have entered
     /// theirs before.
     fn fill(mut self, end: usize, rows: &mut [Option<Row>]) {
-        if self.parts == [(self.begin, Row::Eviction)] && self.node_files == 0 {
+        if self.parts == [(self.begin, Row::Eviction)] && !self.writes_nodes {
             self.parts = vec![(self.begin, Row::Group)]; // the worker has flushed commits
         }
         for (index, (from, row)) in self.parts.iter().enumerate() {

@@ -26,6 +26,8 @@ pub struct Settings {
     pub background: bool,
     /// [`Options::space_target`]; 0: nothing is moved to save space.
     pub space: u8,
+    /// [`Options::data_directories`].
+    pub directories: u16,
 }
 
 impl Settings {
@@ -39,6 +41,7 @@ impl Settings {
         checkpoint: 1 << 20,
         background: false,
         space: 0,
+        directories: 0,
     };
 
     /// The options for the environment.
@@ -52,16 +55,18 @@ impl Settings {
             .checkpoint_bytes(self.checkpoint)
             .background(self.background)
             .space_target(self.space)
+            .data_directories(self.directories)
     }
 }
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, leaf, cache, journal, node, checkpoint, background, space } = self;
+        let Self { seed, leaf, cache, journal, node, checkpoint, background, space, directories } =
+            self;
         write!(
             f,
             "settings seed={seed} leaf={leaf} cache={cache} journal={journal} node={node} \
-             checkpoint={checkpoint} background={background} space={space}"
+             checkpoint={checkpoint} background={background} space={space} directories={directories}"
         )
     }
 }
@@ -140,6 +145,7 @@ fn set(settings: &mut Settings, word: &str) -> Option<()> {
         "checkpoint" => settings.checkpoint = value.parse().ok()?,
         "background" => settings.background = value.parse().ok()?,
         "space" => settings.space = value.parse().ok()?,
+        "directories" => settings.directories = value.parse().ok()?,
         _ => return None,
     }
     Some(())
@@ -180,7 +186,7 @@ mod tests {
     #[test]
     fn a_script_prints_and_parses_back() {
         let text = "settings seed=7 leaf=256 cache=4096 journal=16384 node=20000 checkpoint=9 \
-                    background=true space=50\nopen\ncommit sync +0/1=2*3\nclose\n";
+                    background=true space=50 directories=3\nopen\ncommit sync +0/1=2*3\nclose\n";
         let script: Script = text.parse().unwrap();
         assert_eq!(script.to_string(), text);
         let short: Script =

@@ -4,16 +4,17 @@
 use std::{collections::BTreeSet, fmt};
 
 use cairn_env::Options;
-use cairn_io::SyncSite;
 use cairn_sim::{CrashImage, Cut, Level, Seeded};
 
 use crate::{
-    check::check,
+    check::{Looked, check},
+    model::Expected,
     problem::{Problem, caught},
     row::{Row, rows},
     run::{KNOWS, Knowledge, Life, Recording},
     state_id::{Effort, RunId, StateId},
     table::Table,
+    without::Without,
 };
 
 /// What a sweep of one run has shown.
@@ -89,7 +90,7 @@ pub struct Sweep<'r> {
     run: RunId,
     options: Options,
     effort: Effort,
-    without: Option<SyncSite>,
+    without: Option<Without>,
     stop_at_first: bool,
 }
 
@@ -100,11 +101,10 @@ impl<'r> Sweep<'r> {
         Self { recording, run, options, effort, without: None, stop_at_first: false }
     }
 
-    /// As if the disk had said `Ok` to the syncs of this site and done nothing; ends with the first
-    /// broken promise.
+    /// As if the disk had said `Ok` to these syncs and done nothing; ends with the first broken promise.
     #[must_use]
-    pub fn without(mut self, site: SyncSite) -> Self {
-        self.without = Some(site);
+    pub fn without(mut self, syncs: Without) -> Self {
+        self.without = Some(syncs);
         self.stop_at_first = true;
         self
     }
@@ -125,11 +125,17 @@ impl<'r> Sweep<'r> {
                 }
                 outcome.checked += 1;
                 match self.check(&state) {
-                    Ok(nested) => {
+                    Ok(Looked { nested, repaired, .. }) => {
                         outcome.nested += nested.len() as u64;
+                        let recovery = match self.options.data_directories {
+                            0 => Row::Recovery,
+                            _ => Row::RecoverySpread,
+                        };
                         for nested in nested {
-                            let key = fold(nested.image, 1);
-                            outcome.table.enter(Row::Recovery, nested.level, key);
+                            outcome.table.enter(recovery, nested.level, fold(nested.image, 1));
+                        }
+                        if let Some(image) = repaired {
+                            outcome.table.enter(Row::Repair, state.id.level, fold(image, 2));
                         }
                     }
                     Err(problem) if kinds.insert((problem.wrong, state.row)) => {
@@ -164,7 +170,7 @@ impl<'r> Sweep<'r> {
         answer
     }
 
-    fn check(&self, state: &State<'_>) -> Result<Vec<crate::check::Nested>, Problem> {
+    fn check(&self, state: &State<'_>) -> Result<Looked, Problem> {
         let mut random = Seeded::new(self.run.seed).stream(&state.id.to_string());
         let image = &state.crashed.image;
         let level = state.id.level;
@@ -176,7 +182,7 @@ impl<'r> Sweep<'r> {
     fn each_state(&self, number: usize, visit: &mut dyn FnMut(State<'_>) -> bool) {
         let life = &self.recording.lives[number];
         let trace = match self.without {
-            Some(removed) => life.trace.without_syncs(|site, _| site == removed),
+            Some(removed) => removed.removed_from(&life.trace),
             None => life.trace.clone(),
         };
         let rows = rows(&trace);
@@ -227,10 +233,14 @@ impl State<'_> {
     /// has not yet changed anything makes no difference.
     fn key(&self) -> u64 {
         let known = match self.knows {
-            Knowledge::Environment(expected) => match self.id.level {
-                Level::KeepAll => expected.written,
-                _ => expected.durable,
-            },
+            Knowledge::Environment(known) => {
+                let least = |expected: &Expected| match self.id.level {
+                    Level::KeepAll => expected.written + 1,
+                    _ => expected.durable + 1,
+                };
+                let known = [Some(known.current), known.instead, known.kept];
+                known.iter().map(|known| known.as_ref().map_or(0, least)).fold(1, list)
+            }
             Knowledge::Backups(backups) => {
                 let known = backups.iter().map(|backup| u64::from(backup.done.is_some()));
                 known.fold(1, list)

@@ -1,10 +1,12 @@
 //! The oracle: holds what a crash left against what was known.
 
 mod copies;
+mod generations;
 mod nested;
+mod repaired;
 
 use cairn_env::{Environment, Options, RecoveryReport, TornTail, VerifyOptions};
-use cairn_io::{MemDisk, SyncSite};
+use cairn_io::MemDisk;
 use cairn_sim::{Image, Level, Seeded, SimWorld};
 
 pub use nested::Nested;
@@ -13,11 +15,21 @@ use crate::{
     model::{Contents, Expected, History},
     problem::{Checked, Problem, Wrong},
     run::{Knowledge, Recording, state},
+    without::Without,
 };
 
+/// What was looked at beside the state itself.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Looked {
+    /// Crashes of recovery.
+    pub nested: Vec<Nested>,
+    /// What was damaged once more, and repaired.
+    pub repaired: Option<u128>,
+}
+
 /// Holds the image of a crash against what was known: everything that a user would do next has to
-/// work. Returns the crashes of recovery that were looked at on the way. In those, the syncs of the
-/// site `without` do nothing.
+/// work. Returns what was looked at on the way. In crashes of recovery, the syncs `without` do nothing.
 ///
 /// # Errors
 /// The first promise that is broken.
@@ -27,23 +39,29 @@ pub fn check(
     image: &Image,
     level: Level,
     options: &Options,
-    without: Option<SyncSite>,
+    without: Option<Without>,
     random: &mut Seeded,
-) -> Checked<Vec<Nested>> {
+) -> Checked<Looked> {
     let options = options.clone().background(false);
+    let histories = &recording.histories;
     match knows {
-        Knowledge::Environment(expected) => {
-            // What was written survives the death of the process, and nothing more than that.
-            let least = if level == Level::KeepAll { expected.written } else { expected.durable };
-            let allowed = Allowed::new(&recording.histories, expected, least);
-            let found = environment(image, &allowed, &options)?;
-            nested::sample(image, &allowed, &found, &options, without, random)
+        Knowledge::Environment(known) => {
+            let (allowed, found, expected) =
+                generations::check(image, known, histories, level, &options)?;
+            let nested = nested::sample(image, &allowed, &found, &options, without, random)?;
+            let mut repaired = None;
+            if known.kept.is_none() && known.instead.is_none() && without.is_none() {
+                repaired = repaired::sample(image, histories, &expected, &found, &options, random)?;
+            }
+            Ok(Looked { nested, repaired })
         }
         Knowledge::Backups(backups) => {
-            copies::backups(image, backups, recording, &options, random).map(|()| Vec::new())
+            copies::backups(image, backups, recording, &options, random)?;
+            Ok(Looked::default())
         }
         Knowledge::Restores(restores) => {
-            copies::restores(image, restores, recording, &options).map(|()| Vec::new())
+            copies::restores(image, restores, recording, &options)?;
+            Ok(Looked::default())
         }
     }
 }
@@ -57,7 +75,9 @@ pub(crate) struct Allowed<'h> {
 
 impl<'h> Allowed<'h> {
     pub(crate) fn new(histories: &'h [History], expected: &Expected, least: u64) -> Self {
-        let states = (least..=expected.begun).map(|commit| state(histories, expected, commit));
+        // A commit that was begun and then told of a conflict left no state.
+        let newest = (histories[expected.history].len() as u64 - 1).min(expected.begun);
+        let states = (least..=newest).map(|commit| state(histories, expected, commit));
         Self { first: least, states: states.collect() }
     }
 

@@ -1,7 +1,6 @@
 //! Crashes in the middle of recovery, and of the first write after it.
 
 use cairn_env::{Durability, Environment, Options};
-use cairn_io::SyncSite;
 use cairn_sim::{Bounds, Chooser, ChooserExt, CrashImage, Image, Level, Seeded, SimDisk, SimWorld};
 
 use super::{Allowed, Found, environment};
@@ -9,6 +8,7 @@ use crate::{
     model::{Contents, fill},
     operation::Change,
     problem::{Checked, Problem, Wrong, caught},
+    without::Without,
 };
 
 /// A crash of recovery that was looked at.
@@ -53,7 +53,7 @@ pub(super) fn sample(
     allowed: &Allowed<'_>,
     found: &Found,
     options: &Options,
-    without: Option<SyncSite>,
+    without: Option<Without>,
     random: &mut Seeded,
 ) -> Checked<Vec<Nested>> {
     if random.choose(ONE_IN, "nested") > 0 {
@@ -62,7 +62,7 @@ pub(super) fn sample(
     let contents = allowed.get(found.commit)?;
     let (second, env) = Second::record(image, contents, found, options)?;
     let nested = second.crashes(options, without, DEPTH, random)?;
-    second.closes(env, options)?;
+    second.closes(env, options, random)?;
     Ok(nested)
 }
 
@@ -128,13 +128,13 @@ impl<'h> Second<'h> {
     fn crashes(
         &self,
         options: &Options,
-        without: Option<SyncSite>,
+        without: Option<Without>,
         depth: usize,
         random: &mut Seeded,
     ) -> Checked<Vec<Nested>> {
         let mut trace = self.disk.trace();
         if let Some(removed) = without {
-            trace = trace.without_syncs(|site, _| site == removed);
+            trace = removed.removed_from(&trace);
         }
         let places = trace.entries().len() + 1;
         let mut chosen: Vec<usize> =
@@ -159,7 +159,7 @@ impl<'h> Second<'h> {
                         Second::record(&crashed.image, contents, &again, options).map_err(told)?;
                     let below = third.crashes(options, without, depth - 1, random);
                     nested.extend(below.map_err(told)?);
-                    third.closes(env, options).map_err(told)?;
+                    third.closes(env, options, random).map_err(told)?;
                 }
             }
         }
@@ -193,7 +193,7 @@ impl<'h> Second<'h> {
         if found.torn.as_ref() == Some(torn) {
             return Ok(());
         }
-        let path = format!("{GENERATION}/{}", torn.set_aside);
+        let path = format!("{}/{}", generation(image), torn.set_aside);
         if image.read(&path).is_some_and(|kept| *kept == *cut) {
             return Ok(());
         }
@@ -202,9 +202,12 @@ impl<'h> Second<'h> {
         Err(Problem::new(Wrong::NotSetAside, story))
     }
 
-    /// Closes in order and opens once more.
-    fn closes(&self, env: Environment, options: &Options) -> Checked<()> {
+    /// Closes in order and opens once more; half of the time, after all that is in use was moved.
+    fn closes(&self, env: Environment, options: &Options, random: &mut Seeded) -> Checked<()> {
         let wrong = |story: String| Problem::new(Wrong::Refused, format!("after closing: {story}"));
+        if random.choose(2, "compact") == 0 {
+            self.gives_space_back(&env)?;
+        }
         env.checkpoint().map_err(|error| wrong(error.to_string()))?;
         env.close().map_err(|error| wrong(error.to_string()))?;
         let image = self.disk.image();
@@ -215,17 +218,44 @@ impl<'h> Second<'h> {
             Some(torn) => Err(wrong(format!("{} torn bytes at {}", torn.bytes, torn.lsn))),
         }
     }
+
+    /// Moves all that is in use: then nothing else takes space, whatever the crash has left half done.
+    fn gives_space_back(&self, env: &Environment) -> Checked<()> {
+        /// What a file takes beside its records, and a node beside its entries.
+        const PER_FILE: u64 = 6000;
+        const PER_ENTRY: u64 = 150;
+        let wrong = |story: String| Problem::new(Wrong::Space, story);
+        env.compact().map_err(|error| wrong(format!("compaction: {error}")))?;
+        let stats = env.stats().map_err(|error| wrong(error.to_string()))?;
+        let (bytes, entries) = (self.states[1].bytes(), self.states[1].entries() as u64);
+        let files: u64 = stats.files.iter().sum();
+        if stats.live_bytes > bytes * 2 + entries * PER_ENTRY + 3000 {
+            let live = stats.live_bytes;
+            return Err(wrong(format!("{live} bytes in use for {bytes} in {entries} entries")));
+        }
+        if stats.file_bytes > stats.live_bytes * 21 / 20 + files * PER_FILE + 30_000 {
+            return Err(wrong(format!("{stats:?}")));
+        }
+        Ok(())
+    }
 }
 
-const GENERATION: &str = "g-000001";
+/// The directory of the generation that counts.
+fn generation(image: &Image) -> String {
+    let current = image.read("CURRENT").unwrap_or_default();
+    let text = String::from_utf8_lossy(&current);
+    let named = text.lines().find_map(|line| line.strip_prefix("generation "));
+    named.unwrap_or("g-000001").to_owned()
+}
 
 /// The bytes that a report says were cut from the end of the journal.
 fn cut_bytes(image: &Image, torn: &cairn_env::TornTail) -> Checked<Vec<u8>> {
     let number = torn.lsn.file().to_string();
-    let path = image.files().map(|(path, _)| path).find(|path| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        name.starts_with("J-") && name.ends_with(&format!("{number}.log"))
-    });
+    let generation = format!("{}/J-", generation(image));
+    let path = image.files().map(|(path, _)| path);
+    // In the root, or in a data directory.
+    let path = path.filter(|path| path.contains(&generation));
+    let path = path.into_iter().find(|path| path.ends_with(&format!("{number}.log")));
     let bytes = path.and_then(|path| image.read(path)).unwrap_or_default();
     let start = usize::try_from(torn.lsn.offset()).unwrap_or(usize::MAX);
     let end = start.saturating_add(usize::try_from(torn.bytes).unwrap_or(usize::MAX));

@@ -27,10 +27,10 @@ fn every_crash_of_every_recovery_of_a_tiny_run_ends_well() {
     let mut cuts = life.trace.cuts();
     while let Some(cut) = cuts.next_cut() {
         let Some(mark) = cut.mark(KNOWS) else { continue };
-        let Knowledge::Environment(expected) = life.knowledge[usize::try_from(mark).unwrap()]
-        else {
+        let Knowledge::Environment(known) = life.knowledge[usize::try_from(mark).unwrap()] else {
             panic!("the first life is that of the environment");
         };
+        let expected = known.current;
         for level in Level::ALL {
             for crashed in cut.crash().images(level, &bounds) {
                 if !seen.insert((crashed.image.hash(), expected.durable)) {

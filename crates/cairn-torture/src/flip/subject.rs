@@ -4,7 +4,7 @@ use cairn_env::Options;
 use cairn_sim::{Bounds, Image, Level};
 
 use crate::{
-    model::{Expected, History},
+    model::History,
     problem::{Checked, Problem, Wrong},
     run::{KNOWS, Knowledge, Life, record},
     script::Script,
@@ -86,7 +86,7 @@ fn made(name: &'static str, text: &str, earlier: &str, is_clean: bool) -> Checke
     let environment = &lives[lives.len() - 3];
     let (image, knows) = last(if is_backup { &lives[lives.len() - 2] } else { environment });
     let (history, commit) = match knows {
-        Knowledge::Environment(Expected { history, begun, .. }) => (history, begun),
+        Knowledge::Environment(known) => (known.current.history, known.current.begun),
         Knowledge::Backups(backups) => {
             let backup = backups.first().ok_or_else(|| wrong(&"no backup"))?;
             (backup.history, backup.done.ok_or_else(|| wrong(&"an unfinished backup"))?)

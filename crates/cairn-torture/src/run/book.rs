@@ -35,11 +35,32 @@ pub struct Life {
 #[expect(clippy::exhaustive_enums, reason = "checks must handle each")]
 pub enum Knowledge {
     /// It holds an environment.
-    Environment(Expected),
+    Environment(Generations),
     /// It holds backups, in directories `b-0`, `b-1` …
     Backups(Vec<BackupState>),
     /// It holds restored environments, in directories `r-0`, `r-1` …
     Restores(Vec<RestoreState>),
+}
+
+/// What is known of an environment that may have been restored in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "checks state each field")]
+pub struct Generations {
+    /// What it holds.
+    pub current: Expected,
+    /// What it holds instead, for as long as a restore, or going back from one, may have taken effect
+    /// or not.
+    pub instead: Option<Expected>,
+    /// What it held before a restore in place, as long as that is kept.
+    pub kept: Option<Expected>,
+}
+
+impl Generations {
+    /// The only one that there is.
+    #[must_use]
+    pub const fn only(current: Expected) -> Self {
+        Self { current, instead: None, kept: None }
+    }
 }
 
 /// A backup that was begun.
@@ -50,6 +71,8 @@ pub struct BackupState {
     pub history: usize,
     /// The commit that it holds, once it has been acknowledged.
     pub done: Option<u64>,
+    /// Whether it takes files over from an earlier one.
+    pub is_increment: bool,
 }
 
 /// A restore that was begun.
@@ -102,6 +125,10 @@ pub(crate) struct Book {
     pub(crate) histories: Vec<History>,
     /// Of the environment.
     pub(crate) expected: Expected,
+    /// See [`Generations`].
+    pub(crate) instead: Option<Expected>,
+    /// See [`Generations`].
+    pub(crate) kept: Option<Expected>,
     pub(crate) environment: Tape,
 }
 
@@ -111,13 +138,23 @@ impl Book {
         Self {
             histories: vec![vec![Contents::default()]],
             expected,
-            environment: Tape::new(SimDisk::new(), Knowledge::Environment(expected)),
+            instead: None,
+            kept: None,
+            environment: Tape::new(
+                SimDisk::new(),
+                Knowledge::Environment(Generations::only(expected)),
+            ),
         }
     }
 
     /// The state after the newest commit.
     pub(crate) fn newest(&self) -> &Contents {
-        state(&self.histories, &self.expected, self.expected.begun)
+        self.state(self.expected.begun)
+    }
+
+    /// The state after `commit`.
+    pub(crate) fn state(&self, commit: u64) -> &Contents {
+        state(&self.histories, &self.expected, commit)
     }
 
     /// A commit begins: from now on it may be found.
@@ -127,9 +164,20 @@ impl Book {
         self.expected.begun
     }
 
+    /// A commit that was begun was told of a conflict: it never was.
+    pub(crate) fn take_back(&mut self) {
+        self.histories[self.expected.history].pop();
+        self.expected.begun -= 1;
+        self.learn();
+    }
+
     /// Commits up to `durable` cannot be lost any more, nor those up to `written` when a process dies.
     pub(crate) fn acknowledge(&mut self, written: u64, durable: u64) {
         let expected = &mut self.expected;
+        if durable > expected.durable {
+            // What holds a durable commit is what is found from now on.
+            self.instead = None;
+        }
         expected.durable = expected.durable.max(durable);
         expected.written = expected.written.max(written).max(durable);
         self.learn();
@@ -141,8 +189,13 @@ impl Book {
         self.learn();
     }
 
-    fn learn(&mut self) {
-        self.environment.learn(Knowledge::Environment(self.expected));
+    /// Everything that is known of the environment.
+    pub(crate) fn generations(&self) -> Generations {
+        Generations { current: self.expected, instead: self.instead, kept: self.kept }
+    }
+
+    pub(crate) fn learn(&mut self) {
+        self.environment.learn(Knowledge::Environment(self.generations()));
     }
 }
 

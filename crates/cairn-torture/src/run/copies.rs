@@ -9,17 +9,18 @@ use cairn_backup::{
     BackupOptions, BackupResult, MANIFEST_NAME, RestoreOptions, backup_to, restore_from,
 };
 use cairn_env::{Durability, EnvError, Environment};
-use cairn_io::{DirExt, DirRef, IoResult, Name, SyncSite};
+use cairn_io::{Access, DirExt, DirRef, EntryKind, FileExt, IoResult, Name, SyncSite};
 use cairn_sim::{FaultDisk, SimDisk, SimWorld};
 
 use super::{
-    Runner,
+    Process, Runner,
     book::{BackupState, Knowledge, Life, RestoreState, Tape, begin, branch},
-    commit, failed, let_die, lock,
+    commits::commit,
+    failed, let_die, lock,
 };
 use crate::{
     model::{Expected, History, fill},
-    operation::Change,
+    operation::{Change, Since},
     problem::{Checked, Problem, Wrong},
     row::Row,
 };
@@ -92,6 +93,28 @@ impl Copies {
         }
     }
 
+    /// The newest backup that is finished: its number, what is known of it, and its commit.
+    pub(super) fn newest(&self) -> Option<(usize, BackupState, u64)> {
+        let backups = self.backups();
+        let mut newest = backups.iter().enumerate().rev();
+        newest.find_map(|(number, state)| Some((number, *state, state.done?)))
+    }
+
+    /// A directory of a backup.
+    pub(super) fn backup_dir(&self, name: &Name) -> IoResult<DirRef> {
+        self.backups.faults.root().open_dir(name)
+    }
+
+    /// Copies a backup with a tool that syncs nothing.
+    fn carry(&self, number: usize) -> IoResult<Name> {
+        let name = Name::new(format!("c-{}", self.backups().len())).expect("letters and digits");
+        let root = self.backups.tape.disk.root();
+        if !root.has(&name)? {
+            copy_all(&root.open_dir(&backup_name(number))?, &root.create_dir(&name)?)?;
+        }
+        Ok(name)
+    }
+
     fn restores(&self) -> Vec<RestoreState> {
         match self.restores.tape.knows() {
             Knowledge::Restores(restores) => restores.clone(),
@@ -103,11 +126,20 @@ impl Copies {
 impl Runner<'_> {
     /// Makes a backup; one that its process did not live to finish starts over, unless it had been
     /// published already: nothing replaces that.
-    pub(super) fn backup(&mut self, changes: &[Change]) -> Checked<()> {
+    pub(super) fn backup(&mut self, since: Since, changes: &[Change]) -> Checked<()> {
+        let disk = self.disk();
         let Some(process) = &self.process else { return Ok(()) };
+        let since = match (since, self.copies.newest()) {
+            (Since::Nothing, _) | (_, None) => None,
+            (Since::Newest, Some((number, ..))) => Some(backup_name(number)),
+            (Since::Carried, Some((number, ..))) => {
+                Some(self.copies.carry(number).map_err(failed)?)
+            }
+        };
+        let since = since.map(|name| self.copies.backup_dir(&name)).transpose().map_err(failed)?;
         let mut backups = self.copies.backups();
         let history = lock(&self.book).expected.history;
-        let begun = BackupState { history, done: None };
+        let begun = BackupState { history, done: None, is_increment: since.is_some() };
         let side = &mut self.copies.backups;
         let is_published = |number: usize| {
             let dir = side.dir(&backup_name(number)).map_err(failed)?;
@@ -120,10 +152,10 @@ impl Runner<'_> {
         }
         let dir = side.dir(&backup_name(backups.len() - 1)).map_err(failed)?;
         side.tape.learn(Knowledge::Backups(backups.clone()));
-        let disk = lock(&self.book).environment.disk.clone();
-        let _here = disk.operation(Row::Backup.name());
-        let _there = side.tape.disk.operation(Row::Backup.name());
-        let made = backup_while(&self.book, &process.env, &dir, &process.world, changes);
+        let row = if since.is_some() { Row::Increment } else { Row::Backup };
+        let _here = disk.operation(row.name());
+        let _there = side.tape.disk.operation(row.name());
+        let made = backup_while(&self.book, process, since.as_ref(), &dir, changes);
         let commit = made.map_err(failed)?;
         let durable = process.env.stats().map_err(failed)?.durable_commits;
         lock(&self.book).acknowledge(durable, durable);
@@ -135,16 +167,11 @@ impl Runner<'_> {
     /// Restores the newest backup and commits there; a restore that its process did not live to
     /// finish goes on as its user would: by opening what is there, or else by beginning again.
     pub(super) fn restore(&mut self) -> Checked<()> {
-        let backups = self.copies.backups();
-        let Some((backup, commit)) =
-            backups.iter().enumerate().rev().find_map(|(n, state)| Some((n, state.done?)))
-        else {
-            return Ok(());
-        };
+        let Some((backup, state, commit)) = self.copies.newest() else { return Ok(()) };
         let mut restores = self.copies.restores();
         if restores.last().is_none_or(|last| last.done) {
             let source = self.copies.backups.tape.disk.image();
-            let history = backups[backup].history;
+            let history = state.history;
             let mut expected = Expected { history, durable: 0, written: 0, begun: commit };
             branch(&mut lock(&self.book).histories, &mut expected, commit);
             expected.durable = commit;
@@ -157,7 +184,8 @@ impl Runner<'_> {
         let dir = side.dir(&restore_name(number)).map_err(failed)?;
         side.tape.learn(Knowledge::Restores(restores.clone()));
         let disk = side.tape.disk.clone();
-        let _doing = disk.operation(Row::Restore.name());
+        let row = if state.is_increment { Row::RestoreIncrement } else { Row::Restore };
+        let _doing = disk.operation(row.name());
 
         let opened = Environment::open_in(dir.clone(), world.world(), options.clone());
         let env = match opened {
@@ -189,24 +217,48 @@ impl Runner<'_> {
     }
 }
 
-/// Backs `env` up; after each piece that is copied one of the changes is committed.
+/// Copies what is in a directory, and syncs nothing.
+fn copy_all(from: &DirRef, to: &DirRef) -> IoResult<()> {
+    for entry in from.list()? {
+        let Some(name) = entry.name else { continue };
+        if entry.kind == EntryKind::Dir {
+            copy_all(&from.open_dir(&name)?, &to.create_dir(&name)?)?;
+        } else {
+            let source = from.open(&name, Access::Read)?;
+            let mut bytes = vec![0; usize::try_from(source.len()?).unwrap_or(0)];
+            source.read_exact_at(0, &mut bytes)?;
+            to.create(&name)?.write_all_at(0, &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Backs an environment up; after each piece that is copied one of the changes is committed, and
+/// after some of them a checkpoint is made, and files are cleaned.
 fn backup_while(
     book: &Mutex<super::Book>,
-    env: &Environment,
+    process: &Process,
+    since: Option<&DirRef>,
     dir: &DirRef,
-    world: &SimWorld,
     changes: &[Change],
 ) -> BackupResult<u64> {
+    let Process { env, world, .. } = process;
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     let meanwhile = |_| {
         let index = next.fetch_add(1, Ordering::Relaxed);
         if let Some(change) = changes.get(index) {
             let committed = commit(book, env, Row::Commit, Durability::Sync, &[*change]);
-            lock(&failures).extend(committed.err());
+            let cleaned = match index % 3 {
+                0 => Ok(()),
+                1 => env.checkpoint().map(drop),
+                _ => env.clean().map(drop),
+            };
+            lock(&failures).extend(committed.and(cleaned).err());
         }
     };
-    let options = BackupOptions::default().progress(&meanwhile);
+    let mut options = BackupOptions::default().progress(&meanwhile);
+    options.since_in = since;
     let report = backup_to(env, dir, &world.world(), &options)?;
     match lock(&failures).pop() {
         Some(error) => Err(error.into()),

@@ -1,22 +1,32 @@
 //! The runner: carries out a script once, on disks that write down what happens.
 
+mod background;
 mod book;
+mod clients;
+mod commits;
 mod copies;
+mod generations;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use cairn_env::{Durability, EnvError, Environment, PendingCommit};
-use cairn_sim::{Bounds, Fault, FaultDisk, Rule, Seeded, SimDisk, SimWorld};
+use cairn_env::{EnvError, Environment, PendingCommit, Snapshot};
+use cairn_sim::{Bounds, Fault, FaultDisk, Image, Rule, Seeded, SimDisk, SimWorld};
 
-pub use book::{BackupState, Knowledge, Life, Recording, RestoreState};
+pub use book::{BackupState, Generations, Knowledge, Life, Recording, RestoreState};
 use book::{Book, Tape};
 pub(crate) use book::{KNOWS, state};
+use clients::Client;
 use copies::Copies;
 pub(crate) use copies::{backup_name, restore_name};
+use generations::Switch;
 
 use crate::{
-    model::fill,
-    operation::{Change, Operation},
+    model::Contents,
+    operation::Operation,
     problem::{Checked, Problem, Wrong, caught},
     row::Row,
     script::Script,
@@ -48,6 +58,12 @@ struct Process {
     faults: FaultDisk,
     world: SimWorld,
     waiting: Vec<PendingCommit>,
+    /// Open transactions.
+    clients: BTreeMap<u8, Client>,
+    /// Snapshots that are kept, with what they hold.
+    held: Vec<(Snapshot, Contents)>,
+    /// Commits that are to be durable by then.
+    deadlines: Vec<(u64, Duration)>,
     /// Whether its first write is still to come: the first one finishes recovery.
     fresh: Option<Row>,
 }
@@ -62,6 +78,10 @@ struct Runner<'s> {
     ended: Vec<Life>,
     /// The call at which the process is to die, while an operation runs in which it does.
     dies_at: Option<u32>,
+    /// Whether a dropped database may not be empty yet.
+    graves: bool,
+    /// A restore in place, or going back from one, that may not have come to its end.
+    switch: Option<Switch>,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,6 +103,8 @@ impl<'s> Runner<'s> {
             random: Seeded::new(script.settings.seed),
             ended: Vec::new(),
             dies_at: None,
+            graves: false,
+            switch: None,
         }
     }
 
@@ -93,42 +115,52 @@ impl<'s> Runner<'s> {
             Operation::Submit(changes) => self.submit(changes),
             Operation::Wait => self.wait(),
             Operation::Sync => self.in_process(Row::Group, |env, _| env.sync()),
-            Operation::Checkpoint => {
-                self.in_process(Row::Checkpoint, |env, _| env.checkpoint().map(drop))
-            }
+            Operation::Checkpoint => self.checkpoint(),
             Operation::Read => self.read(),
-            Operation::Work => self.in_process(Row::Eviction, |_, world| {
-                world.run_until_idle(40);
-                Ok(())
-            }),
-            Operation::Step => self.in_process(Row::Checkpoint, |_, world| {
-                world.runnable().first().map(|worker| world.step(*worker));
-                Ok(())
-            }),
+            Operation::Work => self.work(40),
+            Operation::Step => self.work(1),
             Operation::Pass(ms) => {
                 if let Some(process) = &self.process {
-                    process.world.advance(std::time::Duration::from_millis((*ms).into()));
+                    process.world.advance(Duration::from_millis((*ms).into()));
                 }
                 Ok(())
             }
             Operation::Close => self.close(),
-            Operation::Backup(changes) => self.backup(changes),
+            Operation::Clean => self.in_process(Row::Clean, |env, _| env.clean().map(drop)),
+            Operation::Compact => self.in_process(Row::Clean, |env, _| env.compact().map(drop)),
+            Operation::Hold => self.hold(),
+            Operation::Release => self.release(),
+            Operation::Client(number, act) => self.client(*number, act),
+            Operation::Contend(rivals, changes) => self.contend(*rivals, changes),
+            Operation::Backup(since, changes) => self.backup(*since, changes),
             Operation::Restore => self.restore(),
+            Operation::Replace => self.replace(),
+            Operation::Undo => self.undo(),
+            Operation::Forget => self.forget(),
             Operation::Die(calls, operation) => self.die(*calls, operation),
             Operation::Power(level, seed) => {
                 let mut chooser = Seeded::new((*seed).into()).stream("power");
-                let disk = lock(&self.book).environment.disk.clone();
+                let disk = self.disk();
                 let crashed = disk.crash(*level, &Bounds::smoke(), &mut chooser);
                 self.kill();
-                let mut book = lock(&self.book);
-                book.expected.written = book.expected.durable;
-                let knows = Knowledge::Environment(book.expected);
-                let tape = Tape::new(SimDisk::from_image(&crashed.image), knows);
-                let ended = std::mem::replace(&mut book.environment, tape);
-                self.ended.push(ended.into_life());
-                Ok(())
+                self.lose_power(&crashed.image)
             }
         }
+    }
+
+    /// The disk holds `image` now, and what was only written may be gone.
+    fn lose_power(&mut self, image: &Image) -> Checked<()> {
+        let mut book = lock(&self.book);
+        let Book { expected, instead, kept, .. } = &mut *book;
+        for one in [Some(expected), instead.as_mut(), kept.as_mut()].into_iter().flatten() {
+            one.written = one.durable;
+        }
+        let knows = Knowledge::Environment(book.generations());
+        let tape = Tape::new(SimDisk::from_image(image), knows);
+        let ended = std::mem::replace(&mut book.environment, tape);
+        self.ended.push(ended.into_life());
+        drop(book);
+        self.settle_switch()
     }
 
     fn finish(mut self) -> Recording {
@@ -141,16 +173,28 @@ impl<'s> Runner<'s> {
         Recording { histories, lives }
     }
 
+    /// The disk of the environment.
+    fn disk(&self) -> SimDisk {
+        lock(&self.book).environment.disk.clone()
+    }
+
     fn open(&mut self) -> Checked<()> {
         if self.process.is_some() {
             return Ok(());
         }
+        self.settle_switch()?;
         let book = lock(&self.book);
         let disk = book.environment.disk.clone();
         let before = book.expected;
         drop(book);
         let is_new = !disk.image().files().any(|(path, _)| path == "CURRENT");
-        let row = if is_new { Row::Create } else { Row::Recovery };
+        let is_spread = self.script.settings.directories > 0;
+        let row = match (is_new, is_spread) {
+            (true, false) => Row::Create,
+            (true, true) => Row::CreateSpread,
+            (false, false) => Row::Recovery,
+            (false, true) => Row::RecoverySpread,
+        };
         let _doing = disk.operation(row.name());
         let faults = FaultDisk::new(disk.root());
         if let Some(calls) = self.dies_at {
@@ -173,49 +217,17 @@ impl<'s> Runner<'s> {
         book.acknowledge(found, durable);
         let difference = book.newest().difference(&env).map_err(failed)?;
         drop(book);
-        self.process = Some(Process { env, faults, world, waiting: Vec::new(), fresh: Some(row) });
+        self.process = Some(Process {
+            env,
+            faults,
+            world,
+            waiting: Vec::new(),
+            clients: BTreeMap::new(),
+            held: Vec::new(),
+            deadlines: Vec::new(),
+            fresh: Some(row),
+        });
         difference.map_or(Ok(()), |story| Err(Problem::new(Wrong::Content, story)))
-    }
-
-    /// What a commit of these changes is, for the table.
-    fn row_of(process: &mut Process, durability: Durability, changes: &[Change]) -> Row {
-        let is_large = |change: &Change| matches!(change, Change::Put { len, .. } if *len as usize > crate::model::EMBED_MAX);
-        process.fresh.take().unwrap_or(match durability {
-            Durability::Sync if changes.iter().any(is_large) => Row::LargeValue,
-            Durability::Sync => Row::Commit,
-            _ => Row::Group,
-        })
-    }
-
-    fn commit(&mut self, durability: Durability, changes: &[Change]) -> Checked<()> {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let row = Self::row_of(process, durability, changes);
-        commit(&self.book, &process.env, row, durability, changes).map_err(failed)
-    }
-
-    fn submit(&mut self, changes: &[Change]) -> Checked<()> {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let row = Self::row_of(process, Durability::NoSync, changes);
-        let disk = lock(&self.book).environment.disk.clone();
-        let _doing = disk.operation(row.name());
-        let mut txn = process.env.begin_write().map_err(failed)?;
-        fill(&mut txn, changes).map_err(failed)?;
-        if !txn.is_unchanged() {
-            lock(&self.book).begin(changes);
-            process.waiting.push(txn.submit(Durability::Sync).map_err(failed)?);
-        }
-        Ok(())
-    }
-
-    fn wait(&mut self) -> Checked<()> {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let disk = lock(&self.book).environment.disk.clone();
-        let _doing = disk.operation(Row::Group.name());
-        for pending in process.waiting.drain(..) {
-            let commit = pending.wait().map_err(failed)?.commit;
-            lock(&self.book).acknowledge(commit, commit);
-        }
-        Ok(())
     }
 
     /// Does something in the open environment, and takes note of what has become durable by it.
@@ -225,7 +237,7 @@ impl<'s> Runner<'s> {
         act: impl FnOnce(&Environment, &SimWorld) -> Result<(), EnvError>,
     ) -> Checked<()> {
         let Some(process) = &self.process else { return Ok(()) };
-        let disk = lock(&self.book).environment.disk.clone();
+        let disk = self.disk();
         let _doing = disk.operation(row.name());
         act(&process.env, &process.world).map_err(failed)?;
         let stats = process.env.stats().map_err(failed)?;
@@ -246,17 +258,33 @@ impl<'s> Runner<'s> {
         difference.map_or(Ok(()), |story| Err(Problem::new(Wrong::Content, story)))
     }
 
+    fn hold(&mut self) -> Checked<()> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let snapshot = process.env.snapshot().map_err(failed)?;
+        process.held.push((snapshot, lock(&self.book).newest().clone()));
+        Ok(())
+    }
+
+    fn release(&mut self) -> Checked<()> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        for (snapshot, contents) in process.held.drain(..) {
+            if let Some(story) = contents.difference_from(&snapshot).map_err(failed)? {
+                let story = format!("a snapshot of commit {}: {story}", snapshot.commit());
+                return Err(Problem::new(Wrong::Content, story));
+            }
+        }
+        Ok(())
+    }
+
     fn close(&mut self) -> Checked<()> {
-        let Some(Process { env, faults, world, waiting, fresh }) = self.process.take() else {
-            return Ok(());
-        };
-        drop(waiting);
-        let disk = lock(&self.book).environment.disk.clone();
+        self.release()?;
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.waiting.clear();
+        process.clients.clear();
+        let disk = self.disk();
         let _doing = disk.operation(Row::Close.name());
         // A handle stays, so that an environment that did not close well is killed, not dropped.
-        let handle = env.clone();
-        let closed = env.close();
-        let process = Process { env: handle, faults, world, waiting: Vec::new(), fresh };
+        let closed = process.env.clone().close();
         if let Err(error) = closed {
             self.process = Some(process);
             return Err(failed(error));
@@ -291,31 +319,4 @@ impl<'s> Runner<'s> {
             drop(process);
         }
     }
-}
-
-/// Commits `changes`, and takes note of what that has made durable.
-fn commit(
-    book: &Mutex<Book>,
-    env: &Environment,
-    row: Row,
-    durability: Durability,
-    changes: &[Change],
-) -> Result<(), EnvError> {
-    let disk = lock(book).environment.disk.clone();
-    let _doing = disk.operation(row.name());
-    let mut txn = env.begin_write()?;
-    fill(&mut txn, changes)?;
-    if txn.is_unchanged() {
-        return Ok(());
-    }
-    let begun = lock(book).begin(changes);
-    let commit = txn.commit_with(durability)?.commit;
-    assert_eq!(commit, begun, "commits are numbered without gaps");
-    let durable = match durability {
-        Durability::Sync => commit,
-        _ => env.stats()?.durable_commits,
-    };
-    let written = if durability == Durability::WriteNoSync { commit } else { durable };
-    lock(book).acknowledge(written, durable);
-    Ok(())
 }
