@@ -20,6 +20,7 @@ use crate::{
     commit::{Exclusive, Recent},
     failure::Failure,
     files::Files,
+    index::Indexes,
     journal::Journal,
     maintenance::Schedule,
     pin::{Pins, reader::Hold},
@@ -34,8 +35,8 @@ use crate::{
 
 /// What all handles of an environment share.
 ///
-/// Locks are taken in this order: checkpointer, flush role, evicting, commit, state, hold, the protector,
-/// pins.
+/// Locks are taken in this order: building, checkpointer, flush role, evicting, commit, state, hold,
+/// the protector, pins.
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) world: WorldRef,
@@ -53,6 +54,9 @@ pub(crate) struct Core {
     pub(crate) pins: Mutex<Pins>,
     /// Held by whoever writes nodes back to make room.
     pub(crate) evicting: Mutex<()>,
+    pub(crate) indexes: Indexes,
+    /// Held by who defines and builds an index.
+    pub(crate) building: Mutex<()>,
     /// The newest version whose commits are all durable.
     pub(crate) published: ArcSwap<FrozenRoot>,
     /// The newest commit.

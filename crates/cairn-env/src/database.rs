@@ -1,12 +1,11 @@
-//! `Database`: a named tree, and how its name is kept.
+//! `Database`: a named tree, and what it may be used for.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use cairn_btree::TreeId;
-use cairn_log::{
-    codec::{ByteReader, ByteWriter, DecodeError},
-    layout::{Field, table},
-};
 
 use crate::{EnvError, EnvResult};
 
@@ -17,6 +16,29 @@ const EMBED_LIMIT: usize = 2048;
 /// Longest name of a database in bytes.
 pub(crate) const MAX_NAME_LEN: usize = 255;
 
+/// What the entries of a database mean. Chosen when it is created, and recorded with its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DatabaseKind {
+    /// Each key has one value.
+    #[default]
+    Map,
+    /// Each key has a sorted set of values: see [`Multimap`](crate::Multimap).
+    Multimap,
+    /// The entries follow from those of another database: see [`Index`](crate::Index).
+    Index,
+}
+
+impl fmt::Display for DatabaseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Map => "map",
+            Self::Multimap => "multimap",
+            Self::Index => "index",
+        })
+    }
+}
+
 /// What is chosen when a database is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -24,11 +46,13 @@ pub struct DatabaseOptions {
     /// Values up to this many bytes are kept in the tree, larger ones beside it (default: 1024, at
     /// most 2048).
     pub embed_max: usize,
+    /// What its entries mean (default: [`DatabaseKind::Map`]).
+    pub kind: DatabaseKind,
 }
 
 impl Default for DatabaseOptions {
     fn default() -> Self {
-        Self { embed_max: 1024 }
+        Self { embed_max: 1024, kind: DatabaseKind::Map }
     }
 }
 
@@ -39,14 +63,35 @@ impl DatabaseOptions {
         self.embed_max = embed_max;
         self
     }
+
+    /// Sets [`DatabaseOptions::kind`](DatabaseOptions#structfield.kind).
+    #[must_use]
+    pub fn kind(mut self, kind: DatabaseKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// An error unless a database `name` can be created with these.
+    pub(crate) fn check_kind(self, name: &str) -> EnvResult<()> {
+        if self.kind != DatabaseKind::Index {
+            return Ok(());
+        }
+        let what = format!("{name:?} cannot be created like this: use Environment::index");
+        Err(EnvError::InvalidInput { what })
+    }
 }
 
 /// A handle to a named database: cheap to clone, valid as long as the environment is open, and in all
 /// snapshots and transactions that know the database.
+///
+/// Reads through it give the entries as they are stored, whatever the database is used for. Writes are
+/// for those in which each key has one value; others have a handle of their own, which keeps their
+/// order: [`Multimap`](crate::Multimap), [`Index`](crate::Index).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Database {
     pub(crate) tree: TreeId,
     pub(crate) embed_max: usize,
+    pub(crate) kind: DatabaseKind,
     name: Arc<str>,
 }
 
@@ -57,49 +102,32 @@ impl Database {
         &self.name
     }
 
+    /// What its entries mean.
+    #[must_use]
+    pub const fn kind(&self) -> DatabaseKind {
+        self.kind
+    }
+
     /// The list of all databases, as if it were one.
     pub(crate) fn names() -> Self {
         static NAME: LazyLock<Arc<str>> = LazyLock::new(|| "the list of databases".into());
-        Self { tree: NAMES, embed_max: usize::MAX, name: Arc::clone(&NAME) }
+        let name = Arc::clone(&NAME);
+        Self { tree: NAMES, embed_max: usize::MAX, kind: DatabaseKind::Map, name }
     }
 
     pub(crate) fn create(name: &str, tree: TreeId, options: DatabaseOptions) -> Self {
-        Self { tree, embed_max: options.embed_max.min(EMBED_LIMIT), name: name.into() }
+        let DatabaseOptions { embed_max, kind } = options;
+        Self { tree, embed_max: embed_max.min(EMBED_LIMIT), kind, name: name.into() }
     }
 
-    /// The descriptor's bytes.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.put_u8(VERSION);
-        out.put_u8(0);
-        out.put_u16(0);
-        out.put_u32(self.tree.0);
-        out.put_u32(u32::try_from(self.embed_max).unwrap_or(u32::MAX));
-        out
-    }
-
-    pub(crate) fn decode(name: &str, bytes: &[u8]) -> EnvResult<Self> {
-        let fields = || -> Result<(u32, u32), DecodeError> {
-            let mut reader = ByteReader::new(bytes);
-            let before = reader.clone();
-            if reader.u8("version")? != VERSION || reader.u8("shape")? != 0 {
-                return Err(before.error("version or shape", "is unknown"));
-            }
-            if reader.u16("reserved")? != 0 {
-                return Err(before.error("reserved", "is not zero"));
-            }
-            let fields = (reader.u32("tree")?, reader.u32("embed")?);
-            reader.finish()?;
-            Ok(fields)
-        };
-        let (tree, embed_max) = fields().map_err(|error| EnvError::Internal {
-            what: format!("the descriptor of database {name:?} cannot be understood: {error}"),
-        })?;
-        Ok(Self { tree: TreeId(tree), embed_max: embed_max as usize, name: name.into() })
+    /// An error unless the database is of this kind.
+    pub(crate) fn expect_kind(&self, kind: DatabaseKind) -> EnvResult<()> {
+        if self.kind == kind {
+            return Ok(());
+        }
+        Err(EnvError::WrongKind { name: self.name().into(), kind: self.kind, wanted: kind })
     }
 }
-
-const VERSION: u8 = 1;
 
 /// Checks a name that is about to be used for a database.
 pub(crate) fn check_name(name: &str) -> EnvResult<()> {
@@ -111,32 +139,13 @@ pub(crate) fn check_name(name: &str) -> EnvResult<()> {
     Ok(())
 }
 
-/// The tables of `docs/format` about databases.
-pub(crate) fn spec() -> Vec<(&'static str, String)> {
-    let field = |offset, size, name, meaning| Field { offset, size, name, meaning };
-    let descriptor = [
-        field(0, 1, "version", "1"),
-        field(1, 1, "shape", "0: an ordered map. 1 is reserved for page tables"),
-        field(2, 2, "reserved", "zero"),
-        field(4, 4, "tree", "number of the tree"),
-        field(8, 4, "embed_max", "values up to this many bytes are kept in the leaves"),
-    ];
-    vec![("database_descriptor", table(&descriptor))]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_descriptor_survives_its_bytes_and_nothing_else_passes() {
-        let database = Database::create("users", TreeId(20), DatabaseOptions::default());
-        let bytes = database.encode();
-        assert_eq!(Database::decode("users", &bytes).unwrap(), database);
-        for len in 0..bytes.len() {
-            assert!(Database::decode("users", &bytes[..len]).is_err());
-        }
-        assert!(Database::decode("users", &[bytes, vec![0]].concat()).is_err());
+    fn a_name_has_1_to_255_bytes() {
         assert!(check_name("").is_err() && check_name(&"x".repeat(256)).is_err());
+        assert!(check_name("x").is_ok() && check_name(&"x".repeat(255)).is_ok());
     }
 }

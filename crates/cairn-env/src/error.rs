@@ -6,7 +6,7 @@ use cairn_btree::TreeError;
 use cairn_io::{IoError, LockError};
 use cairn_log::{Damage, FileNumber, LogError, dump::show_bytes};
 
-use crate::{Database, DiskLimit, SpaceHolder, space};
+use crate::{Database, DatabaseKind, DiskLimit, SpaceHolder, space};
 
 /// The result of an operation on an environment.
 pub type EnvResult<T> = Result<T, EnvError>;
@@ -238,6 +238,81 @@ pub enum EnvError {
         /// Its name.
         name: String,
     },
+    /// The database is used for something else.
+    #[error("database {name:?} is a {kind}, and no {wanted}")]
+    WrongKind {
+        /// Its name.
+        name: String,
+        /// What it is.
+        kind: DatabaseKind,
+        /// What it would have to be.
+        wanted: DatabaseKind,
+    },
+    /// A key and one of its values are too long together.
+    #[error(
+        "a key of {key} bytes with a value of {value} bytes takes {len} bytes: at most {max}, in \
+         which each zero byte of the key counts twice"
+    )]
+    PairTooLong {
+        /// The length of the key.
+        key: usize,
+        /// The length of the value: in an index, of the key of the entry.
+        value: usize,
+        /// What they take together.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// What stands in a multimap or an index is no pair of key and value.
+    #[error("{} in database {database:?} is no key with a value", show_bytes(stored, 32))]
+    NoPair {
+        /// The database.
+        database: String,
+        /// What stands there.
+        stored: Vec<u8>,
+    },
+    /// The database has an index of which nobody has said what it holds.
+    #[error(
+        "database {database:?} has the index {index:?} (version {version}): it cannot be written before \
+         Environment::index has said what the index holds; or drop the index"
+    )]
+    IndexNotRegistered {
+        /// The database.
+        database: String,
+        /// The index.
+        index: String,
+        /// The version of its function.
+        version: u32,
+    },
+    /// Two entries would have a key in common in an index that is unique.
+    #[error(
+        "index {index:?} is unique, and {} leads to the entry {} already",
+        show_bytes(key, 32),
+        show_bytes(primary_key, 32)
+    )]
+    NotUnique {
+        /// The index.
+        index: String,
+        /// The key.
+        key: Vec<u8>,
+        /// The key of the entry that has it.
+        primary_key: Vec<u8>,
+    },
+    /// An index leads to an entry that is not there.
+    #[error(
+        "in index {index:?} {} leads to the entry {}, which is not there; drop the index and build it \
+         again",
+        show_bytes(key, 32),
+        show_bytes(primary_key, 32)
+    )]
+    IndexDisagrees {
+        /// The index.
+        index: String,
+        /// The key in it.
+        key: Vec<u8>,
+        /// The key of the entry.
+        primary_key: Vec<u8>,
+    },
     /// A name or an option that is not allowed.
     #[error("{what}")]
     InvalidInput {
@@ -297,10 +372,16 @@ impl EnvError {
             | Self::MissingFile { .. }
             | Self::DataDirectory { .. }
             | Self::ForeignFile { .. }
-            | Self::Inconsistent { .. } => ErrorKind::Corrupt,
+            | Self::Inconsistent { .. }
+            | Self::NoPair { .. }
+            | Self::IndexDisagrees { .. } => ErrorKind::Corrupt,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::NotUnique { .. } => ErrorKind::Exists,
             Self::KeyTooLong { .. }
+            | Self::PairTooLong { .. }
+            | Self::WrongKind { .. }
+            | Self::IndexNotRegistered { .. }
             | Self::ValueTooLong { .. }
             | Self::TransactionTooLarge { .. }
             | Self::InvalidInput { .. }
@@ -318,7 +399,10 @@ impl EnvError {
             ErrorKind::Conflict => Scope::Transaction,
             ErrorKind::Poisoned | ErrorKind::Closed => Scope::Environment,
             ErrorKind::Corrupt => match self {
-                Self::Tree(_) | Self::Log(LogError::Corrupt { .. }) => Scope::Store,
+                Self::Tree(_)
+                | Self::Log(LogError::Corrupt { .. })
+                | Self::NoPair { .. }
+                | Self::IndexDisagrees { .. } => Scope::Store,
                 _ => Scope::Environment,
             },
             ErrorKind::Full | ErrorKind::Io | ErrorKind::Unsupported => Scope::Environment,

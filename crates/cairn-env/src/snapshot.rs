@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use cairn_btree::{Cursor as TreeCursor, FrozenRoot};
 
-use crate::{Database, EnvError, EnvResult, Value, core::Core, database::NAMES};
+use crate::{
+    Database, EnvError, EnvResult, Value, core::Core, database::NAMES, descriptor::Descriptor,
+    view::Sealed,
+};
 
 /// A view of all databases at one commit, which never changes.
 ///
@@ -125,32 +128,44 @@ impl Snapshot {
         Ok(Cursor { snapshot: self.clone(), cursor })
     }
 
-    /// The database `name`, if this snapshot knows it.
+    /// The database `name`, of whatever kind, if this snapshot knows it.
     ///
     /// # Errors
     /// If the catalogue cannot be read.
     pub fn database(&self, name: &str) -> EnvResult<Option<Database>> {
         self.core.check()?;
         match self.core.get(&self.root, NAMES, name.as_bytes())? {
-            Some(descriptor) => Database::decode(name, &descriptor).map(Some),
+            Some(descriptor) => Ok(Some(Descriptor::decode(name, &descriptor)?.database)),
             None => Ok(None),
         }
     }
 
-    /// All databases, by name.
+    /// All databases, indexes among them, by name.
     ///
     /// # Errors
     /// If the catalogue cannot be read.
     pub fn databases(&self) -> EnvResult<Vec<Database>> {
+        Ok(self.descriptors()?.into_iter().map(|found| found.database).collect())
+    }
+
+    /// What is recorded of all databases, by name.
+    pub(crate) fn descriptors(&self) -> EnvResult<Vec<Descriptor>> {
         self.core.check()?;
         let mut cursor = self.root.cursor(NAMES)?;
         let mut databases = Vec::new();
         while cursor.next()? {
             let name = String::from_utf8_lossy(cursor.key()).into_owned();
             let value = cursor.value().map(|value| self.core.value(value)).transpose()?;
-            databases.push(Database::decode(&name, &value.unwrap_or_default())?);
+            databases.push(Descriptor::decode(&name, &value.unwrap_or_default())?);
         }
         Ok(databases)
+    }
+}
+
+impl Sealed for Snapshot {
+    fn version_with(&self, database: &Database) -> EnvResult<Option<u64>> {
+        self.core.check()?;
+        Ok(self.root.has(database.tree)?.then_some(self.root.sequence()))
     }
 }
 

@@ -30,6 +30,35 @@
 //! # Ok::<(), cairndb::EnvError>(())
 //! ```
 //!
+//! # Beyond one value per key
+//!
+//! A [`Multimap`] holds a sorted set of values for each key. An [`Index`] finds the entries of a
+//! database by keys that a function makes of them, and changes in the transaction that changes an entry.
+//! A [`Sequence`] gives out numbers, each once.
+//!
+//! ```
+//! use cairndb::{DatabaseOptions, Environment, IndexDef, Options, SequenceOptions};
+//!
+//! let (env, _) = Environment::in_memory(Options::default())?;
+//! let users = env.database("users", DatabaseOptions::default())?;
+//! let counters = env.database("counters", DatabaseOptions::default())?;
+//! let numbers = env.sequence(&counters, b"users", SequenceOptions::default())?;
+//! let by_mail = IndexDef::new("users by mail", 1, |_number, mail, emit| emit(mail));
+//! let by_mail = env.index(&users, by_mail.unique())?;
+//! let groups = env.multimap("groups")?;
+//!
+//! let ada = numbers.next()?.to_be_bytes();
+//! env.write(|txn| {
+//!     txn.put(&users, &ada, b"ada@example.org")?;
+//!     groups.put(txn, b"admins", &ada)
+//! })?;
+//! let snapshot = env.snapshot()?;
+//! let found = by_mail.get(&snapshot, b"ada@example.org")?.unwrap();
+//! assert_eq!(found.primary_key, ada[..]);
+//! assert_eq!(groups.first(&snapshot, b"admins")?.unwrap(), ada[..]);
+//! # Ok::<(), cairndb::EnvError>(())
+//! ```
+//!
 //! # Guarantees
 //!
 //! - A commit that was acknowledged with [`Durability::Sync`] survives power loss; all earlier commits
@@ -53,11 +82,12 @@
 
 pub use cairn_env::{
     BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut, DamagedPlace,
-    DataDirectory, Database, DatabaseOptions, Durability, EnvError, EnvResult, Environment,
-    ErrorKind, Finding, Identity, KeptGeneration, MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN,
-    Missing, Options, PendingCommit, PinInfo, Range, Reach, RecoveryReport, RepairReport,
-    Savepoint, Scope, Scrub, ScrubReport, ScrubState, Snapshot, Stats, TornTail, Transaction,
-    TransactionRange, Value, VerifyOptions, VerifyReport, repair,
+    DataDirectory, Database, DatabaseKind, DatabaseOptions, Durability, EnvError, EnvResult,
+    Environment, ErrorKind, Finding, Identity, Index, IndexDef, IndexEntries, IndexEntry,
+    KeptGeneration, KeyBounds, Keys, MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing,
+    Multimap, Options, Pairs, PendingCommit, PinInfo, Range, Reach, RecoveryReport, RepairReport,
+    Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, Stats,
+    TornTail, Transaction, TransactionRange, Value, VerifyOptions, VerifyReport, View, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.

@@ -23,6 +23,7 @@ use cairn_log::{Damage, FrameHeader, Lsn, Payload, RecordKind};
 use crate::{
     Database, Durability, EnvError, EnvResult,
     core::{CommitState, Core},
+    index::{IndexChange, Registry},
     journal::Room,
 };
 use recent::Verdict;
@@ -38,8 +39,12 @@ pub(crate) struct Request {
     /// Whether anything is put or created. What only deletes and drops is committed at a limit of the
     /// space on disk as well.
     pub(crate) adds: bool,
-    /// Whether databases are dropped.
-    pub(crate) drops: bool,
+    /// The databases that are dropped.
+    pub(crate) drops: Vec<Database>,
+    /// The indexes that were kept up, if anything was changed that can have some.
+    pub(crate) indexes: Option<Arc<Registry>>,
+    /// Changes of the indexes.
+    pub(crate) index_changes: Vec<IndexChange>,
     /// What the transaction has read, if it has read anything.
     pub(crate) observed: Option<Observed>,
 }
@@ -87,6 +92,10 @@ impl Core {
                     continue;
                 }
             }
+            if let Some(known) = &request.indexes {
+                let databases = request.changes.iter().chain(&request.drops);
+                self.indexes.validate(known, databases, commit.sequence)?;
+            }
             for database in &request.changes {
                 if !commit.writer.has(database.tree)? {
                     return Err(EnvError::NoSuchDatabase { name: database.name().into() });
@@ -103,6 +112,7 @@ impl Core {
                 continue;
             }
             let sequence = self.append_and_apply(&mut commit, &mut request.payload)?;
+            self.indexes.apply(std::mem::take(&mut request.index_changes), sequence);
             // The transaction that commits is one of those who have read something.
             let own = usize::from(request.observed.is_some());
             if self.holders.observers.load(Ordering::SeqCst) > own {
@@ -111,7 +121,7 @@ impl Core {
                 commit.recent.pass(sequence);
             }
             self.latest.store(sequence, Ordering::SeqCst);
-            if request.drops {
+            if !request.drops.is_empty() {
                 self.schedule.has_graves.store(true, Ordering::Release);
                 self.wake_worker();
             }

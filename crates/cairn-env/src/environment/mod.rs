@@ -156,11 +156,12 @@ impl Environment {
     /// The database `name`, created with `options` if it does not exist.
     ///
     /// # Errors
-    /// [`EnvError::InvalidInput`] for a name that is empty or longer than 255 bytes; in an
-    /// environment that is open for reading only, [`EnvError::NoSuchDatabase`].
+    /// [`EnvError::InvalidInput`] for a name that is empty or longer than 255 bytes;
+    /// [`EnvError::WrongKind`] if it exists and is of another kind; in an environment that is open for
+    /// reading only, [`EnvError::NoSuchDatabase`].
     pub fn database(&self, name: &str, options: DatabaseOptions) -> EnvResult<Database> {
         if let Some(found) = self.find_database(name)? {
-            return Ok(found);
+            return found.expect_kind(options.kind).map(|()| found);
         }
         if self.core.options.read_only {
             return Err(EnvError::NoSuchDatabase { name: name.into() });
@@ -168,7 +169,7 @@ impl Environment {
         self.write(|txn| txn.create_database(name, options))
     }
 
-    /// The database `name`, if it exists.
+    /// The database `name`, of whatever kind, if it exists.
     ///
     /// # Errors
     /// As [`Environment::snapshot`], and if the catalogue cannot be read.

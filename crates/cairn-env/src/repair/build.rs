@@ -10,6 +10,7 @@ use crate::{
     Database, DatabaseOptions, Durability, EnvResult, Environment, Transaction,
     commit::Op,
     database::{MAX_NAME_LEN, NAMES},
+    descriptor::Descriptor,
     recovery::FIRST_USER_TREE,
 };
 
@@ -91,8 +92,15 @@ pub(super) fn names(
     let mut names = Names::default();
     for (name, descriptor) in entries {
         let text = String::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME_LEN);
-        match text.map(|text| Database::decode(&text, &descriptor)) {
-            Some(Ok(database)) => {
+        match text.map(|text| Descriptor::decode(&text, &descriptor)) {
+            Some(Ok(Descriptor { database, index: Some(_) })) => {
+                report.note(format!(
+                    "index {:?} is left out: it is built again when it is asked for",
+                    database.name()
+                ));
+                used.remove(&database.tree);
+            }
+            Some(Ok(Descriptor { database, index: None })) => {
                 names.databases.insert(database.tree, database);
             }
             Some(Err(error)) => report.note(error.to_string()),
@@ -119,11 +127,9 @@ pub(super) fn fill(
     let mut writer = Writer { env, databases: BTreeMap::new(), txn: None, bytes: 0 };
     for tree in names.trees() {
         let known = names.databases.get(&tree);
-        let embed_max = known.map(|database| database.embed_max);
-        let options = match embed_max {
-            Some(embed_max) => DatabaseOptions::default().embed_max(embed_max),
-            None => DatabaseOptions::default(),
-        };
+        let options = known.map_or_else(DatabaseOptions::default, |database| {
+            DatabaseOptions::default().embed_max(database.embed_max).kind(database.kind)
+        });
         let name = names.shown(tree);
         writer.databases.insert(tree, env.database(&name, options)?);
         if known.is_none() {
@@ -228,11 +234,13 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> EnvResult<()> {
-        self.change(tree, key.len() + value.len(), |txn, database| txn.put(database, key, value))
+        self.change(tree, key.len() + value.len(), |txn, database| {
+            txn.set(database, key, Some(value.to_vec()))
+        })
     }
 
     fn delete(&mut self, tree: TreeId, key: &[u8]) -> EnvResult<()> {
-        self.change(tree, key.len(), |txn, database| txn.delete(database, key))
+        self.change(tree, key.len(), |txn, database| txn.set(database, key, None))
     }
 
     fn change(

@@ -13,10 +13,12 @@ use cairn_log::Payload;
 
 use super::{CommitInfo, check_lengths};
 use crate::{
-    Database, DatabaseOptions, Durability, EnvError, EnvResult, Range, Snapshot, Value,
+    Database, DatabaseKind, DatabaseOptions, Durability, EnvError, EnvResult, Range, Snapshot,
+    Value,
     commit::{self, Encoder},
     core::Core,
     database::{self, NAMES},
+    descriptor::Descriptor,
 };
 
 /// Changes are logged in parts of about this many bytes.
@@ -159,7 +161,7 @@ impl ExclusiveTransaction {
     /// the disk fails or is full: then the transaction can only be given up.
     pub fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
         check_lengths(key, Some(value))?;
-        self.check_database(database)?;
+        self.check_writable(database)?;
         self.put_in(database.tree, key, value, database.embed_max)
     }
 
@@ -200,7 +202,7 @@ impl ExclusiveTransaction {
         database: &Database,
         entries: impl IntoIterator<Item = (K, V)>,
     ) -> EnvResult<u64> {
-        self.check_database(database)?;
+        self.check_writable(database)?;
         let (mut count, mut last) = (0, Vec::new());
         for (key, value) in entries {
             let (key, value) = (key.as_ref(), value.as_ref());
@@ -225,7 +227,7 @@ impl ExclusiveTransaction {
     /// As [`ExclusiveTransaction::put`].
     pub fn delete(&mut self, database: &Database, key: &[u8]) -> EnvResult<bool> {
         check_lengths(key, None)?;
-        self.check_database(database)?;
+        self.check_writable(database)?;
         self.delete_in(database.tree, key)
     }
 
@@ -250,8 +252,10 @@ impl ExclusiveTransaction {
     pub fn create_database(&mut self, name: &str, options: DatabaseOptions) -> EnvResult<Database> {
         database::check_name(name)?;
         if let Some(descriptor) = self.get_in(NAMES, name.as_bytes())? {
-            return Database::decode(name, &descriptor);
+            let found = Descriptor::decode(name, &descriptor)?.database;
+            return found.expect_kind(options.kind).map(|()| found);
         }
+        options.check_kind(name)?;
         let created = Database::create(name, self.core.next_tree()?, options);
         for tree in [NAMES, created.tree] {
             if !self.fork()?.has(tree)? {
@@ -259,7 +263,12 @@ impl ExclusiveTransaction {
                 self.change(|fork| Ok(fork.create(tree)?))?;
             }
         }
-        self.put_in(NAMES, name.as_bytes(), &created.encode(), usize::MAX)?;
+        self.put_in(
+            NAMES,
+            name.as_bytes(),
+            &Descriptor::from(created.clone()).encode(),
+            usize::MAX,
+        )?;
         Ok(created)
     }
 
@@ -267,8 +276,10 @@ impl ExclusiveTransaction {
     /// [`Transaction::drop_database`](crate::Transaction::drop_database) does.
     ///
     /// # Errors
-    /// [`EnvError::NoSuchDatabase`] if it does not exist, or not any more.
+    /// [`EnvError::NoSuchDatabase`] if it does not exist, or not any more. [`EnvError::InvalidInput`] if
+    /// it has an index or is one.
     pub fn drop_database(&mut self, database: &Database) -> EnvResult<()> {
+        self.check_no_index(database)?;
         self.check_database(database)?;
         self.delete_in(NAMES, database.name().as_bytes())?;
         self.unlogged.drop_tree(database.tree);
@@ -323,6 +334,27 @@ impl ExclusiveTransaction {
         } else {
             Err(EnvError::NoSuchDatabase { name: database.name().into() })
         }
+    }
+
+    /// An error unless entries of the database can be changed here.
+    fn check_writable(&mut self, database: &Database) -> EnvResult<()> {
+        database.expect_kind(DatabaseKind::Map)?;
+        self.check_no_index(database)?;
+        self.check_database(database)
+    }
+
+    /// An error if a change would leave an index behind.
+    fn check_no_index(&self, database: &Database) -> EnvResult<()> {
+        let indexed = self.core.indexes()?.contains_key(&database.tree);
+        if !indexed && database.kind() != DatabaseKind::Index {
+            return Ok(());
+        }
+        let what = format!(
+            "database {:?} has an index or is one, which an exclusive transaction does not keep up: use \
+             begin_write, or drop the index before and build it again after",
+            database.name()
+        );
+        Err(EnvError::InvalidInput { what })
     }
 
     /// Changes the fork, and keeps its memory within bounds.

@@ -27,7 +27,10 @@ use crate::{
     commit::{Encoder, Observed, Request},
     core::Core,
     database::{self, NAMES},
+    descriptor::{Descriptor, IndexFacts},
+    index::{IndexChange, Registry},
     sync::lock,
+    view::Sealed,
 };
 
 /// A transaction: changes are kept in memory until [`Transaction::commit`], and reads see them.
@@ -53,6 +56,9 @@ pub struct Transaction {
     creates: Vec<Database>,
     /// Databases that it drops.
     drops: Vec<Database>,
+    /// The indexes that it keeps up, from its first change on.
+    indexes: OnceLock<Arc<Registry>>,
+    index_changes: Vec<IndexChange>,
     bytes: usize,
     undo: savepoint::Undo,
     /// Tells transactions of an environment apart.
@@ -85,6 +91,8 @@ impl Transaction {
             writes: BTreeMap::new(),
             creates: Vec::new(),
             drops: Vec::new(),
+            indexes: OnceLock::new(),
+            index_changes: Vec::new(),
             bytes: 0,
             undo: savepoint::Undo::default(),
             number: core.holders.begun.fetch_add(1, Ordering::Relaxed),
@@ -229,41 +237,47 @@ impl Transaction {
         }
     }
 
-    /// Puts a value. Reads nothing, so it cannot conflict.
+    /// Puts a value. Reads nothing, so it cannot conflict; but if the database has an
+    /// [`Index`](crate::Index), that changes too, and the value that is replaced is read for it.
     ///
     /// # Errors
-    /// If key, value or the whole transaction exceed their limits: then nothing was changed.
+    /// If key, value or the whole transaction exceed their limits: then nothing was changed. Likewise
+    /// [`EnvError::WrongKind`] for a database with another kind of entries,
+    /// [`EnvError::IndexNotRegistered`] if it has an index of which nobody has said what it holds, and
+    /// [`EnvError::NotUnique`] if an index stands against it.
     pub fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
         check_lengths(key, Some(value))?;
-        self.set(database, key, Some(value.to_vec()))
+        self.change_entry(database, key, Some(value))
     }
 
-    /// Removes a key; does nothing if it has no value. Reads nothing, so it cannot conflict.
+    /// Removes a key; does nothing if it has no value. Reads nothing, so it cannot conflict; but see
+    /// [`Transaction::put`].
     ///
     /// # Errors
     /// As [`Transaction::put`].
     pub fn delete(&mut self, database: &Database, key: &[u8]) -> EnvResult<()> {
-        self.set(database, key, None)
+        self.change_entry(database, key, None)
     }
 
-    fn set(&mut self, database: &Database, key: &[u8], value: Option<Vec<u8>>) -> EnvResult<()> {
-        /// Bytes that a change takes in the journal beside key and value, at most.
-        const OVERHEAD: usize = 32;
+    /// Changes an entry as it is stored.
+    pub(crate) fn set(
+        &mut self,
+        database: &Database,
+        key: &[u8],
+        value: Option<Vec<u8>>,
+    ) -> EnvResult<()> {
         check_lengths(key, None)?;
-        if self.drops.iter().any(|dropped| dropped.tree == database.tree) {
+        if self.is_dropped(database) {
             return Err(EnvError::NoSuchDatabase { name: database.name().into() });
         }
-        let bytes = self.bytes + key.len() + value.as_ref().map_or(0, Vec::len) + OVERHEAD;
-        if bytes > MAX_TRANSACTION_LEN {
-            return Err(EnvError::TransactionTooLarge { bytes, max: MAX_TRANSACTION_LEN });
-        }
+        let bytes = self.has_room(Self::bytes_of(key, value.as_deref()))?;
         let writes = self.writes.entry(database.tree).or_default();
         if writes.database.is_none() {
             writes.database = Some(database.clone());
         }
         let before = writes.entries.insert(key.to_vec(), value);
         self.bytes = match &before {
-            Some(replaced) => bytes - replaced.as_ref().map_or(0, Vec::len) - key.len() - OVERHEAD,
+            Some(replaced) => bytes - Self::bytes_of(key, replaced.as_deref()),
             None => bytes,
         };
         if self.undo.is_armed() {
@@ -272,29 +286,85 @@ impl Transaction {
         Ok(())
     }
 
+    /// Bytes that a change takes in the journal, at most.
+    pub(crate) fn bytes_of(key: &[u8], value: Option<&[u8]>) -> usize {
+        const OVERHEAD: usize = 32;
+        key.len() + value.map_or(0, <[u8]>::len) + OVERHEAD
+    }
+
+    /// Bytes of all changes if there were so many more; an error if that is too much.
+    pub(crate) fn has_room(&self, more: usize) -> EnvResult<usize> {
+        let (bytes, max) = (self.bytes + more, MAX_TRANSACTION_LEN);
+        if bytes > max { Err(EnvError::TransactionTooLarge { bytes, max }) } else { Ok(bytes) }
+    }
+
+    pub(crate) fn is_dropped(&self, database: &Database) -> bool {
+        self.drops.iter().any(|dropped| dropped.tree == database.tree)
+    }
+
+    /// The indexes that the transaction keeps up. The first call decides which.
+    pub(crate) fn indexes(&self) -> EnvResult<&Arc<Registry>> {
+        if let Some(indexes) = self.indexes.get() {
+            return Ok(indexes);
+        }
+        let indexes = self.core.indexes()?;
+        Ok(self.indexes.get_or_init(|| indexes))
+    }
+
+    /// A change of the indexes that comes with the commit.
+    pub(crate) fn change_index(&mut self, change: IndexChange) {
+        self.index_changes.push(change);
+    }
+
     /// The database `name`, created if it does not exist; it comes into being with the commit.
     ///
     /// # Errors
-    /// [`EnvError::InvalidInput`] for a name that is empty or longer than 255 bytes.
+    /// [`EnvError::InvalidInput`] for a name that is empty or longer than 255 bytes;
+    /// [`EnvError::WrongKind`] if it exists and is of another kind.
     pub fn create_database(&mut self, name: &str, options: DatabaseOptions) -> EnvResult<Database> {
         database::check_name(name)?;
-        if let Some(created) = self.creates.iter().find(|created| created.name() == name) {
-            return Ok(created.clone());
+        let created = self.creates.iter().find(|created| created.name() == name).cloned();
+        let found = match created {
+            Some(created) => Some(created),
+            None => self.descriptor(name)?.map(|found| found.database),
+        };
+        if let Some(found) = found {
+            return found.expect_kind(options.kind).map(|()| found);
         }
-        if let Some(descriptor) = self.get(&Database::names(), name.as_bytes())? {
-            return Database::decode(name, &descriptor);
-        }
-        let created = Database::create(name, self.core.next_tree()?, options);
-        let descriptor = created.encode();
-        self.set(&Database::names(), name.as_bytes(), Some(descriptor))?;
-        self.creates.push(created.clone());
-        Ok(created)
+        options.check_kind(name)?;
+        self.create(name, options, None)
+    }
+
+    /// Creates a database that does not exist.
+    pub(crate) fn create(
+        &mut self,
+        name: &str,
+        options: DatabaseOptions,
+        index: Option<IndexFacts>,
+    ) -> EnvResult<Database> {
+        let database = Database::create(name, self.core.next_tree()?, options);
+        self.describe(&Descriptor { database: database.clone(), index })?;
+        self.creates.push(database.clone());
+        Ok(database)
+    }
+
+    /// Changes what the list of databases says of one.
+    pub(crate) fn describe(&mut self, descriptor: &Descriptor) -> EnvResult<()> {
+        let name = descriptor.database.name().as_bytes();
+        self.set(&Database::names(), name, Some(descriptor.encode()))
+    }
+
+    /// What the list of databases says of one.
+    pub(crate) fn descriptor(&self, name: &str) -> EnvResult<Option<Descriptor>> {
+        let found = self.get(&Database::names(), name.as_bytes())?;
+        found.map(|found| Descriptor::decode(name, &found)).transpose()
     }
 
     /// Drops a database with everything in it. It is gone with the commit, however large it is; the
     /// space comes back by and by. Snapshots from before still have it; in later ones a handle of it
     /// finds nothing, and writing to it is an error. Its name is free for another one, in this
-    /// transaction already.
+    /// transaction already. Its indexes are dropped with it; to drop one of them alone, drop
+    /// [`Index::database`](crate::Index::database).
     ///
     /// ```
     /// # use cairn_env::{DatabaseOptions, Environment, Options};
@@ -308,16 +378,20 @@ impl Transaction {
     /// # Errors
     /// [`EnvError::NoSuchDatabase`] if it does not exist, or not any more.
     pub fn drop_database(&mut self, database: &Database) -> EnvResult<()> {
-        let missing = || EnvError::NoSuchDatabase { name: database.name().into() };
-        let names = Database::names();
-        let found = match self.get(&names, database.name().as_bytes())? {
-            Some(descriptor) => Database::decode(database.name(), &descriptor)?,
-            None => return Err(missing()),
-        };
-        if found.tree != database.tree {
-            return Err(missing());
+        let found = self.descriptor(database.name())?;
+        if found.is_none_or(|found| found.database.tree != database.tree) {
+            return Err(EnvError::NoSuchDatabase { name: database.name().into() });
         }
-        self.set(&names, database.name().as_bytes(), None)?;
+        for index in self.indexes_of(database)? {
+            if !self.is_dropped(&index) {
+                self.drop_alone(&index)?;
+            }
+        }
+        self.drop_alone(database)
+    }
+
+    fn drop_alone(&mut self, database: &Database) -> EnvResult<()> {
+        self.set(&Database::names(), database.name().as_bytes(), None)?;
         self.creates.retain(|created| created.tree != database.tree);
         self.drops.push(database.clone());
         Ok(())
@@ -353,7 +427,7 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Transaction::commit`], but for the failure of a sync, which `wait` reports.
-    pub fn submit(self, durability: Durability) -> EnvResult<PendingCommit> {
+    pub fn submit(mut self, durability: Durability) -> EnvResult<PendingCommit> {
         let core = Arc::clone(&self.core);
         if self.is_unchanged() {
             let commit = self
@@ -367,7 +441,7 @@ impl Transaction {
         Ok(PendingCommit { core, commit, durability, waited: false })
     }
 
-    fn request(&self) -> EnvResult<Request> {
+    fn request(&mut self) -> EnvResult<Request> {
         let mut encoder = Encoder::new(Vec::with_capacity(self.bytes + 64));
         if self.writes.contains_key(&NAMES) && !self.base()?.has(NAMES)? {
             // Only the first of several may do that.
@@ -392,12 +466,20 @@ impl Transaction {
                 || self.creates.iter().any(|created| created.tree == *tree)
         };
         let changes = self.writes.iter().filter(|(tree, _)| !created(tree));
+        let drop_index = |dropped: &Database| IndexChange::Drop { tree: dropped.tree };
         Ok(Request {
             payload: Payload::new(encoder.finish())?,
             changes: changes.filter_map(|(_, writes)| writes.database.clone()).collect(),
             adds: !self.creates.is_empty()
                 || self.writes.values().any(|writes| writes.entries.values().any(Option::is_some)),
-            drops: !self.drops.is_empty(),
+            drops: self.drops.clone(),
+            indexes: self.indexes.get().cloned(),
+            index_changes: self
+                .drops
+                .iter()
+                .map(drop_index)
+                .chain(std::mem::take(&mut self.index_changes))
+                .collect(),
             observed: self.base.get().map(|base| Observed {
                 since: base.sequence(),
                 reads: std::mem::take(&mut *self.reads()).finish(),
@@ -430,6 +512,13 @@ fn check_lengths(key: &[u8], value: Option<&[u8]>) -> EnvResult<()> {
             Err(EnvError::ValueTooLong { len: value.len(), max: MAX_VALUE_LEN })
         }
         _ => Ok(()),
+    }
+}
+
+impl Sealed for Transaction {
+    fn version_with(&self, database: &Database) -> EnvResult<Option<u64>> {
+        let base = self.base()?;
+        Ok(base.has(database.tree)?.then_some(base.sequence()))
     }
 }
 

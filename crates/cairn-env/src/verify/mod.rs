@@ -1,6 +1,7 @@
 //! Verification: the log, the trees and their agreement, as one report.
 
 mod directory;
+mod indexes;
 mod log;
 mod trees;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use cairn_btree::{FrozenRoot, Problem, Reached, TreeId, check};
 use cairn_log::{FileNumber, LogError, Lsn};
 
-use super::{Finding, Reach, VerifyOptions, VerifyReport, log::Spots};
+use super::{Finding, Reach, VerifyOptions, VerifyReport, indexes, log::Spots};
 use crate::{
     EnvResult, Snapshot, core::Core, database::NAMES, sync::lock, utilization::Utilization,
 };
@@ -81,6 +81,7 @@ pub(super) fn verify(
     report.findings.append(&mut reached);
     if all_reached {
         names.compare(&root, report)?;
+        indexes::verify(core, &root, report);
         if let Some(account) = account {
             verify_account(core, &account, &checked.reachable, report);
         }

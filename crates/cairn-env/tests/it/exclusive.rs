@@ -379,3 +379,32 @@ fn repair_knows_what_was_committed_in_parts_and_what_was_given_up() {
     }
     assert!(found["db"].len() > 550, "{} entries", found["db"].len());
 }
+
+/// It keeps up no index, so it leaves alone what has one.
+#[test]
+fn an_exclusive_transaction_changes_no_database_that_has_an_index() {
+    let test = TestEnv::new(small_options());
+    let (db, other) = (test.db("db"), test.db("other"));
+    let tags = test.env().multimap("tags").unwrap();
+    let index = test.env().index(&db, crate::index::by_word()).unwrap();
+    let mut txn = test.env().begin_exclusive().unwrap();
+    for database in [&db, index.database(), tags.database()] {
+        let refused = [
+            txn.put(database, b"k", b"v"),
+            txn.delete(database, b"k").map(drop),
+            txn.load(database, [(b"k", b"v")]).map(drop),
+        ];
+        for refused in refused {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+        }
+    }
+    assert!(txn.drop_database(&db).is_err() && txn.drop_database(index.database()).is_err());
+    let as_map = txn.create_database("tags", DatabaseOptions::default());
+    assert!(matches!(as_map, Err(EnvError::WrongKind { .. })));
+    txn.put(&other, b"k", b"v").unwrap();
+    txn.commit().unwrap();
+    test.put("db", b"k", b"one two");
+    let snapshot = test.env().snapshot().unwrap();
+    assert_eq!(crate::index::held(&snapshot, &index), crate::index::recomputed(&snapshot, &db));
+}

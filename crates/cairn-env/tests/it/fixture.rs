@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_env::{Database, DatabaseOptions, EnvResult, Environment, Options, VerifyOptions};
+use cairn_env::{
+    Database, DatabaseKind, DatabaseOptions, EnvResult, Environment, Options, VerifyOptions,
+};
 use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
 
 pub(crate) type Model = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
@@ -93,11 +95,14 @@ impl Drop for TestEnv {
     }
 }
 
-/// Everything in an environment.
+/// Everything in an environment, but for what follows from it.
 pub(crate) fn content(env: &Environment) -> EnvResult<Model> {
     let snapshot = env.snapshot()?;
     let mut model = Model::new();
     for db in snapshot.databases()? {
+        if db.kind() == DatabaseKind::Index {
+            continue;
+        }
         let mut entries = BTreeMap::new();
         for entry in snapshot.iter(&db)? {
             let (key, value) = entry?;

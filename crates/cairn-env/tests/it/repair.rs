@@ -503,3 +503,39 @@ fn what_a_crash_has_left_whole_is_repaired_to_what_an_open_finds() {
     }
     assert!(seen.len() > 50, "{}", seen.len());
 }
+
+/// A repair once made a map of whatever it found.
+#[test]
+fn a_repair_keeps_kinds_and_leaves_indexes_to_be_built_again() {
+    let mut test = TestEnv::new(small_options());
+    let db = test.db("db");
+    test.env().index(&db, crate::index::by_word()).unwrap();
+    let tags = test.env().multimap("tags").unwrap();
+    for n in 0..50u8 {
+        test.env()
+            .write(|txn| {
+                txn.put(&db, &[n], format!("w{} w{}", n % 3, n % 5).as_bytes())?;
+                tags.put(txn, &[n % 4], &[n])
+            })
+            .unwrap();
+        if n == 30 {
+            test.env().checkpoint().unwrap();
+        }
+    }
+    let expected = content(test.env()).unwrap();
+    test.close();
+    let (target, world) = (MemDisk::new(), SimWorld::new(5));
+    let source = test.disk.image().to_mem();
+    let report = repair_in(source.root(), target.root(), world.world(), small_options()).unwrap();
+    assert!(report.missing.is_empty(), "{report:?}");
+    assert!(report.notes.iter().any(|note| note.contains("index \"by word\" is left out")));
+    let (env, _) = Environment::open_in(target.root(), world.world(), small_options()).unwrap();
+    assert_eq!(content(&env).unwrap(), expected);
+    let tags = env.multimap("tags").unwrap();
+    assert_eq!(tags.count(&env.snapshot().unwrap(), &[2]).unwrap(), 12);
+    let db = env.find_database("db").unwrap().unwrap();
+    assert_eq!(env.snapshot().unwrap().databases().unwrap().len(), 2);
+    let index = env.index(&db, crate::index::by_word()).unwrap();
+    let snapshot = env.snapshot().unwrap();
+    assert_eq!(crate::index::held(&snapshot, &index), crate::index::recomputed(&snapshot, &db));
+}

@@ -1,0 +1,32 @@
+//! The indexes: whether they are what their functions make of the entries, as far as this process knows
+//! the functions.
+
+use std::sync::Arc;
+
+use cairn_btree::FrozenRoot;
+
+use super::{Finding, Reach, VerifyReport};
+use crate::{
+    Snapshot,
+    core::Core,
+    index::{self, Disagreement},
+};
+
+/// Compares the indexes with the databases that they follow.
+pub(super) fn verify(core: &Arc<Core>, root: &Arc<FrozenRoot>, report: &mut VerifyReport) {
+    let mut found = |database: Option<String>, keys, problem: String| {
+        let (file, offset, reach) = (None, None, Reach::Keys);
+        report.findings.push(Finding { file, offset, database, keys, problem, reach });
+    };
+    let snapshot = Snapshot::new(core, Arc::clone(root));
+    // The indexes after the version: what was dropped in between is in the version and not among them.
+    let checked = core.indexes().and_then(|registry| {
+        index::check(&snapshot, &registry, &mut |Disagreement { index, key, what }| {
+            let end = [&key[..], &[0]].concat();
+            found(Some(index), Some((key, Some(end))), what.into());
+        })
+    });
+    if let Err(error) = checked {
+        found(None, None, format!("the indexes cannot be compared: {error}"));
+    }
+}
