@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairndb::{Database, Snapshot};
+use cairndb::{Database, DatabaseKind, Multimap, Snapshot};
 use serde::Serialize;
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 /// Export a database as JSON lines, CSV, a Berkeley DB dump, or a directory of files
 ///
 /// What is exported is the state of one commit. `cairn import` reads each of these formats; all
-/// but dir hold any key and any value.
+/// but dir hold any key and any value, and db_dump also several values of a key.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -76,14 +76,21 @@ impl Export {
         }
         let env = open::for_reading(&env)?;
         let (snapshot, database) = open::database(&env, &db)?;
+        if database.kind() == DatabaseKind::Index {
+            return Err(Failure::usage(format_args!("{db} is an index"))
+                .advise("export the database that it follows; it is built again from that"));
+        }
         let progress = Progress::new("exporting");
         let counts = if to_stdout {
-            let mut sink = format::text_sink(format, "standard output".into(), io::stdout())?;
+            let name = "standard output".into();
+            let mut sink = format::text_sink(format, database.kind(), name, io::stdout())?;
             copy(&snapshot, &database, &mut *sink, &progress)?
         } else {
             let partial = partial_of(&target)?;
             let written = match format {
-                Format::Dir => write_dir(&partial, &snapshot, &database, &progress, output),
+                Format::Dir if database.kind() == DatabaseKind::Map => {
+                    write_dir(&partial, &snapshot, &database, &progress, output)
+                }
                 _ => write_file(&partial, format, &snapshot, &database, &progress),
             };
             let counts = written.inspect_err(|_| discard(&partial))?;
@@ -181,7 +188,7 @@ fn write_file(
     let file = OpenOptions::new().write(true).create_new(true).open(partial);
     let file = file.map_err(|error| Failure::io("create", partial, &error))?;
     let handle = file.try_clone().map_err(|error| Failure::io("write", partial, &error))?;
-    let mut sink = format::text_sink(format, partial.to_owned(), file)?;
+    let mut sink = format::text_sink(format, database.kind(), partial.to_owned(), file)?;
     let counts = copy(snapshot, database, &mut *sink, progress)?;
     handle.sync_all().map_err(|error| Failure::io("sync", partial, &error))?;
     Ok(counts)
@@ -194,12 +201,23 @@ fn copy(
     progress: &Progress,
 ) -> Result<Counts, Failure> {
     let mut counts = Counts::default();
-    for entry in snapshot.iter(database)? {
-        let (key, value) = entry?;
-        sink.put(&key, &value)?;
+    let mut put = |key: &[u8], value: &[u8]| {
+        sink.put(key, value)?;
         counts.entries += 1;
         counts.bytes += (key.len() + value.len()) as u64;
         progress.set(counts.bytes, None);
+        Ok::<_, Failure>(())
+    };
+    if database.kind() == DatabaseKind::Multimap {
+        for pair in Multimap::try_from(database.clone())?.range(snapshot, ..)? {
+            let (key, value) = pair?;
+            put(&key, &value)?;
+        }
+    } else {
+        for entry in snapshot.iter(database)? {
+            let (key, value) = entry?;
+            put(&key, &value)?;
+        }
     }
     sink.end()?;
     Ok(counts)

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cairndb::{Database, DatabaseOptions, Durability, Environment, Transaction};
+use cairndb::{
+    Database, DatabaseKind, DatabaseOptions, Durability, EnvResult, Environment, Multimap,
+    Transaction,
+};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -37,7 +40,8 @@ use crate::{
 /// value is the row as a JSON object, and the key is the column that --key names, or else the
 /// number of the row.
 ///
-/// db_dump: the text that Berkeley DB's db_dump prints, with or without -p.
+/// db_dump: the text that Berkeley DB's db_dump prints, with or without -p. With duplicates=1 in its
+/// header the database becomes a multimap, whose keys have sorted sets of values.
 ///
 /// The format is told by the name or the beginning of the file. A key that is there already gets
 /// the new value, so an import can be repeated.
@@ -149,7 +153,7 @@ impl Import {
         };
         let mut source = format::open(&self.source, options)?;
         let mut importer = Importer {
-            database: env.database(&self.db, DatabaseOptions::default())?,
+            target: Target::open(&env, &self.db, source.is_multimap())?,
             durability: self.durability.into(),
             env: &env,
             batch_entries: self.batch,
@@ -242,7 +246,7 @@ struct Counts {
 
 struct Importer<'a> {
     env: &'a Environment,
-    database: Database,
+    target: Target,
     durability: Durability,
     batch_entries: u64,
     /// Entries of the source that were passed over or committed.
@@ -278,11 +282,14 @@ impl Importer<'_> {
         source: &mut dyn Source,
         shown: &mut dyn FnMut(&dyn Source),
     ) -> Result<(), Failure> {
+        let Target::Map(database) = &self.target else {
+            return Err(Failure::usage("with --atomic each key has one value"));
+        };
         let mut txn = self.env.begin_exclusive()?;
         let mut all = Counts { commits: 1, ..Counts::default() };
         let mut last_key = Vec::new();
         while let Some(entry) = source.next()? {
-            let put = txn.put(&self.database, &entry.key, &entry.value);
+            let put = txn.put(database, &entry.key, &entry.value);
             put.map_err(|error| Failure::from(error).at(source.place()))?;
             all.entries += 1;
             all.bytes += entry.len();
@@ -315,7 +322,8 @@ impl Importer<'_> {
                     left_over = Some(entry); // it begins the next batch
                     break;
                 }
-                put(&mut txn, &self.database, &entry).map_err(|f| f.at(source.place()))?;
+                let put = self.target.put(&mut txn, &entry);
+                put.map_err(|error| Failure::from(error).at(source.place()))?;
                 batch.entries += 1;
                 batch.bytes += entry.len();
                 last_key = entry.key;
@@ -360,8 +368,28 @@ impl Importer<'_> {
     }
 }
 
-fn put(txn: &mut Transaction, database: &Database, entry: &Entry) -> Result<(), Failure> {
-    Ok(txn.put(database, &entry.key, &entry.value)?)
+/// Where entries go: into a database of its own kind, or of the kind that the source asks for.
+enum Target {
+    Map(Database),
+    Multimap(Multimap),
+}
+
+impl Target {
+    fn open(env: &Environment, name: &str, multimap: bool) -> EnvResult<Self> {
+        let found = env.find_database(name)?.map(|found| found.kind());
+        if multimap || found == Some(DatabaseKind::Multimap) {
+            return env.multimap(name).map(Self::Multimap);
+        }
+        env.database(name, DatabaseOptions::default()).map(Self::Map)
+    }
+
+    fn put(&self, txn: &mut Transaction, entry: &Entry) -> EnvResult<()> {
+        let Entry { key, value } = entry;
+        match self {
+            Self::Map(database) => txn.put(database, key, value),
+            Self::Multimap(multimap) => multimap.put(txn, key, value),
+        }
+    }
 }
 
 impl Entry {

@@ -2,13 +2,16 @@
 //! keys and values on lines of their own, in hexadecimal (`format=bytevalue`) or with escapes
 //! (`format=print`).
 //!
-//! What an environment cannot hold as it stood is refused, never dropped: a second value of a key, a
-//! second database, records without keys.
+//! What an environment cannot hold as it stood is refused, never dropped: a second value of a key where
+//! the header does not say `duplicates=1`, values of a key that are not sorted, a second database,
+//! records without keys.
 
 use std::{
     io::{BufWriter, Write},
     path::PathBuf,
 };
+
+use cairndb::DatabaseKind;
 
 use super::{Entry, Sink, Source, Text, cannot_write, lines::Lines};
 use crate::{
@@ -19,14 +22,22 @@ use crate::{
 pub(super) struct DbDumpSource {
     lines: Lines,
     print: bool,
-    /// The last key: a key that comes twice comes twice in a row.
-    last: Option<Vec<u8>>,
+    /// Whether a key can have several values.
+    duplicates: bool,
+    /// The last entry: a key that comes twice comes twice in a row.
+    last: Option<(Vec<u8>, Vec<u8>)>,
     ended: bool,
 }
 
 impl DbDumpSource {
     pub(super) fn new(text: Text) -> Result<Self, Failure> {
-        let mut source = Self { lines: Lines::new(text), print: false, last: None, ended: false };
+        let mut source = Self {
+            lines: Lines::new(text),
+            print: false,
+            duplicates: false,
+            last: None,
+            ended: false,
+        };
         source.header()?;
         Ok(source)
     }
@@ -42,6 +53,7 @@ impl DbDumpSource {
                 ("HEADER", "END") => break,
                 ("format", "bytevalue") => format = Some(false),
                 ("format", "print") => format = Some(true),
+                ("duplicates" | "dupsort", "1") => self.duplicates = true,
                 ("format", other) => {
                     return Err(self.lines.wrong(format_args!(
                         "the format is {other:?}, and neither bytevalue nor print"
@@ -109,18 +121,38 @@ impl Source for DbDumpSource {
                     .advise("put it into a file of its own, and import that with --db NAME")),
             };
         };
-        if self.last.as_ref() == Some(&key) {
+        if !self.duplicates && self.last.as_ref().is_some_and(|(last, _)| *last == key) {
             let shown = text::escape_short(&key, 80);
             return Err(self
                 .lines
                 .wrong(format_args!("the key {shown} has a second value"))
-                .advise("an environment holds one value per key: make the keys differ"));
+                .advise(
+                    "a map holds one value per key: make the keys differ, or let the header say \
+                     duplicates=1",
+                ));
         }
         let value = self.data("after a key")?.ok_or_else(|| {
             self.lines.wrong(format_args!("the data ends after a key: it is not complete"))
         })?;
-        self.last = Some(key.clone());
+        if self.last.as_ref().is_some_and(|(last, before)| *last == key && *before >= value) {
+            let shown = text::escape_short(&key, 80);
+            return Err(self
+                .lines
+                .wrong(format_args!(
+                    "the values of the key {shown} are not sorted, or one comes twice"
+                ))
+                .advise("a multimap holds a sorted set of values for each key"));
+        }
+        if self.duplicates {
+            self.last = Some((key.clone(), value.clone()));
+        } else {
+            self.last = Some((key.clone(), Vec::new()));
+        }
         Ok(Some(Entry { key, value }))
+    }
+
+    fn is_multimap(&self) -> bool {
+        self.duplicates
     }
 
     fn place(&self) -> String {
@@ -162,9 +194,13 @@ pub(super) struct DbDumpSink<W: Write> {
 }
 
 impl<W: Write> DbDumpSink<W> {
-    pub(super) fn new(name: PathBuf, out: W) -> Result<Self, Failure> {
+    pub(super) fn new(name: PathBuf, out: W, kind: DatabaseKind) -> Result<Self, Failure> {
         let mut sink = Self { name, out: BufWriter::with_capacity(super::BUFFER, out) };
-        sink.write("VERSION=3\nformat=bytevalue\ntype=btree\nHEADER=END\n")?;
+        sink.write("VERSION=3\nformat=bytevalue\ntype=btree\n")?;
+        if kind == DatabaseKind::Multimap {
+            sink.write("duplicates=1\ndupsort=1\n")?;
+        }
+        sink.write("HEADER=END\n")?;
         Ok(sink)
     }
 

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairndb::{MAX_KEY_LEN, MAX_VALUE_LEN};
+use cairndb::{DatabaseKind, MAX_KEY_LEN, MAX_VALUE_LEN};
 use clap::ValueEnum;
 
 use crate::exit::Failure;
@@ -82,6 +82,10 @@ pub(crate) trait Source {
     /// Passes over the next entry; `false` if there is none.
     fn skip(&mut self) -> Result<bool, Failure> {
         Ok(self.next()?.is_some())
+    }
+    /// Whether it says of itself that a key can have several values.
+    fn is_multimap(&self) -> bool {
+        false
     }
     /// Where the last entry stood: a file, and a line of it.
     fn place(&self) -> String;
@@ -196,14 +200,21 @@ const MAX_TEXT_LEN: u64 = 2 * (MAX_KEY_LEN + MAX_VALUE_LEN) as u64 + 4096;
 /// Begins to write entries to `out` in a text format.
 pub(crate) fn text_sink<W: Write + 'static>(
     format: Format,
+    kind: DatabaseKind,
     name: PathBuf,
     out: W,
 ) -> Result<Box<dyn Sink>, Failure> {
     match format {
+        Format::DbDump => Ok(Box::new(db_dump::DbDumpSink::new(name, out, kind)?)),
+        // What reads it again would keep one value of each key.
+        _ if kind == DatabaseKind::Multimap => Err(Failure::usage(format_args!(
+            "{} cannot say that keys have several values",
+            format.name()
+        ))
+        .advise("export it with --format db_dump")),
         Format::Dir => Err(Failure::usage("a directory cannot be written to standard output")),
         Format::Jsonl => Ok(Box::new(jsonl::JsonlSink::new(name, out))),
         Format::Csv => Ok(Box::new(csv::CsvSink::new(name, out)?)),
-        Format::DbDump => Ok(Box::new(db_dump::DbDumpSink::new(name, out)?)),
     }
 }
 

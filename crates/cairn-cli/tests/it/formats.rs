@@ -57,6 +57,42 @@ fn any_key_and_value_survives_each_text_format() {
     }
 }
 
+/// A multimap that came back as a map would have lost all but one value of each key.
+#[test]
+fn a_multimap_comes_back_as_one_or_not_at_all() {
+    let dir = Dir::new();
+    let dump = "VERSION=3\nformat=bytevalue\ntype=btree\nduplicates=1\ndupsort=1\nHEADER=END\n \
+                00\n 00\n 61\n \n 61\n 31\n 61\n ff\nDATA=END\n";
+    std::fs::write(dir.path("tags.dump"), dump).unwrap();
+    for env in ["one", "two"] {
+        dir.run(&["init", env]).good();
+    }
+    dir.run(&["import", "one", "tags.dump"]).good();
+    dir.run(&["export", "one", "again.dump"]).good();
+    assert_eq!(std::fs::read_to_string(dir.path("again.dump")).unwrap(), dump);
+    dir.run(&["import", "two", "again.dump"]).good();
+    let piped = dir.run(&["export", "two", "-", "--format", "db_dump"]).good().out;
+    assert_eq!(String::from_utf8(piped).unwrap(), dump);
+    for target in ["tags.jsonl", "tags.csv", "tags/"] {
+        let refused = dir.run(&["export", "one", target]);
+        assert_eq!(refused.code, 2);
+        assert!(
+            refused.err.contains("cannot say that keys have several values"),
+            "{}",
+            refused.err
+        );
+        assert!(!dir.path(target).exists());
+    }
+    // One more value for a key, and a map that is no multimap.
+    dir.run_with(&["import", "two", "-", "--format", "csv"], b"key,value\na,2\n").good();
+    let dumped = dir.run(&["export", "two", "-", "--format", "db_dump"]).good().out;
+    assert!(String::from_utf8(dumped).unwrap().contains(" 61\n 31\n 61\n 32\n 61\n ff\n"));
+    dir.run(&["put", "one", "key", "value", "--db", "map"]).good();
+    let refused = dir.run(&["import", "one", "tags.dump", "--db", "map"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("\"map\" is a map, and no multimap"), "{}", refused.err);
+}
+
 #[test]
 fn files_survive_as_a_directory() {
     let dir = Dir::new();
@@ -161,7 +197,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     let print = "VERSION=3\nformat=print\nHEADER=END\n";
     let dump = |rest: &str| format!("{print}{rest}");
     let long = format!("{{\"key\":\"{}\",\"value\":\"\"}}\n", "k".repeat(MAX_KEY_LEN + 1));
-    let cases: [(&str, &str, &[&str], &str); 19] = [
+    let cases: [(&str, &str, &[&str], &str); 20] = [
         (
             "jsonl",
             "{}\n{\n",
@@ -199,6 +235,12 @@ fn what_makes_no_sense_is_refused_with_its_line() {
             &dump(" a\n 1\n a\n 2\nDATA=END\n"),
             &[],
             "line 6: the key a has a second value",
+        ),
+        (
+            "db_dump",
+            &dump(" a\n 2\n a\n 1\nDATA=END\n").replace("HEADER=END", "duplicates=1\nHEADER=END"),
+            &[],
+            "line 8: the values of the key a are not sorted, or one comes twice",
         ),
         ("db_dump", &dump("DATA=END\nVERSION=3\n"), &[], "line 5: a second database begins here"),
     ];
