@@ -256,7 +256,7 @@ fn exit_of(kind: ErrorKind) -> Exit {
         ErrorKind::NotFound => Exit::Findings,
         ErrorKind::Exists | ErrorKind::InvalidInput => Exit::Usage,
         ErrorKind::Corrupt | ErrorKind::Unsupported => Exit::Damaged,
-        ErrorKind::Busy | ErrorKind::Conflict => Exit::Busy,
+        ErrorKind::Busy | ErrorKind::Conflict | ErrorKind::Expired => Exit::Busy,
         _ => Exit::Io,
     }
 }
@@ -264,6 +264,7 @@ fn exit_of(kind: ErrorKind) -> Exit {
 fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Conflict => "conflict",
+        ErrorKind::Expired => "expired",
         ErrorKind::Busy => "busy",
         ErrorKind::NotFound => "not_found",
         ErrorKind::Exists => "exists",
@@ -289,7 +290,7 @@ fn scope_name(scope: Scope) -> &'static str {
 
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Conflict => "run the command again",
+        ErrorKind::Conflict | ErrorKind::Expired => "run the command again",
         ErrorKind::Busy => "wait, or ask whoever has it open to close it",
         ErrorKind::NotFound => {
             "check the name; `cairn info` and `cairn scan --keys` show what is there"

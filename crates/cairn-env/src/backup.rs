@@ -18,8 +18,13 @@ use cairn_log::{
 };
 
 use crate::{
-    EnvError, EnvResult, Snapshot, checkpoint::Checkpointer, core::Core, pin::Pin,
-    recovery::Unfinished, sync::lock, utilization::FileEnd,
+    EnvError, EnvResult, Snapshot,
+    checkpoint::Checkpointer,
+    core::Core,
+    pin::{Fate, Pin, PinBudget, PinLoss},
+    recovery::Unfinished,
+    sync::lock,
+    utilization::FileEnd,
 };
 
 /// The instant that a backup holds, and what a restore needs to know beside the files.
@@ -64,6 +69,7 @@ pub struct BackupFile {
     file: Arc<LogFile>,
     sealed: bool,
     seal: Option<Seal>,
+    fate: Fate,
 }
 
 impl BackupFile {
@@ -87,11 +93,12 @@ impl BackupFile {
     ///
     /// # Errors
     /// [`EnvError::Log`] with kind `Corrupt` if the source is damaged: the copy must not be used.
-    /// Whatever `sink` answers.
+    /// [`EnvError::PinLost`] if the backup has cost more than it may. Whatever `sink` answers.
     pub fn copy<E: From<EnvError>>(
         &self,
         sink: impl FnMut(u64, &[u8]) -> Result<(), E>,
     ) -> Result<Digest, E> {
+        check_fate(&self.fate)?;
         self.read(&self.file, sink)
     }
 
@@ -209,6 +216,7 @@ pub struct BackupSet {
     pin: u64,
     cut: Cut,
     files: Vec<BackupFile>,
+    fate: Fate,
 }
 
 impl BackupSet {
@@ -233,6 +241,15 @@ impl BackupSet {
     #[must_use]
     pub fn files(&self) -> &[BackupFile] {
         &self.files
+    }
+
+    /// Whether the files are still pinned, as far as they were not released: a tool that copies by path
+    /// asks this at the end, since a file that has gone is not found, and says nothing.
+    ///
+    /// # Errors
+    /// [`EnvError::PinLost`] if the backup has cost more than it may.
+    pub fn check(&self) -> EnvResult<()> {
+        check_fate(&self.fate)
     }
 
     /// Lets a file go that was copied: it need not wait for the others. (Of an environment that is open
@@ -268,6 +285,13 @@ impl fmt::Debug for BackupSet {
     }
 }
 
+fn check_fate(fate: &Fate) -> EnvResult<()> {
+    match fate.get() {
+        None => Ok(()),
+        Some(&PinLoss { bytes, since }) => Err(EnvError::PinLost { bytes, since }),
+    }
+}
+
 /// The end of the journal at the cut, the time of its last commit, and the state.
 type Moment = (Option<Predecessor>, u64, Arc<FrozenRoot>);
 
@@ -297,7 +321,7 @@ fn find_cut(core: &Core) -> EnvResult<Moment> {
     Ok((journal_end, commit.time, commit.writer.freeze(sequence)?))
 }
 
-pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
+pub(crate) fn begin(core: &Arc<Core>, budget: PinBudget) -> EnvResult<BackupSet> {
     let mut checkpointer = lock(&core.checkpointer);
     let (journal_end, time, root) = match core.options.read_only {
         true => find_cut(core)?,
@@ -322,7 +346,9 @@ pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
     files.sort_by_key(|file| file.name.number);
     let commit = root.sequence();
     let numbers = files.iter().map(|file| file.name.number);
-    let pin = pins.pin(Pin::new(root, core.world.monotonic(), numbers));
+    let pin = Pin::new(root, core.world.monotonic(), budget, numbers);
+    let fate = pin.fate();
+    let pin = pins.pin(pin);
     core.holders.backups.fetch_add(1, Ordering::AcqRel);
     drop(pins);
     let cut = Cut {
@@ -337,10 +363,11 @@ pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<BackupSet> {
         directories: lock(&core.state).state.directories,
     };
     drop(checkpointer);
-    let mut set = BackupSet { core: Arc::clone(core), pin, cut, files };
+    let mut set = BackupSet { core: Arc::clone(core), pin, cut, files, fate };
     // Pinned, the files can be read in peace. A damaged seal is none, and shows when its file is copied.
     for file in &mut set.files {
         file.seal = file.file.seal(file.length)?;
+        file.fate = Arc::clone(&set.fate);
     }
     Ok(set)
 }
@@ -352,5 +379,13 @@ fn member(core: &Core, number: FileNumber, directory: u16, end: FileEnd) -> EnvR
         FileEnd::Cut(length) => (length, false),
         FileEnd::Open => return Err(file.corrupt(file.end(), Damage::NotSealed).into()),
     };
-    Ok(BackupFile { name: file.name(), directory, length, file, sealed, seal: None })
+    Ok(BackupFile {
+        name: file.name(),
+        directory,
+        length,
+        file,
+        sealed,
+        seal: None,
+        fate: Fate::default(),
+    })
 }

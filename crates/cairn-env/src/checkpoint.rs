@@ -405,7 +405,7 @@ impl Core {
         checkpointer.older_file = checkpointer.newest.as_ref().map(|c| c.lsn.file());
         checkpointer.newest = Some(Durable { lsn, record });
         checkpointer.cut = Some(frozen.generation());
-        self.note_readers(checkpointer);
+        self.end_what_is_too_old(checkpointer);
         let removed_files = self.remove_dead(checkpointer, removable);
         self.watch_space()?;
         Ok(CheckpointReport {
@@ -518,7 +518,7 @@ impl Core {
                 && newest.lsn.file() != number
                 && (file.class != FileClass::Journal
                     || newest.record.replay_start.is_some_and(|start| number < start.file()))
-        }) && self.forest.oldest_active(0).is_none_or(|oldest| oldest >= cut)
+        }) && self.oldest_reader().is_none_or(|oldest| oldest >= cut)
     }
 
     fn removable(&self, checkpointer: &Checkpointer, record: &CheckpointRecord) -> Vec<FileNumber> {
@@ -535,15 +535,6 @@ impl Core {
             .collect()
     }
 
-    /// Takes note of who holds versions that are older than the newest checkpoint.
-    fn note_readers(&self, checkpointer: &mut Checkpointer) {
-        let now = self.world.monotonic();
-        let held = self.forest.active_before(checkpointer.cut.unwrap_or(0));
-        let before = std::mem::take(&mut checkpointer.readers);
-        let since = |frozen| before.get(&frozen).copied().unwrap_or(now);
-        checkpointer.readers = held.iter().map(|(frozen, _)| (*frozen, since(*frozen))).collect();
-    }
-
     /// Removes files that nothing needs. Pinned ones stay, and are looked at again by the next
     /// checkpoint; after a crash the open finds that no table knows them.
     fn remove_dead(&self, checkpointer: &mut Checkpointer, removable: Vec<FileNumber>) -> u64 {
@@ -552,11 +543,26 @@ impl Core {
         }
         let Ok(Some(mut gate)) = self.gate() else { return 0 };
         self.remove_deferred(&mut gate);
-        let mut removed = 0;
+        let (mut removed, mut spares) = (0, Vec::new());
+        let (capacity, recycle) = (self.options.journal_capacity(), !self.is_short_of_disk());
         for number in removable {
-            if !gate.is_pinned(number) && self.files.remove(number).is_ok() {
+            let is_short = self.files.find(number).is_some_and(|file| file.footprint() <= capacity);
+            let gone = match () {
+                () if gate.is_pinned(number) => continue,
+                () if recycle && is_short => self.files.retire(number),
+                () => self.files.remove(number).map(|()| None),
+            };
+            if let Ok(spare) = gone {
                 checkpointer.utilization.files.remove(&number);
                 removed += 1;
+                spares.extend(spare);
+            }
+        }
+        drop(gate);
+        for spare in spares {
+            if let Err(error) = self.files.wipe(spare, capacity) {
+                // A sync of a directory that failed concerns other files, too.
+                self.failure.poison(error.into());
             }
         }
         removed

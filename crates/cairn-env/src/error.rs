@@ -1,6 +1,6 @@
 //! `EnvError`: what went wrong, how far it reaches, and what the caller can do.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cairn_btree::TreeError;
 use cairn_io::{IoError, LockError};
@@ -17,6 +17,8 @@ pub type EnvResult<T> = Result<T, EnvError>;
 pub enum ErrorKind {
     /// Another transaction was faster: run the transaction again.
     Conflict,
+    /// It was held for longer, or at a higher price, than was allowed: begin again.
+    Expired,
     /// Somebody else holds what is needed: wait, or ask them to let go.
     Busy,
     /// It is not there.
@@ -339,6 +341,31 @@ pub enum EnvError {
         /// Who keeps files from being removed.
         holders: Vec<SpaceHolder>,
     },
+    /// A backup has lost the files that it pinned, since it cost more than it may.
+    #[error(
+        "the backup has lost its files: it held back {bytes} bytes, for {} s, which is more than it may; \
+         begin another one, with a larger budget or a faster copy",
+        since.as_secs()
+    )]
+    PinLost {
+        /// Bytes of log files that could have been removed but for it.
+        bytes: u64,
+        /// How long it had gone on.
+        since: Duration,
+    },
+    /// A snapshot or transaction has outlived the age limit that was set, and kept files from being
+    /// removed: [`Options::snapshot_age`](crate::Options#structfield.snapshot_age).
+    #[error(
+        "the snapshot of commit {commit} is too old: it kept log files from being removed for more than \
+         {} s; take a new one",
+        limit.as_secs()
+    )]
+    SnapshotTooOld {
+        /// The last commit that it saw.
+        commit: u64,
+        /// The limit.
+        limit: Duration,
+    },
     /// A number space is used up.
     #[error("{what} are used up")]
     Exhausted {
@@ -376,6 +403,7 @@ impl EnvError {
             | Self::NoPair { .. }
             | Self::IndexDisagrees { .. } => ErrorKind::Corrupt,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::PinLost { .. } | Self::SnapshotTooOld { .. } => ErrorKind::Expired,
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::NotUnique { .. } => ErrorKind::Exists,
             Self::KeyTooLong { .. }

@@ -15,7 +15,7 @@ use cairn_btree::{NodeRecord, NodeSource};
 use cairn_io::{DirRef, WorldRef};
 use cairn_log::{
     CommitSpan, Damage, FRAME_LEN, FileClass, FileHeader, FileNumber, LogError, LogFile, LogName,
-    LogResult, LogWriter, Lsn, RecordKind, SEAL_RECORD_LEN, Sealed, Timeline, Uuid,
+    LogResult, LogWriter, Lsn, RecordKind, SEAL_RECORD_LEN, Sealed, Spare, Timeline, Uuid,
 };
 
 use crate::{directories, sites, sync::lock};
@@ -48,6 +48,8 @@ pub(crate) struct Files {
     values: Mutex<Option<LogWriter>>,
     /// Node and value files that were finished and are not yet known to the checkpoints.
     finished: Mutex<Vec<Sealed>>,
+    /// Journal files that are to be used again, with their data directories.
+    spares: Mutex<Vec<(u16, Spare)>>,
     /// Bytes that were added to files since somebody has looked.
     grown: AtomicU64,
     /// Directories in which names were created that no sync covers yet.
@@ -56,6 +58,8 @@ pub(crate) struct Files {
     sync_failed: AtomicBool,
 }
 
+/// Dead journal files that are kept to be used again, at most.
+const SPARES: usize = 2;
 /// Node records are written to the file in pieces of about this size.
 const WRITE_PIECE: u64 = 1 << 20;
 
@@ -80,6 +84,7 @@ impl Files {
             nodes: Mutex::default(),
             values: Mutex::default(),
             finished: Mutex::default(),
+            spares: Mutex::default(),
             grown: AtomicU64::new(0),
             unsynced_names: Mutex::default(),
             sync_failed: AtomicBool::new(false),
@@ -167,7 +172,7 @@ impl Files {
         self.dir_at(self.place(number))
     }
 
-    fn dir_at(&self, directory: u16) -> &DirRef {
+    pub(crate) fn dir_at(&self, directory: u16) -> &DirRef {
         let data = usize::from(directory).checked_sub(1).and_then(|i| self.data.get(i));
         data.unwrap_or(&self.dir)
     }
@@ -208,6 +213,72 @@ impl Files {
         match file {
             Some(file) => Ok(self.dir_of(number).remove(&file.name().to_name())?),
             None => Ok(()),
+        }
+    }
+
+    /// As [`Files::remove`], for a journal file; if it may be used again, it only loses its name, and the
+    /// caller [wipes](Files::wipe) what is returned. Nobody else can see such a file: it is not open
+    /// anywhere in this process, mapped or otherwise, and has no second link by which a backup tool may
+    /// have kept it. Whoever pins files from another process is asked before.
+    pub(crate) fn retire(&self, number: FileNumber) -> LogResult<Option<(u16, Spare)>> {
+        let Some(file) = self.find(number) else { return Ok(None) };
+        let (name, directory) = (file.name(), self.place(number));
+        if name.class != FileClass::Journal
+            || lock(&self.spares).len() >= SPARES
+            || file.is_mapped()
+            || file.handle().links()? != 1
+        {
+            return self.remove(number).map(|()| None);
+        }
+        drop(file);
+        let file = self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        // Out of the table, nobody new can get at it.
+        match file.and_then(|file| Arc::try_unwrap(file).err()) {
+            None => Ok(Some((directory, Spare::take(&**self.dir_at(directory), name)?))),
+            Some(_) => {
+                self.dir_at(directory).remove(&name.to_name())?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes a spare ready for a journal file of this `capacity`. If the disk is full, it is removed.
+    pub(crate) fn wipe(
+        &self,
+        (directory, mut spare): (u16, Spare),
+        capacity: u64,
+    ) -> LogResult<()> {
+        let dir = &**self.dir_at(directory);
+        match spare.wipe(dir, capacity, (sites::SPARE_NAME, sites::SPARE_WIPE)) {
+            Ok(()) => lock(&self.spares).push((directory, spare)),
+            Err(error) if error.may_try_again() => spare.remove(dir).unwrap_or_default(),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Creates a journal file, of a spare if there is one that is not too long for it.
+    pub(crate) fn create_journal(&self, header: FileHeader) -> LogResult<LogWriter> {
+        let sites = (sites::JOURNAL_HEADER, sites::JOURNAL_NAME);
+        let (directory, capacity) = (header.directory, header.capacity);
+        let dir = &**self.dir_at(directory);
+        let fits = |(place, spare): &(u16, Spare)| *place == directory && spare.len() <= capacity;
+        let spare = {
+            let mut spares = lock(&self.spares);
+            let found = spares.iter().position(fits);
+            found.map(|i| spares.swap_remove(i).1)
+        };
+        match spare {
+            Some(spare) => spare.begin(dir, header, sites),
+            None => LogWriter::create(dir, header, Some(sites)),
+        }
+    }
+
+    /// Removes all spares: to give space back, and at the end of a run, which alone knows that they are
+    /// wiped.
+    pub(crate) fn drop_spares(&self) {
+        for (directory, spare) in std::mem::take(&mut *lock(&self.spares)) {
+            spare.remove(&**self.dir_at(directory)).unwrap_or_default(); // or the next open does it
         }
     }
 
@@ -308,7 +379,8 @@ impl Files {
 
     /// Bytes that all files take.
     pub(crate) fn footprint(&self) -> u64 {
-        self.all().iter().map(|file| file.footprint()).sum()
+        let spares: u64 = lock(&self.spares).iter().map(|(_, spare)| spare.len()).sum();
+        spares + self.all().iter().map(|file| file.footprint()).sum::<u64>()
     }
 
     /// Bytes of nodes and values that were added since [`Files::forget_growth`].

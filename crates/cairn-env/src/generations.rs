@@ -237,5 +237,6 @@ fn our_files(dir: &DirRef) -> EnvResult<Vec<(Name, u64)>> {
 fn is_ours(name: &str) -> bool {
     [STATE, DIR].iter().any(|ours| ours.as_str() == name)
         || name.parse::<cairn_log::LogName>().is_ok()
+        || cairn_log::Spare::is_name(name)
         || name.starts_with("torn-") && name.ends_with(".bytes")
 }

@@ -451,7 +451,7 @@ impl Core {
             synced.map_err(|error| self.sync_failed(error))?;
         }
         self.finish_recovery(commit)?;
-        let normal = self.options.journal_file_bytes.clamp(16 << 10, 1 << 30);
+        let normal = self.options.journal_capacity();
         let needed = HEADER_LEN + len + SEAL_RECORD_LEN;
         let (capacity, max_unsynced) = if len > LARGE_RECORD || needed > normal {
             (needed.next_multiple_of(4096), UNSYNCED_LIMIT + LARGE_RECORD + len)
@@ -467,15 +467,12 @@ impl Core {
             ..self.files.header(FileClass::Journal, number)
         };
         let name = header.name().to_name();
-        let sites = (sites::JOURNAL_HEADER, sites::JOURNAL_NAME);
-        let created = LogWriter::create(&**self.files.dir_of(number), header, Some(sites))
-            .and_then(|writer| {
-                let LogWriter { appender, mut flusher } = writer;
-                // The state names only files that were extended for records: see `journal_boundary`.
-                flusher
-                    .extend(journal_boundary(HEADER_LEN + 1, capacity), sites::JOURNAL_EXTEND)?;
-                Ok(LogWriter { appender, flusher })
-            });
+        let created = self.files.create_journal(header).and_then(|writer| {
+            let LogWriter { appender, mut flusher } = writer;
+            // The state names only files that were extended for records: see `journal_boundary`.
+            flusher.extend(journal_boundary(HEADER_LEN + 1, capacity), sites::JOURNAL_EXTEND)?;
+            Ok(LogWriter { appender, flusher })
+        });
         let writer = match created {
             Ok(writer) => writer,
             Err(error) if error.may_try_again() => {

@@ -86,6 +86,7 @@ pub use generations::{
 pub use index::{Index, IndexDef, IndexEntries, IndexEntry};
 pub use multimap::{Keys, Multimap, Pairs};
 pub use options::{Durability, Options};
+pub use pin::PinBudget;
 pub use recovery::report::{RecoveryReport, TornTail};
 pub use repair::{DamagedPlace, Missing, RepairReport, repair, repair_in};
 pub use restore::{RestoreTarget, Restored};

@@ -69,6 +69,12 @@ pub struct Options {
     /// a week). The first begins after this time as well, or ten minutes after the open if that is
     /// sooner: how far scrubbing is does not survive a close.
     pub scrub_interval: Duration,
+    /// How long a snapshot, cursor or transaction may keep log files from being removed (default: for
+    /// ever). The first checkpoint that finds one which has done so for longer lets the files go; whatever
+    /// it reads from then on may answer [`EnvError::SnapshotTooOld`](crate::EnvError::SnapshotTooOld). One
+    /// that holds nothing back may live as long as it likes, and so may a backup:
+    /// [`Environment::begin_backup_within`](crate::Environment::begin_backup_within).
+    pub snapshot_age: Option<Duration>,
     /// Whether large values are handed out as mapped memory where that is possible (default: yes).
     /// Without, they are read into buffers: for storage that may fail under a mapping.
     pub map_values: bool,
@@ -101,6 +107,7 @@ impl Default for Options {
             free_disk: 0,
             scrub_rate: 4 << 20,
             scrub_interval: Duration::from_secs(7 * 24 * 3600),
+            snapshot_age: None,
             map_values: true,
             strict_tail: false,
             background: true,
@@ -145,6 +152,7 @@ setters! {
     free_disk: u64;
     scrub_rate: u64;
     scrub_interval: Duration;
+    snapshot_age: Option<Duration>;
     map_values: bool;
     strict_tail: bool;
     background: bool;
@@ -152,6 +160,11 @@ setters! {
 }
 
 impl Options {
+    /// The capacity of a journal file, unless a record needs a larger one.
+    pub(crate) fn journal_capacity(&self) -> u64 {
+        self.journal_file_bytes.clamp(16 << 10, 1 << 30)
+    }
+
     pub(crate) fn forest(&self) -> ForestOptions {
         let branch_bytes = (self.leaf_bytes / 2).clamp(256, 4 << 10);
         let leaf_bytes = self.leaf_bytes.clamp(256, 64 << 10);

@@ -18,6 +18,10 @@ pub(crate) const JOURNAL_HEADER: SyncSite = SyncSite::new("journal.header");
 pub(crate) const JOURNAL_NAME: SyncSite = SyncSite::new("journal.name");
 /// The zeros ahead of a journal's records, before a record enters them.
 pub(crate) const JOURNAL_EXTEND: SyncSite = SyncSite::new("journal.extend");
+/// That a journal file which becomes a spare has lost its name, before it is wiped.
+pub(crate) const SPARE_NAME: SyncSite = SyncSite::new("spare.name");
+/// The zeros of a spare, before it becomes a journal file again.
+pub(crate) const SPARE_WIPE: SyncSite = SyncSite::new("spare.wipe");
 /// Commits.
 pub(crate) const COMMIT: SyncSite = SyncSite::new("commit");
 /// A finished journal file, before the next one refers to its end.
@@ -53,6 +57,8 @@ pub const SYNC_SITES: &[SyncSite] = &[
     JOURNAL_HEADER,
     JOURNAL_NAME,
     JOURNAL_EXTEND,
+    SPARE_NAME,
+    SPARE_WIPE,
     COMMIT,
     JOURNAL_SEAL,
     NODE_SEAL,

@@ -30,6 +30,22 @@ impl Snapshot {
         Self { core: Arc::clone(core), root }
     }
 
+    /// Reads from it, unless the environment has failed or the snapshot is too old. What is too old may
+    /// become so in the middle of it, and then miss a file.
+    fn read<T>(&self, look: impl FnOnce() -> EnvResult<T>) -> EnvResult<T> {
+        self.check()?;
+        look().map_err(|error| self.explain(error))
+    }
+
+    fn check(&self) -> EnvResult<()> {
+        self.core.check()?;
+        self.core.check_age(&self.root)
+    }
+
+    fn explain(&self, error: EnvError) -> EnvError {
+        self.core.check_age(&self.root).err().unwrap_or(error)
+    }
+
     /// The number of the last commit that it holds.
     #[must_use]
     pub fn commit(&self) -> u64 {
@@ -42,8 +58,7 @@ impl Snapshot {
     /// If the value or a node on the way to it cannot be read: other keys can be. If the environment
     /// has failed or was closed.
     pub fn get(&self, database: &Database, key: &[u8]) -> EnvResult<Option<Value>> {
-        self.core.check()?;
-        self.core.get(&self.root, database.tree, key)
+        self.read(|| self.core.get(&self.root, database.tree, key))
     }
 
     /// Whether `key` has a value.
@@ -51,8 +66,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`]; the value itself is not read.
     pub fn contains(&self, database: &Database, key: &[u8]) -> EnvResult<bool> {
-        self.core.check()?;
-        Ok(self.root.get_with(database.tree, key, |_| ())?.is_some())
+        self.read(|| Ok(self.root.get_with(database.tree, key, |_| ())?.is_some()))
     }
 
     /// How many entries the database has. Costs nothing.
@@ -60,8 +74,7 @@ impl Snapshot {
     /// # Errors
     /// [`EnvError::NoSuchDatabase`] if the snapshot is older than the database.
     pub fn len(&self, database: &Database) -> EnvResult<u64> {
-        self.core.check()?;
-        let len = self.root.len(database.tree)?;
+        let len = self.read(|| Ok(self.root.len(database.tree)?))?;
         len.ok_or_else(|| EnvError::NoSuchDatabase { name: database.name().into() })
     }
 
@@ -123,8 +136,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::range`].
     pub fn cursor(&self, database: &Database) -> EnvResult<Cursor> {
-        self.core.check()?;
-        let cursor = self.root.cursor(database.tree)?;
+        let cursor = self.read(|| Ok(self.root.cursor(database.tree)?))?;
         Ok(Cursor { snapshot: self.clone(), cursor })
     }
 
@@ -133,8 +145,7 @@ impl Snapshot {
     /// # Errors
     /// If the catalogue cannot be read.
     pub fn database(&self, name: &str) -> EnvResult<Option<Database>> {
-        self.core.check()?;
-        match self.core.get(&self.root, NAMES, name.as_bytes())? {
+        match self.read(|| self.core.get(&self.root, NAMES, name.as_bytes()))? {
             Some(descriptor) => Ok(Some(Descriptor::decode(name, &descriptor)?.database)),
             None => Ok(None),
         }
@@ -150,22 +161,22 @@ impl Snapshot {
 
     /// What is recorded of all databases, by name.
     pub(crate) fn descriptors(&self) -> EnvResult<Vec<Descriptor>> {
-        self.core.check()?;
-        let mut cursor = self.root.cursor(NAMES)?;
-        let mut databases = Vec::new();
-        while cursor.next()? {
-            let name = String::from_utf8_lossy(cursor.key()).into_owned();
-            let value = cursor.value().map(|value| self.core.value(value)).transpose()?;
-            databases.push(Descriptor::decode(&name, &value.unwrap_or_default())?);
-        }
-        Ok(databases)
+        self.read(|| {
+            let mut cursor = self.root.cursor(NAMES)?;
+            let mut databases = Vec::new();
+            while cursor.next()? {
+                let name = String::from_utf8_lossy(cursor.key()).into_owned();
+                let value = cursor.value().map(|value| self.core.value(value)).transpose()?;
+                databases.push(Descriptor::decode(&name, &value.unwrap_or_default())?);
+            }
+            Ok(databases)
+        })
     }
 }
 
 impl Sealed for Snapshot {
     fn version_with(&self, database: &Database) -> EnvResult<Option<u64>> {
-        self.core.check()?;
-        Ok(self.root.has(database.tree)?.then_some(self.root.sequence()))
+        self.read(|| Ok(self.root.has(database.tree)?.then_some(self.root.sequence())))
     }
 }
 
@@ -208,8 +219,7 @@ impl Cursor {
     /// # Errors
     /// If a node cannot be read; then seek again before moving on.
     pub fn seek(&mut self, key: &[u8]) -> EnvResult<bool> {
-        self.snapshot.core.check()?;
-        Ok(self.cursor.seek(key)?)
+        self.snapshot.read(|| Ok(self.cursor.seek(key)?))
     }
 
     /// Moves to the last entry whose key is below `key`; returns whether there is one.
@@ -217,8 +227,7 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek`].
     pub fn seek_before(&mut self, key: &[u8]) -> EnvResult<bool> {
-        self.snapshot.core.check()?;
-        Ok(self.cursor.seek_before(key)?)
+        self.snapshot.read(|| Ok(self.cursor.seek_before(key)?))
     }
 
     /// Moves to the first entry; returns whether there is one.
@@ -226,8 +235,7 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek`].
     pub fn first(&mut self) -> EnvResult<bool> {
-        self.snapshot.core.check()?;
-        Ok(self.cursor.first()?)
+        self.snapshot.read(|| Ok(self.cursor.first()?))
     }
 
     /// Moves to the last entry; returns whether there is one.
@@ -235,8 +243,7 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek`].
     pub fn last(&mut self) -> EnvResult<bool> {
-        self.snapshot.core.check()?;
-        Ok(self.cursor.last()?)
+        self.snapshot.read(|| Ok(self.cursor.last()?))
     }
 
     /// Moves to the next entry; returns whether there is one.
@@ -245,8 +252,7 @@ impl Cursor {
     /// As [`Cursor::seek`].
     #[expect(clippy::should_implement_trait, reason = "entries borrow the cursor")]
     pub fn next(&mut self) -> EnvResult<bool> {
-        self.snapshot.core.check()?;
-        Ok(self.cursor.next()?)
+        self.snapshot.read(|| Ok(self.cursor.next()?))
     }
 
     /// Moves to the previous entry; returns whether there is one.
@@ -254,8 +260,7 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::seek`].
     pub fn previous(&mut self) -> EnvResult<bool> {
-        self.snapshot.core.check()?;
-        Ok(self.cursor.previous()?)
+        self.snapshot.read(|| Ok(self.cursor.previous()?))
     }
 
     /// The key of the entry; empty if the cursor stands on none.
@@ -274,7 +279,8 @@ impl Cursor {
             None => Ok(None),
             Some(ValueRef::Inline(bytes)) => Ok(Some(read(bytes))),
             Some(ValueRef::Pointer(pointer)) => {
-                Ok(Some(read(&self.snapshot.core.large_value(pointer)?)))
+                let value = self.snapshot.read(|| self.snapshot.core.large_value(pointer))?;
+                Ok(Some(read(&value)))
             }
         }
     }
@@ -284,7 +290,8 @@ impl Cursor {
     /// # Errors
     /// If a large value cannot be read.
     pub fn value(&self) -> EnvResult<Option<Bytes>> {
-        self.cursor.value().map(|value| self.snapshot.core.value(value)).transpose()
+        let value = |value| self.snapshot.read(|| self.snapshot.core.value(value));
+        self.cursor.value().map(value).transpose()
     }
 }
 
@@ -313,9 +320,9 @@ impl Range {
         start: Bound<Vec<u8>>,
         end: Bound<Vec<u8>>,
     ) -> EnvResult<Self> {
-        snapshot.core.check()?;
         let end_of = || -> EnvResult<End> {
-            Ok(End { cursor: snapshot.root.cursor(database.tree)?, placed: false })
+            let cursor = snapshot.read(|| Ok(snapshot.root.cursor(database.tree)?))?;
+            Ok(End { cursor, placed: false })
         };
         Ok(Self {
             front: end_of()?,
@@ -344,7 +351,7 @@ impl Range {
     }
 
     fn step_front(&mut self) -> EnvResult<Option<(Bytes, Bytes)>> {
-        self.snapshot.core.check()?;
+        self.snapshot.check()?;
         let cursor = &mut self.front.cursor;
         let found = match (&self.start, self.front.placed) {
             (_, true) => cursor.next()?,
@@ -366,7 +373,7 @@ impl Range {
     }
 
     fn step_back(&mut self) -> EnvResult<Option<(Bytes, Bytes)>> {
-        self.snapshot.core.check()?;
+        self.snapshot.check()?;
         let cursor = &mut self.back.cursor;
         let found = match (&self.end, self.back.placed) {
             (_, true) => cursor.previous()?,
@@ -398,12 +405,18 @@ impl Iterator for Range {
     type Item = EnvResult<(Bytes, Bytes)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done { None } else { self.step_front().transpose() }
+        if self.done {
+            return None;
+        }
+        self.step_front().map_err(|error| self.snapshot.explain(error)).transpose()
     }
 }
 
 impl DoubleEndedIterator for Range {
     fn next_back(&mut self) -> Option<Self::Item> {
-        if self.done { None } else { self.step_back().transpose() }
+        if self.done {
+            return None;
+        }
+        self.step_back().map_err(|error| self.snapshot.explain(error)).transpose()
     }
 }

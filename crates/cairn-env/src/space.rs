@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use cairn_btree::FrozenRoot;
 use cairn_io::Dir;
 use cairn_log::FileNumber;
 
@@ -123,6 +124,8 @@ pub struct SpaceReport {
     pub free: Option<u64>,
     /// Who keeps log files from being removed, and how much of them: the largest first.
     pub holders: Vec<SpaceHolder>,
+    /// Backups that have lost their files since the open, for they had cost more than they may.
+    pub lost_backups: u64,
     /// Commits that were refused with [`EnvError::DiskLimit`] since the open.
     pub refused_commits: u64,
 }
@@ -139,6 +142,8 @@ pub(crate) struct Space {
     /// Bytes of nodes that the writer owns.
     private: AtomicU64,
     refused: AtomicU64,
+    /// Versions before this gen are too old to be read.
+    too_old: AtomicU64,
     /// What had happened when everything was last let go that could go.
     relieved: Mutex<Option<Moment>>,
 }
@@ -264,7 +269,7 @@ impl Core {
         Moment {
             commit: self.latest.load(Ordering::Acquire),
             checkpoint: lock(&self.checkpointer).newest.as_ref().map_or(0, |c| c.record.number),
-            oldest_reader: self.forest.oldest_active(0),
+            oldest_reader: self.oldest_reader(),
             pins: lock(&self.pins).len(),
         }
     }
@@ -282,6 +287,7 @@ impl Core {
             }
             result => result,
         };
+        self.files.drop_spares();
         // The first finds files dead, the second lets them go.
         for _ in 0..2 {
             self.schedule.want_checkpoints(1);
@@ -298,36 +304,20 @@ impl Core {
     /// Who keeps files from being removed that nothing else needs.
     pub(crate) fn space_holders(&self, checkpointer: &Checkpointer) -> Vec<SpaceHolder> {
         let now = self.world.monotonic();
-        let dead: Vec<Dead> = checkpointer
-            .utilization
-            .files
-            .iter()
-            .filter_map(|(number, file)| {
-                let (_, cut) = file.dead_since?;
-                let bytes = self.files.find(*number)?.footprint();
-                Some(Dead { number: *number, cut, bytes })
-            })
-            .collect();
-        let held = |holds: &dyn Fn(&Dead) -> bool| {
-            dead.iter().filter(|file| holds(file)).map(|file| file.bytes).sum::<u64>()
-        };
+        let dead = self.dead_files(checkpointer);
         let pins = lock(&self.pins);
         let mut holders = Vec::new();
         for pin in pins.iter() {
-            let bytes = held(&|file| pin.holds(file.number, file.cut));
+            let bytes = bytes_of(&dead, |file| pin.holds(file.number, file.cut));
             let since = now.saturating_sub(pin.since());
-            holders.push(SpaceHolder {
-                kind: HolderKind::Backup,
-                commit: pin.commit(),
-                bytes,
-                since,
-            });
+            let kind = if pin.is_backup() { HolderKind::Backup } else { HolderKind::Reader };
+            holders.push(SpaceHolder { kind, commit: pin.commit(), bytes, since });
         }
         for (frozen, commit) in self.forest.active_before(checkpointer.cut.unwrap_or(0)) {
             if pins.iter().any(|pin| pin.version() == Some(frozen)) {
                 continue;
             }
-            let bytes = held(&|file| file.cut > frozen);
+            let bytes = bytes_of(&dead, |file| file.cut > frozen);
             let seen = checkpointer.readers.get(&frozen).copied().unwrap_or(now);
             let since = now.saturating_sub(seen);
             holders.push(SpaceHolder { kind: HolderKind::Reader, commit, bytes, since });
@@ -335,6 +325,59 @@ impl Core {
         holders.retain(|holder| holder.bytes > 0);
         holders.sort_by_key(|holder| std::cmp::Reverse(holder.bytes));
         holders
+    }
+
+    /// Files that nothing needs but perhaps those who hold them.
+    fn dead_files(&self, checkpointer: &Checkpointer) -> Vec<Dead> {
+        let files = checkpointer.utilization.files.iter();
+        files
+            .filter_map(|(number, file)| {
+                let (_, cut) = file.dead_since?;
+                let bytes = self.files.find(*number)?.footprint();
+                Some(Dead { number: *number, cut, bytes })
+            })
+            .collect()
+    }
+
+    /// Takes note of who holds versions that are older than the newest checkpoint, and ends those who
+    /// have done so for too long or at too high a price.
+    pub(crate) fn end_what_is_too_old(&self, checkpointer: &mut Checkpointer) {
+        let now = self.world.monotonic();
+        let before = std::mem::take(&mut checkpointer.readers);
+        let cut = checkpointer.cut.unwrap_or(0);
+        for (frozen, _) in self.forest.active_before(cut) {
+            let since = before.get(&frozen).copied().unwrap_or(now);
+            checkpointer.readers.insert(frozen, since);
+        }
+        let dead = self.dead_files(checkpointer);
+        let mut pins = lock(&self.pins);
+        let roots = pins.lose(now, |pin| bytes_of(&dead, |file| pin.holds(file.number, file.cut)));
+        let pinned = pins.oldest_version().unwrap_or(u64::MAX);
+        drop(pins);
+        drop(roots);
+        // A fork reads the version that it was made of.
+        if let Some(limit) = self.options.snapshot_age
+            && !self.is_exclusive()
+        {
+            let old = checkpointer.readers.iter().filter(|(_, since)| now - **since > limit);
+            let too_old = old.map(|(frozen, _)| frozen + 1).max().unwrap_or(0);
+            self.space.too_old.fetch_max(too_old.min(pinned), Ordering::AcqRel);
+        }
+    }
+
+    /// The gen of the oldest version that somebody may read.
+    pub(crate) fn oldest_reader(&self) -> Option<u64> {
+        self.forest.oldest_active(self.space.too_old.load(Ordering::Acquire))
+    }
+
+    /// An error if a version is too old to be read.
+    pub(crate) fn check_age(&self, version: &FrozenRoot) -> EnvResult<()> {
+        match self.options.snapshot_age {
+            Some(limit) if version.generation() < self.space.too_old.load(Ordering::Acquire) => {
+                Err(EnvError::SnapshotTooOld { commit: version.sequence(), limit })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn space_report(&self) -> EnvResult<SpaceReport> {
@@ -346,16 +389,21 @@ impl Core {
             kept: self.kept(),
             free: (self.options.free_disk > 0).then(|| self.free()),
             holders: self.space_holders(&checkpointer),
+            lost_backups: lock(&self.pins).lost(),
             refused_commits: self.space.refused.load(Ordering::Relaxed),
         })
     }
 }
 
+fn bytes_of(dead: &[Dead], is_held: impl Fn(&Dead) -> bool) -> u64 {
+    dead.iter().filter(|file| is_held(file)).map(|file| file.bytes).sum()
+}
+
 /// A file that nothing needs but whoever holds it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Dead {
-    pub(crate) number: FileNumber,
+struct Dead {
+    number: FileNumber,
     /// Versions before this gen may reach it.
-    pub(crate) cut: u64,
-    pub(crate) bytes: u64,
+    cut: u64,
+    bytes: u64,
 }

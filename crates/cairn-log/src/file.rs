@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -87,6 +87,8 @@ pub struct LogFile {
     /// The file is zeroed up to here, durably (journal).
     pub(crate) extended: AtomicU64,
     pub(crate) pending: Mutex<Pending>,
+    /// Whether memory was ever mapped to it, which may live on.
+    mapped: AtomicBool,
 }
 
 impl LogFile {
@@ -139,6 +141,7 @@ impl LogFile {
             written: AtomicU64::new(len),
             extended: AtomicU64::new(len),
             pending: Mutex::new(Pending { base: len, ..Pending::default() }),
+            mapped: AtomicBool::new(false),
         }
     }
 
@@ -189,6 +192,12 @@ impl LogFile {
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
+    }
+
+    /// Whether memory that was handed out may be a mapping of this file.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        self.mapped.load(Ordering::Acquire)
     }
 
     /// The position of `offset` in this file.
@@ -285,6 +294,7 @@ impl LogFile {
             && end <= written
             && let Some(bytes) = self.handle.map(offset, len)?
         {
+            self.mapped.store(true, Ordering::Release);
             return Ok(bytes);
         }
         if end > written && end > self.end() {

@@ -63,5 +63,6 @@ pub use scan::{Record, Scan, Scanner, Stop};
 pub use seal::{SEAL_RECORD_LEN, Seal};
 pub use uuid::{Digest, InvalidHex, Uuid};
 pub use writer::{
-    Appender, CommitSpan, Flusher, LogWriter, Payload, Room, Sealed, check_sealed, journal_boundary,
+    Appender, CommitSpan, Flusher, LogWriter, Payload, Room, Sealed, Spare, check_sealed,
+    journal_boundary,
 };

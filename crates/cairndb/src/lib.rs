@@ -82,12 +82,13 @@
 
 pub use cairn_env::{
     BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut, DamagedPlace,
-    DataDirectory, Database, DatabaseKind, DatabaseOptions, Durability, EnvError, EnvResult,
-    Environment, ErrorKind, Finding, Identity, Index, IndexDef, IndexEntries, IndexEntry,
-    KeptGeneration, KeyBounds, Keys, MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing,
-    Multimap, Options, Pairs, PendingCommit, PinInfo, Range, Reach, RecoveryReport, RepairReport,
-    Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, Stats,
-    TornTail, Transaction, TransactionRange, Value, VerifyOptions, VerifyReport, View, repair,
+    DataDirectory, Database, DatabaseKind, DatabaseOptions, DiskLimit, Durability, EnvError,
+    EnvResult, Environment, ErrorKind, Finding, HolderKind, Identity, Index, IndexDef,
+    IndexEntries, IndexEntry, KeptGeneration, KeyBounds, Keys, MAX_KEY_LEN, MAX_TRANSACTION_LEN,
+    MAX_VALUE_LEN, Missing, Multimap, Options, Pairs, PendingCommit, PinBudget, PinInfo, Range,
+    Reach, RecoveryReport, RepairReport, Savepoint, Scope, Scrub, ScrubReport, ScrubState,
+    Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport, Stats, TornTail, Transaction,
+    TransactionRange, Value, VerifyOptions, VerifyReport, View, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.

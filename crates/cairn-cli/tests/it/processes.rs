@@ -152,3 +152,33 @@ fn a_backup_and_a_restore_that_were_cut_short_start_over() {
     }
     assert_eq!(dir.entries("new"), entries);
 }
+
+/// files appear with the first write, and a process that puts once leaves little. `CAIRN_PROCESSES`
+/// says how many there are.
+#[test]
+fn many_processes_that_put_once_leave_few_files() {
+    let asked = std::env::var("CAIRN_PROCESSES").ok().and_then(|text| text.parse().ok());
+    let processes: u32 = asked.unwrap_or(40);
+    let dir = Dir::new();
+    dir.environment("data", &Entries::new());
+    let mut entries = Entries::new();
+    for n in 0..processes {
+        let (key, value) = (format!("key {n}"), format!("value {n}"));
+        dir.run(&["put", "data", &key, &value]).good();
+        entries.insert(key.into_bytes(), value.into_bytes());
+    }
+    dir.run(&["clean", "data"]).good();
+    let (mut files, mut bytes) = (0, 0);
+    let mut dirs = vec![dir.path("data")];
+    while let Some(next) = dirs.pop() {
+        for entry in fs::read_dir(next).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => dirs.push(entry.path()),
+                false => (files, bytes) = (files + 1, bytes + entry.metadata().unwrap().len()),
+            }
+        }
+    }
+    eprintln!("{processes} processes: {files} files, {bytes} bytes");
+    assert!(files < 20 && bytes < 64 << 20, "{files} files, {bytes} bytes");
+    assert_eq!(dir.entries("data"), entries);
+}

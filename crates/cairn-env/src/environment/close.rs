@@ -51,6 +51,7 @@ impl Core {
         if !written || self.options.read_only {
             return Ok(()); // nothing was written: nothing is changed
         }
+        self.files.drop_spares();
         // The checks for a closed environment are for callers; this is the one who closes.
         self.closed.store(false, Ordering::Release);
         let result = self.flush_and_checkpoint();

@@ -16,8 +16,8 @@ pub use stats::Stats;
 
 use crate::{
     CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,
-    ExclusiveTransaction, KeptGeneration, Options, RecoveryReport, Snapshot, SpaceReport,
-    Transaction, VerifyOptions, VerifyReport, backup::BackupSet, core::Core,
+    ExclusiveTransaction, KeptGeneration, Options, PinBudget, RecoveryReport, Snapshot,
+    SpaceReport, Transaction, VerifyOptions, VerifyReport, backup::BackupSet, core::Core,
 };
 
 /// An open environment: one directory tree on disk, any number of named databases in it.
@@ -301,6 +301,28 @@ impl Environment {
     /// If the disk fails or is full.
     pub fn begin_backup(&self) -> EnvResult<BackupSet> {
         self.core.check()?;
-        crate::backup::begin(&self.core)
+        crate::backup::begin(&self.core, PinBudget::default())
+    }
+
+    /// As [`Environment::begin_backup`], but what it pins may cost no more than `budget`. A backup that
+    /// holds back more, or for longer, loses its pin at the next checkpoint: the files go, and whatever
+    /// is done with them afterwards answers [`EnvError::PinLost`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cairn_env::{Environment, Options, PinBudget};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// let budget = PinBudget::new().bytes(10 << 30).time(Duration::from_secs(3600));
+    /// let set = env.begin_backup_within(budget)?;
+    /// // … copy the files …
+    /// set.check()?; // they were there all the time
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Environment::begin_backup`].
+    pub fn begin_backup_within(&self, budget: PinBudget) -> EnvResult<BackupSet> {
+        self.core.check()?;
+        crate::backup::begin(&self.core, budget)
     }
 }

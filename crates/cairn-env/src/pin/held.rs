@@ -2,14 +2,62 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use cairn_btree::FrozenRoot;
 use cairn_log::{FileNumber, LogName};
 
-use crate::pin::Elsewhere;
+use crate::{core::Core, pin::Elsewhere, sync::lock};
+
+/// What a backup may cost while it is going on: see
+/// [`Environment::begin_backup_within`](crate::Environment::begin_backup_within).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PinBudget {
+    /// Bytes of log files that could be removed but for it; `None`: any.
+    pub bytes: Option<u64>,
+    /// How long it may go on while there are such files; `None`: for ever.
+    pub time: Option<Duration>,
+}
+
+impl PinBudget {
+    /// No limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`PinBudget::bytes`](PinBudget#structfield.bytes).
+    #[must_use]
+    pub fn bytes(mut self, bytes: u64) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`PinBudget::time`](PinBudget#structfield.time).
+    #[must_use]
+    pub fn time(mut self, time: Duration) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    fn is_exceeded(self, loss: PinLoss) -> bool {
+        self.bytes.is_some_and(|most| loss.bytes > most)
+            || self.time.is_some_and(|most| loss.bytes > 0 && loss.since > most)
+    }
+}
+
+/// What a pin had cost when it was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PinLoss {
+    pub(crate) bytes: u64,
+    pub(crate) since: Duration,
+}
+
+/// How a pin has ended before its holder was done; empty while it has not.
+pub(crate) type Fate = Arc<OnceLock<PinLoss>>;
 
 /// Which files are pinned, and by whom. A file is removed only at the [`Gate`](crate::pin::Gate).
 #[derive(Debug, Default)]
@@ -20,6 +68,7 @@ pub(crate) struct Pins {
     pub(super) elsewhere: Elsewhere,
     /// What a crash has left and another process still reads. It goes when that lets go.
     pub(crate) deferred: Vec<LogName>,
+    lost: u64,
 }
 
 /// Files that are pinned together, and the version that they are.
@@ -30,16 +79,24 @@ pub(crate) struct Pin {
     root: Option<Arc<FrozenRoot>>,
     commit: u64,
     since: Duration,
+    budget: PinBudget,
+    fate: Fate,
 }
 
 impl Pin {
     pub(crate) fn new(
         root: Arc<FrozenRoot>,
         since: Duration,
+        budget: PinBudget,
         files: impl IntoIterator<Item = FileNumber>,
     ) -> Self {
-        let commit = root.sequence();
-        Self { files: files.into_iter().collect(), root: Some(root), commit, since }
+        let (commit, files) = (root.sequence(), files.into_iter().collect());
+        Self { files, root: Some(root), commit, since, budget, fate: Fate::default() }
+    }
+
+    /// Where its holder finds that it was lost.
+    pub(crate) fn fate(&self) -> Fate {
+        Arc::clone(&self.fate)
     }
 
     /// The last commit of the version.
@@ -55,6 +112,11 @@ impl Pin {
     /// The gen of the version, while all its files are pinned.
     pub(crate) fn version(&self) -> Option<u64> {
         self.root.as_ref().map(|root| root.generation())
+    }
+
+    /// Whether it has files of its own, as a backup has, or only keeps a version from growing too old.
+    pub(crate) fn is_backup(&self) -> bool {
+        !self.files.is_empty()
     }
 
     /// Whether it keeps a file that versions before gen `cut` may reach.
@@ -90,6 +152,36 @@ impl Pins {
         self.held.remove(&pin)
     }
 
+    /// Ends the pins that have cost more than they may, which `held` says in bytes. The caller drops
+    /// the result without the lock.
+    #[must_use]
+    pub(crate) fn lose(
+        &mut self,
+        now: Duration,
+        held: impl Fn(&Pin) -> u64,
+    ) -> Vec<Arc<FrozenRoot>> {
+        let mut roots = Vec::new();
+        for pin in self.held.values_mut().filter(|pin| pin.budget != PinBudget::default()) {
+            let loss = PinLoss { bytes: held(pin), since: now.saturating_sub(pin.since) };
+            if pin.budget.is_exceeded(loss) && pin.fate.set(loss).is_ok() {
+                self.lost += 1;
+                pin.files.clear();
+                roots.extend(pin.root.take());
+            }
+        }
+        roots
+    }
+
+    /// How many were lost.
+    pub(crate) const fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The gen of the oldest version whose files are all pinned.
+    pub(crate) fn oldest_version(&self) -> Option<u64> {
+        self.held.values().filter_map(Pin::version).min()
+    }
+
     /// Whether this process pins a file, or another one did when that was last looked at. To remove a
     /// file, ask the [`Gate`](crate::pin::Gate).
     pub(crate) fn is_probably_pinned(&self, file: FileNumber) -> bool {
@@ -107,5 +199,26 @@ impl Pins {
 
     pub(crate) fn len(&self) -> usize {
         self.held.len()
+    }
+}
+
+/// A version that is read for as long as it takes: no limit of age holds for it.
+pub(crate) struct KeptVersion<'a> {
+    core: &'a Core,
+    pin: u64,
+}
+
+impl Core {
+    pub(crate) fn keep_version(&self, root: &Arc<FrozenRoot>) -> KeptVersion<'_> {
+        let (now, budget) = (self.world.monotonic(), PinBudget::default());
+        let pin = lock(&self.pins).pin(Pin::new(Arc::clone(root), now, budget, []));
+        KeptVersion { core: self, pin }
+    }
+}
+
+impl Drop for KeptVersion<'_> {
+    fn drop(&mut self) {
+        let pin = lock(&self.core.pins).release(self.pin);
+        drop(pin);
     }
 }

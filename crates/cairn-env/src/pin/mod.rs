@@ -16,7 +16,8 @@ pub(crate) mod text;
 use std::{collections::BTreeSet, sync::MutexGuard};
 
 use cairn_log::FileNumber;
-pub(crate) use held::{Pin, Pins};
+pub use held::PinBudget;
+pub(crate) use held::{Fate, Pin, PinLoss, Pins};
 
 use crate::{
     EnvResult,

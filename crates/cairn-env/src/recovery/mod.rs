@@ -17,8 +17,8 @@ use std::{
 };
 
 use cairn_btree::{Forest, TreeWriter};
-use cairn_io::FileExt;
-use cairn_log::{FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor};
+use cairn_io::{FileExt, Name};
+use cairn_log::{FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor, Spare};
 
 use crate::{
     EnvError, EnvResult, Options,
@@ -64,6 +64,9 @@ pub(crate) struct Unfinished {
     open_end: Option<(Arc<LogFile>, u64)>,
     torn: Option<TornTail>,
     leftovers: Vec<LogName>,
+    /// Spares of a run that did not close, with their data directories: how far they are wiped is not
+    /// known.
+    spares: Vec<(u16, Name)>,
 }
 
 impl Unfinished {
@@ -79,10 +82,12 @@ impl Unfinished {
 }
 
 /// The log files of an environment, as they were listed.
+#[derive(Default)]
 pub(crate) struct Listing {
     pub(crate) logs: BTreeMap<FileNumber, LogName>,
     journals: BTreeMap<FileNumber, LogName>,
     unknown: Vec<String>,
+    spares: Vec<(u16, Name)>,
 }
 
 impl Listing {
@@ -97,8 +102,7 @@ impl Listing {
 
 /// Lists the log files, and takes note of where they lie.
 pub(crate) fn list(files: &Files) -> EnvResult<Listing> {
-    let mut listing =
-        Listing { logs: BTreeMap::new(), journals: BTreeMap::new(), unknown: Vec::new() };
+    let mut listing = Listing::default();
     let mut entries = Vec::new();
     for (directory, dir) in files.dirs() {
         entries.extend(dir.list()?.into_iter().map(|entry| (directory, entry)));
@@ -106,6 +110,10 @@ pub(crate) fn list(files: &Files) -> EnvResult<Listing> {
     for (directory, entry) in entries {
         let is_ours = entry.name.as_ref().is_some_and(|name| [STATE, DIR].contains(name));
         if is_ours || entry.display.starts_with("torn-") {
+            continue;
+        }
+        if let Some(name) = entry.name.filter(|_| Spare::is_name(&entry.display)) {
+            listing.spares.push((directory, name));
             continue;
         }
         let Ok(name) = entry.display.parse::<LogName>() else {
@@ -223,7 +231,7 @@ pub(crate) fn recover(
         checkpoint,
         utilization,
         tail,
-        unfinished: Unfinished { open_end, torn, leftovers },
+        unfinished: Unfinished { open_end, torn, leftovers, spares: listing.spares.clone() },
         ended,
         oversized,
         sequence,
@@ -433,6 +441,12 @@ impl Core {
             }
             commit.tail = Some(file.predecessor(*end, commit.sequence)?);
         }
+        for (directory, name) in &unfinished.spares {
+            match self.files.dir_at(*directory).remove(name) {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
         self.remove_leftovers(&unfinished.leftovers, commit.tail)?;
         if unfinished.open_end.is_some()
             || unfinished.leftovers.iter().any(|name| name.class == FileClass::Journal)
@@ -497,7 +511,7 @@ impl Core {
 
     /// Copies what is cut from the end of a journal into a file of its own.
     fn set_aside(&self, file: &LogFile, torn: &TornTail) -> EnvResult<()> {
-        let name = cairn_io::Name::new(torn.set_aside.clone())
+        let name = Name::new(torn.set_aside.clone())
             .map_err(|_| EnvError::internal("the name for cut bytes"))?;
         match self.files.dir.remove(&name) {
             Err(error) if !error.is_not_found() => return Err(error.into()),

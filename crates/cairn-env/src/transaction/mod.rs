@@ -103,6 +103,7 @@ impl Transaction {
     fn base(&self) -> EnvResult<&Arc<FrozenRoot>> {
         self.core.check()?;
         if let Some(base) = self.base.get() {
+            self.core.check_age(base)?;
             return Ok(base);
         }
         let _first = self.reads();

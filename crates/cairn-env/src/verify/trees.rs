@@ -18,6 +18,7 @@ pub(super) fn verify(
     report: &mut VerifyReport,
 ) -> EnvResult<()> {
     let root = core.freeze_latest()?;
+    let _kept = core.keep_version(&root);
     report.commit = root.sequence();
     let names = Names::read(core, &root);
     // Before the walk: a checkpoint that ends during it counts nodes that had no place yet.

@@ -282,3 +282,60 @@ fn zeros_behind_the_end_of_a_journal_file_go_whenever_they_come_back() {
     }
     assert!(lost > 32 << 10, "the crash has undone nothing: {lost}");
 }
+
+/// Twenty times the data is written, as a service does it. After the first time, the log files never take
+/// more than 1.6 times what is in use when a checkpoint ends; and no file that a backup has pinned is
+/// ever gone.
+#[test]
+fn churn_keeps_to_the_space_target_at_every_checkpoint() {
+    /// So many entries that a checkpoint writes a few hundredths of them, as it does where there are
+    /// gigabytes: what it has just made obsolete goes with the next one.
+    const DATA: u32 = 4_000;
+    let options = Options::default()
+        .background(true)
+        .leaf_bytes(4 << 10)
+        .cache_bytes(32 << 20)
+        .journal_file_bytes(32 << 10)
+        .node_file_bytes(64 << 10)
+        .checkpoint_bytes(32 << 10);
+    let mut test = TestEnv::on(SimDisk::new().without_trace(), options);
+    let db = test.db("db");
+    let (mut seen, mut worst, mut sum, mut measured) = (0, 0.0f64, 0.0, 0);
+    let mut pinned: Option<cairn_env::BackupSet> = None;
+    for n in 0..20 * DATA {
+        let key = ordered(n.wrapping_mul(0x9e37_79b9) % DATA);
+        let value = [u8::try_from(n % 251).unwrap(); 1000];
+        test.env().write_with(Durability::NoSync, |txn| txn.put(&db, &key, &value)).unwrap();
+        test.world.run_until_idle(8);
+        let stats = test.env().stats().unwrap();
+        if stats.checkpoints == seen {
+            continue;
+        }
+        seen = stats.checkpoints;
+        // A backup now and then, whose files must stay; what it holds back is not the cleaner's fault.
+        if let Some(set) = pinned.take_if(|_| seen % 40 == 10) {
+            for file in set.files() {
+                assert!(test.has(file.path()), "{} is gone", file.path().display());
+                file.copy(|_, _| Ok::<(), cairn_env::EnvError>(())).unwrap();
+            }
+        } else if seen % 40 == 5 {
+            pinned = Some(test.env().begin_backup().unwrap());
+        }
+        if n > DATA && pinned.is_none() && (15..40).contains(&(seen % 40)) {
+            let ratio = stats.file_bytes as f64 / stats.live_bytes as f64;
+            measured += 1;
+            (worst, sum) = (worst.max(ratio), sum + ratio);
+        }
+    }
+    assert!(
+        measured > 50 && worst < 1.6,
+        "{worst} at the worst of {measured} checkpoints, {} on average",
+        sum / f64::from(measured)
+    );
+    drop(pinned);
+    let before = content(test.env()).unwrap();
+    assert_eq!(before["db"].len(), DATA as usize);
+    test.env().sync().unwrap();
+    test.kill();
+    assert!(content(test.env()).unwrap() == before);
+}

@@ -55,6 +55,12 @@ impl TestEnv {
         self.env.as_ref().expect("it is open")
     }
 
+    /// Whether the file at a path of this disk is there.
+    pub(crate) fn has(&self, path: &std::path::Path) -> bool {
+        let (path, image) = (path.to_string_lossy(), self.disk.image());
+        image.files().any(|(name, _)| path.ends_with(name))
+    }
+
     pub(crate) fn db(&self, name: &str) -> Database {
         self.env().database(name, DatabaseOptions::default()).expect("it can be created")
     }

@@ -17,6 +17,7 @@ mod index;
 mod index_build;
 mod multimap;
 mod pins;
+mod recycle;
 mod repair;
 mod scrub;
 mod sequence;

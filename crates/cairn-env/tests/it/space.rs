@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use cairn_env::{
     Database, DatabaseOptions, DiskLimit, Durability, EnvError, Environment, ErrorKind, HolderKind,
-    Options, VerifyOptions,
+    Options, PinBudget, VerifyOptions,
 };
 use cairn_sim::{FaultDisk, SimDisk, SimWorld};
 
@@ -173,6 +173,7 @@ fn a_stuck_reader_holds_space_and_is_named() {
     for round in 5..8 {
         churn(round * 2000);
     }
+    test.env().clean().unwrap();
     let space = test.env().space().unwrap();
     assert!(space.holders.is_empty() && space.used < held - before / 2, "{held}: {space:?}");
 }
@@ -199,4 +200,105 @@ fn who_holds_back_what_a_limit_needs_is_named() {
     drop(snapshot);
     drop(set);
     (0..2000).try_for_each(put).unwrap();
+}
+
+/// Copies all files of a set; what is copied is checked on the way.
+fn copy(set: &cairn_env::BackupSet) -> Result<(), EnvError> {
+    set.files().iter().try_for_each(|file| file.copy(|_, _| Ok::<(), EnvError>(())).map(drop))
+}
+
+#[test]
+fn a_backup_over_its_budget_loses_its_files_and_says_so() {
+    let test = TestEnv::new(small_options());
+    let db = test.db("db");
+    let churn = |rounds: u32| {
+        for n in 0..rounds * 500 {
+            let value = n.to_le_bytes().repeat(40);
+            test.env().write(|txn| txn.put(&db, &ordered(n % 500), &value)).unwrap();
+        }
+        test.env().checkpoint().unwrap();
+    };
+    churn(1);
+    let minute = Duration::from_secs(60);
+    let begin = |budget| test.env().begin_backup_within(budget).unwrap();
+    let (free, bytes) = (begin(PinBudget::new()), begin(PinBudget::new().bytes(100_000)));
+    let time = begin(PinBudget::new().time(minute));
+    for round in 0..8 {
+        churn(4);
+        for set in [&free, &bytes, &time] {
+            if set.check().is_ok() {
+                assert!(set.files().iter().all(|file| test.has(file.path())), "pinned, and gone");
+                copy(set).unwrap();
+            }
+        }
+        // It has gone on for longer than a minute when the sixth round ends.
+        assert_eq!(time.check().is_err(), round >= 5, "{round}");
+        test.world.advance(minute / 4);
+    }
+    assert_eq!(test.env().space().unwrap().lost_backups, 2);
+    for set in [&bytes, &time] {
+        for error in [set.check().unwrap_err(), copy(set).unwrap_err()] {
+            assert!(matches!(error, EnvError::PinLost { .. }), "{error}");
+            assert_eq!(error.kind(), ErrorKind::Expired);
+        }
+        assert!(set.snapshot().is_none());
+    }
+    copy(&free).unwrap();
+    free.check().unwrap();
+    // They have let go of everything: only the one without a budget is left.
+    let holders = test.env().space().unwrap().holders;
+    assert!(holders.len() == 1 && holders[0].kind == HolderKind::Backup, "{holders:?}");
+    drop(free);
+    (0..3).for_each(|_| churn(2));
+    assert!(test.env().space().unwrap().holders.is_empty());
+}
+
+#[test]
+fn a_snapshot_that_is_too_old_says_so_and_holds_nothing_back() {
+    let hour = Duration::from_secs(3600);
+    let test = TestEnv::new(small_options().snapshot_age(Some(hour)).cache_bytes(20 << 10));
+    let db = test.db("db");
+    let churn = || {
+        for n in 0..2000u32 {
+            let value = vec![7; if n % 9 == 0 { 2000 } else { 60 }];
+            test.env().write(|txn| txn.put(&db, &ordered(n % 500), &value)).unwrap();
+        }
+        test.env().checkpoint().unwrap();
+        test.world.advance(hour / 2);
+    };
+    churn();
+    let old = test.env().snapshot().unwrap();
+    let mut iter = old.iter(&db).unwrap();
+    let mut cursor = old.cursor(&db).unwrap();
+    let transaction = test.env().begin_write().unwrap();
+    transaction.get(&db, &ordered(1)).unwrap();
+    let all = || old.iter(&db).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+    let before = all();
+    churn();
+    // It is younger than an hour.
+    assert!(before == all());
+    (0..3).for_each(|_| churn());
+    let young = test.env().snapshot().unwrap();
+    for error in [
+        old.get(&db, &ordered(1)).unwrap_err(),
+        old.len(&db).unwrap_err(),
+        old.iter(&db).unwrap_err(),
+        old.clone().databases().unwrap_err(),
+        iter.next().unwrap().unwrap_err(),
+        cursor.first().unwrap_err(),
+        transaction.get(&db, &ordered(2)).unwrap_err(),
+    ] {
+        assert!(matches!(error, EnvError::SnapshotTooOld { .. }), "{error}");
+        let reach = (error.kind(), error.scope());
+        assert_eq!(reach, (ErrorKind::Expired, cairn_env::Scope::Operation));
+    }
+    assert_eq!(young.len(&db).unwrap(), 500);
+    drop(young);
+    churn();
+    churn();
+    let used = test.env().space().unwrap().used;
+    drop((iter, cursor, transaction, old));
+    churn();
+    churn();
+    assert!(test.env().space().unwrap().used * 2 > used, "it had held nothing back");
 }

@@ -5,9 +5,13 @@
 //! [`Flusher`] writes what was accepted and syncs it (it is held by whoever flushes). [`LogWriter`]
 //! is both in one, for files that have a single user.
 
+mod spare;
+
 use std::sync::{Arc, atomic::Ordering};
 
-use cairn_io::{Dir, FileExt, SyncSite};
+use cairn_io::{Dir, FileExt, FileRef, SyncSite};
+
+pub use spare::Spare;
 
 use crate::{
     Damage, Digest, FRAME_LEN, FileHeader, FrameHeader, HEADER_LEN, LogError, LogFile, LogResult,
@@ -17,6 +21,7 @@ use crate::{
 
 /// The shortest length of a journal file, unless its capacity is smaller.
 const FIRST_BOUNDARY: u64 = 64 << 10;
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 /// A journal file grows by at most this much at a time.
 const LARGEST_STEP: u64 = 4 << 20;
 
@@ -214,14 +219,8 @@ impl Flusher {
     /// # Errors
     /// If the disk fails or is full. Nothing that was accepted depends on it yet.
     pub fn extend(&mut self, len: u64, site: SyncSite) -> LogResult<()> {
-        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
         let from = self.file.extended.load(Ordering::Acquire);
-        let mut at = from;
-        while at < len {
-            let n = usize::try_from(len - at).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
-            self.file.handle.write_all_at(at, &ZEROS[..n])?;
-            at += n as u64;
-        }
+        spare::fill(&self.file.handle, from, len)?;
         if len > from {
             self.sync(site)?;
             self.file.extended.store(len, Ordering::Release);
@@ -326,8 +325,19 @@ impl LogWriter {
         header: FileHeader,
         sites: Option<(SyncSite, SyncSite)>,
     ) -> LogResult<Self> {
+        let handle = dir.create(&header.name().to_name())?;
+        Self::begin(dir, handle, header, HEADER_LEN, sites)
+    }
+
+    /// Begins the file `handle`, which has zeros up to `extended`.
+    fn begin(
+        dir: &dyn Dir,
+        handle: FileRef,
+        header: FileHeader,
+        extended: u64,
+        sites: Option<(SyncSite, SyncSite)>,
+    ) -> LogResult<Self> {
         let name = header.name().to_name();
-        let handle = dir.create(&name)?;
         let block = header.encode();
         if let Err(error) = handle.write_all_at(0, &block[..]) {
             // A file without a header is nobody's. If even its removal fails, recovery finds it.
@@ -344,7 +354,9 @@ impl LogWriter {
             0 => Lsn::MAX_OFFSET,
             capacity => capacity.min(Lsn::MAX_OFFSET),
         };
-        let file = Arc::new(LogFile::new(handle, header, HEADER_LEN));
+        let file = LogFile::new(handle, header, HEADER_LEN);
+        file.extended.store(extended.max(HEADER_LEN), Ordering::Release);
+        let file = Arc::new(file);
         let appender =
             Appender { file: Arc::clone(&file), end: HEADER_LEN, limit, records: 0, seal: None };
         let (written, synced) = (HEADER_LEN, HEADER_LEN);

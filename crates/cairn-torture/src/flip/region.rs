@@ -52,6 +52,7 @@ pub(crate) fn regions(image: &Image, path: &str, is_last_open: bool) -> Vec<Regi
         "MANIFEST" => whole("MANIFEST", Rule::Noticed),
         "LOCK" | "PROTECTOR" => whole("LOCK", Rule::Ignored),
         "STATE" => state(image, path),
+        _ if name.starts_with("spare-") => whole("a spare", Rule::Ignored),
         _ if name.starts_with("torn-") => whole("bytes set aside", Rule::Ignored),
         _ if name.ends_with(".log") => log(image, path, is_last_open),
         _ => whole("another file", Rule::Noticed),
