@@ -1,16 +1,23 @@
 //! `backup`: a set of frozen files, copied, verified on the way and once more, published last.
 
-use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
 
-use cairn_env::{BackupFile, Environment, Snapshot};
-use cairn_io::{Dir, DirExt, DirRef, FileExt, IoResult, RealDir, RealWorld, SyncSite, WorldRef};
+use cairn_env::{Environment, Snapshot};
+use cairn_io::{Dir, DirExt, DirRef, IoResult, RealDir, RealWorld, SyncSite, WorldRef};
 
 use crate::{
-    BackupError, BackupResult, Manifest, ManifestFile, Progress,
+    BackupError, BackupResult, Manifest, Progress,
+    copy::copy,
     manifest::{FILES, MANIFEST, MANIFEST_NEW},
+    piece::is_stored_name,
     previous::{Previous, Taken},
     progress::{Counter, Report},
-    verify::{not_there, verify_files},
+    verify::{not_there, read_stored},
 };
 
 /// A copied or linked file, before the manifest names it.
@@ -33,9 +40,10 @@ pub struct BackupOptions<'a> {
     /// they are made in any case; files of an earlier backup are then taken over if beginning, length
     /// and seal are right.
     pub skip_read_back: bool,
-    /// An earlier backup of the same environment. Files that have not changed since are taken over from
-    /// it as hard links, where the file system has them: the new backup writes only what is new, and
-    /// is complete all the same. The earlier one may be removed. But as long as both are there, they
+    /// An earlier backup of the same environment. Files that have not changed since, and the beginning of a
+    /// journal file that has grown, are taken over from it as hard links, where the file system has them: the
+    /// new backup writes what is new to the log, at most 256 KiB of it again, and a manifest of some 120 bytes
+    /// for each file; and it is complete all the same. The earlier one may be removed. But as long as both are there, they
     /// share the bytes of these files, so damage to one is damage to both: what must survive a bad
     /// block needs a backup without this option, on another disk.
     ///
@@ -108,9 +116,9 @@ pub struct BackupReport {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// How many of the files were taken over from the backup before, as links.
+    /// How many of the files were taken over from the backup before, as links, and nothing was added.
     pub linked_files: u64,
-    /// Their bytes: these were not written again.
+    /// Bytes that were taken over and not written again: those of these files, and beginnings of others.
     pub linked_bytes: u64,
     /// What was found to be wrong with files of the backup before that would have been taken over. They
     /// were copied from the environment instead, so this backup is whole; that one is not.
@@ -168,46 +176,52 @@ pub fn backup_to(
     let read_back = !options.skip_read_back;
     let mut counter = Counter::new(total, options.progress);
 
-    let (mut linked, mut previous_damaged) = (Vec::new(), Vec::new());
+    let (mut files, mut kept, mut previous_damaged) = (Vec::new(), BTreeMap::new(), Vec::new());
     if let Some(previous) = previous {
         for file in set.files() {
             match previous.take_over(file, &*files_dir, read_back, &mut counter)? {
                 Taken::Linked(taken) => {
-                    linked.push(taken);
+                    files.push(taken);
                     set.release(file);
                 }
+                Taken::Begun(pieces) => drop(kept.insert(file.name, pieces)),
                 Taken::No => {}
                 Taken::Damaged(error) => previous_damaged.push(error.to_string()),
             }
         }
     }
-    let linked_bytes: u64 = linked.iter().map(|file| file.length).sum();
-    let (free, needed) = (target.space()?.free, total - linked_bytes);
+    let linked: u64 = files.iter().map(|file| file.length).sum();
+    let begun: u64 = kept.values().flatten().map(|piece| piece.length).sum();
+    let (free, needed) = (target.space()?.free, total - linked - begun);
     if free < needed {
         return Err(BackupError::NoSpace { path: target.path().to_owned(), free, needed });
     }
     if read_back {
         counter.again(needed);
     }
-    let mut copied = Vec::new();
-    let names: BTreeSet<_> = linked.iter().map(|file| file.name).collect();
+    let mut written = Vec::new();
+    let names: BTreeSet<_> = files.iter().map(|file| file.name).collect();
+    let mut linked_files = files.len() as u64;
     for file in set.files().iter().filter(|file| !names.contains(&file.name)) {
-        copied.push(copy(file, &*files_dir, &mut counter)?);
+        let kept = kept.remove(&file.name).unwrap_or_default();
+        let copied = copy(file, &kept, &*files_dir, &mut counter)?;
+        files.push(copied.file);
+        linked_files += u64::from(copied.written.is_none());
+        written.extend(copied.written);
         set.release(file);
     }
     let cut = set.cut().clone();
     drop(set);
-    if read_back
-        && let Some(error) = verify_files(&*files_dir, &copied, &mut counter).into_iter().next()
-    {
-        return Err(error);
+    if read_back {
+        for stored in &written {
+            read_stored(&*files_dir, stored, &mut counter, |_, _| Ok(()))?;
+        }
     }
-    let linked_files = linked.len() as u64;
-    let mut files = [linked, copied].concat();
     files.sort_by_key(|file| file.name.number);
     let library = env!("CARGO_PKG_VERSION").into();
     let manifest = Manifest { cut, created: world.wall().0, library, files };
     finish(target, &*files_dir, &manifest)?;
+    let linked_bytes = total - written.iter().map(|stored| stored.piece.length).sum::<u64>();
     Ok(BackupReport { linked_files, linked_bytes, previous_damaged, ..BackupReport::of(&manifest) })
 }
 
@@ -260,22 +274,10 @@ fn prepare(target: &DirRef) -> BackupResult<DirRef> {
     let files = target.open_dir(&FILES)?;
     for entry in files.list()? {
         // Only what a backup can have written is removed.
-        match entry.name.filter(|name| name.as_str().parse::<cairn_log::LogName>().is_ok()) {
+        match entry.name.filter(is_stored_name) {
             Some(name) => files.remove(&name)?,
             None => return Err(BackupError::TargetNotEmpty { path: files.path().to_owned() }),
         }
     }
     Ok(files)
-}
-
-fn copy(file: &BackupFile, to: &dyn Dir, counter: &mut Counter<'_>) -> BackupResult<ManifestFile> {
-    let copy = to.create(&file.name.to_name())?;
-    let digest = file.copy(|at, piece| -> BackupResult<()> {
-        copy.write_all_at(at, piece)?;
-        counter.add(piece.len() as u64);
-        Ok(())
-    })?;
-    copy.sync(COPY)?;
-    let BackupFile { name, directory, length, .. } = *file;
-    Ok(ManifestFile { name, directory, length, digest })
 }

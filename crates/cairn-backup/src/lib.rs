@@ -1,7 +1,8 @@
 //! Backups of an environment: taken while writers go on, verified, published last; restored by proof.
 //!
 //! A backup is a directory: the files of one exact state of the environment, and a [`Manifest`] that
-//! names each with its length and BLAKE3 hash. The manifest comes last, so a directory without one is no
+//! names each with its length and BLAKE3 hash (and the pieces in which it lies, if an earlier backup held its
+//! beginning). The manifest comes last, so a directory without one is no
 //! backup. A restore copies into a directory that does not open before everything in it was
 //! verified, replayed and walked.
 //!
@@ -27,10 +28,12 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod copy;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod manifest;
+mod piece;
 mod previous;
 mod progress;
 mod publish;
@@ -43,6 +46,7 @@ pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
 pub use cairn_env::{Forgotten, KeptGeneration};
 pub use error::{BackupError, BackupResult};
 pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};
+pub use piece::Piece;
 pub use progress::Progress;
 pub use publish::{publish, publish_in};
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};

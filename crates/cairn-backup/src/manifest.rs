@@ -10,7 +10,7 @@ use cairn_env::Cut;
 use cairn_io::{Dir, DirExt, Name};
 use cairn_log::{Digest, FileNumber, LogName, Lsn, Predecessor, Timeline, Uuid};
 
-use crate::{BackupError, BackupResult};
+use crate::{BackupError, BackupResult, Piece};
 
 /// The name of the file that makes a directory a backup.
 pub const MANIFEST_NAME: &str = "MANIFEST";
@@ -19,7 +19,8 @@ pub(crate) const MANIFEST_NEW: Name = Name::constant("MANIFEST.new");
 /// The directory of the copied files.
 pub(crate) const FILES: Name = Name::constant("files");
 
-const TITLE: &str = "CairnDB backup 1";
+/// The first line where each file lies in one piece, and where one does not.
+const TITLES: [&str; 2] = ["CairnDB backup 1", "CairnDB backup 2"];
 /// A manifest of a million files is smaller.
 const MAX_LEN: usize = 128 << 20;
 
@@ -35,6 +36,8 @@ pub struct ManifestFile {
     pub length: u64,
     /// BLAKE3 of its bytes.
     pub digest: Digest,
+    /// The pieces in which it lies, in order; none if it lies in one file, under its name.
+    pub pieces: Vec<Piece>,
 }
 
 /// What a backup holds.
@@ -62,8 +65,9 @@ impl Manifest {
     #[must_use]
     pub fn encode(&self) -> String {
         let cut = &self.cut;
+        let title = TITLES[usize::from(self.files.iter().any(|file| !file.pieces.is_empty()))];
         let mut text = format!(
-            "{TITLE}\nlibrary {}\ncreated {}\nenvironment {}\ntimeline {}\ncommit {}\ntime {}\n",
+            "{title}\nlibrary {}\ncreated {}\nenvironment {}\ntimeline {}\ncommit {}\ntime {}\n",
             self.library, self.created, cut.environment, cut.timeline, cut.commit, cut.time
         );
         let mut line = |args: std::fmt::Arguments<'_>| {
@@ -90,6 +94,9 @@ impl Manifest {
                 "file {} {} {} {}",
                 file.name, file.directory, file.length, file.digest
             ));
+            for Piece { length, digest } in &file.pieces {
+                line(format_args!("piece {length} {digest}"));
+            }
         }
         let digest = Digest::of(text.as_bytes());
         text.push_str(&format!("blake3 {digest}\n"));
@@ -117,7 +124,7 @@ impl Manifest {
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged((1, "it is not a text")))?;
         let found = text.lines().next().unwrap_or_default();
-        if found.starts_with("CairnDB backup ") && found != TITLE && is_intact(text) {
+        if found.starts_with("CairnDB backup ") && !TITLES.contains(&found) && is_intact(text) {
             return Err(BackupError::ManifestUnsupported { path, found: found.to_owned() });
         }
         Self::decode(text).map_err(damaged)
@@ -132,7 +139,9 @@ impl Manifest {
             return Err((text.lines().count().max(1), "the hash of the manifest does not match"));
         }
         let mut lines = Lines { lines: text.lines(), number: 0 };
-        lines.expect(TITLE)?;
+        if !TITLES.contains(&lines.next()?) {
+            return Err(lines.wrong());
+        }
         let library = lines.field("library ")?.to_owned();
         let created = lines.parse("created ")?;
         let environment: Uuid = lines.parse("environment ")?;
@@ -160,8 +169,15 @@ impl Manifest {
                 directories = count.parse().map_err(|_| lines.wrong())?;
                 continue;
             }
+            if let (Some(fields), Some(file)) = (line.strip_prefix("piece "), files.last_mut()) {
+                file.pieces.push(piece(fields).ok_or(lines.wrong())?);
+                continue;
+            }
             let Some(fields) = line.strip_prefix("file ") else { break };
             files.push(manifest_file(fields).ok_or(lines.wrong())?);
+        }
+        if !files.iter().all(adds_up) {
+            return Err((lines.number, "the pieces of a file are not all of it"));
         }
         let ordered = files.is_sorted_by(|a, b| a.name.number < b.name.number);
         let cut = Cut {
@@ -212,7 +228,26 @@ fn manifest_file(fields: &str) -> Option<ManifestFile> {
         directory: next()?.parse().ok()?,
         length: next()?.parse().ok()?,
         digest: next()?.parse().ok()?,
+        pieces: Vec::new(),
     })
+}
+
+fn piece(fields: &str) -> Option<Piece> {
+    let (length, digest) = fields.split_once(' ')?;
+    Some(Piece { length: length.parse().ok()?, digest: digest.parse().ok()? })
+}
+
+/// Whether a file lies in one piece, or in several that are as long as it is.
+fn adds_up(file: &ManifestFile) -> bool {
+    let mut lengths = file.pieces.iter().map(|piece| piece.length);
+    match file.pieces.len() {
+        0 => true,
+        1 => false,
+        _ => {
+            lengths.clone().all(|length| length > 0)
+                && lengths.try_fold(0, u64::checked_add) == Some(file.length)
+        }
+    }
 }
 
 struct Lines<'a> {
@@ -230,10 +265,6 @@ impl<'a> Lines<'a> {
     fn next(&mut self) -> Result<&'a str, Wrong> {
         self.number += 1;
         self.lines.next().ok_or((self.number, "the manifest ends too early"))
-    }
-
-    fn expect(&mut self, line: &str) -> Result<(), Wrong> {
-        if self.next()? == line { Ok(()) } else { Err(self.wrong()) }
     }
 
     fn field(&mut self, name: &str) -> Result<&'a str, Wrong> {
@@ -265,6 +296,7 @@ mod tests {
             directory: 0,
             length: 4096 + u64::from(n),
             digest: Digest::of(&n.to_le_bytes()),
+            pieces: Vec::new(),
         };
         Manifest {
             cut: Cut {
@@ -290,6 +322,14 @@ mod tests {
         }
     }
 
+    /// The journal of the example, of 4098 bytes, in two pieces.
+    fn in_pieces() -> Manifest {
+        let mut manifest = example();
+        let piece = |length: u64| Piece { length, digest: Digest::of(&length.to_le_bytes()) };
+        manifest.files[0].pieces = vec![piece(4000), piece(98)];
+        manifest
+    }
+
     #[test]
     fn a_manifest_survives_its_text() {
         let manifest = example();
@@ -297,11 +337,13 @@ mod tests {
         let cut = Cut { checkpoint: None, checkpoint_number: 0, journal_end: None, ..manifest.cut };
         let empty = Manifest { cut, files: Vec::new(), ..manifest };
         assert_eq!(Manifest::decode(&empty.encode()), Ok(empty));
+        let pieces = in_pieces();
+        assert_eq!(Manifest::decode(&pieces.encode()), Ok(pieces));
     }
 
     #[test]
     fn each_flipped_bit_and_each_truncation_is_refused() {
-        let text = example().encode();
+        let text = in_pieces().encode();
         for bit in 0..text.len() * 8 {
             let mut bytes = text.clone().into_bytes();
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -316,7 +358,11 @@ mod tests {
 
     /// Replaces a text and makes the hash right again, as an attacker would.
     fn forged(from: &str, to: &str) -> String {
-        let text = example().encode();
+        forged_from(&example(), from, to)
+    }
+
+    fn forged_from(manifest: &Manifest, from: &str, to: &str) -> String {
+        let text = manifest.encode();
         assert!(text.contains(from));
         let text = text.replacen(from, to, 1);
         let body = &text[..text.trim_end().rfind('\n').unwrap() + 1];
@@ -345,5 +391,25 @@ mod tests {
         ] {
             assert!(Manifest::decode(&forged(from, to)).is_err(), "{to}");
         }
+    }
+
+    #[test]
+    fn pieces_that_are_not_the_file_are_refused() {
+        let digest = Digest::of(&4000u64.to_le_bytes());
+        let first = format!("piece 4000 {digest}\n");
+        assert!(Manifest::decode(&forged_from(&in_pieces(), &first, &first)).is_ok());
+        for (from, to) in [
+            (&*first, ""),
+            (&first, &*format!("{first}{first}")),
+            (&first, &format!("{first}piece 0 {digest}\n")),
+            ("piece 4000", "piece 3999"),
+            ("piece 4000", "piece 4000 "),
+            ("piece 98", "piece 18446744073709551615"),
+            ("backup 2", "backup 1"),
+            ("next-file 00000009\n", &format!("next-file 00000009\n{first}")),
+        ] {
+            assert!(Manifest::decode(&forged_from(&in_pieces(), from, to)).is_err(), "{to}");
+        }
+        assert!(Manifest::decode(&forged("backup 1", "backup 2")).is_err());
     }
 }

@@ -3,17 +3,24 @@
 //! They are taken over as hard links and not as references: the new backup is complete by itself, and
 //! removing the one before takes nothing away from it. What cannot be linked is copied from the
 //! environment. A file counts as unchanged by what it *is*, never by its name: it was begun as the
-//! same file, ends with the same seal, and its bytes are those that the seal vouches for.
+//! same file, ends with the same seal, and its bytes are those that the seal vouches for. Of a journal file
+//! that was still growing, what the backup before has is the beginning; that is compared byte for byte, by
+//! digests, while the file is read for what came since.
 
 use std::collections::BTreeMap;
 
 use cairn_env::{BackupFile, EnvError};
-use cairn_io::{Access, Dir, DirRef};
-use cairn_log::{LogName, Uuid};
+use cairn_io::{Access, Dir, DirRef, Name};
+use cairn_log::{FileClass, LogName, Uuid};
 
 use crate::{
-    BackupError, BackupResult, Manifest, ManifestFile, backup::COPY, manifest::FILES,
-    progress::Counter, verify::read_file,
+    BackupError, BackupResult, Manifest, ManifestFile, Piece,
+    backup::COPY,
+    copy::remove,
+    manifest::FILES,
+    piece::MIN_LINKED,
+    progress::Counter,
+    verify::{read_file, read_stored},
 };
 
 pub(crate) struct Previous {
@@ -25,6 +32,9 @@ pub(crate) struct Previous {
 pub(crate) enum Taken {
     /// It is in the new backup.
     Linked(ManifestFile),
+    /// These pieces are, which are the beginning of it if it is the file that they are of: a journal file
+    /// that has grown since, or lies in pieces, or has no seal to tell it by.
+    Begun(Vec<Piece>),
     /// It must be copied: the backup before has no such file, or cannot share it.
     No,
     /// It must be copied, and the backup before is not what it should be.
@@ -43,8 +53,7 @@ impl Previous {
         Ok(Self { files: dir.open_dir(&FILES)?, by_name })
     }
 
-    /// Links a file into `to` if the backup before has it, and checks what `to` then holds: all of it
-    /// if `read`, else beginning, length and seal.
+    /// Links a file into `to` as far as the backup before has it.
     pub(crate) fn take_over(
         &self,
         file: &BackupFile,
@@ -52,23 +61,35 @@ impl Previous {
         read: bool,
         counter: &mut Counter<'_>,
     ) -> BackupResult<Taken> {
-        let known = self.by_name.get(&file.name).filter(|known| known.length == file.length);
-        let Some(known) = known else { return Ok(Taken::No) };
+        let Some(known) = self.by_name.get(&file.name) else { return Ok(Taken::No) };
+        let is_whole = known.length == file.length && known.pieces.is_empty();
+        if is_whole && file.seal().is_some() {
+            self.take_whole(file, known, to, read, counter)
+        } else if known.length <= file.length && file.name.class == FileClass::Journal {
+            self.take_beginning(file, known, to, counter)
+        } else {
+            Ok(Taken::No)
+        }
+    }
+
+    /// Links a sealed file, and checks what `to` then holds: all of it if `read`, else beginning, length
+    /// and seal.
+    fn take_whole(
+        &self,
+        file: &BackupFile,
+        known: &ManifestFile,
+        to: &dyn Dir,
+        read: bool,
+        counter: &mut Counter<'_>,
+    ) -> BackupResult<Taken> {
         let name = file.name.to_name();
-        match to.link(&name, &*self.files, &name) {
-            Ok(()) => {}
-            Err(error) if error.is_not_found() => {
-                let path = self.files.path().join(name.as_str());
-                return Ok(Taken::Damaged(BackupError::FileMissing { path }));
-            }
-            // Another file system, one without links, too many of them: a copy is as good.
-            Err(_) => return Ok(Taken::No),
+        if let Some(refused) = self.link(&name, to) {
+            return Ok(refused);
         }
         let before = counter.done();
         match check(file, known, to, read, counter) {
             Ok(taken) => {
-                // The backup before may have come here by a tool that syncs nothing.
-                to.open(&name, Access::Read)?.sync(COPY)?;
+                make_durable(&name, to)?;
                 Ok(Taken::Linked(taken))
             }
             Err(error) => {
@@ -81,14 +102,66 @@ impl Previous {
                 counter.again(counter.done() - before);
                 Ok(match error {
                     _ if is_another => Taken::No,
-                    error => {
-                        let path = self.files.path().join(name.as_str());
-                        Taken::Damaged(BackupError::FileDamaged { path, problem: cause(&error) })
-                    }
+                    error => self.damaged(&name, &error),
                 })
             }
         }
     }
+
+    /// Links what a journal file was when it was backed up before, and compares it with the manifest.
+    fn take_beginning(
+        &self,
+        file: &BackupFile,
+        known: &ManifestFile,
+        to: &dyn Dir,
+        counter: &mut Counter<'_>,
+    ) -> BackupResult<Taken> {
+        let mut stored = known.stored();
+        let is_small = stored.last().is_some_and(|last| last.piece.length < MIN_LINKED);
+        if is_small && known.length < file.length {
+            stored.pop();
+        }
+        let mut kept = Vec::new();
+        for stored in stored {
+            let mut refused = self.link(&stored.name, to);
+            if refused.is_none() {
+                kept.push(stored.piece);
+                counter.again(stored.piece.length);
+                match read_stored(to, &stored, counter, |_, _| Ok(())) {
+                    Ok(()) => make_durable(&stored.name, to)?,
+                    Err(error) => refused = Some(self.damaged(&stored.name, &error)),
+                }
+            }
+            if let Some(refused) = refused {
+                remove(file, &kept, to)?;
+                return Ok(refused);
+            }
+        }
+        Ok(if kept.is_empty() { Taken::No } else { Taken::Begun(kept) })
+    }
+
+    /// Links what the backup before has under `name`; or says what comes of it if that cannot be.
+    fn link(&self, name: &Name, to: &dyn Dir) -> Option<Taken> {
+        match to.link(name, &*self.files, name) {
+            Ok(()) => None,
+            Err(error) if error.is_not_found() => {
+                let path = self.files.path().join(name.as_str());
+                Some(Taken::Damaged(BackupError::FileMissing { path }))
+            }
+            // Another file system, one without links, too many of them: a copy is as good.
+            Err(_) => Some(Taken::No),
+        }
+    }
+
+    fn damaged(&self, name: &Name, error: &BackupError) -> Taken {
+        let path = self.files.path().join(name.as_str());
+        Taken::Damaged(BackupError::FileDamaged { path, problem: cause(error) })
+    }
+}
+
+/// The backup before may have come here by a tool that syncs nothing.
+fn make_durable(name: &Name, to: &dyn Dir) -> BackupResult<()> {
+    Ok(to.open(name, Access::Read)?.sync(COPY)?)
 }
 
 /// Whether what was linked is the file of the environment; as the new manifest is to name it.
@@ -101,7 +174,7 @@ fn check(
 ) -> BackupResult<ManifestFile> {
     let BackupFile { name, directory, length, .. } = *file;
     let mut digest = known.digest;
-    if read || file.seal().is_none() {
+    if read {
         digest = file.check_copy(to, |_, piece| -> BackupResult<()> {
             counter.add(piece.len() as u64);
             Ok(())
@@ -110,18 +183,14 @@ fn check(
         file.glance_at_copy(to)?;
         counter.add(length);
     }
-    // Without a seal nothing but its bytes says that a file is the same.
-    if file.seal().is_none() && file.copy(|_, _| Ok::<(), EnvError>(()))? != digest {
-        let why = "it has other bytes than the file that it is to be".into();
-        return Err(EnvError::ForeignFile { path: file.path().to_owned(), why }.into());
-    }
-    Ok(ManifestFile { name, directory, length, digest })
+    Ok(ManifestFile { name, directory, length, digest, pieces: Vec::new() })
 }
 
 /// What is wrong, without the path of the link, which is gone.
 fn cause(error: &BackupError) -> String {
     match error {
         BackupError::Io(error) => error.source.to_string(),
+        BackupError::FileDamaged { problem, .. } => problem.clone(),
         error => format!("it is not what its seal says ({error})"),
     }
 }

@@ -92,7 +92,7 @@ fn check(
         Ok(())
     })?;
     files_dir.open(&name.to_name(), Access::Read)?.sync(COPY)?;
-    Ok(ManifestFile { name, directory, length, digest })
+    Ok(ManifestFile { name, directory, length, digest, pieces: Vec::new() })
 }
 
 /// A journal file that a crash has cut ends before the file does, and a tool copies all of it. The

@@ -14,7 +14,7 @@ use crate::{
     backup::open_or_create,
     manifest::FILES,
     progress::{Counter, Report},
-    verify::{not_there, read_file},
+    verify::{not_there, open_stored, read_file},
 };
 
 /// A restored file, before the environment refers to it.
@@ -224,18 +224,8 @@ fn existing(path: &Path) -> BackupResult<DirRef> {
 /// Looks for missing files and wrong lengths before anything is written.
 fn preflight(backup: &dyn Dir, manifest: &Manifest) -> BackupResult<()> {
     let files = backup.open_dir(&FILES)?;
-    for file in &manifest.files {
-        let path = files.path().join(file.name.to_string());
-        match files.open(&file.name.to_name(), cairn_io::Access::Read) {
-            Err(error) if error.is_not_found() => return Err(BackupError::FileMissing { path }),
-            Err(error) => return Err(error.into()),
-            Ok(found) if found.len()? != file.length => {
-                let len = found.len()?;
-                let problem = format!("it has {len} bytes, the manifest says {}", file.length);
-                return Err(BackupError::FileDamaged { path, problem });
-            }
-            Ok(_) => {}
-        }
+    for stored in manifest.files.iter().flat_map(|file| file.stored()) {
+        open_stored(&*files, &stored)?;
     }
     Ok(())
 }

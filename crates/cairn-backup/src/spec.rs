@@ -3,7 +3,7 @@
 use cairn_env::Cut;
 use cairn_log::{Digest, FileClass, FileNumber, LogName, Lsn, Predecessor, Timeline, Uuid};
 
-use crate::{Manifest, ManifestFile};
+use crate::{Manifest, ManifestFile, Piece};
 
 /// Name and Markdown text of each.
 #[must_use]
@@ -14,8 +14,9 @@ pub fn spec() -> Vec<(&'static str, String)> {
         directory: 0,
         length,
         digest: Digest::of(&n.to_le_bytes()),
+        pieces: Vec::new(),
     };
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         cut: Cut {
             environment: Uuid([0xab; 16]),
             timeline: Timeline::FIRST,
@@ -37,5 +38,9 @@ pub fn spec() -> Vec<(&'static str, String)> {
         library: "0.1.0".into(),
         files: vec![file(2, FileClass::Journal, 70_000), file(4, FileClass::Node, 123_456)],
     };
-    vec![("manifest_example", format!("```text\n{}```\n", manifest.encode()))]
+    let text = |manifest: &Manifest| format!("```text\n{}```\n", manifest.encode());
+    let whole = text(&manifest);
+    let piece = |length: u64| Piece { length, digest: Digest::of(&length.to_le_bytes()) };
+    manifest.files[0].pieces = vec![piece(50_000), piece(20_000)];
+    vec![("manifest_example", whole), ("manifest_pieces_example", text(&manifest))]
 }

@@ -1,13 +1,14 @@
 //! Verification of a backup: every file is there, and every byte is the one that was copied.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
-use cairn_io::{Access, Dir, FileExt, RealDir};
+use cairn_io::{Access, Dir, FileExt, FileRef, RealDir};
 use cairn_log::Digest;
 
 use crate::{
     BackupError, BackupResult, Manifest, ManifestFile,
     manifest::FILES,
+    piece::{Piece, Stored},
     progress::{Counter, Report},
 };
 
@@ -50,11 +51,17 @@ pub fn verify_in(dir: &dyn Dir, progress: Report<'_>) -> BackupResult<BackupVeri
     let manifest = Manifest::read(dir)?;
     let files = dir.open_dir(&FILES)?;
     let mut counter = Counter::new(manifest.bytes(), progress);
-    let errors = verify_files(&*files, &manifest.files, &mut counter);
-    let findings = errors.into_iter().map(|error| BackupFinding { error }).collect();
-    let named = |display: &str| manifest.files.iter().any(|file| file.name.to_string() == display);
-    let extra = files.list()?.into_iter().map(|entry| entry.display).filter(|name| !named(name));
-    Ok(BackupVerifyReport { extra: extra.collect(), bytes: counter.done(), findings, manifest })
+    let mut findings = Vec::new();
+    let mut named = BTreeSet::new();
+    for file in &manifest.files {
+        if let Err(error) = read_file(&*files, file, &mut counter, |_, _| Ok(())) {
+            findings.push(BackupFinding { error });
+        }
+        named.extend(file.stored().into_iter().map(|stored| stored.name.to_string()));
+    }
+    let extra = files.list()?.into_iter().map(|entry| entry.display);
+    let extra = extra.filter(|name| !named.contains(name)).collect();
+    Ok(BackupVerifyReport { extra, bytes: counter.done(), findings, manifest })
 }
 
 /// The error for a path at which there is no directory.
@@ -66,45 +73,66 @@ pub(crate) fn not_there(path: &Path, error: cairn_io::IoError) -> BackupError {
     }
 }
 
-/// What is wrong with the files of a backup.
-pub(crate) fn verify_files(
-    files: &dyn Dir,
-    named: &[ManifestFile],
-    counter: &mut Counter<'_>,
-) -> Vec<BackupError> {
-    let mut errors = Vec::new();
-    for file in named {
-        if let Err(error) = read_file(files, file, counter, |_, _| Ok(())) {
-            errors.push(error);
-        }
-    }
-    errors
-}
-
-/// Reads a file of a backup through `sink`, and checks length and hash.
+/// Reads a file of a backup through `sink`, whatever pieces it lies in, and checks length and hash.
 pub(crate) fn read_file(
     files: &dyn Dir,
     file: &ManifestFile,
     counter: &mut Counter<'_>,
     mut sink: impl FnMut(u64, &[u8]) -> BackupResult<()>,
 ) -> BackupResult<()> {
-    const PIECE: usize = 1 << 18;
-    let path = files.path().join(file.name.to_string());
-    let source = match files.open(&file.name.to_name(), Access::Read) {
+    // One piece has the hash of the file.
+    let mut whole = (!file.pieces.is_empty()).then(blake3::Hasher::new);
+    for stored in file.stored() {
+        read_stored(files, &stored, counter, |at, bytes| {
+            if let Some(whole) = &mut whole {
+                whole.update(bytes);
+            }
+            sink(stored.start + at, bytes)
+        })?;
+    }
+    let found = whole.map(|whole| Digest(*whole.finalize().as_bytes()));
+    match found.filter(|found| *found != file.digest) {
+        None => Ok(()),
+        Some(found) => {
+            let path = files.path().join(file.name.to_string());
+            let problem =
+                format!("the hash of its pieces is {found}, the manifest says {}", file.digest);
+            Err(BackupError::FileDamaged { path, problem })
+        }
+    }
+}
+
+/// Opens what a backup holds under one name, if it has the right length.
+pub(crate) fn open_stored(files: &dyn Dir, stored: &Stored) -> BackupResult<FileRef> {
+    let path = files.path().join(stored.name.as_str());
+    let source = match files.open(&stored.name, Access::Read) {
         Ok(source) => source,
         Err(error) if error.is_not_found() => return Err(BackupError::FileMissing { path }),
         Err(error) => return Err(error.into()),
     };
-    let len = source.len()?;
-    if len != file.length {
-        let problem = format!("it has {len} bytes, the manifest says {}", file.length);
+    let (len, length) = (source.len()?, stored.piece.length);
+    if len != length {
+        let problem = format!("it has {len} bytes, the manifest says {length}");
         return Err(BackupError::FileDamaged { path, problem });
     }
+    Ok(source)
+}
+
+/// Reads what a backup holds under one name through `sink`, and checks length and hash.
+pub(crate) fn read_stored(
+    files: &dyn Dir,
+    stored: &Stored,
+    counter: &mut Counter<'_>,
+    mut sink: impl FnMut(u64, &[u8]) -> BackupResult<()>,
+) -> BackupResult<()> {
+    const PART: usize = 1 << 18;
+    let source = open_stored(files, stored)?;
+    let Piece { length, digest } = stored.piece;
     let mut hasher = blake3::Hasher::new();
-    let mut buf = vec![0; PIECE.min(usize::try_from(len).unwrap_or(PIECE))];
+    let mut buf = vec![0; PART.min(usize::try_from(length).unwrap_or(PART))];
     let mut at = 0;
-    while at < len {
-        let want = usize::try_from(len - at).map_or(buf.len(), |left| left.min(buf.len()));
+    while at < length {
+        let want = usize::try_from(length - at).map_or(buf.len(), |left| left.min(buf.len()));
         source.read_exact_at(at, &mut buf[..want])?;
         hasher.update(&buf[..want]);
         sink(at, &buf[..want])?;
@@ -113,10 +141,11 @@ pub(crate) fn read_file(
         at += want as u64;
     }
     let found = Digest(*hasher.finalize().as_bytes());
-    if found == file.digest {
+    if found == digest {
         Ok(())
     } else {
-        let problem = format!("its hash is {found}, the manifest says {}", file.digest);
+        let path = files.path().join(stored.name.as_str());
+        let problem = format!("its hash is {found}, the manifest says {digest}");
         Err(BackupError::FileDamaged { path, problem })
     }
 }

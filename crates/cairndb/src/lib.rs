@@ -99,7 +99,7 @@ pub use cairn_env::inspect;
 pub mod backup {
     pub use cairn_backup::{
         BackupError, BackupFinding, BackupOptions, BackupReport, BackupResult, BackupVerifyReport,
-        Forgotten, KeptGeneration, MANIFEST_NAME, Manifest, ManifestFile, Progress, RestoreOptions,
-        RestoreReport, backup, forget_old, publish, restore, undo_restore, verify,
+        Forgotten, KeptGeneration, MANIFEST_NAME, Manifest, ManifestFile, Piece, Progress,
+        RestoreOptions, RestoreReport, backup, forget_old, publish, restore, undo_restore, verify,
     };
 }

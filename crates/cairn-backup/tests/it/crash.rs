@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cairn_backup::{BackupOptions, backup_to, publish_in, verify_in};
-use cairn_env::{Environment, ErrorKind};
+use cairn_env::{DatabaseOptions, Environment, ErrorKind};
 use cairn_io::{Access, DirExt, DirRef, FileExt, Name, WorldRef};
 use cairn_sim::{Bounds, Image, Level, SimDisk, SimWorld};
 
@@ -101,6 +101,51 @@ fn an_incremental_backup_is_whole_or_none_and_harms_no_other() {
     let states =
         sweep(&image, work, |disk, done, what| check_backups(disk, done, what, &old, &new));
     assert!(states > 100, "{states}");
+}
+
+/// A journal that somebody else writes has grown: the new backup links what the one before has of it.
+#[test]
+fn a_backup_that_adds_a_piece_to_a_journal_is_whole_or_none_and_harms_no_other() {
+    let disk = SimDisk::new();
+    let live = create(&disk, "env");
+    let large = || options().journal_file_bytes(4 << 20);
+    let open = |dir: &DirRef, seed: u64, options| {
+        Environment::open_in(DirRef::clone(dir), SimWorld::new(seed).world(), options).unwrap().0
+    };
+    let read = |disk: &SimDisk, seed| open(&below(disk, "env"), seed, large().read_only(true));
+    let env = open(&live, 1, large());
+    let db = env.database("db", DatabaseOptions::default()).unwrap();
+    let put = |n: u8, len: usize| {
+        env.write(|txn| txn.put(&db, &[n], &vec![n; len])).unwrap();
+        fill(&env, n.into(), 2);
+    };
+    put(1, 300 << 10);
+    let world = SimWorld::new(3).world();
+    backup_to(&read(&disk, 2), &create(&disk, "one"), &world, &BackupOptions::default()).unwrap();
+    create(&disk, "two");
+    put(3, 3000);
+    // Nobody writes any more: who reads now finds all of it.
+    let new = content(&env);
+    let image = disk.image();
+    let work = |disk: &SimDisk, world: &WorldRef| {
+        let since = below(disk, "one");
+        let how = BackupOptions::default().since_in(&since);
+        let report = backup_to(&read(disk, 5), &below(disk, "two"), world, &how).unwrap();
+        assert!(report.linked_bytes > 300 << 10, "{report:?}");
+        disk.mark("done", 1);
+    };
+    let check = |disk: &SimDisk, done: u64, what: &str| {
+        let report = verify_in(&*below(disk, "one"), None).unwrap();
+        assert!(report.findings.is_empty(), "{what}: {:?}", report.findings);
+        match verify_in(&*below(disk, "two"), None) {
+            Ok(_) => assert!(restored(&below(disk, "two")) == new, "{what}"),
+            Err(error) => {
+                assert!(error.kind() == ErrorKind::NotFound && done == 0, "{what}: {error}");
+            }
+        }
+    };
+    let states = sweep(&image, work, check);
+    assert!(states > 20, "{states}");
 }
 
 /// The backup before came by a tool that synced nothing: what is linked from it must not be lost with it.

@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod directories;
 mod fixture;
+mod growing;
 mod in_place;
 mod in_place_crash;
 mod incremental;
