@@ -1,7 +1,8 @@
 //! `spec`: the field tables of `docs/format` come from the code that reads and writes the fields.
 //!
-//! A crate that owns a layout has an example `spec` that prints its tables, each as a line
-//! `=== NAME` followed by Markdown. A page says where a table belongs with
+//! A crate that owns a layout has an example, `<crate>-spec`, that prints its tables, each as a line
+//! `=== NAME` followed by Markdown. (The crate is in its name since all examples are built into one
+//! directory.) A page says where a table belongs with
 //! `<!-- generated: NAME -->` and `<!-- end generated -->`; what stands between is replaced. So
 //! this package needs no crate of the engine, and a page cannot drift from the code.
 
@@ -18,10 +19,11 @@ pub(crate) fn run(check: bool) -> Result {
     let workspace = Workspace::read(&repository)?;
     let mut printed = Vec::new();
     for member in &workspace.members {
-        if repository.has(&format!("{}/examples/spec.rs", member.path)) {
+        if repository.has(&format!("{}/examples/{}-spec.rs", member.path, member.name)) {
             // The profile of the tests, so that they find the crate built already.
-            let run = ["run", "--quiet", "--locked", "--profile=test", "--example=spec", "-p"];
-            let run = run.iter().copied().chain([&*member.name]).collect::<Vec<_>>();
+            let example = format!("--example={}-spec", member.name);
+            let run =
+                ["run", "--quiet", "--locked", "--profile=test", &example, "-p", &member.name];
             printed.push((member.name.clone(), process::output(&mut process::cargo(&run))?));
         }
     }
@@ -49,7 +51,7 @@ fn collect(printed: &[(String, String)]) -> (Tables, Vec<String>) {
     let mut all = Tables::new();
     let mut findings = Vec::new();
     for (name, output) in printed {
-        let place = format!("{name}/examples/spec.rs");
+        let place = format!("{name}/examples/{name}-spec.rs");
         match tables(output) {
             Ok(tables) => {
                 for (table, text) in tables {
@@ -130,6 +132,9 @@ mod tests {
     #[test]
     fn output_outside_a_table_is_found() {
         let (_, findings) = collect(&printed(&["| x |\n"]));
-        assert!(findings[0].starts_with("cairn-log/examples/spec.rs: line 1"), "{findings:#?}");
+        assert!(
+            findings[0].starts_with("cairn-log/examples/cairn-log-spec.rs: line 1"),
+            "{findings:#?}"
+        );
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn splice(
             } else {
                 findings.push(format!(
                     "{number}: no crate prints a table `{name}`; correct the name, or print it in \
-                     the example `spec` of the crate that owns the layout"
+                     the example `<crate>-spec` of the crate that owns the layout"
                 ));
             }
         } else if marker == END {
