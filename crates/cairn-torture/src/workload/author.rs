@@ -41,6 +41,8 @@ pub(super) enum Part {
     Replay,
     /// Commits between the steps of the worker.
     Between,
+    /// A commit that nothing makes durable, between two steps of a checkpoint of durable ones.
+    Overtaking,
     /// The worker, after some time.
     Work,
     Reopen,
@@ -172,6 +174,12 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
                     self.commit(durability);
                     self.operations.push(Operation::Step);
                 }
+            }
+            Part::Overtaking => {
+                (0..4).for_each(|_| self.commit(Durability::Sync));
+                self.operations.push(Operation::Step);
+                self.commit(Durability::WriteNoSync);
+                self.operations.extend([Operation::Step, Operation::Step]);
             }
             Part::Work => {
                 let ms = *self.chooser.pick(&[0, 5, 20, 1500], "pass");

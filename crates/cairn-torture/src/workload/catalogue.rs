@@ -201,7 +201,7 @@ pub const WORKLOADS: &[Workload] = &[
         keys: 600,
         lens: &[20, 40],
         changes: 60,
-        weights: &[(1, Part::Commit), (5, Part::Between)],
+        weights: &[(1, Part::Commit), (3, Part::Between), (4, Part::Overtaking)],
         ..PLAIN
     },
     // Files die by themselves, and go while commits are written that nothing has made durable.
@@ -459,7 +459,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "generations",
         runs_in_round: 3,
-        parts: 16,
+        parts: 20,
         weights: &[
             (3, Part::Commit),
             (2, Part::Backup),
@@ -467,6 +467,8 @@ pub const WORKLOADS: &[Workload] = &[
             (3, Part::Undo),
             (2, Part::Forget),
             (2, Part::Die(Death::Switch)),
+            (2, Part::Written),
+            (2, Part::Die(Death::Anything)),
             (1, Part::Power),
         ],
         ..PLAIN
