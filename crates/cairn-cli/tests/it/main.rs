@@ -15,6 +15,7 @@ mod commands;
 mod directories;
 mod formats;
 mod kill_import;
+mod kills;
 mod processes;
 mod readme;
 mod repair;
