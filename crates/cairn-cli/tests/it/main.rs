@@ -20,4 +20,5 @@ mod processes;
 mod readme;
 mod repair;
 mod support;
+mod thousand_backups;
 mod tour;
