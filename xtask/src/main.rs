@@ -41,7 +41,7 @@ enum Command {
     Layers,
     /// Check facts about the repository: module docs, unsafe code, documents, links
     Tidy,
-    /// Regenerate the field tables of docs/format from the code
+    /// Regenerate the tables of docs from the code
     Spec {
         /// Change nothing; fail if a page differs from the code
         #[arg(long)]

@@ -1,4 +1,4 @@
-//! Prints the tables of `docs/format` that this crate owns: `cargo xtask spec` reads them.
+//! Prints the tables of `docs` that this crate owns: `cargo xtask spec` reads them.
 #![expect(clippy::print_stdout, reason = "the output is what it is for")]
 
 fn main() {

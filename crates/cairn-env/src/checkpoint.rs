@@ -202,6 +202,8 @@ pub(crate) struct Checkpointer {
     /// The file that holds the record of the one before: a slot of the state still refers to it.
     pub(crate) older_file: Option<FileNumber>,
     pub(crate) utilization: Utilization,
+    /// What [`CommitState::journaled`](crate::core::CommitState) was where replay from the newest begins.
+    pub(crate) replay_from: u64,
     /// Versions before the newest cut that somebody holds, and when the first checkpoint saw that.
     pub(crate) readers: BTreeMap<u64, Duration>,
     /// The checkpoint that is being made.
@@ -219,6 +221,8 @@ struct Run {
     time: u64,
     next_tree: u32,
     began: u64,
+    began_at: Duration,
+    replay_from: u64,
 }
 
 /// What a checkpoint did.
@@ -246,6 +250,7 @@ impl Checkpointer {
             cut: None,
             older_file,
             utilization,
+            replay_from: 0,
             readers: BTreeMap::new(),
             run: None,
             begun: 0,
@@ -329,7 +334,10 @@ impl Core {
             return Ok(None);
         }
         let frozen = commit.writer.freeze(sequence)?;
-        let first_part = commit.exclusive.as_ref().and_then(|exclusive| exclusive.first_part);
+        let exclusive = commit.exclusive.as_ref();
+        let first_part = exclusive.and_then(|exclusive| exclusive.first_part);
+        let replay_from =
+            exclusive.map_or(commit.journaled, |exclusive| exclusive.journaled_before);
         let replay_start = match (&commit.appender, commit.tail) {
             _ if first_part.is_some() => first_part,
             (Some(appender), _) => Some(appender.file().lsn(self.replay_end(appender, sequence))?),
@@ -341,7 +349,9 @@ impl Core {
         let (time, next_tree) = (commit.time, commit.next_tree);
         drop(commit);
         let flush = Flush::new(frozen)?;
-        Ok(Some(Run { flush, replay_start, time, next_tree, began: sequence }))
+        let began_at = self.world.monotonic();
+        let began = sequence;
+        Ok(Some(Run { flush, replay_start, time, next_tree, began, began_at, replay_from }))
     }
 
     /// Where the journal ends for a checkpoint of all commits up to `sequence`. It must be durable before
@@ -404,16 +414,17 @@ impl Core {
             .map_err(|error| EnvError::Poisoned { cause: self.failure.poison(error) })?;
         checkpointer.older_file = checkpointer.newest.as_ref().map(|c| c.lsn.file());
         checkpointer.newest = Some(Durable { lsn, record });
+        checkpointer.replay_from = run.replay_from;
         checkpointer.cut = Some(frozen.generation());
         self.end_what_is_too_old(checkpointer);
         let removed_files = self.remove_dead(checkpointer, removable);
         self.watch_space()?;
-        Ok(CheckpointReport {
-            number: Some(number),
-            sequence: run.began,
-            nodes: run.flush.written(),
-            removed_files,
-        })
+        let nodes = run.flush.written();
+        let report =
+            CheckpointReport { number: Some(number), sequence: run.began, nodes, removed_files };
+        let took = self.world.monotonic().saturating_sub(run.began_at);
+        self.counters.checkpointed(&report, took);
+        Ok(report)
     }
 
     /// Writes the record and makes everything it refers to durable.
@@ -565,6 +576,7 @@ impl Core {
                 self.failure.poison(error.into());
             }
         }
+        self.counters.removed_files.fetch_add(removed, Ordering::Relaxed);
         removed
     }
 

@@ -13,7 +13,10 @@
 //!
 //! [`TreeWriter::renew`]: cairn_btree::TreeWriter::renew
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
 
 use cairn_btree::{FrozenRoot, NodeName, TreeId, ValuePointer};
 use cairn_log::{
@@ -136,6 +139,8 @@ impl Core {
             let Some(file) = self.files.find(number) else { return Ok(true) };
             cleaning.report.files += 1;
             cleaning.report.file_bytes += end;
+            self.counters.cleaned_files.fetch_add(1, Ordering::Relaxed);
+            self.counters.cleaned_bytes.fetch_add(end, Ordering::Relaxed);
             let base = self.freeze_latest()?;
             cleaning.current = Some(Current { file, base, next: HEADER_LEN, end });
         }
@@ -144,6 +149,7 @@ impl Core {
         match self.clean_some(current) {
             Ok((moved, more)) => {
                 cleaning.report.moved += moved;
+                self.counters.moved_records.fetch_add(moved, Ordering::Relaxed);
                 if !more {
                     cleaning.current = None;
                 }

@@ -18,6 +18,7 @@ use crate::{
     EnvError, EnvResult, Options, RecoveryReport,
     checkpoint::Checkpointer,
     commit::{Exclusive, Recent},
+    environment::Counters,
     failure::Failure,
     files::Files,
     index::Indexes,
@@ -64,6 +65,7 @@ pub(crate) struct Core {
     /// The newest commit that was acknowledged, at whatever level.
     pub(crate) acknowledged: AtomicU64,
     pub(crate) holders: Holders,
+    pub(crate) counters: Counters,
     pub(crate) schedule: Schedule,
     pub(crate) space: Space,
     /// What scrubbing has found out.
@@ -102,6 +104,8 @@ pub(crate) struct CommitState {
     pub(crate) watermark: Option<u64>,
     /// Journal bytes since the newest checkpoint was begun.
     pub(crate) journal_bytes: u64,
+    /// Journal bytes since the open, and those that it has replayed.
+    pub(crate) journaled: u64,
     /// Journal files that have come to an end, which the checkpointer does not know yet.
     pub(crate) ended: Vec<(FileNumber, FileEnd)>,
     /// Journal files that are longer than they need be, with their ends.

@@ -244,6 +244,7 @@ impl Core {
         if appender.room(payload.record_len()) == cairn_log::Room::Here {
             appender.append(RecordKind::ACKNOWLEDGE, commit.sequence, watermark, &payload)?;
             commit.watermark = watermark;
+            commit.journaled += payload.record_len();
         }
         Ok(())
     }

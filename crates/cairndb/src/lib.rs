@@ -81,14 +81,15 @@
 #![forbid(unsafe_code)]
 
 pub use cairn_env::{
-    BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut, DamagedPlace,
-    DataDirectory, Database, DatabaseKind, DatabaseOptions, DiskLimit, Durability, EnvError,
-    EnvResult, Environment, ErrorKind, Finding, HolderKind, Identity, Index, IndexDef,
-    IndexEntries, IndexEntry, KeptGeneration, KeyBounds, Keys, MAX_KEY_LEN, MAX_TRANSACTION_LEN,
-    MAX_VALUE_LEN, Missing, Multimap, Options, Pairs, PendingCommit, PinBudget, PinInfo, Range,
-    Reach, RecoveryReport, RepairReport, Savepoint, Scope, Scrub, ScrubReport, ScrubState,
-    Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport, Stats, TornTail, Transaction,
-    TransactionRange, Value, VerifyOptions, VerifyReport, View, repair,
+    About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut,
+    DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DiskLimit, Durability,
+    EnvError, EnvResult, Environment, ErrorKind, Figure, Finding, HolderKind, Identity, Index,
+    IndexDef, IndexEntries, IndexEntry, KeptGeneration, KeyBounds, Keys, MAX_KEY_LEN,
+    MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing, Multimap, Options, Pairs, PendingCommit,
+    PinBudget, PinInfo, Range, Reach, RecoveryReport, RepairReport, Savepoint, Scope, Scrub,
+    ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport, Stats,
+    TornTail, Transaction, TransactionRange, Unit, Value, VerifyOptions, VerifyReport, View,
+    repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.

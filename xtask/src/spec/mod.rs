@@ -1,6 +1,6 @@
-//! `spec`: the field tables of `docs/format` come from the code that reads and writes the fields.
+//! `spec`: the tables of `docs`, of fields above all, come from the code that they describe.
 //!
-//! A crate that owns a layout has an example, `<crate>-spec`, that prints its tables, each as a line
+//! A crate that owns a table has an example, `<crate>-spec`, that prints its tables, each as a line
 //! `=== NAME` followed by Markdown. (The crate is in its name since all examples are built into one
 //! directory.) A page says where a table belongs with
 //! `<!-- generated: NAME -->` and `<!-- end generated -->`; what stands between is replaced. So
@@ -29,7 +29,7 @@ pub(crate) fn run(check: bool) -> Result {
     }
     let (tables, mut findings) = collect(&printed);
     let pages: BTreeMap<_, _> =
-        repository.texts(".md").filter(|(path, _)| path.starts_with("docs/format/")).collect();
+        repository.texts(".md").filter(|(path, _)| path.starts_with("docs/")).collect();
     let (changed, more) = update(&pages, &tables);
     findings.extend(more);
     for (path, text) in &changed {
@@ -87,7 +87,7 @@ fn update<'a>(
         }
     }
     findings.extend(unused.iter().map(|name| {
-        format!("docs/format: no page has the marker `<!-- generated: {name} -->`; add it to one")
+        format!("docs: no page has the marker `<!-- generated: {name} -->`; add it to one")
     }));
     (changed, findings)
 }

@@ -154,7 +154,7 @@ impl Info {
             }
             None => output.line(format_args!("checkpoint   none"))?,
         }
-        let [journal, node, value] = stats.files;
+        let (journal, node, value) = (stats.journal_files, stats.node_files, stats.value_files);
         output.line(format_args!(
             "log files    {journal} journal, {node} node, {value} value; {}",
             size(stats.file_bytes)
@@ -194,7 +194,7 @@ impl Info {
             commit: stats.commits,
             databases,
             checkpoint,
-            files: stats.files.iter().sum(),
+            files: stats.log_files,
             bytes: stats.file_bytes,
             data_directories: places.into_iter().map(Into::into).collect(),
             kept: kept.map(Into::into),

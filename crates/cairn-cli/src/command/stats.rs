@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use cairndb::{PinInfo, Stats};
-use serde::Serialize;
+use cairndb::{About, Figure, PinInfo, Stats, Unit};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     Outcome,
@@ -15,25 +15,46 @@ use crate::{
 
 /// Print figures: commits, checkpoints, log files, live bytes
 #[derive(clap::Args)]
-#[command(name = "stats", after_help = "Example:\n  cairn stats data")]
+#[command(
+    name = "stats",
+    after_help = "\
+Example:
+  cairn stats data
+  cairn stats --explain"
+)]
 pub(crate) struct StatsCommand {
     /// The directory of the environment
-    env: PathBuf,
+    #[arg(required_unless_present = "explain")]
+    env: Option<PathBuf>,
+    /// Tell what each figure says, those included that only a program can ask for about itself
+    #[arg(long)]
+    explain: bool,
 }
 
-#[derive(Serialize)]
+/// Members that are no figures of [`Stats`]: name, unit, what it says.
+const OTHERS: [(&str, &str, &str); 1] = [(
+    "pins",
+    "processes",
+    "Other processes that read the environment, and the log files that they keep: `process`, `since`, \
+     `files`, `bytes`, and `held_bytes`, which nothing but pins keeps.",
+)];
+
+/// The figures about the environment: those about this process, which has only just opened it, would
+/// mislead.
 struct StatsJson {
-    commits: u64,
-    durable_commits: u64,
-    checkpoints: u64,
-    checkpointed_commits: u64,
-    replay_bytes: u64,
-    journal_files: u64,
-    node_files: u64,
-    value_files: u64,
-    file_bytes: u64,
-    live_bytes: u64,
+    stats: Stats,
     pins: Vec<PinJson>,
+}
+
+impl Serialize for StatsJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (figure, value) in shown(&self.stats) {
+            map.serialize_entry(figure.name, &value)?;
+        }
+        map.serialize_entry("pins", &self.pins)?;
+        map.end()
+    }
 }
 
 /// Another process that pins log files.
@@ -46,6 +67,14 @@ struct PinJson {
     held_bytes: u64,
 }
 
+#[derive(Serialize)]
+struct ExplainedJson {
+    name: &'static str,
+    unit: String,
+    about: String,
+    text: &'static str,
+}
+
 impl From<PinInfo> for PinJson {
     fn from(pin: PinInfo) -> Self {
         let PinInfo { process, files, bytes, held_bytes, .. } = pin;
@@ -53,24 +82,26 @@ impl From<PinInfo> for PinJson {
     }
 }
 
+fn shown(stats: &Stats) -> impl Iterator<Item = (&'static Figure, u64)> + use<> {
+    stats.figures().filter(|(figure, _)| figure.about == About::Environment)
+}
+
 impl StatsCommand {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env)?;
-        let Stats { files: [journal_files, node_files, value_files], .. } = env.stats()?;
+        let path = match self.env {
+            Some(path) if !self.explain => path,
+            _ => return explain(output),
+        };
+        let env = open::for_reading(&path)?;
         let stats = env.stats()?;
-        // A reader has replayed what a writer would have to: that is what a crash costs now.
-        let replay_bytes = env.recovery_report().replayed_bytes;
-        let live = 100 * stats.live_bytes / stats.file_bytes.max(1);
-        output.line(format_args!("commits                {}", count(stats.commits)))?;
-        output
-            .line(format_args!("  in the checkpoint    {}", count(stats.checkpointed_commits)))?;
-        output.line(format_args!("checkpoints            {}", count(stats.checkpoints)))?;
-        output.line(format_args!("replayed at open       {}", size(replay_bytes)))?;
-        output.line(format_args!("journal files          {}", count(journal_files)))?;
-        output.line(format_args!("node files             {}", count(node_files)))?;
-        output.line(format_args!("value files            {}", count(value_files)))?;
-        output.line(format_args!("bytes of log files     {}", size(stats.file_bytes)))?;
-        output.line(format_args!("  live                 {} ({live}%)", size(stats.live_bytes)))?;
+        for (figure, value) in shown(&stats) {
+            let value = match figure.unit {
+                Unit::Bytes => size(value),
+                Unit::Percent => format!("{value}%"),
+                _ => count(value),
+            };
+            output.line(format_args!("{:<22} {value}", figure.name.replace('_', " ")))?;
+        }
         let pins: Vec<PinJson> = env.pins()?.into_iter().map(PinJson::from).collect();
         for pin in &pins {
             let by = match (pin.process, pin.since) {
@@ -84,19 +115,48 @@ impl StatsCommand {
                 size(pin.held_bytes)
             ))?;
         }
-        output.json(&StatsJson {
-            commits: stats.commits,
-            durable_commits: stats.durable_commits,
-            checkpoints: stats.checkpoints,
-            checkpointed_commits: stats.checkpointed_commits,
-            replay_bytes,
-            journal_files,
-            node_files,
-            value_files,
-            file_bytes: stats.file_bytes,
-            live_bytes: stats.live_bytes,
-            pins,
-        })?;
+        output.json(&StatsJson { stats, pins })?;
         Ok(Exit::Good)
+    }
+}
+
+/// Tells what the figures are, one by one.
+fn explain(output: &mut Output) -> Outcome {
+    let figures = Stats::explain().map(|figure| ExplainedJson {
+        name: figure.name,
+        unit: figure.unit.to_string(),
+        about: figure.about.to_string(),
+        text: figure.text,
+    });
+    let others = OTHERS.map(|(name, unit, text)| {
+        let (unit, about) = (unit.into(), About::Environment.to_string());
+        ExplainedJson { name, unit, about, text }
+    });
+    for figure in figures.chain(others) {
+        let ExplainedJson { name, unit, about, text } = &figure;
+        output.line(format_args!("{name} ({unit}, of the {about}): {text}"))?;
+        output.json(&figure)?;
+    }
+    Ok(Exit::Good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_of_the_json_is_explained_once() {
+        let pin = PinJson { process: None, since: None, files: 0, bytes: 0, held_bytes: 0 };
+        let pin_members = serde_json::to_value(&pin).unwrap();
+        let json = StatsJson { stats: Stats::default(), pins: vec![pin] };
+        let json = serde_json::to_value(&json).unwrap();
+        let names = Stats::explain().map(|figure| figure.name);
+        let names: Vec<&str> = names.chain(OTHERS.map(|(name, ..)| name)).collect();
+        for member in json.as_object().unwrap().keys() {
+            assert_eq!(names.iter().filter(|name| *name == member).count(), 1, "{member}");
+        }
+        for member in pin_members.as_object().unwrap().keys() {
+            assert!(OTHERS[0].2.contains(&format!("`{member}`")), "{member}");
+        }
     }
 }

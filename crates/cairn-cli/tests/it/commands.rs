@@ -27,6 +27,8 @@ fn session(json: bool) -> Session {
     session.run("import data people.csv --key nothing");
     session.run("info data");
     session.run("stats data");
+    session.run("stats --explain");
+    session.run("stats");
     session.run("verify data");
     session.run("scrub data --rate 64MiB");
     session.run("scrub data --rate fast");

@@ -25,6 +25,8 @@ pub(crate) struct Exclusive {
     thread: ThreadId,
     /// Where its first part stands: replay must not begin behind that.
     pub(crate) first_part: Option<Lsn>,
+    /// What [`CommitState::journaled`] was before that.
+    pub(crate) journaled_before: u64,
 }
 
 impl Core {
@@ -68,7 +70,11 @@ impl Core {
             return Err(EnvError::Exhausted { what: "commit numbers" });
         }
         let fork = commit.writer.fork(sequence - 1)?;
-        commit.exclusive = Some(Exclusive { thread: thread::current().id(), first_part: None });
+        commit.exclusive = Some(Exclusive {
+            thread: thread::current().id(),
+            first_part: None,
+            journaled_before: commit.journaled,
+        });
         Ok((fork, sequence))
     }
 

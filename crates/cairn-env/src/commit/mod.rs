@@ -177,6 +177,7 @@ impl Core {
         let lsn = appender.append(kind, sequence, watermark, payload)?;
         commit.watermark = commit.watermark.max(watermark);
         commit.journal_bytes += payload.record_len();
+        commit.journaled += payload.record_len();
         let unwritten = self.journal.unwritten(lsn.offset() + payload.record_len());
         self.schedule.committed(commit.journal_bytes, unwritten);
         Ok((lsn, unwritten))

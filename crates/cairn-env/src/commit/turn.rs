@@ -1,7 +1,7 @@
 //! Turns: a transaction that was overtaken again and again goes before all others.
 
 use std::{
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
     thread,
     time::Duration,
 };
@@ -54,6 +54,7 @@ impl Core {
             return Ok(Turn { core: None });
         }
         commit.turn = Some(me);
+        self.counters.turns.fetch_add(1, Ordering::Relaxed);
         Ok(Turn { core: Some(Arc::clone(self)) })
     }
 }

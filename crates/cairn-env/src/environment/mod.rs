@@ -12,7 +12,8 @@ use std::sync::{Arc, atomic::Ordering};
 pub use identity::Identity;
 pub use pins::PinInfo;
 pub use places::DataDirectory;
-pub use stats::Stats;
+pub use stats::{About, Figure, Stats, Unit};
+pub(crate) use stats::{Counters, spec};
 
 use crate::{
     CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,

@@ -298,6 +298,7 @@ fn assemble(
     let schedule = Schedule::default();
     schedule.has_graves.store(!published.graves()?.is_empty(), Ordering::Release);
     let journal = Journal::default();
+    let journaled = report.replayed_bytes;
     journal.begin(sequence);
     let core = Arc::new(Core {
         options,
@@ -322,6 +323,7 @@ fn assemble(
             span: CommitSpan::default(),
             watermark: None,
             journal_bytes: 0,
+            journaled,
             ended,
             oversized,
         }),
@@ -336,6 +338,7 @@ fn assemble(
         latest: AtomicU64::new(sequence),
         acknowledged: AtomicU64::new(sequence),
         holders: Holders::default(),
+        counters: super::Counters::default(),
         schedule,
         space: Space::default(),
         scrubbed: Mutex::default(),

@@ -438,7 +438,11 @@ impl Transaction {
             return Ok(PendingCommit { core, commit, durability, waited: true });
         }
         let request = self.request()?;
-        let commit = core.apply(request)?;
+        let commit = core.apply(request).inspect_err(|error| {
+            if error.is_retryable() {
+                core.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+            }
+        })?;
         Ok(PendingCommit { core, commit, durability, waited: false })
     }
 

@@ -23,5 +23,6 @@ mod scrub;
 mod sequence;
 mod serializable;
 mod space;
+mod stats;
 mod trace;
 mod verify;

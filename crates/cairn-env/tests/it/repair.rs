@@ -481,7 +481,7 @@ fn what_a_crash_has_left_whole_is_repaired_to_what_an_open_finds() {
     test.open().unwrap();
     test.put("db", b"more", &[2; 1500]);
     assert!(test.env().compact().unwrap().moved > 0);
-    assert_eq!(test.env().stats().unwrap().files[2], 1);
+    assert_eq!(test.env().stats().unwrap().value_files, 1);
     let trace = test.disk.trace();
     let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
     while let Some(cut) = cuts.next_cut() {

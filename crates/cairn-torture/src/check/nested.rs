@@ -228,7 +228,7 @@ impl<'h> Second<'h> {
         env.compact().map_err(|error| wrong(format!("compaction: {error}")))?;
         let stats = env.stats().map_err(|error| wrong(error.to_string()))?;
         let (bytes, entries) = (self.states[1].bytes(), self.states[1].entries() as u64);
-        let files: u64 = stats.files.iter().sum();
+        let files: u64 = stats.log_files;
         if stats.live_bytes > bytes * 2 + entries * PER_ENTRY + 3000 {
             let live = stats.live_bytes;
             return Err(wrong(format!("{live} bytes in use for {bytes} in {entries} entries")));
