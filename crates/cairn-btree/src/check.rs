@@ -60,16 +60,22 @@ pub struct CheckReport {
     pub height: u32,
 }
 
-/// Bytes of a log file that a walk has found to be in use.
+/// What a walk has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "trees refer to nodes and to large values")]
 pub enum Reached<'a> {
-    /// A node that stands on disk, and could be read: from there, or because it is in memory.
+    /// A node that could be read: from the disk, or because it is in memory.
     Node {
         /// The tree; 0 is the catalogue.
         tree: TreeId,
-        /// Where it stands.
-        lsn: Lsn,
+        /// Where it stands on disk; `None` if it was not written yet.
+        lsn: Option<Lsn>,
+        /// Its height: 0 is a leaf.
+        level: u8,
+        /// How many entries it has; a branch has one child more than entries.
+        entries: u64,
+        /// Bytes that they take, with what the node says of itself.
+        bytes: u64,
         /// The first key that it covers.
         lower: &'a [u8],
         /// The first key that it no longer covers; `None`: all to the end.
@@ -132,11 +138,16 @@ impl Walk<'_> {
         self.report.nodes += 1;
         self.report.height = self.report.height.max(u32::from(node.level()) + 1);
         self.check_order(tree, lsn, &node);
-        if let Some(lsn) = lsn {
-            let fences = node.image.fences();
-            let (lower, upper) = (fences.lower, fences.upper);
-            (self.reached)(Reached::Node { tree, lsn, lower, upper });
-        }
+        let fences = node.image.fences();
+        (self.reached)(Reached::Node {
+            tree,
+            lsn,
+            level: node.level(),
+            entries: node.image.count() as u64,
+            bytes: node.size() as u64,
+            lower: fences.lower,
+            upper: fences.upper,
+        });
         if !node.is_leaf() {
             return self.children(tree, &node);
         }

@@ -127,6 +127,12 @@ impl Forest {
         })
     }
 
+    /// The sizes that shape its trees.
+    #[must_use]
+    pub const fn options(&self) -> &ForestOptions {
+        &self.options
+    }
+
     /// How full the memory for nodes is.
     #[must_use]
     pub fn cache(&self) -> CacheState {

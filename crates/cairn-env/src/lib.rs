@@ -64,6 +64,7 @@ mod space;
 pub mod spec;
 mod staging;
 mod state;
+mod survey;
 mod sync;
 mod transaction;
 mod utilization;
@@ -95,6 +96,7 @@ pub use sequence::{Sequence, SequenceOptions};
 pub use sites::SYNC_SITES;
 pub use snapshot::{Cursor, Range, Snapshot};
 pub use space::{DiskLimit, HolderKind, SpaceHolder, SpaceReport};
+pub use survey::{LevelSurvey, Survey, TreeSurvey};
 pub use transaction::{
     CommitInfo, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint, Transaction,
     TransactionRange,

@@ -83,13 +83,13 @@
 pub use cairn_env::{
     About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut,
     DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DiskLimit, Durability,
-    EnvError, EnvResult, Environment, ErrorKind, Figure, Finding, HolderKind, Identity, Index,
-    IndexDef, IndexEntries, IndexEntry, KeptGeneration, KeyBounds, Keys, MAX_KEY_LEN,
-    MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing, Multimap, Options, Pairs, PendingCommit,
-    PinBudget, PinInfo, Range, Reach, RecoveryReport, RepairReport, Savepoint, Scope, Scrub,
-    ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport, Stats,
-    TornTail, Transaction, TransactionRange, Unit, Value, VerifyOptions, VerifyReport, View,
-    repair,
+    EnvError, EnvResult, Environment, ErrorKind, ExclusiveRange, ExclusiveTransaction, Figure,
+    Finding, HolderKind, Identity, Index, IndexDef, IndexEntries, IndexEntry, KeptGeneration,
+    KeyBounds, Keys, LevelSurvey, MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing,
+    Multimap, Options, Pairs, PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport,
+    RepairReport, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions,
+    Snapshot, SpaceHolder, SpaceReport, Stats, Survey, TornTail, Transaction, TransactionRange,
+    TreeSurvey, Unit, Value, VerifyOptions, VerifyReport, View, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.

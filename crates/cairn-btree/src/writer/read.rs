@@ -68,7 +68,7 @@ impl TreeWriter {
         found(&*descend(&self.forest, root, &key)?)
     }
 
-    /// Whether a change of `key` would find all nodes in memory. If not, [`FrozenRoot::warm`] brings
+    /// Whether a change of `key` would find all nodes in memory. If not, [`FrozenRoot::warm`](crate::FrozenRoot::warm) brings
     /// them in, outside of any lock.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod repair;
 mod restore;
 mod scrub;
 mod stats;
+mod tree;
 mod verify;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -62,6 +63,7 @@ pub(crate) enum Command {
     Export(export::Export),
     Info(info::Info),
     Stats(stats::StatsCommand),
+    Tree(tree::Tree),
     Verify(verify::Verify),
     Scrub(scrub::Scrub),
     Log(log::Log),
@@ -89,6 +91,7 @@ impl Command {
             Self::Export(command) => command.run(output),
             Self::Info(command) => command.run(output),
             Self::Stats(command) => command.run(output),
+            Self::Tree(command) => command.run(output),
             Self::Verify(command) => command.run(output),
             Self::Scrub(command) => command.run(output),
             Self::Log(command) => command.run(output),

@@ -29,6 +29,9 @@ fn session(json: bool) -> Session {
     session.run("stats data");
     session.run("stats --explain");
     session.run("stats");
+    session.run("tree data");
+    session.run("tree data people");
+    session.run("tree data nobody");
     session.run("verify data");
     session.run("scrub data --rate 64MiB");
     session.run("scrub data --rate fast");
@@ -102,6 +105,7 @@ fn help_is_text() {
         "export",
         "info",
         "stats",
+        "tree",
         "verify",
         "scrub",
         "log",

@@ -18,7 +18,7 @@ pub(crate) use stats::{Counters, spec};
 use crate::{
     CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,
     ExclusiveTransaction, KeptGeneration, Options, PinBudget, RecoveryReport, Snapshot,
-    SpaceReport, Transaction, VerifyOptions, VerifyReport, backup::BackupSet, core::Core,
+    SpaceReport, Survey, Transaction, VerifyOptions, VerifyReport, backup::BackupSet, core::Core,
 };
 
 /// An open environment: one directory tree on disk, any number of named databases in it.
@@ -224,6 +224,26 @@ impl Environment {
     pub fn verify(&self, options: &VerifyOptions<'_>) -> EnvResult<VerifyReport> {
         self.core.check()?;
         crate::verify::verify(&self.core, options)
+    }
+
+    /// How the trees of the databases are built: levels, nodes, bytes, how full the leaves are. Reads every
+    /// node, and no large value.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// let db = env.database("db", DatabaseOptions::default())?;
+    /// env.write(|txn| (0..2000u32).try_for_each(|n| txn.put(&db, &n.to_be_bytes(), &[7; 100])))?;
+    /// let survey = env.survey()?;
+    /// assert_eq!((survey.trees[0].entries, survey.trees[0].levels.len()), (2000, 2));
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Only if the environment has failed or was closed: damage is a finding.
+    pub fn survey(&self) -> EnvResult<Survey> {
+        self.core.check()?;
+        crate::survey::survey(&self.core)
     }
 
     /// Which environment this is.

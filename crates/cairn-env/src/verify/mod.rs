@@ -5,6 +5,8 @@ mod indexes;
 mod log;
 mod trees;
 
+pub(crate) use trees::Names;
+
 use std::{fmt, sync::Arc};
 
 use cairn_log::dump::show_bytes;

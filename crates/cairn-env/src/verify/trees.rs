@@ -25,11 +25,11 @@ pub(super) fn verify(
     let account = account(core, root.generation());
     let (mut reached, mut values) = (Vec::new(), 0);
     let checked = check(&root, &mut |what| match what {
-        Reached::Node { tree, lsn, lower, upper } => {
-            if let Some(spot) = spots.need(lsn) {
+        Reached::Node { tree, lsn, lower, upper, .. } => {
+            if let Some(spot) = lsn.and_then(|lsn| spots.need(lsn)) {
                 let keys = (lower.to_vec(), upper.map(<[u8]>::to_vec));
                 let problem = spot.error.to_string();
-                reached.push(names.finding(core, Some(lsn), tree, keys, problem, Reach::Memory));
+                reached.push(names.finding(core, lsn, tree, keys, problem, Reach::Memory));
             }
         }
         Reached::Value { tree, key, pointer } => {
@@ -54,20 +54,11 @@ pub(super) fn verify(
     report.entries = checked.entries.saturating_sub(report.databases);
     let mut all_reached = names.problem.is_none();
     for finding in checked.findings {
-        let (problem, reach) = match finding.problem {
-            Problem::Unreadable(error) => {
-                finding.lsn.and_then(|lsn| spots.need(lsn));
-                all_reached = false;
-                (error.to_string(), Reach::Keys)
-            }
-            Problem::Order => ("the keys of a node are out of order".into(), Reach::Keys),
-            Problem::Count { stated, found } => {
-                (format!("the catalogue says {stated} entries, {found} are there"), Reach::Nothing)
-            }
-            problem => (format!("{problem:?}"), Reach::Unknown),
-        };
-        let keys = (finding.lower, finding.upper);
-        reached.push(names.finding(core, finding.lsn, finding.tree, keys, problem, reach));
+        if matches!(finding.problem, Problem::Unreadable(_)) {
+            finding.lsn.and_then(|lsn| spots.need(lsn));
+            all_reached = false;
+        }
+        reached.push(names.finding_of(core, finding));
     }
     let rest = if all_reached { Reach::Nothing } else { Reach::Unknown };
     report.findings.extend(std::mem::take(spots).findings(rest));
@@ -91,14 +82,14 @@ pub(super) fn verify(
 }
 
 /// The names of databases, by their trees.
-struct Names {
+pub(crate) struct Names {
     names: BTreeMap<TreeId, String>,
     /// Why there may be others.
     problem: Option<String>,
 }
 
 impl Names {
-    fn read(core: &Arc<Core>, root: &Arc<FrozenRoot>) -> Self {
+    pub(crate) fn read(core: &Arc<Core>, root: &Arc<FrozenRoot>) -> Self {
         match Snapshot::new(core, Arc::clone(root)).databases() {
             Ok(databases) => {
                 let named = databases.iter().map(|one| (one.tree, one.name().to_owned()));
@@ -106,6 +97,11 @@ impl Names {
             }
             Err(error) => Self { names: BTreeMap::new(), problem: Some(error.to_string()) },
         }
+    }
+
+    /// The databases.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (TreeId, &str)> {
+        self.names.iter().map(|(tree, name)| (*tree, &**name))
     }
 
     fn of(&self, tree: TreeId) -> String {
@@ -116,6 +112,20 @@ impl Names {
             None if tree.is_grave() => "(dropped)".into(),
             None => format!("(tree {})", tree.0),
         }
+    }
+
+    /// What a walk has found.
+    pub(crate) fn finding_of(&self, core: &Core, finding: cairn_btree::Finding) -> Finding {
+        let (problem, reach) = match finding.problem {
+            Problem::Unreadable(error) => (error.to_string(), Reach::Keys),
+            Problem::Order => ("the keys of a node are out of order".into(), Reach::Keys),
+            Problem::Count { stated, found } => {
+                (format!("the catalogue says {stated} entries, {found} are there"), Reach::Nothing)
+            }
+            problem => (format!("{problem:?}"), Reach::Unknown),
+        };
+        let keys = (finding.lower, finding.upper);
+        self.finding(core, finding.lsn, finding.tree, keys, problem, reach)
     }
 
     fn finding(

@@ -24,5 +24,6 @@ mod sequence;
 mod serializable;
 mod space;
 mod stats;
+mod survey;
 mod trace;
 mod verify;
