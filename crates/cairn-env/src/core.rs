@@ -92,6 +92,9 @@ pub(crate) struct CommitState {
     pub(crate) turn: Option<ThreadId>,
     /// The exclusive transaction that is open. Until it has ended the writer changes nothing.
     pub(crate) exclusive: Option<Exclusive>,
+    /// Whether what was given up has left traces under the number of the next commit, which cannot be
+    /// used before that.
+    pub(crate) has_traces: bool,
     /// The newest commit.
     pub(crate) sequence: u64,
     /// Its time: commit times never go back.

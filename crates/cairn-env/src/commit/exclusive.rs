@@ -30,19 +30,27 @@ pub(crate) struct Exclusive {
 }
 
 impl Core {
-    /// The commit lock, when no exclusive transaction is open.
+    /// The commit lock, when no exclusive transaction is open, and the number of the next commit is
+    /// free.
     pub(super) fn lock_shared(&self) -> EnvResult<MutexGuard<'_, CommitState>> {
-        let mut commit = lock(&self.commit);
-        while let Some(exclusive) = &commit.exclusive {
-            if exclusive.thread == thread::current().id() {
-                let what =
-                    "this thread has an exclusive transaction open, for which this would wait";
-                return Err(EnvError::InvalidInput { what: what.into() });
+        loop {
+            let mut commit = lock(&self.commit);
+            while let Some(exclusive) = &commit.exclusive {
+                if exclusive.thread == thread::current().id() {
+                    let what =
+                        "this thread has an exclusive transaction open, for which this would wait";
+                    return Err(EnvError::InvalidInput { what: what.into() });
+                }
+                self.check()?;
+                commit = self.turn_over.wait(commit).unwrap_or_else(PoisonError::into_inner);
             }
+            if !commit.has_traces {
+                return Ok(commit);
+            }
+            drop(commit);
             self.check()?;
-            commit = self.turn_over.wait(commit).unwrap_or_else(PoisonError::into_inner);
+            self.end_incarnation()?;
         }
-        Ok(commit)
     }
 
     /// The commit lock, for upkeep that changes where things stand: not while a fork is about to
@@ -137,9 +145,6 @@ impl Core {
     }
 
     /// Lets the others go on; a fork that is left is given up.
-    ///
-    /// The number of its commit will be that of another one. So that parts and leaves of both are never
-    /// taken for one another, what was written so far is of an incarnation that has come to its end.
     pub(crate) fn end_exclusive(&self, fork: Option<TreeWriter>) -> EnvResult<()> {
         let given_up = fork.map_or(Ok(()), |fork| self.give_up(fork));
         lock(&self.commit).exclusive = None;
@@ -148,21 +153,34 @@ impl Core {
     }
 
     fn give_up(&self, fork: TreeWriter) -> EnvResult<()> {
-        let _guard = self.failure.on_panic();
-        let is_logged = {
-            let commit = lock(&self.commit);
-            commit.exclusive.as_ref().is_some_and(|exclusive| exclusive.first_part.is_some())
-        };
-        let leaves_traces = is_logged || fork.is_spilled();
-        if leaves_traces {
-            self.seal_journal(|_| Ok(()))?;
+        {
+            let _guard = self.failure.on_panic();
+            let _nobody_writes = lock(&self.evicting);
+            let mut commit = lock(&self.commit);
+            let exclusive = commit.exclusive.as_ref();
+            let is_logged = exclusive.is_some_and(|exclusive| exclusive.first_part.is_some());
+            commit.has_traces |= is_logged || fork.is_spilled();
+            let given_up = commit.writer.give_up_fork(fork);
+            given_up
+                .map_err(|error| EnvError::Poisoned { cause: self.failure.poison(error.into()) })?;
+            if !commit.has_traces {
+                return Ok(());
+            }
         }
+        match self.end_incarnation() {
+            Err(error) if error.is_no_space() => Ok(()), // whoever commits next tries again
+            result => result,
+        }
+    }
+
+    /// The number of what was given up will be that of another commit. So that parts and leaves of both
+    /// are never taken for one another, what was written until now is of an incarnation that ends here.
+    fn end_incarnation(&self) -> EnvResult<()> {
+        self.seal_journal(|_| Ok(()))?;
         let _nobody_writes = lock(&self.evicting);
-        let given_up = lock(&self.commit).writer.give_up_fork(fork);
-        given_up
-            .map_err(|error| EnvError::Poisoned { cause: self.failure.poison(error.into()) })?;
-        if leaves_traces {
-            self.files.end_nodes().map_err(|error| self.node_failure(error.into()))?;
+        self.files.end_nodes().map_err(|error| self.node_failure(error.into()))?;
+        let mut commit = lock(&self.commit);
+        if std::mem::take(&mut commit.has_traces) {
             self.files.identity.incarnation.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())

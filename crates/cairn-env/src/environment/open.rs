@@ -317,6 +317,7 @@ fn assemble(
             recent: Recent::default(),
             turn: None,
             exclusive: None,
+            has_traces: false,
             sequence,
             time,
             next_tree,

@@ -7,7 +7,7 @@ use cairn_env::{
     Options, VerifyOptions, repair_in,
 };
 use cairn_io::{IoOp, MemDisk};
-use cairn_sim::{Chooser, Fault, FaultDisk, Rule, Seeded, SimDisk, SimWorld};
+use cairn_sim::{Chooser, Fault, FaultDisk, Image, Rule, Seeded, SimDisk, SimWorld};
 
 use crate::fixture::{Model, TestEnv, content, ordered, small_options, sweep};
 
@@ -332,8 +332,8 @@ fn many_random_histories_give_what_they_say() {
 }
 
 /// Repairs what is left without the files whose names begin so.
-fn repaired_without(test: &TestEnv, gone: &[&str]) -> Model {
-    let mut image = test.disk.image();
+fn repaired_without(image: &Image, gone: &[&str]) -> Model {
+    let mut image = image.clone();
     let paths: Vec<String> = image.files().map(|(path, _)| path.to_owned()).collect();
     for path in paths {
         if gone.iter().any(|gone| path.starts_with(&format!("g-000001/{gone}"))) {
@@ -366,10 +366,10 @@ fn repair_knows_what_was_committed_in_parts_and_what_was_given_up() {
     let expected = content(test.env()).unwrap();
     assert_eq!(expected["db"].len(), 602);
     for gone in [&[][..], &["STATE"]] {
-        assert!(repaired_without(&test, gone) == expected, "without {gone:?}");
+        assert!(repaired_without(&test.disk.image(), gone) == expected, "without {gone:?}");
     }
     // Only leaves are left.
-    let found = repaired_without(&test, &["STATE", "J-"]);
+    let found = repaired_without(&test.disk.image(), &["STATE", "J-"]);
     for (key, value) in &found["db"] {
         assert_eq!(
             Some(value),
@@ -407,4 +407,44 @@ fn an_exclusive_transaction_changes_no_database_that_has_an_index() {
     test.put("db", b"k", b"one two");
     let snapshot = test.env().snapshot().unwrap();
     assert_eq!(crate::index::held(&snapshot, &index), crate::index::recomputed(&snapshot, &db));
+}
+
+/// Gives a transaction up while neither kind of file can be written, uses its number, and loses all but
+/// the leaves.
+#[test]
+fn one_that_is_given_up_on_a_full_disk_is_given_up_all_the_same() {
+    for full in ["J-", "N-"] {
+        let (sim, world) = (SimDisk::new(), SimWorld::new(1));
+        let disk = FaultDisk::on_sim(&sim, 0);
+        let (env, _) = Environment::open_in(disk.root(), world.world(), tight_options()).unwrap();
+        let db = env.database("db", DatabaseOptions::default()).unwrap();
+        env.write(|txn| txn.put(&db, b"before", b"1")).unwrap();
+        let mut txn = env.begin_exclusive().unwrap();
+        fill(&mut txn, &db, 0..600, 9);
+        disk.inject(
+            Rule::new(Fault::NoSpace)
+                .op(IoOp::Write)
+                .file(move |name| name.starts_with(full))
+                .and_on(),
+        );
+        drop(txn);
+        assert!(env.is_valid());
+        let put = || env.write(|txn| txn.put(&db, b"after", b"1"));
+        assert!(put().unwrap_err().is_no_space(), "{full}: the number is not free yet");
+        assert!(env.begin_exclusive().unwrap_err().is_no_space());
+        disk.clear();
+        put().unwrap();
+        for _ in 0..3 {
+            env.write(|txn| txn.put(&db, b"after", b"2")).unwrap();
+            env.checkpoint().unwrap();
+        }
+        let left = env.verify(&VerifyOptions::new()).unwrap();
+        assert!(left.findings.is_empty(), "{full}: {left:?}");
+        let expected = content(&env).unwrap();
+        assert_eq!(expected["db"].len(), 2);
+        let found = repaired_without(&sim.image(), &["STATE", "J-"]);
+        for (key, value) in &found["db"] {
+            assert_eq!(Some(value), expected["db"].get(key), "{full}: {key:?}");
+        }
+    }
 }
