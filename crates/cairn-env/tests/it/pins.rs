@@ -339,3 +339,38 @@ fn what_is_durable_is_seen_by_readers_as_soon_as_the_log_goes_idle() {
         assert_eq!(content(&reader).unwrap(), content(test.env()).unwrap(), "{n} {durability:?}");
     }
 }
+
+#[test]
+fn a_reader_beside_an_exclusive_transaction_sees_all_of_it_or_nothing() {
+    let test = TestEnv::new(small_options().cache_bytes(48 << 10));
+    rewrite(&test, 1);
+    let db = test.db("db");
+    let before = content(test.env()).unwrap();
+    let mut seeds = 0..;
+    let mut seen = || content(&read(&test, seeds.next().unwrap())).unwrap();
+    for keep in [false, true] {
+        let mut txn = test.env().begin_exclusive().unwrap();
+        for n in 0..2000u32 {
+            txn.put(&db, &n.to_le_bytes(), &vec![7; if n % 100 == 0 { 3000 } else { 60 }]).unwrap();
+            match n {
+                500 => drop(test.env().checkpoint().unwrap()),
+                _ if n % 400 == 399 => assert!(seen() == before, "{n}"),
+                _ => {}
+            }
+        }
+        let set = read(&test, 1000).begin_backup().unwrap();
+        assert!(set.files().iter().any(|file| file.name.class == cairn_log::FileClass::Journal));
+        if keep {
+            txn.commit().unwrap();
+        } else {
+            drop(txn);
+            assert!(seen() == before);
+        }
+    }
+    // What proves that the commit was durable comes after it.
+    test.put("db", b"next", b"1");
+    test.env().sync().unwrap();
+    let after = seen();
+    assert_eq!(after["db"].len(), 2000 + usize::from(after["db"].contains_key(&b"next"[..])));
+    is_sound(&read(&test, 2000));
+}
