@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -50,6 +50,8 @@ pub(crate) struct Files {
     finished: Mutex<Vec<Sealed>>,
     /// Journal files that are to be used again, with their data directories.
     spares: Mutex<Vec<(u16, Spare)>>,
+    /// How many there may be.
+    most_spares: AtomicUsize,
     /// Bytes that were added to files since somebody has looked.
     grown: AtomicU64,
     /// Directories in which names were created that no sync covers yet.
@@ -85,6 +87,7 @@ impl Files {
             values: Mutex::default(),
             finished: Mutex::default(),
             spares: Mutex::default(),
+            most_spares: AtomicUsize::new(SPARES),
             grown: AtomicU64::new(0),
             unsynced_names: Mutex::default(),
             sync_failed: AtomicBool::new(false),
@@ -224,7 +227,7 @@ impl Files {
         let Some(file) = self.find(number) else { return Ok(None) };
         let (name, directory) = (file.name(), self.place(number));
         if name.class != FileClass::Journal
-            || lock(&self.spares).len() >= SPARES
+            || lock(&self.spares).len() >= self.most_spares.load(Ordering::Relaxed)
             || file.is_mapped()
             || file.handle().links()? != 1
         {
@@ -274,8 +277,13 @@ impl Files {
         }
     }
 
-    /// Removes all spares: to give space back, and at the end of a run, which alone knows that they are
-    /// wiped.
+    /// Removes all spares and keeps no others: at the end of a run, which alone knows that they are wiped.
+    pub(crate) fn end_recycling(&self) {
+        self.most_spares.store(0, Ordering::Relaxed);
+        self.drop_spares();
+    }
+
+    /// Removes all spares, to give space back.
     pub(crate) fn drop_spares(&self) {
         for (directory, spare) in std::mem::take(&mut *lock(&self.spares)) {
             spare.remove(&**self.dir_at(directory)).unwrap_or_default(); // or the next open does it

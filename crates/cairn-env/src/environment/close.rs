@@ -47,11 +47,10 @@ impl Core {
 
     fn put_in_order(&self) -> EnvResult<()> {
         self.failure.check()?;
-        let written = lock(&self.commit).appender.is_some();
-        if !written || self.options.read_only {
+        if !self.schedule.begun.load(Ordering::Acquire) {
             return Ok(()); // nothing was written: nothing is changed
         }
-        self.files.drop_spares();
+        self.files.end_recycling();
         // The checks for a closed environment are for callers; this is the one who closes.
         self.closed.store(false, Ordering::Release);
         let result = self.flush_and_checkpoint();

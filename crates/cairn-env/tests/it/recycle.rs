@@ -51,6 +51,21 @@ fn a_journal_file_that_nothing_needs_becomes_the_next_one() {
     }
 }
 
+/// What compacts or backs up ends the journal file, and leaves none in use.
+#[test]
+fn a_run_that_ends_without_a_journal_file_in_use_is_closed_in_order() {
+    let mut test = TestEnv::new(small_options());
+    work(&test, 0..10);
+    test.env().compact().unwrap();
+    test.reopen();
+    assert_eq!(spares(&test), 0);
+    assert!(test.env().recovery_report().clean, "{}", test.env().recovery_report());
+    test.put("db", b"and", b"on");
+    drop(test.env().begin_backup().unwrap());
+    test.reopen();
+    assert!(test.env().recovery_report().clean, "{}", test.env().recovery_report());
+}
+
 #[test]
 fn a_spare_of_a_killed_run_is_removed_by_the_next_write() {
     let mut test = TestEnv::new(small_options());
