@@ -78,7 +78,7 @@ impl Backup {
         ))?;
         if let Some(previous) = &self.since {
             output.line(format_args!(
-                "{} ({}) are shared with {}",
+                "shared with {2}: {0}, {1}",
                 several(report.linked_files, "file"),
                 size(report.linked_bytes),
                 previous.display()
