@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    figure::Figure,
     pool,
     problem::{Checked, caught},
     row::Row,
@@ -64,6 +65,23 @@ impl Report {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.violations.is_empty() && self.thin.is_empty()
+    }
+
+    /// What counts toward goals.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        let wrong = self.violations.len() as u64 + self.more_violations;
+        let thin = self.thin.len() as u64;
+        vec![
+            Figure { goal: "G1", name: "distinct crash states", value: self.distinct, wrong },
+            Figure { goal: "G2", name: "crashes of recovery", value: self.nested, wrong: 0 },
+            Figure {
+                goal: "G3",
+                name: "cells of operation and crash level",
+                value: self.table.cells(),
+                wrong: thin,
+            },
+        ]
     }
 
     fn add(&mut self, (hash, outcome): (u128, Outcome)) {

@@ -3,6 +3,7 @@
 
 mod check;
 pub mod crash;
+pub mod figure;
 pub mod flip;
 pub mod fuzz;
 pub mod model;

@@ -10,6 +10,7 @@ use cairn_io::SyncSite;
 use cairn_sim::Op;
 
 use crate::{
+    figure::Figure,
     pool,
     problem::Problem,
     run::{Recording, record},
@@ -103,6 +104,15 @@ impl Report {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.broken.is_empty() && self.mutants.iter().all(Mutant::is_good)
+    }
+
+    /// What counts toward goals.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        let value = self.mutants.len() as u64;
+        let unproved = self.mutants.iter().filter(|mutant| !mutant.is_good()).count() as u64;
+        let wrong = unproved + self.broken.len() as u64;
+        vec![Figure { goal: "G4", name: "syncs left out", value, wrong }]
     }
 }
 

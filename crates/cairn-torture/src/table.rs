@@ -49,6 +49,12 @@ impl Table {
         all.len() as u64
     }
 
+    /// How many cells there are, empty ones included.
+    #[must_use]
+    pub fn cells(&self) -> u64 {
+        (Row::ALL.len() * Level::ALL.len()) as u64
+    }
+
     /// Cells with fewer than `min` states: what was not looked at is not proved.
     #[must_use]
     pub fn thin(&self, min: u64) -> Vec<String> {

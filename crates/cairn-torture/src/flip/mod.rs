@@ -14,6 +14,7 @@ pub use region::{Region, Rule};
 pub use subject::{Subject, subjects};
 
 use crate::{
+    figure::Figure,
     pool,
     problem::{Checked, Problem},
 };
@@ -56,6 +57,13 @@ impl Report {
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> u64 {
         self.rows.values().filter_map(|row| row.get(&verdict)).sum()
+    }
+
+    /// What counts toward goals.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        let wrong = self.violations.len() as u64 + self.more_violations;
+        vec![Figure { goal: "G5", name: "damages at rest", value: self.cases, wrong }]
     }
 
     fn add(&mut self, subject: &'static str, case: &Case, judged: Checked<Verdict>) {

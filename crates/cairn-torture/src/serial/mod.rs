@@ -18,7 +18,7 @@ use std::fmt;
 pub use check::{Anomaly, check};
 pub use clients::{interleaved, threaded};
 
-use crate::problem::Checked;
+use crate::{figure::Figure, problem::Checked};
 
 /// A key; small ones.
 pub type Key = u8;
@@ -116,6 +116,24 @@ impl Report {
     #[must_use]
     pub const fn is_good(&self) -> bool {
         self.anomaly.is_none() && self.planted.0 == self.planted.1
+    }
+
+    /// What counts toward goals.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        let both = |(committed, conflicts): (u64, u64)| committed + conflicts;
+        let transactions = both(self.interleaved) + both(self.threaded);
+        let (planted, found) = self.planted;
+        let wrong = u64::from(self.anomaly.is_some());
+        vec![
+            Figure { goal: "G14", name: "transactions explained", value: transactions, wrong },
+            Figure {
+                goal: "G14",
+                name: "planted anomalies",
+                value: planted,
+                wrong: planted - found,
+            },
+        ]
     }
 }
 

@@ -1,0 +1,68 @@
+//! The commands: what each is told, and what it concludes.
+
+mod corpus;
+mod crash;
+mod flip;
+mod mutants;
+mod serial;
+
+use cairn_torture::figure::Figure;
+
+/// What a command returns: a verdict, or why there is none.
+type Result<T = Verdict> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// What a rig has concluded.
+pub(crate) struct Verdict {
+    /// Whether nothing was wrong and nothing was left out.
+    pub(crate) is_good: bool,
+    /// The seed that it began with.
+    pub(crate) seed: u64,
+    /// What it has counted.
+    pub(crate) figures: Vec<Figure>,
+}
+
+impl Verdict {
+    /// One without figures: of what repeats a failure, or looks at a part.
+    fn plain(is_good: bool) -> Self {
+        Self { is_good, seed: 0, figures: Vec::new() }
+    }
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Crash workloads at every write and every sync
+    Crash(Box<crash::Crash>),
+    /// Let the syncs of each site do nothing in turn: a crash must show that they are missed
+    Mutants(mutants::Mutants),
+    /// Flip every bit of small environments and of a backup, cut, zero and exchange their files
+    Flip(flip::Flip),
+    /// Let transactions get in each other's way, and explain all that they saw
+    Serial(serial::Serial),
+    /// Write the corpus of the fuzz targets, cut out of real environments
+    Corpus(corpus::Corpus),
+}
+
+impl Command {
+    pub(crate) fn run(&self) -> Result {
+        match self {
+            Self::Crash(command) => command.run(),
+            Self::Mutants(command) => command.run(),
+            Self::Flip(command) => command.run(),
+            Self::Serial(command) => command.run(),
+            Self::Corpus(command) => command.run(),
+        }
+    }
+}
+
+/// A number, in decimal or after `0x`.
+fn number(text: &str) -> std::result::Result<u64, std::num::ParseIntError> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    }
+}
+
+/// How many jobs go on side by side.
+fn threads(wanted: Option<usize>) -> usize {
+    wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
