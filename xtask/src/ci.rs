@@ -14,7 +14,7 @@ use crate::{
     forward::{self, Forward},
     layers,
     metadata::Metadata,
-    process, spec, tidy,
+    process, reliability, spec, tidy,
 };
 
 /// What may be asked of `ci`.
@@ -54,8 +54,7 @@ const STEPS: &[Step] = &[
     cargo("doc-tests", &["test", "--workspace", "--doc", "--locked"]),
     here("docs", docs),
     here("package", package),
-    forward("crash-smoke", &forward::CRASH, &["--smoke"]),
-    forward("flip-smoke", &forward::FLIP, &["--smoke"]),
+    here("reliability", || reliability::run(&reliability::Options::gate())),
     forward("fuzz-replay", &forward::FUZZ_REPLAY, &[]),
     forward("bench-smoke", &forward::BENCH, &["--test"]),
 ];

@@ -33,6 +33,12 @@ pub(crate) const FLIP: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "flip"],
 };
 
+/// The syncs that are left out.
+pub(crate) const SYNC_MUTANTS: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "sync-mutants"],
+};
+
 /// Transactions that get in each other's way.
 pub(crate) const SERIAL: Forward = Forward {
     package: "cairn-torture",

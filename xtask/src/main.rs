@@ -1,4 +1,4 @@
-//! `cargo xtask`: the project's automation, one file per command.
+//! `cargo xtask`: the project's automation, one file or directory per command.
 //!
 //! Checks of facts about the repository ([`layers`], [`tidy`]) work on a [`Repository`] held in
 //! memory, so that a test can give each of them a small repository that breaks it. They also run
@@ -16,10 +16,12 @@ mod layers;
 mod markdown;
 mod metadata;
 mod process;
+mod reliability;
 mod repository;
 mod rust_source;
 mod spec;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -59,6 +61,12 @@ enum Command {
     Flip(Rest),
     /// Let transactions get in each other's way, and explain all that they saw
     Serial(Rest),
+    /// Let the syncs of each site do nothing in turn: a crash must show that they are missed
+    SyncMutants(Rest),
+    /// Run all rigs, and hold what they count against the goals of docs/reliability.md
+    Reliability(reliability::Options),
+    /// Run all rigs in turn with new seeds, for hours; can be stopped and gone on with
+    Torture(torture::Options),
     /// Run a libFuzzer target (needs nightly), or `--replay` the corpus on stable
     Fuzz(Rest),
 }
@@ -75,6 +83,9 @@ fn main() -> ExitCode {
         Command::Crash(rest) => forward::CRASH.run(&rest),
         Command::Flip(rest) => forward::FLIP.run(&rest),
         Command::Serial(rest) => forward::SERIAL.run(&rest),
+        Command::SyncMutants(rest) => forward::SYNC_MUTANTS.run(&rest),
+        Command::Reliability(options) => reliability::run(&options),
+        Command::Torture(options) => torture::run(&options),
         Command::Fuzz(rest) => forward::fuzz(&rest),
     };
     match outcome {

@@ -22,6 +22,14 @@ pub(crate) fn cargo<S: AsRef<str>>(args: &[S]) -> Command {
     program(cargo, args)
 }
 
+/// This program, in the root of the repository.
+pub(crate) fn myself() -> Command {
+    let program = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
+
 /// Git, with arguments, in the root of the repository.
 pub(crate) fn git<S: AsRef<str>>(args: &[S]) -> Command {
     program("git".into(), args)

@@ -77,8 +77,8 @@ impl Report {
             Figure { goal: "G2", name: "crashes of recovery", value: self.nested, wrong: 0 },
             Figure {
                 goal: "G3",
-                name: "cells of operation and crash level",
-                value: self.table.cells(),
+                name: "states of the thinnest cell",
+                value: self.table.thinnest(),
                 wrong: thin,
             },
         ]

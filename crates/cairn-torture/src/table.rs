@@ -49,10 +49,11 @@ impl Table {
         all.len() as u64
     }
 
-    /// How many cells there are, empty ones included.
+    /// How many states the cell with the fewest has.
     #[must_use]
-    pub fn cells(&self) -> u64 {
-        (Row::ALL.len() * Level::ALL.len()) as u64
+    pub fn thinnest(&self) -> u64 {
+        let cells = Row::ALL.iter().flat_map(|&row| Level::ALL.map(|level| (row, level)));
+        cells.map(|(row, level)| self.count(row, level)).min().unwrap_or(0)
     }
 
     /// Cells with fewer than `min` states: what was not looked at is not proved.
@@ -117,6 +118,7 @@ mod tests {
             }
         }
         assert_eq!(table.thin(10), [""; 0]);
+        assert_eq!(table.thinnest(), 10);
         let row = Row::Group;
         table.enter(row, Level::Torn, 99);
         let thin = table.thin(11);

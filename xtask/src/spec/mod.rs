@@ -11,7 +11,7 @@ mod splice;
 use std::{collections::BTreeMap, fs};
 
 use self::splice::{Tables, splice, tables};
-use crate::{Repository, Result, process, report, workspace::Workspace};
+use crate::{Repository, Result, process, reliability, report, workspace::Workspace};
 
 /// Rewrites the pages, or with `check` only compares them.
 pub(crate) fn run(check: bool) -> Result {
@@ -27,6 +27,7 @@ pub(crate) fn run(check: bool) -> Result {
             printed.push((member.name.clone(), process::output(&mut process::cargo(&run))?));
         }
     }
+    printed.push(("xtask".to_owned(), reliability::printed()?));
     let (tables, mut findings) = collect(&printed);
     let pages: BTreeMap<_, _> =
         repository.texts(".md").filter(|(path, _)| path.starts_with("docs/")).collect();

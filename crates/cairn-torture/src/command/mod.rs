@@ -3,8 +3,8 @@
 mod corpus;
 mod crash;
 mod flip;
-mod mutants;
 mod serial;
+mod sync_mutants;
 
 use cairn_torture::figure::Figure;
 
@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Crash workloads at every write and every sync
     Crash(Box<crash::Crash>),
     /// Let the syncs of each site do nothing in turn: a crash must show that they are missed
-    Mutants(mutants::Mutants),
+    SyncMutants(sync_mutants::SyncMutants),
     /// Flip every bit of small environments and of a backup, cut, zero and exchange their files
     Flip(flip::Flip),
     /// Let transactions get in each other's way, and explain all that they saw
@@ -46,7 +46,7 @@ impl Command {
     pub(crate) fn run(&self) -> Result {
         match self {
             Self::Crash(command) => command.run(),
-            Self::Mutants(command) => command.run(),
+            Self::SyncMutants(command) => command.run(),
             Self::Flip(command) => command.run(),
             Self::Serial(command) => command.run(),
             Self::Corpus(command) => command.run(),

@@ -1,11 +1,11 @@
-//! `mutants`: every sync is needed, and the sweep would miss it.
+//! `sync-mutants`: every sync is needed, and the sweep would miss it.
 
 use cairn_torture::{mutants, state_id::Effort};
 
 use super::{Result, Verdict, number, threads};
 
 #[derive(clap::Args)]
-pub(crate) struct Mutants {
+pub(crate) struct SyncMutants {
     /// Only this site
     #[arg(long)]
     site: Option<String>,
@@ -20,7 +20,7 @@ pub(crate) struct Mutants {
     threads: Option<usize>,
 }
 
-impl Mutants {
+impl SyncMutants {
     pub(super) fn run(&self) -> Result {
         let effort = if self.full { Effort::FULL } else { Effort::SMOKE };
         let mut syncs = mutants::syncs();

@@ -1,0 +1,76 @@
+//! The goals: what is counted, and how much of it has to be reached.
+
+/// Where a target holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// On every change: minutes.
+    Gate,
+    /// Before a release: up to an hour for each goal.
+    Full,
+}
+
+/// One figure of a goal, and its targets. A goal with two figures has two rows.
+pub(crate) struct Goal {
+    /// `G1`; the numbers are those of the project's plan and have gaps.
+    pub(crate) number: &'static str,
+    /// What is promised.
+    pub(crate) promise: &'static str,
+    /// The name of the figure, as the rig says it.
+    pub(crate) figure: &'static str,
+    gate: Option<u64>,
+    full: Option<u64>,
+}
+
+impl Goal {
+    /// How much has to be reached, if anything.
+    pub(crate) const fn target(&self, column: Column) -> Option<u64> {
+        match column {
+            Column::Gate => self.gate,
+            Column::Full => self.full,
+        }
+    }
+}
+
+const fn goal(
+    number: &'static str,
+    figure: &'static str,
+    gate: Option<u64>,
+    full: Option<u64>,
+    promise: &'static str,
+) -> Goal {
+    Goal { number, promise, figure, gate, full }
+}
+
+/// All goals, in the order of the page.
+#[rustfmt::skip] // a table
+pub(crate) const GOALS: &[Goal] = &[
+    goal("G1", "distinct crash states", Some(100_000), Some(2_000_000),
+        "no crash loses an acknowledged commit, leaves half of one, is taken for damage, or asks for a repair"),
+    goal("G2", "crashes of recovery", Some(10_000), Some(200_000),
+        "nor does a crash in the middle of recovery, or of the recovery after it"),
+    goal("G3", "states of the thinnest cell", Some(12), Some(1_000),
+        "whatever the engine was doing, at every level of loss"),
+    goal("G4", "syncs left out", Some(30), Some(30),
+        "every sync is needed: without it a crash shows what is lost"),
+    goal("G5", "damages at rest", Some(500_000), Some(6_000_000),
+        "no flipped bit passes unnoticed"),
+    goal("G14", "transactions explained", Some(50_000), Some(1_000_000),
+        "what transactions saw is explained by the order of their commits"),
+    goal("G14", "planted anomalies", Some(12), Some(12),
+        "a history that is not serializable is found out"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_stands_twice_and_none_is_without_a_target() {
+        for (index, goal) in GOALS.iter().enumerate() {
+            let is_same =
+                |other: &&Goal| (other.number, other.figure) == (goal.number, goal.figure);
+            assert_eq!(GOALS.iter().position(|other| is_same(&other)), Some(index));
+            assert!(goal.gate.or(goal.full).is_some(), "{} {}", goal.number, goal.figure);
+        }
+    }
+}
