@@ -9,6 +9,7 @@ pub mod fuzz;
 pub mod model;
 pub mod mutants;
 pub mod operation;
+pub mod planted;
 pub mod pool;
 pub mod problem;
 pub mod row;
