@@ -473,6 +473,21 @@ pub const WORKLOADS: &[Workload] = &[
         ],
         ..PLAIN
     },
+    // What a restore in place has made lives long enough to use its journal files again.
+    Workload {
+        name: "recycling-generations",
+        runs_in_round: 2,
+        parts: 60,
+        keys: 8,
+        lens: LARGE,
+        weights: &[
+            (10, Part::Commit),
+            (3, Part::Checkpoint),
+            (1, Part::Backup),
+            (1, Part::Replace),
+        ],
+        ..PLAIN
+    },
     Workload {
         name: "farewells",
         runs_in_round: 10,
