@@ -34,6 +34,8 @@
 mod command;
 mod exit;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod log_files;
 mod open;
 mod output;

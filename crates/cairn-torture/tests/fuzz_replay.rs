@@ -1,5 +1,5 @@
 //! The fuzz targets without a fuzzer: over the corpus, over what fuzzers have found, and over
-//! mutations of both. `cargo xtask fuzz --replay` runs it.
+//! mutations of both. `cargo xtask fuzz replay` runs it; `CAIRN_FUZZ_TARGET` names a single target.
 
 use std::{
     fs,
@@ -47,7 +47,9 @@ fn fuzz_replay() {
     const ALLOWANCE: u64 = 128 << 10;
     const SEED: u64 = 1;
     let mut failures = Vec::new();
-    for target in TARGETS {
+    let only = std::env::var("CAIRN_FUZZ_TARGET").ok();
+    let is_asked = |target: &Target| only.as_ref().is_none_or(|only| only == target.name);
+    for target in TARGETS.into_iter().filter(is_asked) {
         let mut corpus = inputs("corpus", target.name);
         assert!(corpus.len() >= 3, "no corpus for {}: see docs/testing.md", target.name);
         corpus.extend(inputs("artifacts", target.name));

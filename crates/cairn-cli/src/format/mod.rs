@@ -158,7 +158,12 @@ pub(crate) fn open(path: &Path, options: SourceOptions<'_>) -> Result<Box<dyn So
     of_text(format, text, options.key)
 }
 
-fn of_text(format: Format, text: Text, key: Option<String>) -> Result<Box<dyn Source>, Failure> {
+/// Reads a text that is open.
+pub(crate) fn of_text(
+    format: Format,
+    text: Text,
+    key: Option<String>,
+) -> Result<Box<dyn Source>, Failure> {
     match format {
         Format::Dir => Err(Failure::usage(format_args!("{} is no directory", text.name))),
         Format::Jsonl => Ok(Box::new(jsonl::JsonlSource::new(text, key))),
@@ -173,7 +178,7 @@ fn of_text(format: Format, text: Text, key: Option<String>) -> Result<Box<dyn So
 const BUFFER: usize = 1 << 16;
 
 /// A text that entries are read from.
-struct Text {
+pub(crate) struct Text {
     /// For messages.
     name: String,
     input: Box<dyn BufRead>,
@@ -181,7 +186,7 @@ struct Text {
 }
 
 impl Text {
-    fn new(name: String, input: Box<dyn BufRead>, total: Option<u64>) -> Self {
+    pub(crate) fn new(name: String, input: Box<dyn BufRead>, total: Option<u64>) -> Self {
         Self { name, input, total }
     }
 }

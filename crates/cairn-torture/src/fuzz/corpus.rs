@@ -6,7 +6,7 @@ use cairn_io::{Access, FileExt as _, Name};
 use cairn_log::{FRAME_LEN, FileClass, HEADER_LEN, LogFile, RecordKind, Scan, Scanner, crc32c};
 use cairn_sim::{ChooserExt as _, Image, Seeded};
 
-use super::{TARGETS, mutate};
+use super::{TARGETS, mutate, restore};
 use crate::{
     flip::subjects,
     problem::{Checked, Problem, Wrong},
@@ -29,6 +29,22 @@ const LONGEST: usize = 8192;
 /// So many of one target and origin.
 const OF_EACH: usize = 5;
 
+/// Texts for `import`, of each format; 0x80 says that a key is named.
+const TEXTS: [&[u8]; 12] = [
+    b"\x00{\"key\":\"ada\",\"value\":\"1815\"}\n{\"value_hex\":\"00ff\",\"key\":\"\\u00e9\\n\"}\n",
+    b"\x00\xef\xbb\xbf{\"a\":[1,2,{\"b\":null}]}\r\n\n  \n1e400\n\"text\"\n",
+    b"\x80{\"id\":7,\"name\":\"seven\"}\n{\"name\":\"x\",\"id\":\"\\ud83d\\ude00\"}\n",
+    b"\x80{\"id\":-1.5e3,\"i\\u0064\":2}\n",
+    b"\x01key,value\nada,1815\n\"a \"\"b\"\"\",\"two\nlines\"\n",
+    b"\x01key,value,encoding\r\n00ff,\"\",hex\r\n,plain,\r\n",
+    b"\x81id,name,year\n1,Ada,1815\n2,Grace,1906\n",
+    b"\x01\xef\xbb\xbfname;year\n\"open quote\n",
+    b"\x02VERSION=3\nformat=bytevalue\ntype=btree\nHEADER=END\n 6b\n 76\n 6b32\n \nDATA=END\n",
+    b"\x02VERSION=3\nformat=print\nduplicates=1\nHEADER=END\n k\n a\\\\\\0a\n k\n b\nDATA=END\n",
+    b"\x02format=bytevalue\nHEADER=END\n 0\n",
+    b"\x02VERSION=9\nHEADER=END\nDATA=END\nVERSION=3\n",
+];
+
 /// The corpus of all targets.
 ///
 /// # Errors
@@ -46,6 +62,15 @@ pub fn corpus() -> Checked<Vec<Seed>> {
         let mut damage = vec![0; random.range(2..32, "damage")];
         random.bytes(&mut damage, "bytes");
         found.entry("environment_image").or_default().push(damage);
+    }
+    // Nor are texts, schedules and forged backups.
+    found.insert("import_text", TEXTS.iter().map(|text| text.to_vec()).collect());
+    found.insert("restore_plan", restore::seeds());
+    let mut schedules = random.stream("schedules");
+    for len in (20..=200).step_by(20) {
+        let mut schedule = vec![0; len];
+        schedules.bytes(&mut schedule, "schedule");
+        found.entry("transaction_schedule").or_default().push(schedule);
     }
     let mut seeds = Vec::new();
     for target in TARGETS {

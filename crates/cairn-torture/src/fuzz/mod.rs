@@ -6,10 +6,14 @@
 mod corpus;
 mod environment;
 mod mutate;
+mod restore;
+mod schedule;
 
 pub use corpus::{Seed, corpus};
 pub use environment::environment_image;
 pub use mutate::mutate;
+pub use restore::restore_plan;
+pub use schedule::transaction_schedule;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +28,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
     Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
     Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
@@ -42,6 +46,9 @@ pub const TARGETS: [Target; 9] = [
     },
     Target { name: "environment_image", run: environment_image, mutations: 20_000 },
     Target { name: "manifest", run: cairn_backup::fuzzing::manifest, mutations: 10_000 },
+    Target { name: "restore_plan", run: restore_plan, mutations: 2000 },
+    Target { name: "import_text", run: cairn_cli::fuzzing::import_text, mutations: 20_000 },
+    Target { name: "transaction_schedule", run: transaction_schedule, mutations: 500 },
 ];
 
 impl Target {

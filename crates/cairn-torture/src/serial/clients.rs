@@ -32,7 +32,7 @@ struct Client {
 }
 
 impl Client {
-    fn begin(env: &Environment, random: &mut Seeded) -> EnvResult<Self> {
+    fn begin(env: &Environment, random: &mut impl Chooser) -> EnvResult<Self> {
         let left = 1 + random.choose(5, "steps");
         Ok(Self { transaction: env.begin_write()?, steps: Vec::new(), left })
     }
@@ -43,17 +43,14 @@ impl Client {
         database: &Database,
         plan: &Plan,
         values: &Values,
-        random: &mut Seeded,
+        random: &mut impl Chooser,
     ) -> EnvResult<()> {
         self.left -= 1;
-        let any = |random: &mut Seeded| -> Key {
-            Key::try_from(random.choose(plan.keys.into(), "key")).unwrap_or(0)
-        };
-        let key = any(random);
+        let key = any_key(plan, random);
         let step = match random.choose(10, "step") {
             0..=3 => Step::Get(key, self.get(database, key, plan.untracked)?),
             4 | 5 if !plan.untracked => {
-                let (from, to) = (key, any(random).saturating_add(1));
+                let (from, to) = (key, any_key(plan, random).saturating_add(1));
                 let (back, limit) = (random.choose_bool("back"), 1 + random.choose(6, "limit"));
                 let seen = self.scan(database, from..to, back, limit)?;
                 Step::Scan { from, to, back, limit, seen }
@@ -117,12 +114,16 @@ impl Client {
     }
 }
 
+fn any_key(plan: &Plan, random: &mut impl Chooser) -> Key {
+    Key::try_from(random.choose(plan.keys.into(), "key")).unwrap_or(0)
+}
+
 fn number(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(u64::MAX, u64::from_le_bytes)
 }
 
-fn durability(random: &mut Seeded) -> Durability {
-    if random.choose(20, "sync") == 0 { Durability::Sync } else { Durability::NoSync }
+fn durability(random: &mut impl Chooser) -> Durability {
+    if random.choose(20, "sync") == 19 { Durability::Sync } else { Durability::NoSync }
 }
 
 /// Clients in one thread on a simulated disk: after each step the seed says whose turn it is.
@@ -130,33 +131,45 @@ fn durability(random: &mut Seeded) -> Durability {
 /// # Errors
 /// If the engine fails.
 pub fn interleaved(plan: &Plan) -> Checked<History> {
+    scheduled(plan, &mut Seeded::new(plan.seed).stream("serial"))
+}
+
+/// As [`interleaved`], whoever chooses.
+///
+/// # Errors
+/// If the engine fails.
+pub fn scheduled(plan: &Plan, random: &mut impl Chooser) -> Checked<History> {
     let (disk, world) = (SimDisk::new(), SimWorld::new(plan.seed));
-    let run = || -> EnvResult<History> {
+    let mut run = || -> EnvResult<History> {
         let options = options().background(false);
         let (env, _) = Environment::open_in(disk.root(), world.world(), options)?;
         let database = env.database(DATABASE, DatabaseOptions::default())?;
-        let mut random = Seeded::new(plan.seed).stream("serial");
         let (values, mut history) = (Values::new(0), History::default());
         let mut clients: Vec<Option<Client>> = (0..plan.clients).map(|_| None).collect();
         let mut begun = 0;
-        while begun < plan.transactions || clients.iter().any(Option::is_some) {
-            let place = random.choose(plan.clients, "client");
-            let Some(slot) = clients.get_mut(place) else { continue };
+        loop {
+            // Whoever is at work, or may begin.
+            let may_begin = begun < plan.transactions;
+            let mut able: Vec<_> =
+                clients.iter_mut().filter(|slot| may_begin || slot.is_some()).collect();
+            if able.is_empty() {
+                break;
+            }
+            let slot = able.swap_remove(random.choose(able.len(), "client"));
             match slot {
-                None if begun < plan.transactions => {
+                None => {
                     begun += 1;
-                    *slot = Some(Client::begin(&env, &mut random)?);
+                    *slot = Some(Client::begin(&env, random)?);
                 }
-                None => {}
                 Some(client) if client.left > 0 => {
-                    client.step(&database, plan, &values, &mut random)?;
+                    client.step(&database, plan, &values, random)?;
                 }
                 Some(_) => {
-                    let durability = durability(&mut random);
+                    let durability = durability(random);
                     if let Some(client) = slot.take() {
                         client.commit(&mut history, durability)?;
                     }
-                    if random.choose(500, "clean") == 0 {
+                    if random.choose(500, "clean") == 499 {
                         env.clean()?;
                     }
                 }

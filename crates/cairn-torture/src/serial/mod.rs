@@ -16,7 +16,7 @@ mod tests;
 use std::fmt;
 
 pub use check::{Anomaly, check};
-pub use clients::{interleaved, threaded};
+pub use clients::{interleaved, scheduled, threaded};
 
 use crate::{figure::Figure, problem::Checked};
 
