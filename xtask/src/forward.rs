@@ -1,4 +1,4 @@
-//! `bench`, `crash`, `flip`, `fuzz`: commands of other packages under one roof.
+//! `bench`, `crash`, `flip`: commands of other packages under one roof.
 
 use crate::{Result, metadata::Metadata, process};
 
@@ -76,27 +76,4 @@ pub(crate) fn bench(rest: &Rest) -> Result {
         ));
     }
     BENCH.run(rest)
-}
-
-/// Fuzzes with libFuzzer, or with `--replay` feeds the corpus to the same functions.
-pub(crate) fn fuzz(rest: &Rest) -> Result {
-    if let Some((first, more)) = rest.args.split_first()
-        && first == "--replay"
-    {
-        return FUZZ_REPLAY.run(&Rest { args: more.to_vec() });
-    }
-    // `cargo` here is the one of the running toolchain, which does not know `+nightly`.
-    let run = ["run", "nightly", "cargo", "fuzz"];
-    let rustup = |args: &[&str]| {
-        let mut command = std::process::Command::new("rustup");
-        command.args(args).current_dir(process::root()).env_remove("RUSTUP_TOOLCHAIN");
-        command
-    };
-    if !process::works(rustup(&run).arg("--version")) {
-        return Err("fuzzing needs a nightly toolchain (`rustup toolchain install nightly`) and \
-                    cargo-fuzz (`cargo install cargo-fuzz`); `cargo xtask fuzz --replay` feeds the \
-                    corpus to the same functions on stable"
-            .into());
-    }
-    process::run(rustup(&run).arg("run").args(&rest.args))
 }

@@ -9,13 +9,20 @@
 #![expect(clippy::disallowed_methods, reason = "xtask stands outside the engine: it has a clock")]
 
 mod ci;
+mod coverage;
 mod deps;
+mod figure;
 mod forward;
+mod fuzz;
 mod goldens;
 mod layers;
 mod markdown;
 mod metadata;
+mod miri;
+mod mutants;
+mod nightly;
 mod process;
+mod ratio;
 mod reliability;
 mod repository;
 mod rust_source;
@@ -67,8 +74,17 @@ enum Command {
     Reliability(reliability::Options),
     /// Run all rigs in turn with new seeds, for hours; can be stopped and gone on with
     Torture(torture::Options),
-    /// Run a libFuzzer target (needs nightly), or `--replay` the corpus on stable
-    Fuzz(Rest),
+    /// Look for inputs that break a promise, and replay those that were found
+    #[command(subcommand)]
+    Fuzz(fuzz::Fuzz),
+    /// Count the lines of the engine that tests reach (needs cargo-llvm-cov)
+    Coverage(coverage::Options),
+    /// Change the code on which durability depends: the tests must notice (needs cargo-mutants)
+    Mutants(mutants::Options),
+    /// Interpret unit tests, also on machines of other kinds (needs nightly with Miri)
+    Miri(miri::Options),
+    /// Count lines of tests against lines of code
+    Ratio(ratio::Options),
 }
 
 fn main() -> ExitCode {
@@ -86,7 +102,11 @@ fn main() -> ExitCode {
         Command::SyncMutants(rest) => forward::SYNC_MUTANTS.run(&rest),
         Command::Reliability(options) => reliability::run(&options),
         Command::Torture(options) => torture::run(&options),
-        Command::Fuzz(rest) => forward::fuzz(&rest),
+        Command::Fuzz(what) => fuzz::run(&what),
+        Command::Coverage(options) => coverage::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
+        Command::Miri(options) => miri::run(&options),
+        Command::Ratio(options) => ratio::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

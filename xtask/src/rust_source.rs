@@ -1,6 +1,8 @@
 //! What the checks want to know of a Rust file, from its tokens: comments and the content of
 //! strings never count.
 
+use std::ops::RangeInclusive;
+
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 
 /// Macros that mark unfinished work or a debugging session.
@@ -15,6 +17,8 @@ pub(crate) struct Facts {
     pub(crate) unfinished: Vec<(usize, String)>,
     /// Names given to `SyncSite::new` outside tests.
     pub(crate) sync_sites: Vec<(usize, String)>,
+    /// Lines of tests, and of what only tests use.
+    pub(crate) tests: Vec<RangeInclusive<usize>>,
 }
 
 impl Facts {
@@ -29,14 +33,21 @@ impl Facts {
         let tokens: Vec<_> = tokens.into_iter().collect();
         // After `#[test]` or `#[cfg(test)]`, until the item that it stands on ends.
         let mut test_item = false;
+        let mut first = 0;
         for (at, token) in tokens.iter().enumerate() {
             let rest = &tokens[at + 1..];
             match token {
                 TokenTree::Ident(ident) => self.ident(ident, rest, in_test || test_item),
                 TokenTree::Group(group) => {
-                    test_item |= is_test_attribute(group);
+                    if !test_item && is_test_attribute(group) {
+                        (test_item, first) = (true, group.span_open().start().line);
+                    }
+                    let ends = test_item && group.delimiter() == Delimiter::Brace;
+                    if ends && !in_test {
+                        self.tests.push(first..=group.span_close().end().line);
+                    }
                     self.walk(group.stream(), in_test || test_item);
-                    test_item &= group.delimiter() != Delimiter::Brace;
+                    test_item &= !ends;
                 }
                 TokenTree::Punct(punct) => test_item &= punct.as_char() != ';',
                 TokenTree::Literal(_) => {}
