@@ -1,9 +1,6 @@
 //! Log files on their own: up to where each must be whole, and what in it is damage.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_log::{Audited, Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Spot};
 
@@ -51,8 +48,6 @@ impl Extent {
 /// What is known of all files at some moment.
 pub(crate) struct Extents {
     recorded: BTreeMap<FileNumber, FileEnd>,
-    /// Files with this mark may be in use.
-    incarnation: Option<u64>,
 }
 
 impl Extents {
@@ -69,19 +64,13 @@ impl Extents {
         let mut recorded: BTreeMap<_, _> =
             files.iter().map(|(number, file)| (*number, file.end)).collect();
         recorded.extend(lock(&core.commit).ended.iter().copied());
-        let written = core.schedule.begun.load(Ordering::Acquire);
-        let incarnation = written.then(|| core.files.identity.incarnation.load(Ordering::Acquire));
-        Self { recorded, incarnation }
+        Self { recorded }
     }
 
     /// Whether nothing more will be written to the file.
     pub(crate) fn is_finished(&self, file: &LogFile) -> bool {
         let end = self.recorded.get(&file.header().number);
-        end.is_some_and(|end| *end != FileEnd::Open) || !self.is_in_use(file)
-    }
-
-    fn is_in_use(&self, file: &LogFile) -> bool {
-        self.incarnation == Some(file.header().incarnation)
+        end.is_some_and(|end| *end != FileEnd::Open) || !file.is_created_here()
     }
 
     /// Up to where `file` must be whole now.
@@ -92,7 +81,9 @@ impl Extents {
             Some(FileEnd::Cut(end)) => return Extent::Whole(*end),
             Some(FileEnd::Open) | None => {}
         }
-        if self.is_in_use(file) {
+        // Nodes may be written before the first commit, while there is still the incarnation of the process
+        // before: only who has created a file tells whether it is still being written.
+        if file.is_created_here() {
             return Extent::Whole(file.written());
         }
         // A checkpoint calls the file in which it stands open; it counts only once that has its seal,

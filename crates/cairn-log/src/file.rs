@@ -89,6 +89,8 @@ pub struct LogFile {
     pub(crate) pending: Mutex<Pending>,
     /// Whether memory was ever mapped to it, which may live on.
     mapped: AtomicBool,
+    /// Whether it came into being through this very value.
+    created: bool,
 }
 
 impl LogFile {
@@ -142,7 +144,19 @@ impl LogFile {
             extended: AtomicU64::new(len),
             pending: Mutex::new(Pending { base: len, ..Pending::default() }),
             mapped: AtomicBool::new(false),
+            created: false,
         }
+    }
+
+    /// A file that has just been created, and holds its header.
+    pub(crate) fn created(handle: FileRef, header: FileHeader) -> Self {
+        Self { created: true, ..Self::new(handle, header, HEADER_LEN) }
+    }
+
+    /// Whether this process has created the file, through this very value: then it may still be writing it.
+    #[must_use]
+    pub const fn is_created_here(&self) -> bool {
+        self.created
     }
 
     /// The file's header.

@@ -4,6 +4,7 @@
 mod crash;
 mod damage;
 mod directories;
+mod empty_journal;
 mod fixture;
 mod growing;
 mod in_place;

@@ -209,7 +209,7 @@ pub(crate) fn recover(
         let replay = record.replay_start.map(Lsn::file);
         utilization.mark_dead(record.number, 0, replay, &BTreeSet::new());
     }
-    add_journals(files, listing, record, &mut utilization);
+    add_journals(files, listing, record, tail, &mut utilization)?;
     let oversized = oversized(files, &ended, &utilization)?;
     let next_file = record.map_or(FileNumber::FIRST, |record| record.next_file);
     let leftovers = match has_writer {
@@ -369,16 +369,26 @@ fn add_journals(
     files: &Files,
     listing: &Listing,
     record: Option<&CheckpointRecord>,
+    tail: Option<Predecessor>,
     utilization: &mut Utilization,
-) {
+) -> EnvResult<()> {
     let start = record.and_then(|record| record.replay_start).map(Lsn::file);
-    for number in listing.journals.keys() {
-        if start.is_none_or(|start| *number >= start)
-            && let Some(file) = files.find(*number)
-        {
+    for (number, name) in &listing.journals {
+        if start.is_some_and(|start| *number < start) {
+            continue;
+        }
+        // Where nothing had to be replayed, nobody has looked at them. The next journal file follows the
+        // tail, so the recovery after it comes by all of them, even if they hold no commit.
+        let is_followed = tail.is_some_and(|tail| *number <= tail.file);
+        let file = match files.find(*number) {
+            None if is_followed => Some(files.open(*name)?),
+            found => found,
+        };
+        if let Some(file) = file {
             utilization.add(&file);
         }
     }
+    Ok(())
 }
 
 /// Journal files that are longer than their ends: a finished one is cut to its length without a sync, and

@@ -354,7 +354,7 @@ impl LogWriter {
             0 => Lsn::MAX_OFFSET,
             capacity => capacity.min(Lsn::MAX_OFFSET),
         };
-        let file = LogFile::new(handle, header, HEADER_LEN);
+        let file = LogFile::created(handle, header);
         file.extended.store(extended.max(HEADER_LEN), Ordering::Release);
         let file = Arc::new(file);
         let appender =
