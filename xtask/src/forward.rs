@@ -45,6 +45,18 @@ pub(crate) const SERIAL: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "serial"],
 };
 
+/// Processes that die.
+pub(crate) const KILL9: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "kill9"],
+};
+
+/// File systems that lose power.
+pub(crate) const POWER_CUT: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "power-cut"],
+};
+
 /// What the fuzzer has found, through an ordinary test.
 pub(crate) const FUZZ_REPLAY: Forward = Forward {
     package: "cairn-torture",

@@ -85,6 +85,10 @@ enum Command {
     Miri(miri::Options),
     /// Count lines of tests against lines of code
     Ratio(ratio::Options),
+    /// Let real processes die on one environment, again and again
+    Kill9(Rest),
+    /// Let real processes lose their file system, again and again (needs root)
+    PowerCut(Rest),
 }
 
 fn main() -> ExitCode {
@@ -107,6 +111,8 @@ fn main() -> ExitCode {
         Command::Mutants(options) => mutants::run(&options),
         Command::Miri(options) => miri::run(&options),
         Command::Ratio(options) => ratio::run(&options),
+        Command::Kill9(rest) => forward::KILL9.run(&rest),
+        Command::PowerCut(rest) => forward::POWER_CUT.run(&rest),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

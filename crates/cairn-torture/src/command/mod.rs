@@ -3,6 +3,8 @@
 mod corpus;
 mod crash;
 mod flip;
+mod kill9;
+mod power_cut;
 mod serial;
 mod sync_mutants;
 
@@ -38,6 +40,13 @@ pub(crate) enum Command {
     Flip(flip::Flip),
     /// Let transactions get in each other's way, and explain all that they saw
     Serial(serial::Serial),
+    /// Let real processes die on one environment, again and again
+    Kill9(kill9::Kill9),
+    /// Let real processes lose their file system, again and again (needs root)
+    PowerCut(power_cut::PowerCut),
+    /// Live until killed: what `kill9` and `power-cut` start
+    #[command(hide = true)]
+    Live(kill9::Live),
     /// Write the corpus of the fuzz targets, cut out of real environments
     Corpus(corpus::Corpus),
 }
@@ -49,6 +58,9 @@ impl Command {
             Self::SyncMutants(command) => command.run(),
             Self::Flip(command) => command.run(),
             Self::Serial(command) => command.run(),
+            Self::Kill9(command) => command.run(),
+            Self::PowerCut(command) => command.run(),
+            Self::Live(command) => Ok(command.run()),
             Self::Corpus(command) => command.run(),
         }
     }
