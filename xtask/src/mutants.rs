@@ -97,8 +97,8 @@ pub(crate) fn run(options: &Options) -> Result {
         let path = format!("crates/{}/{}", row.package, row.file);
         args.push(format!("--file={path}"));
         let functions = row.functions.join("|");
-        // `path:line:column: replace Type<'_>::name -> …`, or `… in Type::name`.
-        args.push(format!(r"--re={path}:.*\b({functions})\b"));
+        // They are `path:line:column: replace Type::name -> …` and `… in Type::name`.
+        args.push(format!(r"--re={path}:\d+:\d+: (replace|.* in) (\S*::)?({functions})( |$)"));
     }
     if options.list {
         args.push("--list".to_owned());
