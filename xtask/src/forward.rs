@@ -75,6 +75,19 @@ impl Forward {
     }
 }
 
+/// Plants historic bugs and lets the rigs find them, in a build of its own: no other has any.
+pub(crate) fn planted(rest: &Rest) -> Result {
+    const RUN: [&str; 7] =
+        ["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "planted"];
+    let more = rest.args.iter().map(String::as_str);
+    let mut command = process::cargo(&RUN.into_iter().chain(more).collect::<Vec<_>>());
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    command.env("RUSTFLAGS", format!("{flags} --cfg planted"));
+    command.env("CARGO_TARGET_DIR", process::root().join(target).join("planted"));
+    process::run(&mut command)
+}
+
 /// All benchmarks, or with `compare` the comparison with other engines, which is a workspace of its own.
 pub(crate) fn bench(rest: &Rest) -> Result {
     if let Some((first, more)) = rest.args.split_first()

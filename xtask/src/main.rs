@@ -70,6 +70,8 @@ enum Command {
     Serial(Rest),
     /// Let the syncs of each site do nothing in turn: a crash must show that they are missed
     SyncMutants(Rest),
+    /// Plant historic bugs in the engine, one at a time, and see that a rig finds each
+    Planted(Rest),
     /// Run all rigs, and hold what they count against the goals of docs/reliability.md
     Reliability(reliability::Options),
     /// Run all rigs in turn with new seeds, for hours; can be stopped and gone on with
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         Command::Crash(rest) => forward::CRASH.run(&rest),
         Command::Flip(rest) => forward::FLIP.run(&rest),
         Command::Serial(rest) => forward::SERIAL.run(&rest),
+        Command::Planted(rest) => forward::planted(&rest),
         Command::SyncMutants(rest) => forward::SYNC_MUTANTS.run(&rest),
         Command::Reliability(options) => reliability::run(&options),
         Command::Torture(options) => torture::run(&options),

@@ -137,7 +137,11 @@ impl Previous {
                 return Ok(refused);
             }
         }
-        Ok(if kept.is_empty() { Taken::No } else { Taken::Begun(kept) })
+        Ok(match kept.is_empty() {
+            true => Taken::No,
+            false if cairn_io::planted::is(37) => Taken::Linked(known.clone()), // Planted: an increment without the changes.
+            false => Taken::Begun(kept),
+        })
     }
 
     /// Links what the backup before has under `name`; or says what comes of it if that cannot be.

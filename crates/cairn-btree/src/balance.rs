@@ -65,7 +65,9 @@ fn halve(writer: &mut TreeWriter, node: usize, at_end: bool) -> (Vec<u8>, usize)
     let at = if at_end { count - 1 } else { middle(old) };
     let (tree, level) = (old.image.tree(), old.level());
     // In a branch the separator at the cut moves up; in a leaf all entries stay.
-    let (between, from) = if old.is_leaf() {
+    let (between, from) = if cairn_log::planted::is(21) && old.is_leaf() {
+        (old.image.key(at - 1), at) // Planted: a separator that is too low.
+    } else if old.is_leaf() {
         (separator(&old.image.key(at - 1), &old.image.key(at)).to_vec(), at)
     } else {
         (old.image.key(at), at + 1)
@@ -154,7 +156,9 @@ fn merge_pair(writer: &mut TreeWriter, parent: usize, i: usize) -> bool {
         return false;
     }
     let between = writer.node(parent).image.key(i);
-    let fences = Fences { lower: a.image.fences().lower, upper: b.image.fences().upper };
+    // Planted: a merge with the wrong fence.
+    let last = if cairn_log::planted::is(22) { a } else { b };
+    let fences = Fences { lower: a.image.fences().lower, upper: last.image.fences().upper };
     let room = a.image.used() + b.image.used() + between.len() + 64;
     let mut image = Image::new(a.image.tree(), a.level(), fences, room);
     image.extend(&a.image, 0, a.image.count());
@@ -167,7 +171,8 @@ fn merge_pair(writer: &mut TreeWriter, parent: usize, i: usize) -> bool {
     *writer.node_mut(left) = merged;
     let branch = writer.node_mut(parent);
     branch.image.remove(i);
-    branch.remove_child(i + 1);
+    // Planted: the wrong node unlinked.
+    branch.remove_child(if cairn_log::planted::is(23) { i } else { i + 1 });
     writer.give_up(Child::Private(right));
     true
 }

@@ -234,6 +234,8 @@ impl Cursor {
             };
             self.step_into(previous, |node| node.child_count() - 1)?;
             self.entry = self.leaf.as_ref().map_or(0, |leaf| leaf.image.count());
+            // Planted: a backward scan that skips.
+            self.entry = self.entry.saturating_sub(cairn_log::planted::is(24).into());
         }
     }
 

@@ -1,6 +1,6 @@
 //! `Flush`: the dirty nodes of a frozen root, bottom up, in key order.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     FrozenRoot, TreeError, TreeResult,
@@ -76,7 +76,9 @@ impl Flush {
     fn visit(&mut self, child: Child) -> TreeResult<()> {
         let Child::Slot(id) = child else { return Ok(()) };
         let slot = self.frozen.forest().slots.get(id)?;
-        if slot.lsn().is_none() {
+        // Planted: a node left out of a checkpoint.
+        let is_left_out = cairn_log::planted::is(13) && slot.retired.load(Ordering::Relaxed) > 0;
+        if slot.lsn().is_none() && !is_left_out {
             let node = slot.get().map(NodeRef::into_arc);
             match node {
                 Some(node) => self.stack.push(Frame { node, id, next: 0 }),

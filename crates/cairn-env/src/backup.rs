@@ -338,7 +338,9 @@ pub(crate) fn begin(core: &Arc<Core>, budget: PinBudget) -> EnvResult<BackupSet>
             || newest.as_ref().is_some_and(|newest| newest.lsn.file() == *number)
             || usage.class == FileClass::Journal
                 && start.is_none_or(|start| *number >= start)
-                && journal_end.is_some_and(|end| *number <= end.file);
+                // Planted: a backup without a log file.
+                && journal_end.is_some_and(|end| *number <= end.file)
+                && !(cairn_io::planted::is(36) && journal_end.is_some_and(|end| *number == end.file));
         if needed {
             files.push(member(core, *number, usage.directory, usage.end)?);
         }

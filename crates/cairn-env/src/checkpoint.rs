@@ -442,9 +442,12 @@ impl Core {
         let replay_file = run.replay_start.map(Lsn::file);
         let unsettled = self.forest.unsettled();
         utilization.mark_dead(number, frozen.generation(), replay_file, &unsettled);
+        // Planted: a checkpoint that claims too much.
+        let claims_too_much =
+            cairn_io::planted::is(14).then(|| self.latest.load(Ordering::Acquire));
         let record = CheckpointRecord {
             number,
-            sequence: frozen.sequence(),
+            sequence: claims_too_much.unwrap_or(frozen.sequence()),
             root: frozen.root_lsn(),
             replay_start: run.replay_start,
             time: run.time,
@@ -529,7 +532,8 @@ impl Core {
                 && newest.lsn.file() != number
                 && (file.class != FileClass::Journal
                     || newest.record.replay_start.is_some_and(|start| number < start.file()))
-        }) && self.oldest_reader().is_none_or(|oldest| oldest >= cut)
+        }) && (cairn_io::planted::is(32) // Planted: files removed under a reader.
+            || self.oldest_reader().is_none_or(|oldest| oldest >= cut))
     }
 
     fn removable(&self, checkpointer: &Checkpointer, record: &CheckpointRecord) -> Vec<FileNumber> {

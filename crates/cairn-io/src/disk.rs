@@ -356,6 +356,8 @@ pub trait FileExt: File {
                         std::io::ErrorKind::WriteZero,
                     ));
                 }
+                // Planted: a short write taken for a whole one.
+                _ if crate::planted::is(4) => done = buf.len(),
                 n => done += n,
             }
         }
@@ -409,7 +411,10 @@ pub trait DirExt: Dir {
         }
         let file = self.create(temporary)?;
         file.write_all_at(0, content)?;
-        file.sync(site)?;
+        // Planted: renamed before it is synced.
+        if !crate::planted::is(39) {
+            file.sync(site)?;
+        }
         self.rename(temporary, name)?;
         self.sync(site)
     }

@@ -39,6 +39,8 @@ mod error;
 mod mapping;
 mod mem;
 mod names;
+#[doc(hidden)]
+pub mod planted;
 mod real;
 mod sync;
 mod threads;

@@ -291,7 +291,11 @@ impl LogFile {
         if have < total {
             self.read_bytes(offset + have as u64, &mut buf[have..])?;
         }
-        check_body(&header, &buf[FRAME_LEN..]).map_err(|damage| self.corrupt(offset, damage))?;
+        // Planted: a checksum that nobody compares.
+        if !cairn_io::planted::is(9) {
+            check_body(&header, &buf[FRAME_LEN..])
+                .map_err(|damage| self.corrupt(offset, damage))?;
+        }
         Ok(header)
     }
 

@@ -146,6 +146,10 @@ impl<'a> Scanner<'a> {
         }
         let total = usize::try_from(header.record_len()).expect("not longer than its file");
         let record = self.fill(total)?;
+        // Planted: a torn record accepted.
+        if cairn_io::planted::is(10) {
+            return Ok(Ok(header));
+        }
         Ok(check_body(&header, &record[FRAME_LEN..]).map(|()| header).map_err(Some))
     }
 

@@ -247,7 +247,9 @@ pub fn judge(file: &LogFile, stop: &Stop, outside: Outside) -> LogResult<Tail> {
         strict: outside.strict,
     };
     let case = CASES.iter().find(|case| case.matches(&facts)).expect("the table is total");
-    Ok(Tail { verdict: case.verdict, offset: stop.offset, bytes })
+    // Planted: any bad record ends the log.
+    let verdict = if cairn_io::planted::is(7) { Verdict::Torn } else { case.verdict };
+    Ok(Tail { verdict, offset: stop.offset, bytes })
 }
 
 impl Tail {

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -32,6 +33,8 @@ pub struct Plan {
     pub time: Option<Duration>,
     /// Only these workloads, if any are named; cells may then be thin.
     pub only: Vec<String>,
+    /// Whether the first broken promise ends it, and if there is none a round; cells may then be thin.
+    pub first: bool,
     /// The first seed.
     pub seed: u64,
     /// How many threads.
@@ -131,15 +134,22 @@ pub fn sweep(plan: &Plan, told: &mut dyn FnMut(&Report)) -> Report {
                 (0..runs).map(move |run| (workload, plan.seed + round * runs + run))
             })
             .collect();
-        let outcomes =
-            pool::run(plan.threads, &jobs, |(workload, seed)| one(workload, *seed, plan.effort));
+        let outcomes = match plan.first {
+            true => until_first(jobs, plan),
+            false => pool::run(plan.threads, &jobs, |(workload, seed)| {
+                sweep_script(&workload.script(*seed), RunId::of(workload, *seed), plan.effort)
+            }),
+        };
         outcomes.into_iter().for_each(|outcome| report.add(outcome));
         report.distinct = report.table.distinct();
-        if plan.only.is_empty() {
+        if plan.only.is_empty() && !plan.first {
             report.thin = report.table.thin(plan.effort.cell_min);
         }
         told(&report);
         round += 1;
+        if plan.first {
+            break;
+        }
         if let Some(time) = plan.time {
             if began.elapsed() >= time {
                 break;
@@ -162,18 +172,47 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Records and sweeps one run.
-fn one(workload: &Workload, seed: u64, effort: Effort) -> (u128, Outcome) {
-    let run = RunId { workload: workload.name.to_owned(), seed };
-    sweep_script(&workload.script(seed), run, effort)
+/// First carries all runs out, which costs little beside their crashes, then sweeps one run of each
+/// workload after the other; ends with the first broken promise.
+fn until_first(mut runs: Vec<(&Workload, u64)>, plan: &Plan) -> Vec<(u128, Outcome)> {
+    runs.sort_by_key(|(_, seed)| *seed);
+    let is_broken = AtomicBool::new(false);
+    let all = |work: &(dyn Fn(&Script, RunId) -> (u128, Outcome) + Sync)| {
+        let done = pool::run(plan.threads, &runs, |(workload, seed)| {
+            if is_broken.load(Ordering::Relaxed) {
+                return None;
+            }
+            let done = work(&workload.script(*seed), RunId::of(workload, *seed));
+            is_broken.fetch_or(!done.1.violations.is_empty(), Ordering::Relaxed);
+            Some(done)
+        });
+        done.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let carried_out = all(&|script, run| match record(script) {
+        Ok(recording) => (trace_hash(&recording), Outcome::default()),
+        Err(problem) => {
+            let violations = vec![Violation::of_run(run, problem)];
+            (0, Outcome { violations, ..Outcome::default() })
+        }
+    });
+    match is_broken.load(Ordering::Relaxed) {
+        true => carried_out,
+        false => all(&|script, run| sweep_until(script, run, plan.effort, true)),
+    }
 }
 
 /// Records and sweeps a script. Returns the hash of what it did, too.
 #[must_use]
 pub fn sweep_script(script: &Script, run: RunId, effort: Effort) -> (u128, Outcome) {
+    sweep_until(script, run, effort, false)
+}
+
+/// As [`sweep_script`]; `first`: ends with the first broken promise.
+fn sweep_until(script: &Script, run: RunId, effort: Effort, first: bool) -> (u128, Outcome) {
     match record(script) {
         Ok(recording) => {
             let sweep = Sweep::new(&recording, run, script.settings.options(), effort);
+            let sweep = if first { sweep.until_first() } else { sweep };
             (trace_hash(&recording), sweep.run())
         }
         Err(problem) => {

@@ -25,6 +25,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
+    cairn_torture::planted::plant();
     let args = Args::parse();
     let outcome = args.command.run().and_then(|verdict| {
         if let Some(path) = &args.figures {

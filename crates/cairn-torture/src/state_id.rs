@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use cairn_sim::{Bounds, Level};
 
-use crate::operation::parse_level;
+use crate::{operation::parse_level, workload::Workload};
 
 /// How thoroughly the crashes of a run are gone through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct Effort {
 }
 
 impl Effort {
+    /// To be told soon: for an engine that is suspected.
+    pub const QUICK: Self =
+        Self { name: "quick", bounds: Bounds::smoke(), images_max: 1, cell_min: 0 };
+
     /// For every change to the code.
     pub const SMOKE: Self =
         Self { name: "smoke", bounds: Bounds::smoke(), images_max: 4, cell_min: 12 };
@@ -44,7 +48,7 @@ impl Effort {
     };
 
     fn find(name: &str) -> Option<Self> {
-        [Self::SMOKE, Self::FULL].into_iter().find(|effort| effort.name == name)
+        [Self::QUICK, Self::SMOKE, Self::FULL].into_iter().find(|effort| effort.name == name)
     }
 }
 
@@ -74,6 +78,14 @@ pub struct RunId {
     pub workload: String,
     /// Its seed.
     pub seed: u64,
+}
+
+impl RunId {
+    /// The run of a workload with this seed.
+    #[must_use]
+    pub fn of(workload: &Workload, seed: u64) -> Self {
+        Self { workload: workload.name.to_owned(), seed }
+    }
 }
 
 impl fmt::Display for RunId {

@@ -109,6 +109,13 @@ impl<'r> Sweep<'r> {
         self
     }
 
+    /// Ends with the first broken promise.
+    #[must_use]
+    pub fn until_first(mut self) -> Self {
+        self.stop_at_first = true;
+        self
+    }
+
     /// Goes through everything.
     #[must_use]
     pub fn run(&self) -> Outcome {

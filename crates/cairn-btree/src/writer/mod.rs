@@ -230,6 +230,7 @@ impl TreeWriter {
             self.split_last();
         }
         match replaced {
+            Some(Replaced::Pointer(_)) if cairn_log::planted::is(34) => {} // Planted: space that never comes back.
             Some(Replaced::Pointer(old)) => self.tally(old, Tally::death),
             Some(Replaced::Inline) => {}
             None => self.trees.get_mut(&tree).expect("prepared").count += 1,
@@ -271,7 +272,10 @@ impl TreeWriter {
             balance::merge(self, &mut root, path);
             self.trees.get_mut(&tree).expect("it is open").root = root;
         }
-        self.trees.get_mut(&tree).expect("prepared").count -= 1;
+        // Planted: a count that is off.
+        if !cairn_log::planted::is(25) || removed == Replaced::Inline {
+            self.trees.get_mut(&tree).expect("prepared").count -= 1;
+        }
         if let Replaced::Pointer(old) = removed {
             self.tally(old, Tally::death);
         }
@@ -492,11 +496,15 @@ impl TreeWriter {
         let leaf = self.last.as_ref().expect("prepared").path.leaf;
         let node = self.private[leaf].as_mut().expect("prepared");
         let Ok(i) = node.image.search(key) else { return Ok(false) };
-        if ValueRef::from(node.entry(i)) != ValueRef::Pointer(old) {
+        // Planted: an old value moved over a new one.
+        if ValueRef::from(node.entry(i)) != ValueRef::Pointer(old) && !cairn_log::planted::is(33) {
             return Ok(false);
         }
         node.image.replace(i, &new.encode(), true);
-        self.tally(new, Tally::birth);
+        // Planted: a file removed while in use.
+        if !cairn_log::planted::is(31) {
+            self.tally(new, Tally::birth);
+        }
         self.tally(old, Tally::death);
         Ok(true)
     }

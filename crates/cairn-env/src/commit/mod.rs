@@ -208,7 +208,8 @@ impl Core {
     /// Returns when commit `sequence` is as durable as asked for.
     pub(crate) fn acknowledge(&self, sequence: u64, durability: Durability) -> EnvResult<()> {
         let flushed = match durability {
-            Durability::Sync => self.flush_to(sequence, true),
+            // Planted: acknowledged before the sync.
+            Durability::Sync => self.flush_to(sequence, !cairn_io::planted::is(1)),
             Durability::WriteNoSync => self.flush_to(sequence, false),
             Durability::NoSync | Durability::Relaxed(_) => Ok(()),
         };
@@ -271,6 +272,10 @@ pub(crate) fn apply_ops(
         match op {
             Op::Create { tree } => {
                 writer.create(tree)?;
+                // Planted: the number of a database given twice.
+                if cairn_io::planted::is(19) {
+                    continue;
+                }
                 *next_tree = (*next_tree).max(tree.0.saturating_add(1));
             }
             Op::Put { tree, key, value } => {
@@ -284,6 +289,8 @@ pub(crate) fn apply_ops(
             Op::Delete { tree, key } => {
                 writer.remove(tree, key, sequence)?;
             }
+            // Planted: dropped data that stays.
+            Op::Drop { .. } if cairn_io::planted::is(18) => {}
             Op::Drop { tree } => {
                 writer.bury(tree)?;
             }

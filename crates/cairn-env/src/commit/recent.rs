@@ -168,6 +168,8 @@ impl Recent {
                     return Verdict::Changed(EnvError::conflict(&reads.database, key, commit));
                 }
             }
+            // Planted: the first commit after the snapshot.
+            let since = since + u64::from(cairn_io::planted::is(29));
             let window = self.commits.iter().rev().take_while(|written| written.sequence > since);
             for written in window {
                 if written.dropped.contains(tree) {

@@ -145,7 +145,10 @@ impl Transaction {
             return Ok(change.map(|value| Bytes::copy_from_slice(value).into()));
         }
         let base = self.base()?;
-        self.reads().point(database, key);
+        // Planted: a miss is no read.
+        if !cairn_io::planted::is(27) || base.get_with(database.tree, key, |_| ())?.is_some() {
+            self.reads().point(database, key);
+        }
         self.core.get(base, database.tree, key)
     }
 
@@ -486,7 +489,10 @@ impl Transaction {
                 .chain(std::mem::take(&mut self.index_changes))
                 .collect(),
             observed: self.base.get().map(|base| Observed {
-                since: base.sequence(),
+                since: match cairn_io::planted::is(28) {
+                    true => self.core.latest.load(Ordering::Acquire), // Planted: reads dated by the commit.
+                    false => base.sequence(),
+                },
                 reads: std::mem::take(&mut *self.reads()).finish(),
             }),
         })

@@ -182,7 +182,8 @@ impl Drop for TransactionRange<'_> {
         let start = start.as_ref().map(Vec::as_slice);
         let end = end.as_ref().map(Vec::as_slice);
         let observed = match &self.seen {
-            Seen { all: true, .. } => vec![Interval::new(start, end)],
+            // Planted: a phantom behind the last entry.
+            Seen { all: true, .. } if !cairn_io::planted::is(26) => vec![Interval::new(start, end)],
             Seen { front, back, .. } => {
                 let front = front.as_ref().map(|key| Interval::new(start, Bound::Included(key)));
                 let back = back.as_ref().map(|key| Interval::new(Bound::Included(key), end));

@@ -18,6 +18,9 @@ pub(crate) struct Crash {
     /// Some images of each crash, which is the default; then each sync site removed in turn
     #[arg(long, conflicts_with = "full")]
     smoke: bool,
+    /// One image of each crash at each level
+    #[arg(long, conflicts_with_all = ["smoke", "full"])]
+    quick: bool,
     /// Many images of each crash, many rounds
     #[arg(long)]
     full: bool,
@@ -33,6 +36,9 @@ pub(crate) struct Crash {
     /// Only this workload; may be repeated
     #[arg(long, value_name = "WORKLOAD")]
     only: Vec<String>,
+    /// End with the first broken promise, or after one round
+    #[arg(long, conflicts_with_all = ["states", "time"])]
+    first: bool,
     /// How many runs go on side by side
     #[arg(long)]
     threads: Option<usize>,
@@ -52,7 +58,11 @@ pub(crate) struct Crash {
 
 impl Crash {
     pub(super) fn run(&self) -> Result {
-        let effort = if self.full { Effort::FULL } else { Effort::SMOKE };
+        let effort = match (self.quick, self.full) {
+            (true, _) => Effort::QUICK,
+            (_, true) => Effort::FULL,
+            _ => Effort::SMOKE,
+        };
         if let Some(state) = &self.repeat {
             return repeat(state);
         }
@@ -65,6 +75,7 @@ impl Crash {
             cleaning: if self.full { 100_000 } else { 0 },
             time: self.time.map(Duration::from_secs),
             only: self.only.clone(),
+            first: self.first,
             seed: self.seed,
             threads: threads(self.threads),
         };
@@ -82,7 +93,7 @@ impl Crash {
         println!("{report}");
         let mut verdict =
             Verdict { is_good: report.is_good(), seed: plan.seed, figures: report.figures() };
-        if self.smoke && plan.only.is_empty() {
+        if self.smoke && plan.only.is_empty() && !plan.first {
             // A sweep that finds nothing is worth as much as what it would have found.
             let mutants = mutants::run(&mutants::syncs(), effort, plan.seed, plan.threads);
             println!("{mutants}");

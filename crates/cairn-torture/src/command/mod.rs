@@ -4,6 +4,7 @@ mod corpus;
 mod crash;
 mod flip;
 mod kill9;
+mod planted;
 mod power_cut;
 mod serial;
 mod sync_mutants;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     /// Live until killed: what `kill9` and `power-cut` start
     #[command(hide = true)]
     Live(kill9::Live),
+    /// Plant historic bugs in the engine, one at a time: a rig must find each
+    Planted(planted::Planted),
     /// Write the corpus of the fuzz targets, cut out of real environments
     Corpus(corpus::Corpus),
 }
@@ -61,6 +64,7 @@ impl Command {
             Self::Kill9(command) => command.run(),
             Self::PowerCut(command) => command.run(),
             Self::Live(command) => Ok(command.run()),
+            Self::Planted(command) => command.run(),
             Self::Corpus(command) => command.run(),
         }
     }

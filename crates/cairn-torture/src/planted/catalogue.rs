@@ -23,7 +23,7 @@ pub struct Plant {
 pub struct Model {
     /// Whose it was.
     pub project: &'static str,
-    /// When it was reported or mended.
+    /// When it was reported or mended; 0: its source does not say.
     pub year: u16,
     /// What it was.
     pub there: &'static str,
@@ -382,7 +382,7 @@ pub const CATALOGUE: &[Plant] = &[
         "a value that the cleaner moves does not count for the file that it moves to",
         model(
             "Berkeley DB JE",
-            2008,
+            0,
             "a log file was deleted that the tree still needed: LogFileNotFoundException, data loss",
             "https://download.oracle.com/berkeley-db/docs/je/3.3.74/changelog.html",
         ),
