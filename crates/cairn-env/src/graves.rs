@@ -1,6 +1,8 @@
 //! Dropped databases: what they held goes by and by, so that no drop takes long.
 //!
-//! Nothing of it is logged. A crash goes back to what a checkpoint holds, and from there it goes on.
+//! Nothing of it is logged. A crash goes back to what a checkpoint holds, and from there it goes on. Any
+//! number of threads may be at it, the worker and callers of `clean`: whoever comes back to the commit lock
+//! looks whether another one has been done with the same grave meanwhile.
 
 use std::sync::atomic::Ordering;
 
@@ -39,7 +41,12 @@ impl Core {
         drop((cursor, root));
         if keys.is_empty() {
             let _guard = self.failure.on_panic();
-            let closed = self.lock_for_upkeep()?.writer.close_grave(grave);
+            let mut commit = self.lock_for_upkeep()?;
+            if !commit.writer.has(grave)? {
+                return Ok(true);
+            }
+            let closed = commit.writer.close_grave(grave);
+            drop(commit);
             // Half a removal of an entry of the catalogue must never be frozen.
             closed
                 .map_err(|error| self.failure.poison(error.into()))
@@ -51,6 +58,9 @@ impl Core {
         for keys in keys.chunks(CHUNK) {
             let _guard = self.failure.on_panic();
             let mut commit = self.lock_for_upkeep()?;
+            if !commit.writer.has(grave)? {
+                break;
+            }
             let sequence = commit.sequence;
             for key in keys {
                 commit.writer.remove(grave, key, sequence)?;

@@ -232,6 +232,20 @@ impl LogFile {
 
     /// Fills `buf` from `offset`, unchecked: from the file, or from memory while it is not there.
     pub(crate) fn read_bytes(&self, offset: u64, buf: &mut [u8]) -> LogResult<()> {
+        let in_file = self.copy_pending(offset, buf)?;
+        Ok(self.handle.read_exact_at(offset, &mut buf[..in_file])?)
+    }
+
+    /// As [`LogFile::read_bytes`], with zeros behind the end of the file.
+    pub(crate) fn read_bytes_or_zeros(&self, offset: u64, buf: &mut [u8]) -> LogResult<()> {
+        let in_file = self.copy_pending(offset, buf)?;
+        let got = self.handle.read_full_at(offset, &mut buf[..in_file])?;
+        buf[got..in_file].fill(0);
+        Ok(())
+    }
+
+    /// Copies what is still in memory of these bytes; returns how many before it lie in the file.
+    fn copy_pending(&self, offset: u64, buf: &mut [u8]) -> LogResult<usize> {
         let mut in_file = buf.len();
         if offset + buf.len() as u64 > self.written.load(Ordering::Acquire) {
             let pending = lock(&self.pending);
@@ -242,7 +256,7 @@ impl LogFile {
                 )
             })?;
         }
-        Ok(self.handle.read_exact_at(offset, &mut buf[..in_file])?)
+        Ok(in_file)
     }
 
     /// Reads and checks the record at `lsn` (which must be of this file).

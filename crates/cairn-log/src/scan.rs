@@ -153,7 +153,9 @@ impl<'a> Scanner<'a> {
         Ok(check_body(&header, &record[FRAME_LEN..]).map(|()| header).map_err(Some))
     }
 
-    /// `len` bytes from the current position, reading ahead. The range lies below the limit.
+    /// `len` bytes from the current position, reading ahead. The range lies below the limit. What lies behind
+    /// the end of the file is zeros: its writer, perhaps another process, has ended it a moment ago, and
+    /// has cut the zeros that were there when the file was opened.
     fn fill(&mut self, len: usize) -> LogResult<&[u8]> {
         let have = self.buf_at + self.buf.len() as u64;
         if self.at < self.buf_at || self.at + len as u64 > have {
@@ -162,7 +164,7 @@ impl<'a> Scanner<'a> {
             self.buf.clear();
             self.buf.resize(want, 0);
             self.buf_at = self.at;
-            self.file.read_bytes(self.at, &mut self.buf)?;
+            self.file.read_bytes_or_zeros(self.at, &mut self.buf)?;
         }
         let from = usize::try_from(self.at - self.buf_at).expect("the position is in the buffer");
         Ok(&self.buf[from..from + len])

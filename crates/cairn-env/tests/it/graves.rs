@@ -49,6 +49,29 @@ fn a_dropped_database_is_gone_at_once_and_its_space_soon() {
 }
 
 #[test]
+fn several_threads_clean_away_what_was_dropped() {
+    let test = TestEnv::new(small_options());
+    for round in 0..60 {
+        fill(&test, "dropped", 300);
+        let db = test.db("dropped");
+        test.env().write(|txn| txn.drop_database(&db)).unwrap();
+        let start = std::sync::Barrier::new(3);
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let (start, env) = (&start, test.env());
+                scope.spawn(move || {
+                    start.wait();
+                    env.clean().unwrap_or_else(|e| panic!("round {round}, thread {thread}: {e}"));
+                });
+            }
+        });
+    }
+    assert!(content(test.env()).unwrap().is_empty());
+    let report = test.env().verify(&VerifyOptions::default()).unwrap();
+    assert!(report.findings.is_empty(), "{report:?}");
+}
+
+#[test]
 fn a_name_can_be_dropped_and_created_in_one_transaction() {
     let test = TestEnv::new(small_options());
     // In an environment that has no list of databases yet, and what it creates goes at once.

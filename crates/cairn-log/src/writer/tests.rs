@@ -4,7 +4,7 @@ use cairn_io::{MemDisk, Name};
 
 use super::*;
 use crate::{
-    FileClass, FileNumber, Scan, Scanner, Uuid,
+    FileClass, FileNumber, Scan, Scanner, Stop, Uuid,
     tail::{self, Outside, Reason, Verdict},
 };
 
@@ -273,4 +273,29 @@ fn a_full_file_says_so_and_still_takes_its_seal() {
     assert_eq!(check_sealed(&file, seal.file_len()).unwrap(), seal);
     assert_eq!(file.handle().len().unwrap(), seal.file_len());
     assert!(disk.root().open(&Name::constant("other"), cairn_io::Access::Read).is_err());
+}
+
+/// A reader beside the writer has opened the file while it was zeroed ahead.
+#[test]
+fn a_file_that_is_ended_while_somebody_scans_it_ends_with_its_seal() {
+    let disk = MemDisk::new();
+    let mut writer = journal(&disk);
+    commit(&mut writer, 1, 100);
+    let name = writer.file().name();
+    let reader = LogFile::open(&*disk.root(), name, Uuid([1; 16])).unwrap();
+    let mut early = Scanner::new(&reader, u64::MAX);
+    assert!(matches!(early.next().unwrap(), Scan::Record(_)));
+    commit(&mut writer, 2, 50_000);
+    commit(&mut writer, 3, 100);
+    writer.seal(CommitSpan::default(), SITE).unwrap();
+    let (mut late, mut records) = (Scanner::new(&reader, u64::MAX), 0);
+    let stop = loop {
+        match late.next().unwrap() {
+            Scan::Record(_) => records += 1,
+            Scan::End(stop) => break stop,
+        }
+    };
+    assert_eq!((records, stop.seal.map(|seal| seal.records)), (4, Some(3)));
+    // What the early one has read ahead is a prefix.
+    assert!(matches!(early.next().unwrap(), Scan::End(Stop { seal: None, .. })));
 }
