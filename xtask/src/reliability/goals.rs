@@ -58,6 +58,8 @@ pub(crate) const GOALS: &[Goal] = &[
         "what transactions saw is explained by the order of their commits"),
     goal("G14", "planted anomalies", Some(12), Some(12),
         "a history that is not serializable is found out"),
+    goal("G20", "planted bugs found", None, Some(25),
+        "bugs that other databases had would be found here"),
 ];
 
 #[cfg(test)]

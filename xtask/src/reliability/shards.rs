@@ -35,6 +35,7 @@ const RIGS: &[Rig] = &[
         shards: 1, stride: 1, long: "flip --seed {seed}" },
     Rig { goals: &["G14"], gate: "serial --transactions 50000", full: "serial --seed {seed} --transactions 200000",
         shards: 5, stride: 0x1000, long: "serial --seed {seed} --transactions 50000" },
+    Rig { goals: &["G20"], gate: "", full: "planted --full", shards: 1, stride: 1, long: "" }, // a build of its own
 ];
 
 /// The shards of a column, in an order in which the cheapest verdicts come first.

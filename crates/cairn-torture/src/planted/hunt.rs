@@ -24,6 +24,9 @@ const RIGS: &[Rig] = &[
     Rig { name: "crash", args: &["crash", "--smoke", "--first", "--threads", "1"] },
 ];
 
+/// So many of them answer within a minute.
+const QUICK: usize = 2;
+
 /// How plants are hunted.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "the command line states each")]
@@ -32,6 +35,8 @@ pub struct Plan {
     pub limit: Duration,
     /// How many are hunted side by side.
     pub threads: usize,
+    /// Whether only those rigs hunt that answer within a minute.
+    pub is_quick: bool,
 }
 
 /// What became of a plant.
@@ -63,7 +68,8 @@ pub struct Found {
 pub(super) fn hunt(plant: Option<&'static Plant>, plan: &Plan) -> io::Result<Hunt> {
     let began = now();
     let mut found = None;
-    for rig in RIGS {
+    let rigs = if plan.is_quick { &RIGS[..QUICK] } else { RIGS };
+    for rig in rigs {
         // Without a bug all rigs come to their end.
         let left = plant.map(|_| plan.limit.saturating_sub(began.elapsed()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -133,7 +139,8 @@ fn complaint(out: &str, err: &str) -> Option<String> {
         })
     };
     let error = || err.lines().rfind(|line| line.starts_with("error: "));
-    out.lines().find(is_heading).or_else(error).map(str::to_owned)
+    let panic = || err.lines().find(|line| line.contains(" panicked at "));
+    out.lines().map(str::trim).find(is_heading).or_else(error).or_else(panic).map(str::to_owned)
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a rig takes; no engine is asked")]

@@ -58,6 +58,13 @@ impl Client {
             6 if !plan.untracked && random.choose(4, "count") == 0 => {
                 Step::Count(self.transaction.len(database)?)
             }
+            7 if random.choose(3, "taken back") == 0 => {
+                // Nobody may ever see this value.
+                let here = self.transaction.savepoint();
+                let value = values.fetch_add(1, Ordering::Relaxed);
+                self.transaction.put(database, &[key], &value.to_le_bytes())?;
+                return self.transaction.rollback_to(here);
+            }
             7 => {
                 self.transaction.delete(database, &[key])?;
                 Step::Delete(key)
