@@ -174,6 +174,17 @@ impl Core {
         }
     }
 
+    /// How long to wait after an error: whatever it was about, commits become durable in time.
+    fn until_flush(&self, at_most: Duration) -> Duration {
+        match self.schedule.flush_at.load(Ordering::Relaxed) {
+            0 => at_most,
+            at => {
+                let now = micros(self.world.monotonic());
+                at_most.min(Duration::from_micros(at.saturating_sub(now)))
+            }
+        }
+    }
+
     /// Takes the step that is due, if any, and says when the next one will be.
     fn maintain(&self, state: &mut State) -> EnvResult<Step> {
         self.check()?;
@@ -332,7 +343,7 @@ impl Worker for Maintenance {
             Err(EnvError::Closed | EnvError::Poisoned { .. } | EnvError::CommitUnknown { .. }) => {
                 Step::Done
             }
-            Err(_) => Step::Idle(Some(Duration::from_secs(1))),
+            Err(_) => Step::Idle(Some(core.until_flush(Duration::from_secs(1)))),
         }
     }
 

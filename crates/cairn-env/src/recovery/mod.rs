@@ -207,6 +207,12 @@ pub(crate) fn recover(
         // table does not know. It is no leftover.
         utilization.add(&file);
     }
+    if let Some(name) = tail.and_then(|tail| listing.journals.get(&tail.file)) {
+        // The next journal file is going to say that it follows this one: it stays until a checkpoint has
+        // made both unnecessary, also if it holds no commit and the checkpoint does not know it.
+        let file = files.find(name.number).map_or_else(|| files.open(*name), Ok)?;
+        utilization.add(&file);
+    }
     note_ends(files, state, &mut utilization)?;
     if let Some(record) = record {
         // No version in memory is older than what was just opened.
@@ -417,8 +423,8 @@ fn oversized(
 }
 
 /// Log files of this environment that nothing refers to: nodes written for a checkpoint that a crash
-/// prevented, journal files that were never begun, removals that did not become durable. A file
-/// whose header cannot be read is one of these only if it is younger than the checkpoint.
+/// prevented, files that were never begun, removals that did not become durable. A file whose header
+/// cannot be read is one of these only if it is younger than the checkpoint, or holds nothing.
 fn leftovers(
     files: &Files,
     listing: &Listing,
@@ -433,7 +439,11 @@ fn leftovers(
         }
         match files.look_at(*name) {
             Ok(_) => leftovers.push(*name),
-            Err(LogError::Corrupt { .. }) if *number >= next_file => leftovers.push(*name),
+            Err(LogError::Corrupt { .. })
+                if *number >= next_file || replay::is_unborn(files, name)? =>
+            {
+                leftovers.push(*name);
+            }
             Err(LogError::Corrupt { .. }) => report.unknown_files.push(name.to_string()),
             Err(LogError::Foreign { path, what, expected, found }) => {
                 let why = format!("{what} is {found}, expected {expected}");

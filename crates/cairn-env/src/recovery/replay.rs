@@ -97,18 +97,14 @@ impl Replay<'_> {
 
     /// The first journal file of an environment without a checkpoint.
     fn first_journal(&self) -> EnvResult<Option<FileNumber>> {
-        match self.journals.keys().next() {
-            Some(first) => match self.open(*first)? {
-                Some(file) => match file.header().previous {
-                    None => Ok(Some(*first)),
-                    Some(previous) => Err(self.missing(previous.file, "the journal file after it")),
-                },
-                None => Ok(None),
+        let first = self.begun_after(None)?;
+        match (first, self.state.journal) {
+            (Some(first), _) => match first.header().previous {
+                None => Ok(Some(first.header().number)),
+                Some(previous) => Err(self.missing(previous.file, "the journal file after it")),
             },
-            None => match self.state.journal {
-                Some((file, _)) => Err(self.missing(file, "the state file")),
-                None => Ok(None),
-            },
+            (None, Some((file, _))) => Err(self.missing(file, "the state file")),
+            (None, None) => Ok(None),
         }
     }
 
@@ -122,7 +118,8 @@ impl Replay<'_> {
     }
 
     /// Opens a journal file. `None` if it is not there or was never begun: a crash in the middle of its
-    /// creation leaves a file without a valid header and with nothing behind it.
+    /// creation leaves a file without a valid header and with nothing behind it. So does a creation that
+    /// failed, if its removal is lost; then there may be others after it, which do not follow it.
     pub(super) fn open(&self, number: FileNumber) -> EnvResult<Option<Arc<LogFile>>> {
         let Some(name) = self.journals.get(&number) else { return Ok(None) };
         if let Some(file) = self.files.find(number) {
@@ -131,46 +128,56 @@ impl Replay<'_> {
         match self.files.open(*name) {
             Ok(file) => Ok(Some(file)),
             Err(error @ LogError::Corrupt { .. }) => {
-                let promised = self.state.journal.is_some_and(|(file, _)| file >= number);
-                let last = self.journals.keys().next_back() == Some(&number);
-                if last && !promised && self.is_unborn(name)? {
-                    Ok(None)
-                } else {
-                    Err(error.into())
+                match !self.is_promised(number) && is_unborn(self.files, name)? {
+                    true => Ok(None),
+                    false => Err(error.into()),
                 }
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether nothing but zeros stands behind the place of the header: records are written only after
-    /// the header is durable.
-    fn is_unborn(&self, name: &LogName) -> EnvResult<bool> {
-        let file = self.files.dir_of(name.number).open(&name.to_name(), Access::Read)?;
-        let mut buf = vec![0; 64 << 10];
-        let mut at = HEADER_LEN;
-        loop {
-            match file.read_full_at(at, &mut buf)? {
-                0 => return Ok(true),
-                n if buf[..n].iter().any(|&byte| byte != 0) => return Ok(false),
-                n => at += n as u64,
-            }
-        }
+    /// Whether the state file, or the next file that was begun, says that this one was.
+    fn is_promised(&self, number: FileNumber) -> bool {
+        let by_state = self.state.journal.is_some_and(|(file, _)| file == number)
+            || self.state.tail.is_some_and(|tail| tail.file == number);
+        let mut later = self.journals.range(number..).skip(1);
+        let next = later.find_map(|(_, name)| self.files.look_at(*name).ok());
+        let previous = next.and_then(|next| next.header().previous);
+        by_state || previous.is_some_and(|previous| previous.file == number)
     }
 
     /// The journal file that follows `file`.
     fn successor(&self, file: &LogFile) -> EnvResult<Option<Arc<LogFile>>> {
         let number = file.header().number;
-        let mut later = self.journals.keys().copied().filter(|later| *later > number);
         let promised = self.state.journal.map(|(file, _)| file).filter(|newest| *newest > number);
-        let next = match later.next() {
-            Some(next) => self.open(next)?,
-            None => None,
-        };
-        match (next, promised) {
+        match (self.begun_after(Some(number))?, promised) {
             (None, Some(promised)) => Err(self.missing(promised, "the state file")),
             (next, _) => Ok(next),
         }
+    }
+
+    /// The next journal file that was begun after `number`, and not given up at once: when the device was
+    /// full, it had no records yet and was removed, which a crash may have undone. The file that was begun
+    /// in place of it names the same predecessor.
+    fn begun_after(&self, number: Option<FileNumber>) -> EnvResult<Option<Arc<LogFile>>> {
+        let mut later = self.journals.keys().filter(|later| number.is_none_or(|n| **later > n));
+        let mut begun = || -> EnvResult<Option<Arc<LogFile>>> {
+            for later in later.by_ref() {
+                if let Some(file) = self.open(*later)? {
+                    return Ok(Some(file));
+                }
+            }
+            Ok(None)
+        };
+        let mut next = begun()?;
+        while let Some(file) = &next
+            && let Some(after) = begun()?
+            && after.header().previous == file.header().previous
+        {
+            next = Some(after);
+        }
+        Ok(next)
     }
 
     fn recorded_end(&self, file: &LogFile, next: Option<&Arc<LogFile>>) -> Option<u64> {
@@ -361,6 +368,21 @@ impl Replay<'_> {
             return Ok(End::Recorded(tail));
         }
         Ok(End::At(file, stop.offset, self.report.torn_tail.clone()))
+    }
+}
+
+/// Whether nothing but zeros stands behind the place of the header of a log file: records are written only
+/// after the header is durable.
+pub(super) fn is_unborn(files: &Files, name: &LogName) -> EnvResult<bool> {
+    let file = files.dir_of(name.number).open(&name.to_name(), Access::Read)?;
+    let mut buf = vec![0; 64 << 10];
+    let mut at = HEADER_LEN;
+    loop {
+        match file.read_full_at(at, &mut buf)? {
+            0 => return Ok(true),
+            n if buf[..n].iter().any(|&byte| byte != 0) => return Ok(false),
+            n => at += n as u64,
+        }
     }
 }
 

@@ -426,8 +426,9 @@ impl Transaction {
         self.submit(durability)?.wait()
     }
 
-    /// Commits without waiting for the disk: the commit is visible at once, and
-    /// [`PendingCommit::wait`] returns when it is as durable as asked for.
+    /// Commits without waiting for the disk: transactions that begin from now on see the commit, snapshots
+    /// at the latest when it is acknowledged, and [`PendingCommit::wait`] returns when it is as durable as
+    /// asked for.
     ///
     /// # Errors
     /// As [`Transaction::commit`], but for the failure of a sync, which `wait` reports.

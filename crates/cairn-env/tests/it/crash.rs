@@ -1,6 +1,6 @@
 //! Crashes at every operation of a small run: what was acknowledged is there, and nothing else is.
 
-use cairn_env::{Durability, Environment};
+use cairn_env::{DatabaseOptions, Durability, Environment};
 use cairn_sim::{Bounds, Fault, FaultDisk, Level, Rule, SimDisk, SimWorld};
 
 use crate::fixture::{Model, TestEnv, content, ordered, small_options, sweep};
@@ -74,7 +74,7 @@ fn a_death_at_any_call_and_a_crash_of_the_next_process_leave_what_opens() {
         let world = SimWorld::new(1);
         let write = |root| -> cairn_env::EnvResult<()> {
             let (env, _) = Environment::open_in(root, world.world(), small_options())?;
-            let db = env.database("db", cairn_env::DatabaseOptions::default())?;
+            let db = env.database("db", DatabaseOptions::default())?;
             env.write(|txn| txn.put(&db, b"key", b"value"))?;
             env.checkpoint()?;
             Ok(())
@@ -155,4 +155,88 @@ fn replay_goes_on_from_where_the_journal_was_durable() {
         assert!(verified.findings.is_empty(), "{:?}", verified.findings);
         env.compact().unwrap();
     });
+}
+
+/// A journal file that could not be created is removed, and nothing syncs that: after a crash it may be
+/// back, empty or with its header alone, beside the one that was created when there was room again, also in
+/// another data directory. Recovery took it for damage and refused the environment, with what was
+/// acknowledged in it.
+#[test]
+fn a_journal_file_that_was_given_up_on_a_full_disk_and_is_back_is_no_damage() {
+    let mut images = 0;
+    for (directories, room) in [(0, 0), (0, 5000), (2, 0), (2, 5000)] {
+        let sim = SimDisk::new();
+        let disk = FaultDisk::new(sim.root());
+        let options = small_options().background(false).data_directories(directories);
+        let (env, _) =
+            Environment::open_in(disk.root(), SimWorld::new(1).world(), options.clone()).unwrap();
+        let put = |key: &[u8]| {
+            env.write(|txn| {
+                let db = txn.create_database("db", DatabaseOptions::default())?;
+                txn.put(&db, key, b"value")
+            })
+        };
+        let mut check = |acknowledged: u64| {
+            for crashed in Level::ALL.map(|level| sim.crash_images(level, &Bounds::full())).concat()
+            {
+                let (disk, world) = (crashed.image.to_mem(), SimWorld::new(2));
+                let opened = Environment::open_in(disk.root(), world.world(), options.clone());
+                let (env, report) = opened.unwrap_or_else(|error| panic!("{crashed}: {error}"));
+                assert_eq!(report.sequence, acknowledged, "{crashed}: {report}");
+                assert!(report.unknown_files.is_empty(), "{crashed}: {report}");
+                let db = env.database("db", DatabaseOptions::default()).unwrap();
+                assert_eq!(env.snapshot().unwrap().len(&db).unwrap(), acknowledged, "{crashed}");
+                env.close().unwrap();
+                images += 1;
+            }
+        };
+        disk.give_room(room);
+        put(b"1").unwrap_err();
+        put(b"2").unwrap_err();
+        check(0);
+        disk.clear();
+        put(b"3").unwrap();
+        check(1);
+    }
+    assert!(images > 50, "{images} images");
+}
+
+/// A backup, after a recovery, begins a journal file of its own. If no commit came before the environment
+/// was closed, no checkpoint knew that file, and the next open took it for a leftover: it was removed, the
+/// journal file after it said that it follows it, and the open after the next crash missed it.
+#[test]
+fn the_journal_file_that_the_next_one_follows_is_never_a_leftover() {
+    let sim = SimDisk::new();
+    let open = |seed| {
+        let (disk, world) = (FaultDisk::new(sim.root()), SimWorld::new(seed));
+        let options = small_options().background(false);
+        let (env, report) = Environment::open_in(disk.root(), world.world(), options).unwrap();
+        (disk, env, report)
+    };
+    let put = |env: &Environment, key: &[u8]| {
+        env.write(|txn| {
+            let db = txn.create_database("db", DatabaseOptions::default())?;
+            txn.put(&db, key, b"value")
+        })
+    };
+    let kill = |(disk, env, _): (FaultDisk, Environment, _)| {
+        disk.die();
+        drop(env);
+    };
+    let first = open(1);
+    put(&first.1, b"1").unwrap();
+    drop(first.1.begin_backup().unwrap());
+    kill(first);
+
+    let (_, env, _) = open(2);
+    drop(env.begin_backup().unwrap());
+    env.close().unwrap();
+
+    let third = open(3);
+    assert!(third.2.leftovers.is_empty(), "{}", third.2);
+    put(&third.1, b"2").unwrap();
+    kill(third);
+
+    let (.., report) = open(4);
+    assert_eq!(report.sequence, 2, "{report}");
 }
