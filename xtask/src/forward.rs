@@ -57,6 +57,12 @@ pub(crate) const POWER_CUT: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "power-cut"],
 };
 
+/// The whole engine at work while everything goes wrong.
+pub(crate) const SIMULATE: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "simulate"],
+};
+
 /// What the fuzzer has found, through an ordinary test.
 pub(crate) const FUZZ_REPLAY: Forward = Forward {
     package: "cairn-torture",

@@ -91,6 +91,8 @@ enum Command {
     Kill9(Rest),
     /// Let real processes lose their file system, again and again (needs root)
     PowerCut(Rest),
+    /// Let everything work and everything go wrong, as a seed decides
+    Simulate(Rest),
 }
 
 fn main() -> ExitCode {
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Ratio(options) => ratio::run(&options),
         Command::Kill9(rest) => forward::KILL9.run(&rest),
         Command::PowerCut(rest) => forward::POWER_CUT.run(&rest),
+        Command::Simulate(rest) => forward::SIMULATE.run(&rest),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -95,7 +95,7 @@ pub use crash::{Bounds, Crash, CrashImage, Level, SECTOR};
 pub use disk::{Operation, SimDisk};
 pub use fault::{Fault, FaultDisk, Rule};
 pub use image::Image;
-pub use trace::{Cut, Cuts, Entry, Op, Trace};
+pub use trace::{Cut, Cuts, Entry, Op, Trace, TraceHash};
 pub use trace_check::{Summary, Violation, Writes};
 pub use world::{SimWorld, WorkerId};
 

@@ -178,10 +178,9 @@ impl Trace {
     /// from the same start.
     #[must_use]
     pub fn hash(&self) -> u128 {
-        let mut hasher = Hasher::new();
-        hasher.wide(self.start.hash());
-        self.entries().for_each(|entry| entry.hash_into(&mut hasher));
-        hasher.finish()
+        let mut hash = TraceHash::new(&self.start);
+        self.entries().for_each(|entry| hash.add(entry));
+        hash.finish()
     }
 
     /// The trace without the syncs that `removed` names: as if the disk had said `Ok` to them and
@@ -207,6 +206,33 @@ impl Trace {
             marks: BTreeMap::new(),
             operations: Vec::new(),
         }
+    }
+}
+
+/// [`Trace::hash`] of a run whose trace is not kept, made of what [`SimDisk::watch`] tells.
+///
+/// [`SimDisk::watch`]: crate::SimDisk::watch
+#[derive(Clone, Debug)]
+pub struct TraceHash(Hasher);
+
+impl TraceHash {
+    /// The hash of a run that begins with `start` and has done nothing yet.
+    #[must_use]
+    pub fn new(start: &Image) -> Self {
+        let mut hasher = Hasher::new();
+        hasher.wide(start.hash());
+        Self(hasher)
+    }
+
+    /// The run has done this as well.
+    pub fn add(&mut self, entry: &Entry) {
+        entry.hash_into(&mut self.0);
+    }
+
+    /// The hash of what it has done so far.
+    #[must_use]
+    pub fn finish(&self) -> u128 {
+        self.0.finish()
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod client;
 pub mod crash;
 pub mod figure;
 pub mod flip;
@@ -18,6 +19,7 @@ pub mod row;
 pub mod run;
 pub mod script;
 pub mod serial;
+pub mod simulate;
 pub mod state_id;
 pub mod sweep;
 pub mod table;

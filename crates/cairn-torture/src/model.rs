@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use cairn_env::{Database, DatabaseOptions, EnvResult, Environment, Snapshot, Transaction};
+use cairn_env::{
+    Database, DatabaseOptions, EnvResult, Environment, ExclusiveTransaction, Snapshot, Transaction,
+};
 use cairn_sim::Seeded;
 
 use crate::operation::Change;
@@ -208,6 +210,26 @@ pub fn fill(txn: &mut Transaction, changes: &[Change]) -> EnvResult<()> {
                 txn.put(&database, &key_bytes(key), &value_bytes(value, len))?;
             }
             Change::Delete { key, .. } => txn.delete(&database, &key_bytes(key))?,
+            Change::Create { .. } => {}
+            Change::Drop { .. } => txn.drop_database(&database)?,
+        }
+    }
+    Ok(())
+}
+
+/// Puts `changes` into an exclusive transaction, as [`fill`] does into another one.
+///
+/// # Errors
+/// What the transaction answers.
+pub fn fill_exclusive(txn: &mut ExclusiveTransaction, changes: &[Change]) -> EnvResult<()> {
+    let options = DatabaseOptions::default().embed_max(EMBED_MAX);
+    for change in changes {
+        let database = txn.create_database(&database_name(change.database()), options)?;
+        match *change {
+            Change::Put { key, value, len, .. } => {
+                txn.put(&database, &key_bytes(key), &value_bytes(value, len))?;
+            }
+            Change::Delete { key, .. } => drop(txn.delete(&database, &key_bytes(key))?),
             Change::Create { .. } => {}
             Change::Drop { .. } => txn.drop_database(&database)?,
         }

@@ -44,7 +44,6 @@ fn run(target: Target, input: &[u8], origin: &str) -> Result<(), String> {
 #[test]
 fn fuzz_replay() {
     // Everything runs in one thread, so that what is allocated can be told.
-    const ALLOWANCE: u64 = 128 << 10;
     const SEED: u64 = 1;
     let mut failures = Vec::new();
     let only = std::env::var("CAIRN_FUZZ_TARGET").ok();
@@ -72,7 +71,7 @@ fn fuzz_replay() {
         // What a length in the input says must not be believed before there are so many bytes.
         if let (Some(before), Some(after)) = (before, peak()) {
             let grown = after.saturating_sub(before);
-            assert!(grown < ALLOWANCE, "{} took {grown} KiB", target.name);
+            assert!(grown < target.memory(), "{} took {grown} KiB", target.name);
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

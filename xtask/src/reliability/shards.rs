@@ -33,6 +33,8 @@ const RIGS: &[Rig] = &[
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G5"], gate: "flip", full: "flip --full --seed {seed}",
         shards: 1, stride: 1, long: "flip --seed {seed}" },
+    Rig { goals: &["G12", "G13"], gate: "simulate", full: "simulate --full --seed {seed} --seeds 500 --twice 100",
+        shards: 10, stride: 500, long: "simulate --full --seed {seed} --seeds 50 --twice 5" },
     Rig { goals: &["G14"], gate: "serial --transactions 50000", full: "serial --seed {seed} --transactions 200000",
         shards: 5, stride: 0x1000, long: "serial --seed {seed} --transactions 50000" },
     Rig { goals: &["G20"], gate: "", full: "planted --full", shards: 1, stride: 1, long: "" }, // a build of its own

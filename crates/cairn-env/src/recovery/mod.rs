@@ -207,12 +207,6 @@ pub(crate) fn recover(
         // table does not know. It is no leftover.
         utilization.add(&file);
     }
-    if let Some(name) = tail.and_then(|tail| listing.journals.get(&tail.file)) {
-        // The next journal file is going to say that it follows this one: it stays until a checkpoint has
-        // made both unnecessary, also if it holds no commit and the checkpoint does not know it.
-        let file = files.find(name.number).map_or_else(|| files.open(*name), Ok)?;
-        utilization.add(&file);
-    }
     note_ends(files, state, &mut utilization)?;
     if let Some(record) = record {
         // No version in memory is older than what was just opened.
@@ -391,7 +385,16 @@ fn add_journals(
         // tail, so the recovery after it comes by all of them, even if they hold no commit.
         let is_followed = tail.is_some_and(|tail| *number <= tail.file);
         let file = match files.find(*number) {
-            None if is_followed => Some(files.open(*name)?),
+            None if is_followed => match files.open(*name) {
+                // It was given up, and its removal is lost.
+                Err(LogError::Corrupt { .. })
+                    if tail.is_none_or(|tail| *number != tail.file)
+                        && replay::is_unborn(files, name)? =>
+                {
+                    None
+                }
+                opened => Some(opened?),
+            },
             found => found,
         };
         if let Some(file) = file {

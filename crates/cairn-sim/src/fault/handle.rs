@@ -39,7 +39,8 @@ fn sync_with(
     if locked.skipped_sites.contains(&site) {
         return Ok(());
     }
-    let sim = locked.sim.clone();
+    let sim = locked.sim.clone().filter(|_| error.is_some());
+    locked.failed_syncs += u64::from(sim.is_some());
     drop(locked);
     let Some(error) = error else { return sync() };
     if let Some((disk, kept)) = sim {

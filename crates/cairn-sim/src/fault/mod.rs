@@ -54,6 +54,7 @@ struct State {
     calls_by_op: BTreeMap<IoOp, u64>,
     syncs_by_site: BTreeMap<SyncSite, u64>,
     struck: Vec<String>,
+    failed_syncs: u64,
     sim: Option<(SimDisk, usize)>,
     /// Bytes by which files may still grow; `None`: any.
     room: Option<u64>,
@@ -99,6 +100,13 @@ impl FaultDisk {
         state.room = None;
     }
 
+    /// From now on every call fails, and nothing reaches the disk below: whoever uses this one is dead.
+    pub fn die(&self) {
+        let mut state = self.state();
+        state.rules = vec![Rule::new(Fault::Eio).and_on()];
+        state.sim = None;
+    }
+
     /// From now on files may grow by so many bytes in all, plus what is removed and cut; then they are
     /// told that the device is full. Overwriting takes no room.
     pub fn give_room(&self, bytes: u64) {
@@ -133,6 +141,24 @@ impl FaultDisk {
     #[must_use]
     pub fn struck(&self) -> Vec<String> {
         self.state().struck.clone()
+    }
+
+    /// Whether any sync has failed as a kernel lets it fail, on a disk made by [`FaultDisk::on_sim`]: what it
+    /// was to make durable may never be.
+    #[must_use]
+    pub fn has_failed_sync(&self) -> bool {
+        self.state().failed_syncs > 0
+    }
+
+    /// Forgets which calls were struck.
+    pub fn forget_struck(&self) {
+        self.state().struck.clear();
+    }
+
+    /// Whether any call was struck.
+    #[must_use]
+    pub fn has_struck(&self) -> bool {
+        !self.state().struck.is_empty()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

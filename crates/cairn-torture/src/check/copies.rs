@@ -4,7 +4,7 @@ use cairn_backup::{
     BackupError, BackupOptions, RestoreOptions, backup_to, restore_from, verify_in,
 };
 use cairn_env::{EnvError, Environment, ErrorKind, Options};
-use cairn_io::{DirRef, MemDisk};
+use cairn_io::{DirRef, IoResult, MemDisk};
 use cairn_sim::{Chooser, Image, Seeded, SimWorld};
 
 use super::{Allowed, whole};
@@ -71,7 +71,7 @@ pub(super) fn backups(
 }
 
 /// Checks that a backup restores to `contents`.
-fn restores_to(
+pub(crate) fn restores_to(
     backup: &DirRef,
     commit: u64,
     contents: &Contents,
@@ -140,19 +140,33 @@ pub(super) fn restores(
         let dir = dir.map_err(|error| told(Problem::new(Wrong::Backup, error)))?;
         let expected = &restore.expected;
         let allowed = Allowed::new(&recording.histories, expected, expected.durable);
-        let world = SimWorld::new(5);
-        match Environment::open_in(dir.clone(), world.world(), options.clone()) {
-            Ok((env, report)) => whole(&env, &report, &allowed).map_err(told)?,
-            Err(error) if restore.done => {
-                return Err(told(Problem::new(Wrong::Refused, error)));
-            }
-            Err(error) => {
-                says_how_to_go_on(&error).map_err(told)?;
-                goes_on(&dir, restore, &allowed, &options).map_err(told)?;
-            }
-        }
+        let from = || {
+            let source = restore.source.to_mem().root();
+            source.open_dir(&backup_name(restore.backup))
+        };
+        opens_or_goes_on(&dir, from, restore.done, &allowed, &options).map_err(told)?;
     }
     Ok(())
+}
+
+/// Checks that what a restore has left opens as what it is to be, or, unless the restore is `done`, says
+/// that it is half done and can be restored again.
+pub(crate) fn opens_or_goes_on(
+    dir: &DirRef,
+    from: impl FnOnce() -> IoResult<DirRef>,
+    done: bool,
+    allowed: &Allowed<'_>,
+    options: &Options,
+) -> Checked<()> {
+    let world = SimWorld::new(5);
+    match Environment::open_in(dir.clone(), world.world(), options.clone()) {
+        Ok((env, report)) => whole(&env, &report, allowed),
+        Err(error) if done => Err(Problem::new(Wrong::Refused, error)),
+        Err(error) => {
+            says_how_to_go_on(&error)?;
+            goes_on(dir, from, allowed, options)
+        }
+    }
 }
 
 fn says_how_to_go_on(error: &EnvError) -> Checked<()> {
@@ -167,7 +181,7 @@ fn says_how_to_go_on(error: &EnvError) -> Checked<()> {
 
 fn goes_on(
     dir: &DirRef,
-    restore: &RestoreState,
+    from: impl FnOnce() -> IoResult<DirRef>,
     allowed: &Allowed<'_>,
     options: &Options,
 ) -> Checked<()> {
@@ -175,8 +189,7 @@ fn goes_on(
         Problem::new(Wrong::HalfDone, format!("beginning again: {error}"))
     };
     let world = SimWorld::new(6);
-    let from = restore.source.to_mem().root().open_dir(&backup_name(restore.backup));
-    let from = from.map_err(|error| wrong(&error))?;
+    let from = from().map_err(|error| wrong(&error))?;
     let how = RestoreOptions::default().options(options.clone());
     restore_from(&from, dir, &world.world(), &how).map_err(|error| wrong(&error))?;
     let opened = Environment::open_in(dir.clone(), world.world(), options.clone());

@@ -1,6 +1,6 @@
 //! The oracle: holds what a crash left against what was known.
 
-mod copies;
+pub(crate) mod copies;
 mod generations;
 mod nested;
 mod repaired;
@@ -81,6 +81,11 @@ impl<'h> Allowed<'h> {
         Self { first: least, states: states.collect() }
     }
 
+    /// The states of commit `first` and those after it.
+    pub(crate) fn from_on(first: u64, states: Vec<&'h Contents>) -> Self {
+        Self { first, states }
+    }
+
     /// This one state alone, after commit `commit`.
     pub(crate) fn only(commit: u64, contents: &'h Contents) -> Self {
         Self { first: commit, states: vec![contents] }
@@ -141,12 +146,7 @@ pub(crate) fn whole(
     allowed: &Allowed<'_>,
 ) -> Checked<()> {
     let finding = |what: String| Err(Problem::new(Wrong::Finding, what));
-    let contents = allowed.get(report.sequence)?;
-    let difference = contents.difference(env);
-    match difference.map_err(|error| Problem::new(Wrong::Content, error))? {
-        None => {}
-        Some(story) => return Err(Problem::new(Wrong::Content, story)),
-    }
+    holds(env, report, allowed)?;
     let verified = env.verify(&VerifyOptions::new());
     let verified = verified.map_err(|error| Problem::new(Wrong::Finding, error))?;
     if let Some(found) = verified.findings.first() {
@@ -160,6 +160,19 @@ pub(crate) fn whole(
         return finding(format!("files that are not ours: {:?}", report.unknown_files));
     }
     Ok(())
+}
+
+/// Checks the content of an open environment alone.
+pub(crate) fn holds(
+    env: &Environment,
+    report: &RecoveryReport,
+    allowed: &Allowed<'_>,
+) -> Checked<()> {
+    let difference = allowed.get(report.sequence)?.difference(env);
+    match difference.map_err(|error| Problem::new(Wrong::Content, error))? {
+        None => Ok(()),
+        Some(story) => Err(Problem::new(Wrong::Content, story)),
+    }
 }
 
 /// Checks that `disk` still holds what `image` does, but for the locks.

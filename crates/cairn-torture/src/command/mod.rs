@@ -7,6 +7,7 @@ mod kill9;
 mod planted;
 mod power_cut;
 mod serial;
+mod simulate;
 mod sync_mutants;
 
 use cairn_torture::figure::Figure;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Live(kill9::Live),
     /// Plant historic bugs in the engine, one at a time: a rig must find each
     Planted(planted::Planted),
+    /// Let everything work and everything go wrong, in one thread, as a seed decides
+    Simulate(simulate::Simulate),
     /// Write the corpus of the fuzz targets, cut out of real environments
     Corpus(corpus::Corpus),
 }
@@ -65,6 +68,7 @@ impl Command {
             Self::PowerCut(command) => command.run(),
             Self::Live(command) => Ok(command.run()),
             Self::Planted(command) => command.run(),
+            Self::Simulate(command) => command.run(),
             Self::Corpus(command) => command.run(),
         }
     }

@@ -8,12 +8,14 @@ mod environment;
 mod mutate;
 mod restore;
 mod schedule;
+mod simulation;
 
 pub use corpus::{Seed, corpus};
 pub use environment::environment_image;
 pub use mutate::mutate;
 pub use restore::restore_plan;
 pub use schedule::transaction_schedule;
+pub use simulation::simulation;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +30,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
     Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
     Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
@@ -49,9 +51,18 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "restore_plan", run: restore_plan, mutations: 2000 },
     Target { name: "import_text", run: cairn_cli::fuzzing::import_text, mutations: 20_000 },
     Target { name: "transaction_schedule", run: transaction_schedule, mutations: 500 },
+    Target { name: "simulation", run: simulation, mutations: 300 },
 ];
 
 impl Target {
+    /// How much an input may add to the address space, in KiB. Most stand for a few KiB; a simulation has
+    /// several disks in memory.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        const MOST: u64 = 128 << 10;
+        if self.name == "simulation" { 4 * MOST } else { MOST }
+    }
+
     /// The target of this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {

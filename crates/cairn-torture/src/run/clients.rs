@@ -1,105 +1,14 @@
-//! Transactions that are open at the same time, interleaved as the script says, and what each has seen.
+//! Transactions that are open at the same time, interleaved as the script says.
 
-use cairn_env::{Durability, EnvError, Savepoint, Transaction};
+use cairn_env::{Durability, EnvError};
 
 use super::{Process, Runner, commits::acknowledge, failed, lock};
 use crate::{
-    model::{Contents, database, fill, key_bytes},
-    operation::{Act, Change},
+    client::Client,
+    operation::Act,
     problem::{Checked, Problem, Wrong},
     row::Row,
 };
-
-/// An open transaction.
-pub(super) struct Client {
-    txn: Transaction,
-    /// The newest commit when it began.
-    since: u64,
-    changes: Vec<Change>,
-    savepoints: Vec<(Savepoint, usize)>,
-    seen: Vec<Seen>,
-}
-
-/// What a transaction has read.
-struct Seen {
-    /// Its own changes by then.
-    changes: Vec<Change>,
-    what: Read,
-}
-
-enum Read {
-    Get { database: u8, key: u16, value: Option<Vec<u8>> },
-    Scan { database: u8, entries: Vec<(Vec<u8>, Vec<u8>)> },
-}
-
-impl Seen {
-    /// Whether it is what the state `base` holds.
-    fn is_explained_by(&self, base: &Contents) -> bool {
-        let contents = base.after(&self.changes);
-        match &self.what {
-            Read::Get { database, key, value } => {
-                contents.get(*database, *key).map(|value| &value[..]) == value.as_deref()
-            }
-            Read::Scan { database, entries } => {
-                let wanted = contents.scan(*database);
-                wanted.len() == entries.len()
-                    && wanted
-                        .iter()
-                        .zip(entries)
-                        .all(|((key, value), (found, read))| key == found && **value == **read)
-            }
-        }
-    }
-}
-
-impl Client {
-    fn new(txn: Transaction, since: u64) -> Self {
-        Self { txn, since, changes: Vec::new(), savepoints: Vec::new(), seen: Vec::new() }
-    }
-
-    fn change(&mut self, changes: &[Change]) -> Result<(), EnvError> {
-        fill(&mut self.txn, changes)?;
-        self.changes.extend_from_slice(changes);
-        Ok(())
-    }
-
-    fn get(&mut self, number: u8, key: u16) -> Result<(), EnvError> {
-        self.change(&[Change::Create { database: number }])?;
-        let handle = database(&mut self.txn, number)?;
-        let value = self.txn.get(&handle, &key_bytes(key))?.map(|value| value.to_vec());
-        self.saw(Read::Get { database: number, key, value });
-        Ok(())
-    }
-
-    fn scan(&mut self, number: u8) -> Result<(), EnvError> {
-        self.change(&[Change::Create { database: number }])?;
-        let handle = database(&mut self.txn, number)?;
-        let entries = self.txn.range(&handle, ..)?;
-        let entries = entries.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
-        let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        self.saw(Read::Scan { database: number, entries });
-        Ok(())
-    }
-
-    fn saw(&mut self, what: Read) {
-        self.seen.push(Seen { changes: self.changes.clone(), what });
-    }
-
-    fn save(&mut self) {
-        self.savepoints.push((self.txn.savepoint(), self.changes.len()));
-    }
-
-    fn back(&mut self) -> Result<(), EnvError> {
-        let Some((savepoint, changes)) = self.savepoints.last() else { return Ok(()) };
-        self.changes.truncate(*changes);
-        self.txn.rollback_to(*savepoint)
-    }
-
-    /// Whether one state explains all that it has read.
-    fn is_explained_by(&self, base: &Contents) -> bool {
-        self.seen.iter().all(|seen| seen.is_explained_by(base))
-    }
-}
 
 impl Runner<'_> {
     pub(super) fn client(&mut self, number: u8, act: &Act) -> Checked<()> {

@@ -19,12 +19,12 @@ use cairn_sim::{Bounds, Fault, FaultDisk, Image, Rule, Seeded, SimDisk, SimWorld
 pub use book::{BackupState, Generations, Knowledge, Life, Recording, RestoreState};
 use book::{Book, Tape};
 pub(crate) use book::{KNOWS, state};
-use clients::Client;
 use copies::Copies;
 pub(crate) use copies::{backup_name, restore_name};
 use generations::Switch;
 
 use crate::{
+    client::Client,
     model::Contents,
     operation::Operation,
     problem::{Checked, Problem, Wrong, caught},
