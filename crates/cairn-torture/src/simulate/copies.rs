@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The names of the directories of backups, which are not the engine's.
-const SITE: SyncSite = SyncSite::new("torture.directory");
+const SITE: SyncSite = SyncSite::new("torture.backups");
 /// So many backups are kept.
 const KEPT: usize = 4;
 

@@ -1,3 +1,5 @@
+//! The simulation itself: all runs of a tiny plan, seeds, repeats, and bugs that it must find.
+
 use cairn_sim::{Exhaustive, FuzzBytes, Seeded};
 
 use super::*;
@@ -12,7 +14,7 @@ fn every_run_of_a_tiny_plan_keeps_its_promises() {
         assert_eq!(outcome.problem, None, "{:?}", outcome.story);
         commits += outcome.tally.commits;
     }
-    assert!(all.runs() > 1000 && commits > 100, "{} runs, {commits} commits", all.runs());
+    assert!(all.runs() > 500 && commits > 20, "{} runs, {commits} commits", all.runs());
 }
 
 #[test]
