@@ -98,7 +98,7 @@ impl Simulation<'_> {
                 crashed.image
             }
         };
-        if level != Level::KeepAll {
+        if level != Level::KeepAll || has_failed {
             self.ledger.lose_power();
         }
         self.hash = self.hash.rotate_left(13) ^ self.disk.hash();
