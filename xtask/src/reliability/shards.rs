@@ -33,6 +33,10 @@ const RIGS: &[Rig] = &[
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G5"], gate: "flip", full: "flip --full --seed {seed}",
         shards: 1, stride: 1, long: "flip --seed {seed}" },
+    Rig { goals: &["G9"], gate: "kill9", full: "kill9 --seed {seed} --chains 10",
+        shards: 5, stride: 1, long: "kill9 --seed {seed} --chains 2" },
+    Rig { goals: &["G10"], gate: "", full: "power-cut --full --seed {seed}", // needs root
+        shards: 1, stride: 1, long: "" },
     Rig { goals: &["G12", "G13"], gate: "simulate", full: "simulate --full --seed {seed} --seeds 500 --twice 100",
         shards: 10, stride: 500, long: "simulate --full --seed {seed} --seeds 50 --twice 5" },
     Rig { goals: &["G14"], gate: "serial --transactions 50000", full: "serial --seed {seed} --transactions 200000",

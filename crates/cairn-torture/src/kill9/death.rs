@@ -49,11 +49,16 @@ pub enum Death {
     PowerCut(Duration),
 }
 
+/// A number of transactions from 1 to below `most`.
+fn quota(random: &mut Seeded, most: usize) -> u32 {
+    u32::try_from(random.range(1..most, "quota")).expect("it is small")
+}
+
 impl Death {
     /// A death of a process alone, which can be repeated: at a call, with one exception in sixteen.
     pub fn alone(random: &mut Seeded) -> Self {
         match random.choose(16, "death") {
-            0 => Self::Close(random.range(1..30, "quota") as u32),
+            0 => Self::Close(quota(random, 30)),
             _ => Self::at_call(random),
         }
     }
@@ -61,7 +66,7 @@ impl Death {
     /// A death of a process with many threads.
     pub fn among_threads(random: &mut Seeded) -> Self {
         let time = Duration::from_micros(random.range(500..25_000, "time") as u64);
-        let quota = random.range(1..60, "quota") as u32;
+        let quota = quota(random, 60);
         match random.weighted(&[20, 20, 3, 1, 3, 3, 1], "death") {
             0 => Self::Kill(time),
             1 => Self::at_call(random),

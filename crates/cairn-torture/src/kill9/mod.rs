@@ -155,7 +155,7 @@ pub(crate) fn turns(
     ground: &mut dyn Ground,
 ) -> (Tally, Option<(u32, Problem)>) {
     let seed = plan.seed.wrapping_mul(1 << 20).wrapping_add(number.into());
-    let alone = number % 2 == 0;
+    let alone = number.is_multiple_of(2);
     let mut chain = match Chain::begin(&plan.program, ground, seed, alone, plan.lie) {
         Ok(chain) => chain,
         Err(problem) => return (Tally::default(), Some((0, problem))),

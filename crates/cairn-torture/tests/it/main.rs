@@ -2,3 +2,4 @@
 
 mod crash;
 mod flip;
+mod kill9;
