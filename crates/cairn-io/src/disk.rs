@@ -312,7 +312,12 @@ pub trait File: fmt::Debug + Send + Sync {
     }
 }
 
-/// Loops over short reads and writes.
+/// Whether a call was interrupted by a signal before it did anything.
+fn is_interrupted(error: &IoError) -> bool {
+    error.kind() == std::io::ErrorKind::Interrupted
+}
+
+/// Loops over short and interrupted reads and writes.
 pub trait FileExt: File {
     /// Fills `buf` from `offset`.
     ///
@@ -325,16 +330,23 @@ pub trait FileExt: File {
         Ok(())
     }
 
-    /// Reads until `buf` is full or the file ends, and returns the number of bytes read.
+    /// Reads until `buf` is full or the file ends, and returns the number of bytes read. Where a read
+    /// gives nothing, the length of the file decides whether it ends there.
     ///
     /// # Errors
-    /// As [`File::read_at`].
+    /// As [`File::read_at`] and [`File::len`].
     fn read_full_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<usize> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match self.read_at(offset + done as u64, rest)? {
-                0 => break,
-                n => done += n,
+            match self.read_at(offset + done as u64, rest) {
+                Ok(0) if self.len()? > offset + done as u64 => {
+                    let why = std::io::Error::other("a read of nothing before the end of the file");
+                    return Err(IoError::new(IoOp::Read, self.path(), why));
+                }
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if is_interrupted(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(done)
@@ -348,8 +360,8 @@ pub trait FileExt: File {
     fn write_all_at(&self, offset: u64, buf: &[u8]) -> IoResult<()> {
         let mut done = 0;
         while let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) {
-            match self.write_at(offset + done as u64, rest)? {
-                0 => {
+            match self.write_at(offset + done as u64, rest) {
+                Ok(0) => {
                     return Err(IoError::new(
                         IoOp::Write,
                         self.path(),
@@ -357,8 +369,10 @@ pub trait FileExt: File {
                     ));
                 }
                 // Planted: a short write taken for a whole one.
-                _ if crate::planted::is(4) => done = buf.len(),
-                n => done += n,
+                Ok(_) if crate::planted::is(4) => done = buf.len(),
+                Ok(n) => done += n,
+                Err(error) if is_interrupted(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

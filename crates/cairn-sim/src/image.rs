@@ -142,6 +142,16 @@ impl Image {
         self.with_edit(path, |bytes| bytes[bit / 8] ^= 1 << (bit % 8))
     }
 
+    /// What lies below the directory `dir`, as an image of its own.
+    #[must_use]
+    pub fn below(&self, dir: &str) -> Self {
+        let below = |path: &str| path.strip_prefix(dir)?.strip_prefix('/').map(Arc::from);
+        let dirs = self.0.dirs.iter().filter_map(|path| below(path)).collect();
+        let files = self.0.files.iter();
+        let files = files.filter_map(|(path, content)| Some((below(path)?, content.clone())));
+        Self::from_parts(dirs, files.collect())
+    }
+
     /// The image without a file, or without a directory and everything in it.
     #[must_use]
     pub fn without(&self, path: &str) -> Self {

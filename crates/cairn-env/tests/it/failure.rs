@@ -391,3 +391,16 @@ fn a_panic_of_the_worker_fails_the_environment() {
     let error = env.failure().expect("the worker has panicked").to_string();
     assert!(error.contains("the clock has stopped"), "{error}");
 }
+
+/// A commit that was durable was answered with the error of a checkpoint that it had helped with, as if
+/// nothing had been changed: whoever ran it again had it twice.
+#[test]
+fn a_checkpoint_that_fails_undoes_no_commit() {
+    let test = faulty(small_options().checkpoint_bytes(2 << 10));
+    let nodes = |name: &str| name.starts_with("N-");
+    test.disk.inject(Rule::new(Fault::Eio).op(IoOp::Write).file(nodes));
+    let acknowledged = (0..60u8).filter(|i| test.put(&[*i], Durability::Sync).is_ok()).count();
+    assert!(!test.disk.struck().is_empty());
+    let found = content(&test.after_power_loss()).unwrap()["db"].len();
+    assert_eq!(found, acknowledged, "what was refused is not there, what was not is");
+}

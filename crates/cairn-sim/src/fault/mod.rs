@@ -6,6 +6,7 @@
 //! | [`Fault::NoSpace`] | an error; nothing was done | a full disk |
 //! | [`Fault::ReadOnly`] | an error; nothing was done | a file system gone read-only |
 //! | [`Fault::Kind`] | an error; nothing was done | anything else that has a kind |
+//! | [`Fault::Interrupted`] | a transfer fails with EINTR; nothing was done | a signal |
 //! | [`Fault::PartThenEio`] | an error; half of a write was done | a device that fails midway |
 //! | [`Fault::Short`] | a transfer of half the bytes | signals, quotas, odd file systems |
 //! | [`Fault::Zero`] | a transfer of no bytes | a write that is not accepted, a file that ends early |
@@ -55,6 +56,8 @@ struct State {
     syncs_by_site: BTreeMap<SyncSite, u64>,
     struck: Vec<String>,
     failed_syncs: u64,
+    /// For each call whether it moved bytes, as long as that is written down.
+    transfers: Option<Vec<bool>>,
     sim: Option<(SimDisk, usize)>,
     /// Bytes by which files may still grow; `None`: any.
     room: Option<u64>,
@@ -137,6 +140,18 @@ impl FaultDisk {
         self.state().syncs_by_site.clone()
     }
 
+    /// Writes down from now on which calls transfer bytes, for [`FaultDisk::transfers`].
+    pub fn watch_transfers(&self) {
+        self.state().transfers = Some(Vec::new());
+    }
+
+    /// For each call since [`FaultDisk::watch_transfers`], in order, whether it was a read or write of
+    /// bytes: what [`Fault::Short`] and [`Fault::Zero`] can strike.
+    #[must_use]
+    pub fn transfers(&self) -> Vec<bool> {
+        self.state().transfers.clone().unwrap_or_default()
+    }
+
     /// The calls that were struck, each as a line for a failure's message.
     #[must_use]
     pub fn struck(&self) -> Vec<String> {
@@ -193,6 +208,9 @@ impl State {
         let number = self.calls;
         self.calls += 1;
         *self.calls_by_op.entry(call.op).or_default() += 1;
+        if let Some(transfers) = &mut self.transfers {
+            transfers.push(call.range.is_some());
+        }
         if let Some(site) = call.site {
             *self.syncs_by_site.entry(site).or_default() += 1;
         }

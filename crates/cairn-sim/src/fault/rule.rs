@@ -16,6 +16,8 @@ pub enum Fault {
     ReadOnly,
     /// It fails with an error of this kind.
     Kind(io::ErrorKind),
+    /// A read or write fails with EINTR. Does nothing to other calls, which every disk repeats by itself.
+    Interrupted,
     /// A write does half of it (at least one byte, if there are two) and fails with EIO; other
     /// calls fail with EIO.
     PartThenEio,
@@ -33,7 +35,8 @@ pub enum Fault {
 impl Fault {
     /// The error that it makes of a call, unless it does something else.
     pub(super) fn error(self) -> Option<io::Error> {
-        const EIO: i32 = 5; // these three on every Unix
+        const EIO: i32 = 5; // these four on every Unix
+        const EINTR: i32 = 4;
         const ENOSPC: i32 = 28;
         const EROFS: i32 = 30;
         match self {
@@ -41,6 +44,7 @@ impl Fault {
             Self::NoSpace => Some(io::Error::from_raw_os_error(ENOSPC)),
             Self::ReadOnly => Some(io::Error::from_raw_os_error(EROFS)),
             Self::Kind(kind) => Some(kind.into()),
+            Self::Interrupted => Some(io::Error::from_raw_os_error(EINTR)),
             Self::Short | Self::Zero | Self::LostWrite | Self::FlippedRead(_) => None,
         }
     }
@@ -48,7 +52,7 @@ impl Fault {
     fn applies_to(self, call: &Call<'_>) -> bool {
         let transfer = call.range.is_some();
         match self {
-            Self::Short | Self::Zero => transfer,
+            Self::Short | Self::Zero | Self::Interrupted => transfer,
             Self::LostWrite => transfer && call.op == IoOp::Write,
             Self::FlippedRead(_) => transfer && call.op == IoOp::Read,
             _ => true,
