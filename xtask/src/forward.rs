@@ -39,6 +39,12 @@ pub(crate) const SYNC_MUTANTS: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "sync-mutants"],
 };
 
+/// Calls to the disk that fail.
+pub(crate) const IO_ERRORS: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "io-errors"],
+};
+
 /// Transactions that get in each other's way.
 pub(crate) const SERIAL: Forward = Forward {
     package: "cairn-torture",

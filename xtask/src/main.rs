@@ -66,6 +66,8 @@ enum Command {
     Crash(Rest),
     /// Flip every bit of an environment and look for silence
     Flip(Rest),
+    /// Let every call to the disk fail, in every way
+    IoErrors(Rest),
     /// Let transactions get in each other's way, and explain all that they saw
     Serial(Rest),
     /// Let the syncs of each site do nothing in turn: a crash must show that they are missed
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Command::Bench(rest) => forward::bench(&rest),
         Command::Crash(rest) => forward::CRASH.run(&rest),
         Command::Flip(rest) => forward::FLIP.run(&rest),
+        Command::IoErrors(rest) => forward::IO_ERRORS.run(&rest),
         Command::Serial(rest) => forward::SERIAL.run(&rest),
         Command::Planted(rest) => forward::planted(&rest),
         Command::SyncMutants(rest) => forward::SYNC_MUTANTS.run(&rest),

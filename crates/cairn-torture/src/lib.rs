@@ -7,6 +7,7 @@ pub mod crash;
 pub mod figure;
 pub mod flip;
 pub mod fuzz;
+pub mod io_errors;
 pub mod kill9;
 pub mod model;
 pub mod mutants;

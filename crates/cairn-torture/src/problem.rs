@@ -35,6 +35,8 @@ pub enum Wrong {
     Space,
     /// Damage that nobody noticed.
     Silent,
+    /// An error does not say what happened, or how far it reaches.
+    Class,
     /// Something panicked.
     Panic,
     /// An operation failed although nothing was wrong with the disk.
@@ -57,6 +59,7 @@ impl fmt::Display for Wrong {
             Self::Repair => "REPAIR NOT TRUE",
             Self::Space => "SPACE NOT FREED",
             Self::Silent => "SILENT DAMAGE",
+            Self::Class => "MISLEADING ERROR",
             Self::Panic => "PANIC",
             Self::Run => "OPERATION FAILED",
         })

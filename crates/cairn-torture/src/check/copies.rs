@@ -9,18 +9,18 @@ use cairn_sim::{Chooser, Image, Seeded, SimWorld};
 
 use super::{Allowed, whole};
 use crate::{
-    model::{Contents, fill},
+    model::{Contents, History, fill},
     operation::Change,
     problem::{Checked, Problem, Wrong},
-    run::{BackupState, Recording, RestoreState, backup_name, restore_name},
+    run::{BackupState, RestoreState, backup_name, restore_name},
 };
 
 /// Checks all backups on a disk: each that was acknowledged is whole, each other one whole or no
 /// backup.
-pub(super) fn backups(
+pub(crate) fn backups(
     image: &Image,
     backups: &[BackupState],
-    recording: &Recording,
+    histories: &[History],
     options: &Options,
     random: &mut Seeded,
 ) -> Checked<()> {
@@ -35,7 +35,7 @@ pub(super) fn backups(
         let dir = dir.map_err(|error| told(Problem::new(Wrong::Backup, error)))?;
         let state = |commit: u64| {
             let commit = usize::try_from(commit).unwrap_or(usize::MAX);
-            recording.histories[backup.history].get(commit)
+            histories[backup.history].get(commit)
         };
         match (verify_in(&*dir, None), backup.done) {
             (Ok(report), done) => {
@@ -122,10 +122,10 @@ fn begins_again(dir: &DirRef, options: &Options) -> Checked<()> {
 
 /// Checks all restored environments on a disk: each that was acknowledged opens as what it is, each
 /// other one does so, or says that it is half done, and can be restored again.
-pub(super) fn restores(
+pub(crate) fn restores(
     image: &Image,
     restores: &[RestoreState],
-    recording: &Recording,
+    histories: &[History],
     options: &Options,
 ) -> Checked<()> {
     let disk = image.to_mem();
@@ -139,7 +139,7 @@ pub(super) fn restores(
         let dir = disk.root().open_dir(&name);
         let dir = dir.map_err(|error| told(Problem::new(Wrong::Backup, error)))?;
         let expected = &restore.expected;
-        let allowed = Allowed::new(&recording.histories, expected, expected.durable);
+        let allowed = Allowed::new(histories, expected, expected.durable);
         let from = || {
             let source = restore.source.to_mem().root();
             source.open_dir(&backup_name(restore.backup))

@@ -13,7 +13,7 @@ use crate::{
 
 /// Checks that an environment opens from `image` as one of what it may be, and that what it is to keep
 /// is kept. Returns which it is.
-pub(super) fn check<'h>(
+pub(crate) fn check<'h>(
     image: &Image,
     known: &Generations,
     histories: &'h [History],

@@ -1,7 +1,7 @@
 //! The oracle: holds what a crash left against what was known.
 
 pub(crate) mod copies;
-mod generations;
+pub(crate) mod generations;
 mod nested;
 mod repaired;
 
@@ -56,11 +56,11 @@ pub fn check(
             Ok(Looked { nested, repaired })
         }
         Knowledge::Backups(backups) => {
-            copies::backups(image, backups, recording, &options, random)?;
+            copies::backups(image, backups, histories, &options, random)?;
             Ok(Looked::default())
         }
         Knowledge::Restores(restores) => {
-            copies::restores(image, restores, recording, &options)?;
+            copies::restores(image, restores, histories, &options)?;
             Ok(Looked::default())
         }
     }

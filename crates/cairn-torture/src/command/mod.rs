@@ -3,6 +3,7 @@
 mod corpus;
 mod crash;
 mod flip;
+mod io_errors;
 mod kill9;
 mod planted;
 mod power_cut;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     SyncMutants(sync_mutants::SyncMutants),
     /// Flip every bit of small environments and of a backup, cut, zero and exchange their files
     Flip(flip::Flip),
+    /// Let every call to the disk fail, in every way
+    IoErrors(io_errors::IoErrors),
     /// Let transactions get in each other's way, and explain all that they saw
     Serial(serial::Serial),
     /// Let real processes die on one environment, again and again
@@ -63,6 +66,7 @@ impl Command {
             Self::Crash(command) => command.run(),
             Self::SyncMutants(command) => command.run(),
             Self::Flip(command) => command.run(),
+            Self::IoErrors(command) => command.run(),
             Self::Serial(command) => command.run(),
             Self::Kill9(command) => command.run(),
             Self::PowerCut(command) => command.run(),

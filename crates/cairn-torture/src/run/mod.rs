@@ -18,7 +18,7 @@ use cairn_sim::{Bounds, Fault, FaultDisk, Image, Rule, Seeded, SimDisk, SimWorld
 
 pub use book::{BackupState, Generations, Knowledge, Life, Recording, RestoreState};
 use book::{Book, Tape};
-pub(crate) use book::{KNOWS, state};
+pub(crate) use book::{KNOWS, begin, branch, state};
 use copies::Copies;
 pub(crate) use copies::{backup_name, restore_name};
 use generations::Switch;

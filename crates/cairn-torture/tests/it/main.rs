@@ -2,4 +2,5 @@
 
 mod crash;
 mod flip;
+mod io_errors;
 mod kill9;
