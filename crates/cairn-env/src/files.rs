@@ -12,7 +12,7 @@ use std::{
 };
 
 use cairn_btree::{NodeRecord, NodeSource};
-use cairn_io::{DirRef, WorldRef};
+use cairn_io::{Access, DirRef, WorldRef};
 use cairn_log::{
     CommitSpan, Damage, FRAME_LEN, FileClass, FileHeader, FileNumber, LogError, LogFile, LogName,
     LogResult, LogWriter, Lsn, RecordKind, SEAL_RECORD_LEN, Sealed, Spare, Timeline, Uuid,
@@ -202,6 +202,15 @@ impl Files {
         let file = Arc::new(self.look_at(name)?);
         self.add(Arc::clone(&file));
         Ok(file)
+    }
+
+    /// Has the system forget what it holds in memory of a file, so that it is read from the device again. A
+    /// hint; a file that cannot be opened says so to whoever needs it.
+    pub(crate) fn read_from_device(&self, name: LogName) {
+        let file = self.dir_of(name.number).open(&name.to_name(), Access::Read);
+        if let Ok((file, len)) = file.and_then(|file| file.len().map(|len| (file, len))) {
+            file.forget(0, len);
+        }
     }
 
     /// Forgets all files: recovery looks at others instead.

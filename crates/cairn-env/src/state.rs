@@ -216,6 +216,8 @@ impl StateFile {
                 error.into()
             }
         })?;
+        // A sync that has failed may have left a slot in memory that the device never got.
+        file.forget(0, 2 * SLOT as u64);
         let mut bytes = vec![0; 2 * SLOT];
         let len = file.read_full_at(0, &mut bytes)?;
         let mut slots = Vec::new();

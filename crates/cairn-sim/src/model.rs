@@ -138,6 +138,16 @@ impl Persistence {
         &self.pending
     }
 
+    /// The bytes of a file that are durable or pending; `None` if it is gone for good. The running system may
+    /// see others: those that a failed sync has left in memory.
+    pub(crate) fn newest(&self, file: FileId) -> Option<Content> {
+        let mut content = self.files.get(&file)?.clone();
+        for pending in self.pending.iter().filter(|p| p.entry.subject == Subject::File(file)) {
+            write_to(&mut content, pending, None);
+        }
+        Some(content)
+    }
+
     /// The durable length of the file that a pending operation is about.
     pub(crate) fn durable_len(&self, pending: &Pending) -> usize {
         match pending.entry.subject {

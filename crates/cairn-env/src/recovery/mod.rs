@@ -154,6 +154,9 @@ pub(crate) fn recover(
         unknown_files: listing.unknown.clone(),
         ..RecoveryReport::default()
     };
+    if !found.newest.clean && !has_writer {
+        read_from_device(files, listing, &found.newest);
+    }
     let (checkpoint, state) = newest_checkpoint(files, listing, found, &mut report)?;
     let root = checkpoint.as_ref().and_then(|checkpoint| checkpoint.record.root);
     let mut writer = TreeWriter::new(Arc::clone(forest), root, 1)?;
@@ -366,6 +369,17 @@ fn end_of(files: &Files, entry: &checkpoint::FileEntry) -> EnvResult<FileEnd> {
     let Some(file) = files.find(entry.number) else { return Ok(entry.end) };
     let len = file.handle().len()?;
     Ok(if file.seal(len)?.is_some() { FileEnd::Sealed(len) } else { FileEnd::Open })
+}
+
+/// Has the system forget what it holds in memory of the journal files that were in use, as far as it lets
+/// one ask for that: where a sync has failed, the bytes that it was to make durable may stand there as if it
+/// had not, be lost with the power, and take with them what was built on them ("fsyncgate", 2018; Rebello et
+/// al., ATC 2020). What only waits to be written stays. Earlier files were synced, or no later one was begun.
+fn read_from_device(files: &Files, listing: &Listing, state: &State) {
+    let from = state.journal.map_or(FileNumber::FIRST, |(file, _)| file);
+    for name in listing.journals.range(from..).map(|(_, name)| *name) {
+        files.read_from_device(name);
+    }
 }
 
 /// Journal files that came into being after the checkpoint.

@@ -213,6 +213,26 @@ impl File for SimFile {
     fn map(&self, _: u64, _: usize) -> IoResult<Option<Bytes>> {
         Ok(None)
     }
+
+    /// What a failed sync has left in memory is not there when it is read again. The length is, which is
+    /// no content.
+    fn forget(&self, offset: u64, len: u64) {
+        let log = self.shared.log();
+        let newest = if log.has_failed { log.persistence.newest(self.id) } else { None };
+        let (Some(newest), Ok(live)) = (newest, self.inner.len()) else { return };
+        let end = offset.saturating_add(len).min(live);
+        let (newest, mut at) = (newest.flat(), offset);
+        while at < end {
+            let from = usize::try_from(at).unwrap_or(usize::MAX).min(newest.len());
+            let want = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let mut fresh = newest[from..].to_vec();
+            fresh.resize(want, 0);
+            match self.inner.write_at(at, &fresh) {
+                Ok(written) if written > 0 => at += written as u64,
+                _ => return,
+            }
+        }
+    }
 }
 
 impl fmt::Debug for SimFile {

@@ -62,6 +62,8 @@ struct Log {
     /// Where each file and directory was last.
     homes: BTreeMap<Node, (DirId, Arc<str>)>,
     failing_sync: Option<usize>,
+    /// Whether a sync has failed: only then the running system sees what will never be written.
+    has_failed: bool,
     watcher: Option<Watcher>,
 }
 
@@ -96,6 +98,7 @@ impl SimDisk {
             names,
             homes,
             failing_sync: None,
+            has_failed: false,
             watcher: None,
         };
         Self { shared: Arc::new(Shared { live: image.to_mem(), log: Mutex::new(log) }) }
@@ -174,7 +177,8 @@ impl SimDisk {
 
     /// Lets the next sync, of whatever file or directory, fail as a kernel does it: the first `kept`
     /// of the operations that it was to make durable are durable, the others stay visible until the
-    /// crash and are never written, not even by later syncs that succeed.
+    /// crash and are never written, not even by later syncs that succeed. Who has the system
+    /// [forget](cairn_io::File::forget) bytes of a file before reading sees what is really there.
     pub fn fail_next_sync(&self, kept: usize) {
         self.shared.log().failing_sync = Some(kept);
     }
@@ -276,6 +280,7 @@ impl Log {
     /// Records a sync, which fails if it was told to.
     fn sync(&mut self, at: &Path, site: SyncSite, subject: Subject) -> IoResult<()> {
         let failed = self.failing_sync.take();
+        self.has_failed |= failed.is_some();
         let (op, node) = match subject {
             Subject::File(file) => (Op::SyncFile { site, failed }, Node::File(file)),
             Subject::Dir(dir) => (Op::SyncDir { site, failed }, Node::Dir(dir)),

@@ -131,9 +131,11 @@ pub(crate) fn environment(
     };
     whole(&env, &report, allowed).map_err(told)?;
     drop(env);
-    /// After so many commits replay may have to write nodes back.
+    /// After so many commits replay may have to write nodes back; sooner if memory is short, because one
+    /// commit may consist of any number of parts.
     const MAY_WRITE: u64 = 256;
-    if !report.created && report.replayed_commits < MAY_WRITE {
+    let is_short = 2 * report.replayed_bytes >= options.cache_bytes as u64;
+    if !report.created && report.replayed_commits < MAY_WRITE && !is_short {
         unchanged(image, &disk).map_err(told)?;
     }
     Ok(Found { commit: report.sequence, torn: report.torn_tail })
