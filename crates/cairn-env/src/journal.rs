@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use cairn_io::Access;
+use cairn_io::{Access, IoOp};
 use cairn_log::{
     Appender, CommitSpan, FileClass, FileHeader, Flusher, HEADER_LEN, LogError, LogWriter, Payload,
     Predecessor, RecordKind, SEAL_RECORD_LEN, Sealed, journal_boundary,
@@ -451,9 +451,12 @@ impl Core {
         let is_new = lock(&self.state).state.number == 0;
         if is_new || is_first && self.root.keeps_old_generation()? {
             // Whoever created or restored the environment, or went back from a restore, may have died
-            // between the rename that made it visible and the sync that made that durable.
-            let synced = self.root.dir.sync(sites::FIRST_WRITE);
-            synced.map_err(|error| self.sync_failed(error))?;
+            // between the rename that made it visible and the sync that made that durable, or that sync
+            // may have failed.
+            self.root.confirm().map_err(|error| match error {
+                EnvError::Io(error) if error.op == IoOp::Sync => self.sync_failed(error),
+                error => error,
+            })?;
         }
         self.finish_recovery(commit)?;
         let normal = self.options.journal_capacity();

@@ -194,6 +194,14 @@ impl Root {
         Ok(self.dir.replace_small(&CURRENT, &CURRENT_NEW, text.as_bytes(), sites::CURRENT)?)
     }
 
+    /// Makes durable what `CURRENT` says. It is written anew: a sync that failed leaves a name in memory that
+    /// later syncs do not cover.
+    pub(crate) fn confirm(&self) -> EnvResult<()> {
+        let Some(generations) = self.generations()? else { return Ok(()) };
+        let text = generations.encode();
+        Ok(self.dir.replace_small(&CURRENT, &CURRENT_NEW, text.as_bytes(), sites::FIRST_WRITE)?)
+    }
+
     /// The text that an unfinished restore left.
     pub(crate) fn restoring(&self) -> EnvResult<Option<String>> {
         match self.dir.read_small(&RESTORING, 64 << 10) {

@@ -404,3 +404,43 @@ fn a_checkpoint_that_fails_undoes_no_commit() {
     let found = content(&test.after_power_loss()).unwrap()["db"].len();
     assert_eq!(found, acknowledged, "what was refused is not there, what was not is");
 }
+
+/// Opens the disk again without a restart of the system, which still has in memory what it could not write.
+fn open_again(test: Faulty) -> Faulty {
+    let Faulty { sim, disk, env, .. } = test;
+    drop(env.close());
+    disk.clear();
+    let (env, _) =
+        Environment::open_in(disk.root(), SimWorld::new(5).world(), small_options()).unwrap();
+    let db = env.database("db", DatabaseOptions::default()).unwrap();
+    Faulty { sim, disk, env, db }
+}
+
+#[test]
+fn nothing_is_built_on_what_a_failed_sync_has_left_in_memory() {
+    let test = faulty(small_options());
+    test.put(b"before", Durability::Sync).unwrap();
+    test.disk.inject(Rule::new(Fault::Eio).op(IoOp::Sync).site(COMMIT));
+    let error = test.put(b"unknown", Durability::Sync).unwrap_err();
+    assert!(matches!(error, EnvError::CommitUnknown { .. }), "{error}");
+    let test = open_again(test);
+    test.put(b"after", Durability::Sync).unwrap();
+    let content = content(&test.after_power_loss()).unwrap();
+    let keys: Vec<_> = content["db"].keys().map(|key| &key[..]).collect();
+    assert_eq!(keys, [b"after".as_slice(), b"before"]);
+}
+
+#[test]
+fn a_name_that_a_failed_sync_has_left_in_memory_is_given_again() {
+    let (sim, world) = (SimDisk::new(), SimWorld::new(3));
+    let disk = FaultDisk::on_sim(&sim, 0);
+    let current = SyncSite::new("current");
+    disk.inject(Rule::new(Fault::Eio).op(IoOp::Sync).site(current).nth(1)); // the first is of the file
+    Environment::open_in(disk.root(), world.world(), small_options()).unwrap_err();
+    disk.clear();
+    let (env, _) = Environment::open_in(disk.root(), world.world(), small_options()).unwrap();
+    let db = env.database("db", DatabaseOptions::default()).unwrap();
+    let test = Faulty { sim, disk, env, db };
+    test.put(b"after", Durability::Sync).unwrap();
+    assert_eq!(content(&test.after_power_loss()).unwrap()["db"].len(), 1);
+}

@@ -21,8 +21,8 @@ pub(super) struct SimDir {
 }
 
 impl SimDir {
-    fn file(&self, inner: FileRef, id: FileId) -> FileRef {
-        Arc::new(SimFile { shared: Arc::clone(&self.shared), inner, id })
+    fn file(&self, inner: FileRef, system: FileRef, id: FileId) -> FileRef {
+        Arc::new(SimFile { shared: Arc::clone(&self.shared), inner, system, id })
     }
 
     fn dir(&self, inner: DirRef, id: DirId) -> DirRef {
@@ -88,8 +88,12 @@ impl Dir for SimDir {
     fn open(&self, name: &Name, access: Access) -> IoResult<FileRef> {
         let log = self.shared.log();
         let inner = self.inner.open(name, access)?;
+        let system = match access {
+            Access::Read => self.inner.open(name, Access::ReadWrite)?,
+            Access::ReadWrite => Arc::clone(&inner),
+        };
         match log.node(self.id, name) {
-            Some(Node::File(id)) => Ok(self.file(inner, id)),
+            Some(Node::File(id)) => Ok(self.file(inner, system, id)),
             _ => unreachable!("the live disk has a file {name} and the log has not"),
         }
     }
@@ -98,7 +102,7 @@ impl Dir for SimDir {
         let mut log = self.shared.log();
         let inner = self.inner.create(name)?;
         let id = log.create_file(self.id, name);
-        Ok(self.file(inner, id))
+        Ok(self.file(Arc::clone(&inner), inner, id))
     }
 
     fn link(&self, name: &Name, from: &dyn Dir, source: &Name) -> IoResult<()> {
@@ -166,6 +170,8 @@ impl fmt::Debug for SimDir {
 struct SimFile {
     shared: Arc<Shared>,
     inner: FileRef,
+    /// The same file as the system has it, which may change what is in memory of any file.
+    system: FileRef,
     id: FileId,
 }
 
@@ -227,7 +233,7 @@ impl File for SimFile {
             let want = usize::try_from(end - at).unwrap_or(usize::MAX);
             let mut fresh = newest[from..].to_vec();
             fresh.resize(want, 0);
-            match self.inner.write_at(at, &fresh) {
+            match self.system.write_at(at, &fresh) {
                 Ok(written) if written > 0 => at += written as u64,
                 _ => return,
             }
