@@ -29,6 +29,7 @@ use crate::{
     pin::reader::{Entry, Hold},
     recovery::{self, Recovered},
     root::{Current, Generation, Root},
+    sites,
     space::Space,
     staging::Staging,
     state::{Found, State, StateFile},
@@ -155,7 +156,13 @@ fn open_generation(
     let (state_file, found) = match has_writer {
         true => read_state_beside_writer(&*dir, &**world)?,
         false if options.read_only => StateFile::open(&*dir, Access::Read)?,
-        false => StateFile::open(&*dir, Access::ReadWrite)?,
+        false => {
+            let (file, found) = StateFile::open(&*dir, Access::ReadWrite)?;
+            // Whoever wrote the newest slot may have died before its sync, with the system alive. Then the
+            // other slot is the durable one, and what it refers to must neither be overwritten nor go.
+            file.sync(sites::RECOVERED)?;
+            (file, found)
+        }
     };
     if let Some(current) = current {
         check_identity(&root, current, &found.newest)?;

@@ -101,6 +101,33 @@ fn a_death_at_any_call_and_a_crash_of_the_next_process_leave_what_opens() {
     }
 }
 
+/// A process died after it had written the state and before that was durable. The next one wrote over the
+/// other slot, the durable one: when a power failure tore that and took the first, a state from before both
+/// was left, whose files were gone.
+#[test]
+fn a_state_that_was_found_is_durable_before_the_one_before_it_is_written_over() {
+    const STATE: &str = "g-000001/STATE";
+    let disk = SimDisk::new();
+    let mut test = TestEnv::on(disk.clone(), small_options());
+    test.put("db", b"key", b"value");
+    test.close();
+    let world = SimWorld::new(1);
+    let faults = FaultDisk::new(disk.root());
+    faults.inject(Rule::new(Fault::Eio).site(cairn_io::SyncSite::new("state")).and_on());
+    let (env, _) = Environment::open_in(faults.root(), world.world(), small_options()).unwrap();
+    let db = env.database("db", DatabaseOptions::default()).unwrap();
+    env.write(|txn| txn.put(&db, b"key", b"new")).unwrap_err();
+    drop((env, db));
+    let lost = |disk: &SimDisk| {
+        let mut random = cairn_sim::Seeded::new(1);
+        disk.crash(Level::LoseAll, &Bounds::smoke(), &mut random).image.read(STATE)
+    };
+    assert_ne!(lost(&disk), disk.image().read(STATE), "the state was written, not synced");
+    let next = Environment::open_in(disk.root(), world.world(), small_options()).unwrap();
+    assert_eq!(lost(&disk), disk.image().read(STATE));
+    drop(next);
+}
+
 /// A checkpoint recorded the journal file in use with the length that it had by then, commits after
 /// the cut included. When a power failure took those, the file looked truncated.
 #[test]
