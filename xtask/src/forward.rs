@@ -91,12 +91,16 @@ impl Forward {
 pub(crate) fn planted(rest: &Rest) -> Result {
     const RUN: [&str; 7] =
         ["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "planted"];
-    let more = rest.args.iter().map(String::as_str);
-    let mut command = process::cargo(&RUN.into_iter().chain(more).collect::<Vec<_>>());
-    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let target = process::root().join(target).join("planted");
+    let mut command = process::cargo(&RUN);
+    if !rest.args.iter().any(|arg| arg.starts_with("--ledger")) {
+        command.arg("--ledger").arg(target.join("ledger"));
+    }
+    command.args(&rest.args);
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     command.env("RUSTFLAGS", format!("{flags} --cfg planted"));
-    command.env("CARGO_TARGET_DIR", process::root().join(target).join("planted"));
+    command.env("CARGO_TARGET_DIR", target);
     process::run(&mut command)
 }
 

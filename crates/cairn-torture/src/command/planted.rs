@@ -1,6 +1,10 @@
 //! `planted`: whether the rigs find the bugs of the catalogue.
 
-use std::time::Duration;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use cairn_torture::planted::{CATALOGUE, Plan, Plant, Report};
 
@@ -26,6 +30,9 @@ pub(crate) struct Planted {
     /// How long all rigs together may take for one
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     limit: u64,
+    /// A file in which this program notes what was found, and from which it goes on when it was stopped
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
     /// How many are hunted side by side
     #[arg(long)]
     threads: Option<usize>,
@@ -45,8 +52,13 @@ impl Planted {
             limit: Duration::from_secs(self.limit),
             threads: threads(self.threads),
             is_quick: !self.full && self.only.is_empty(),
+            ledger: self.ledger.clone(),
         };
-        let report = Report::new(&plants, &plan, &|hunt| eprintln!("{hunt:52}"))?;
+        let (done, all) = (AtomicUsize::new(0), plants.len() + 1);
+        let report = Report::new(&plants, &plan, &|hunt| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            eprintln!("{done:>2}/{all} {hunt:52}");
+        })?;
         println!("{report}");
         Ok(Verdict { is_good: report.is_good(), seed: 1, figures: report.figures() })
     }

@@ -2,7 +2,9 @@
 
 use std::{
     fmt,
+    hash::{DefaultHasher, Hasher as _},
     io::{self, Read},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -16,19 +18,30 @@ struct Rig {
     args: &'static [&'static str],
 }
 
-/// The rigs in the order of what they cost. Each is as short as it can be and finds what it can.
-const RIGS: &[Rig] = &[
+/// Rigs that find most of what they find in a few seconds. Each is as short as it can be.
+const QUICK: &[Rig] = &[
     Rig { name: "serial", args: &["serial", "--transactions", "6000"] },
+    Rig { name: "simulate", args: &["simulate", "--smoke", "--threads", "1"] },
     Rig { name: "crash", args: &["crash", "--quick", "--first", "--threads", "1"] },
+];
+
+/// The others, in the order of what they cost.
+const SLOW: &[Rig] = &[
+    Rig {
+        name: "simulate",
+        args: &["simulate", "--seeds", "4000", "--twice", "0", "--threads", "1"],
+    },
     Rig { name: "flip", args: &["flip", "--smoke", "--threads", "1"] },
+    // The first chain has one thread, so that what it finds can be repeated.
+    Rig { name: "kill9", args: &["kill9", "--chains", "1", "--threads", "1"] },
     Rig { name: "crash", args: &["crash", "--smoke", "--first", "--threads", "1"] },
 ];
 
-/// So many of them answer within a minute.
-const QUICK: usize = 2;
+/// How long each of the quick ones may take before the slow ones have their turn.
+const SOON: Duration = Duration::from_secs(15);
 
 /// How plants are hunted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "the command line states each")]
 pub struct Plan {
     /// How long all rigs together may take for one.
@@ -37,6 +50,8 @@ pub struct Plan {
     pub threads: usize,
     /// Whether only those rigs hunt that answer within a minute.
     pub is_quick: bool,
+    /// A file in which this program finds what it has found before, and goes on from there.
+    pub ledger: Option<PathBuf>,
 }
 
 /// What became of a plant.
@@ -56,35 +71,65 @@ pub struct Hunt {
 #[expect(clippy::exhaustive_structs, reason = "part of a row of the report")]
 pub struct Found {
     /// The rig.
-    pub rig: &'static str,
+    pub rig: String,
     /// The first thing that it said.
     pub how: String,
 }
 
-/// Gives a process with this bug to one rig after the other, until one complains or the time is over.
+/// What a rig makes of an engine.
+enum Answer {
+    Complaint(String),
+    /// It came to its end and found nothing.
+    Nothing,
+    /// It was stopped before that.
+    TimeOver,
+}
+
+/// Gives a process with this bug to one rig after the other, until one complains or the time is over:
+/// first to the quick ones, for a moment each; then to those of them that were stopped, and to the slow
+/// ones.
 ///
 /// # Errors
 /// If a process cannot be started.
 pub(super) fn hunt(plant: Option<&'static Plant>, plan: &Plan) -> io::Result<Hunt> {
     let began = now();
-    let mut found = None;
-    let rigs = if plan.is_quick { &RIGS[..QUICK] } else { RIGS };
-    for rig in rigs {
-        // Without a bug all rigs come to their end.
-        let left = plant.map(|_| plan.limit.saturating_sub(began.elapsed()));
-        if left.is_some_and(|left| left.is_zero()) {
-            break;
-        }
-        if let Some(how) = run(rig, plant, left)? {
-            found = Some(Found { rig: rig.name, how });
-            break;
+    let ended = |found| Ok(Hunt { plant, found, time: began.elapsed() });
+    // Without a bug all rigs come to their ends.
+    let left = || plant.map(|_| plan.limit.saturating_sub(began.elapsed()));
+    let mut unfinished = Vec::new();
+    for rig in QUICK {
+        match run(rig, plant, left().map(|left| left.min(SOON)))? {
+            Answer::Complaint(how) => return ended(Some(Found::new(rig, how))),
+            Answer::Nothing => {}
+            Answer::TimeOver => unfinished.push(rig),
         }
     }
-    Ok(Hunt { plant, found, time: began.elapsed() })
+    for rig in unfinished.into_iter().chain(SLOW.iter().filter(|_| !plan.is_quick)) {
+        if let Answer::Complaint(how) = run(rig, plant, left())? {
+            return ended(Some(Found::new(rig, how)));
+        }
+    }
+    ended(None)
 }
 
-/// Runs a rig for at most so long; returns its complaint, if it has any.
-fn run(rig: &Rig, plant: Option<&Plant>, limit: Option<Duration>) -> io::Result<Option<String>> {
+impl Found {
+    fn new(rig: &Rig, how: String) -> Self {
+        Self { rig: rig.name.to_owned(), how }
+    }
+}
+
+/// Who hunts: the program, as a number that changes with it.
+pub(super) fn program() -> io::Result<String> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&std::fs::read(std::env::current_exe()?)?);
+    Ok(format!("program {:016x}", hasher.finish()))
+}
+
+/// Runs a rig for at most so long.
+fn run(rig: &Rig, plant: Option<&Plant>, limit: Option<Duration>) -> io::Result<Answer> {
+    if limit.is_some_and(|limit| limit.is_zero()) {
+        return Ok(Answer::TimeOver);
+    }
     let began = now();
     let mut child = Command::new(std::env::current_exe()?)
         .args(rig.args)
@@ -110,9 +155,11 @@ fn run(rig: &Rig, plant: Option<&Plant>, limit: Option<Duration>) -> io::Result<
         let out = out.join().unwrap_or_default();
         let err = err.join().unwrap_or_default();
         Ok(match status {
-            Some(status) if status.success() => None,
-            Some(status) => Some(complaint(&out, &err).unwrap_or_else(|| status.to_string())),
-            None => None,
+            None => Answer::TimeOver,
+            Some(status) if status.success() => Answer::Nothing,
+            Some(status) => {
+                Answer::Complaint(complaint(&out, &err).unwrap_or_else(|| status.to_string()))
+            }
         })
     })
 }
@@ -162,7 +209,7 @@ impl fmt::Display for Hunt {
             None => ("none".to_owned(), String::new()),
         };
         let (rig, how) = match &self.found {
-            Some(found) => (found.rig, &*found.how),
+            Some(found) => (&*found.rig, &*found.how),
             None => ("-", ""),
         };
         let how: String = how.chars().take(LONGEST).collect();

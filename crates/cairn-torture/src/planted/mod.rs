@@ -2,10 +2,12 @@
 //!
 //! A build under `--cfg planted` has all of the [`CATALOGUE`]; a process has one of them, which an
 //! environment variable names, so that the processes that it starts have it as well. A [`Hunt`] gives it
-//! to one rig after the other, the cheapest first, until one complains.
+//! to one rig after the other, the cheapest first, until one complains. The catalogue knows nothing of who
+//! found what: the order is the same for all.
 
 mod catalogue;
 mod hunt;
+mod ledger;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,7 @@ pub use catalogue::{CATALOGUE, Model, Plant};
 pub use hunt::{Found, Hunt, Plan};
 
 use crate::{figure::Figure, pool};
+use ledger::Ledger;
 
 /// Names the bug that a process is to have, by its number.
 pub const VARIABLE: &str = "CAIRN_PLANTED";
@@ -60,17 +63,30 @@ pub struct Report {
 
 impl Report {
     /// Hunts the plants, and gives all rigs an engine without any, as a control. `told`
-    /// hears of each as it ends.
+    /// hears of each as it ends. What stands in the ledger of the plan is not done again.
     ///
     /// # Errors
-    /// If a process cannot be started.
+    /// If a process cannot be started, or the ledger not be read or written.
     pub fn new(
         plants: &[&'static Plant],
         plan: &Plan,
         told: &(dyn Fn(&Hunt) + Sync),
     ) -> std::io::Result<Self> {
         let jobs: Vec<_> = [None].into_iter().chain(plants.iter().copied().map(Some)).collect();
-        let hunts = pool::run(plan.threads, &jobs, |plant| hunt::hunt(*plant, plan).inspect(told));
+        let ledger = match &plan.ledger {
+            Some(path) => Some(Ledger::open(path, hunt::program()?)?),
+            None => None,
+        };
+        let hunts = pool::run(plan.threads, &jobs, |plant| {
+            let known = ledger.as_ref().and_then(|ledger| ledger.find(*plant));
+            let hunt = match known {
+                Some(known) => known,
+                None => hunt::hunt(*plant, plan)?,
+            };
+            told(&hunt);
+            ledger.iter().try_for_each(|ledger| ledger.note(&hunt))?;
+            Ok(hunt)
+        });
         let mut hunts = hunts.into_iter().collect::<std::io::Result<Vec<_>>>()?;
         let control = hunts.remove(0);
         Ok(Self { control, hunts })
@@ -87,19 +103,15 @@ impl Report {
         self.control.found.is_none() && self.missed().next().is_none()
     }
 
-    /// What counts toward goals.
+    /// What counts toward goals: wrong is what rigs complain of without a bug, and each that was missed.
     #[must_use]
     pub fn figures(&self) -> Vec<Figure> {
-        let (planted, missed) = (self.hunts.len() as u64, self.missed().count() as u64);
+        let missed = self.missed().count() as u64;
+        let found = self.hunts.len() as u64 - missed;
         let false_alarms = u64::from(self.control.found.is_some());
         vec![
-            Figure { goal: "G20", name: "planted bugs found", value: planted, wrong: missed },
-            Figure {
-                goal: "G20",
-                name: "engines without one that no rig complains of",
-                value: 1,
-                wrong: false_alarms,
-            },
+            Figure { goal: "G20", name: "planted bugs found", value: found, wrong: false_alarms },
+            Figure { goal: "G20", name: "planted bugs missed", value: missed, wrong: missed },
         ]
     }
 }

@@ -266,6 +266,31 @@ pub const WORKLOADS: &[Workload] = &[
         ],
         ..PLAIN
     },
+    // Files with more large values than the worker moves in one step, and commits that replace them
+    // between two steps.
+    Workload {
+        name: "replacing-what-moves",
+        settings: Settings { journal: 32 << 10, ..CLEANED },
+        runs_in_round: 2,
+        begins_with: 50,
+        keys: 40,
+        lens: &[300],
+        changes: 8,
+        weights: &[(1, Part::Commit), (6, Part::Between), (1, Part::Checkpoint), (1, Part::Read)],
+        ..PLAIN
+    },
+    // A process that has written no journal dies: what it leaves has numbers behind all that count.
+    Workload {
+        name: "leftovers",
+        settings: Settings { leaf: 256, background: false, ..CLEANED },
+        runs_in_round: 4,
+        begins_with: 20,
+        keys: 12,
+        lens: &[100, 300, 1000],
+        changes: 4,
+        weights: &[(1, Part::Commit), (1, Part::Reopen), (2, Part::Die(Death::Clean))],
+        ..PLAIN
+    },
     // Databases are dropped, and their walker is interrupted.
     Workload {
         name: "drops",
