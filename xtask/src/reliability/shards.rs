@@ -33,6 +33,8 @@ const RIGS: &[Rig] = &[
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G5"], gate: "flip", full: "flip --full --seed {seed}",
         shards: 1, stride: 1, long: "flip --seed {seed}" },
+    Rig { goals: &["G7"], gate: "io-errors", full: "io-errors --full --seed {seed}",
+        shards: 1, stride: 1, long: "io-errors --seed {seed}" },
     Rig { goals: &["G9"], gate: "kill9", full: "kill9 --seed {seed} --chains 10",
         shards: 5, stride: 1, long: "kill9 --seed {seed} --chains 2" },
     Rig { goals: &["G10"], gate: "", full: "power-cut --full --seed {seed}", // needs root
@@ -41,6 +43,8 @@ const RIGS: &[Rig] = &[
         shards: 10, stride: 500, long: "simulate --full --seed {seed} --seeds 50 --twice 5" },
     Rig { goals: &["G14"], gate: "serial --transactions 50000", full: "serial --seed {seed} --transactions 200000",
         shards: 5, stride: 0x1000, long: "serial --seed {seed} --transactions 50000" },
+    Rig { goals: &["G16"], gate: "", full: "fuzz run --time 240", shards: 1, stride: 1, long: "" }, // needs nightly
+    Rig { goals: &["G18"], gate: "", full: "coverage", shards: 1, stride: 1, long: "" }, // needs llvm-tools
     Rig { goals: &["G20"], gate: "", full: "planted --full", shards: 1, stride: 1, long: "" }, // a build of its own
 ];
 

@@ -130,14 +130,9 @@ impl Report {
     /// What counts toward goals.
     #[must_use]
     pub fn figures(&self) -> Vec<Figure> {
-        let wrong = |kind| self.violations.iter().filter(|v| v.case.kind == kind).count() as u64;
-        let figure = |(&kind, &value): (&Kind, &u64)| Figure {
-            goal: "G7",
-            name: kind.figure(),
-            value,
-            wrong: wrong(kind),
-        };
-        self.struck.iter().map(figure).collect()
+        let value = self.struck.values().sum();
+        let wrong = self.violations.len() as u64;
+        vec![Figure { goal: "G7", name: "calls failed", value, wrong }]
     }
 }
 
