@@ -181,10 +181,12 @@ pub(crate) fn recover(
     let (sequence, time, next_tree) = (replay.sequence, replay.time, replay.next_tree);
     let mut ended = replay.ended;
     if sequence < state.sequence {
+        let newest = listing.journals.values().next_back();
+        let newest = newest.map_or_else(String::new, |name| format!(" in {name}"));
         return Err(EnvError::NeedsRepair {
             path: files.path(),
             why: format!(
-                "the journal ends with commit {sequence}, but commit {} was durable",
+                "the journal ends{newest} with commit {sequence}, but commit {} was durable",
                 state.sequence
             ),
         });
