@@ -33,6 +33,12 @@ pub(crate) const FLIP: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "flip"],
 };
 
+/// Blocks and files that are damaged.
+pub(crate) const BLOCKS: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "blocks"],
+};
+
 /// The syncs that are left out.
 pub(crate) const SYNC_MUTANTS: Forward = Forward {
     package: "cairn-torture",

@@ -66,6 +66,8 @@ enum Command {
     Crash(Rest),
     /// Flip every bit of an environment and look for silence
     Flip(Rest),
+    /// Damage every block and every file of an environment and look for silence
+    Blocks(Rest),
     /// Let every call to the disk fail, in every way
     IoErrors(Rest),
     /// Let transactions get in each other's way, and explain all that they saw
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Bench(rest) => forward::bench(&rest),
         Command::Crash(rest) => forward::CRASH.run(&rest),
         Command::Flip(rest) => forward::FLIP.run(&rest),
+        Command::Blocks(rest) => forward::BLOCKS.run(&rest),
         Command::IoErrors(rest) => forward::IO_ERRORS.run(&rest),
         Command::Serial(rest) => forward::SERIAL.run(&rest),
         Command::Planted(rest) => forward::planted(&rest),

@@ -1,6 +1,8 @@
 //! Whole-engine workloads with a model: every crash, every bit, every sync site.
 #![forbid(unsafe_code)]
 
+pub mod at_rest;
+pub mod blocks;
 mod check;
 mod client;
 pub mod crash;

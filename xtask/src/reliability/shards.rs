@@ -35,6 +35,8 @@ const RIGS: &[Rig] = &[
         shards: 1, stride: 1, long: "flip --seed {seed}" },
     Rig { goals: &["G7"], gate: "io-errors", full: "io-errors --full --seed {seed}",
         shards: 1, stride: 1, long: "io-errors --seed {seed}" },
+    Rig { goals: &["G6"], gate: "blocks", full: "blocks --full",
+        shards: 1, stride: 1, long: "" },
     Rig { goals: &["G9"], gate: "kill9", full: "kill9 --seed {seed} --chains 10",
         shards: 5, stride: 1, long: "kill9 --seed {seed} --chains 2" },
     Rig { goals: &["G10"], gate: "", full: "power-cut --full --seed {seed}", // needs root

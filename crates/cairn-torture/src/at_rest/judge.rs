@@ -1,15 +1,13 @@
 //! What damage leads to: refused, reported, found, taken for a torn tail, harmless, or wrong.
 
+use std::ops::Range;
+
 use cairn_backup::{RestoreOptions, restore_from, verify_in};
 use cairn_env::{EnvError, Environment, ErrorKind, RecoveryReport, VerifyOptions};
 use cairn_io::MemDisk;
 use cairn_sim::SimWorld;
 
-use super::{
-    damage::{Case, Damage},
-    region::Rule,
-    subject::Subject,
-};
+use super::{region::Rule, subject::Subject};
 use crate::{
     model::{Contents, fill},
     operation::Change,
@@ -54,19 +52,55 @@ impl Verdict {
     }
 }
 
-/// Damages a copy of the subject and looks what becomes of it.
+/// What must become of a damage.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "tests make their own")]
+pub struct Expected<'a> {
+    /// What may become of it.
+    pub rule: Rule,
+    /// The files that are damaged. Whoever notices it must name one of them.
+    pub files: Vec<&'a str>,
+    /// The bytes that are wrong, if that is one place of one file.
+    pub place: Option<Range<u64>>,
+}
+
+impl Expected<'_> {
+    /// Whether this text leads to the damage: some files have names in plain words.
+    fn is_named(&self, text: &str) -> bool {
+        self.files.iter().any(|path| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let also = match name {
+                "STATE" => "state file",
+                "MANIFEST" => "the manifest",
+                // That of a data directory, which it is about.
+                "DIR" => path.split('/').next().unwrap_or_default(),
+                name => name,
+            };
+            text.contains(name) || text.contains(also)
+        })
+    }
+
+    /// Whoever tells of damage must say where it is.
+    fn named(&self, verdict: Verdict, told: &str) -> Checked<Verdict> {
+        let is_told = matches!(verdict, Verdict::Refused | Verdict::Reported | Verdict::Found);
+        if !is_told || self.is_named(told) {
+            return Ok(verdict);
+        }
+        let files = self.files.join(", ");
+        Err(Problem::new(Wrong::Refused, format!("{files}: not named: {told}")))
+    }
+}
+
+/// Looks what becomes of a damaged subject.
 ///
 /// # Errors
 /// The promise that is broken.
-pub fn judge(subject: &Subject, disk: &MemDisk, case: &Case) -> Checked<Verdict> {
-    let disk = disk.fork();
-    let struck = case.strike(&disk, subject);
-    struck.map_err(|error| Problem::new(Wrong::Run, error))?;
+pub fn judge(subject: &Subject, struck: &MemDisk, expected: &Expected<'_>) -> Checked<Verdict> {
     let verdict = caught(|| match subject.is_backup {
-        true => backup(subject, &disk),
-        false => environment(subject, &disk, case),
+        true => backup(subject, struck, expected),
+        false => environment(subject, struck, expected),
     })?;
-    let allowed = match (case.rule, verdict) {
+    let is_allowed = match (expected.rule, verdict) {
         (_, Verdict::Refused | Verdict::Reported | Verdict::Found) => true,
         (Rule::Noticed, _) => false,
         (Rule::Torn, Verdict::Torn) => true,
@@ -75,32 +109,20 @@ pub fn judge(subject: &Subject, disk: &MemDisk, case: &Case) -> Checked<Verdict>
         (Rule::Ignored, Verdict::Harmless) => true,
         (Rule::Torn | Rule::Wiped | Rule::Behind | Rule::Ignored, _) => false,
     };
-    // A file may lose what it does not need.
-    let is_blow = !matches!(case.damage, Damage::Flip(_));
-    if allowed || is_blow && verdict == Verdict::Harmless && is_spare(case) {
-        Ok(verdict)
-    } else {
-        Err(Problem::new(Wrong::Silent, format!("{}: {}", case.row, verdict.name())))
-    }
+    if is_allowed { Ok(verdict) } else { Err(Problem::new(Wrong::Silent, verdict.name())) }
 }
 
-/// Whether an environment does without the content of this file.
-fn is_spare(case: &Case) -> bool {
-    // The state file as it was earlier leads to the same state by a longer way.
-    case.damage == Damage::Stale && case.path.ends_with("STATE")
-}
-
-fn environment(subject: &Subject, disk: &MemDisk, case: &Case) -> Checked<Verdict> {
+fn environment(subject: &Subject, disk: &MemDisk, expected: &Expected<'_>) -> Checked<Verdict> {
     let world = SimWorld::new(1);
     let options = subject.options.clone().background(false);
     let opened = Environment::open_in(disk.root(), world.world(), options.clone());
     let (env, report) = match opened {
         Ok(opened) => opened,
-        Err(error) => return refused(&error, case),
+        Err(error) => return refused(&error, expected),
     };
     let lost = report.sequence < subject.commit;
-    if lost && case.rule != Rule::Wiped {
-        torn(subject, &report, case)?;
+    if lost && expected.rule != Rule::Wiped {
+        torn(subject, &report, expected)?;
     }
     let Some(contents) =
         usize::try_from(report.sequence).ok().and_then(|commit| subject.history.get(commit))
@@ -109,33 +131,33 @@ fn environment(subject: &Subject, disk: &MemDisk, case: &Case) -> Checked<Verdic
         return Err(Problem::new(Wrong::InventedCommit, story));
     };
     let readable = read(&env, contents)?;
-    let verified = env.verify(&VerifyOptions::new());
-    let found = !readable || verified.is_err() || verified.is_ok_and(|v| !v.findings.is_empty());
+    let findings = match env.verify(&VerifyOptions::new()) {
+        Ok(verified) => verified.findings.iter().map(|f| f.to_string() + "; ").collect(),
+        Err(error) => error.to_string(),
+    };
+    let found = !readable || !findings.is_empty();
     let told = report.state_slot_damaged
         || report.older_checkpoint.is_some()
         || !report.unknown_files.is_empty();
     if report.torn_tail.is_some() && readable {
         sets_aside(&env, &report, disk, contents)?;
     }
-    Ok(match (lost, found, told, &report.torn_tail) {
+    let verdict = match (lost, found, told, &report.torn_tail) {
         (true, _, _, Some(_)) => Verdict::Torn,
         (true, ..) => Verdict::Gone,
         (_, true, ..) => Verdict::Found,
         (_, _, true, _) => Verdict::Reported,
         (_, _, _, Some(_)) => Verdict::Torn,
         _ => Verdict::Harmless,
-    })
+    };
+    expected.named(verdict, &format!("{report}; {findings}"))
 }
 
 /// A refusal must be of the files, not of a rule inside or of the disk.
-fn refused(error: &EnvError, case: &Case) -> Checked<Verdict> {
-    let name = case.path.rsplit('/').next().unwrap_or_default();
-    if matches!(case.damage, Damage::Flip(_)) && !error.to_string().contains(name) {
-        return Err(Problem::new(Wrong::Refused, format!("{name} is not named: {error}")));
-    }
+fn refused(error: &EnvError, expected: &Expected<'_>) -> Checked<Verdict> {
     match error.kind() {
         ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::NotFound | ErrorKind::Exists => {
-            Ok(Verdict::Refused)
+            expected.named(Verdict::Refused, &error.to_string())
         }
         kind => {
             let story = format!("it is refused as {kind:?}: {error}");
@@ -145,20 +167,18 @@ fn refused(error: &EnvError, case: &Case) -> Checked<Verdict> {
 }
 
 /// Commits are gone: that may be only what nobody could tell from a torn write.
-fn torn(subject: &Subject, report: &RecoveryReport, case: &Case) -> Checked<()> {
+fn torn(subject: &Subject, report: &RecoveryReport, expected: &Expected<'_>) -> Checked<()> {
     let lost = |why: &str| {
         let story = format!("{why}; commit {} was acknowledged; {report}", subject.commit);
         Err(Problem::new(Wrong::LostCommit, story))
     };
     let Some(tail) = &report.torn_tail else { return lost("nothing is reported as torn") };
-    if case.rule != Rule::Torn {
+    if expected.rule != Rule::Torn {
         return lost("it lies below a watermark, or beside the journal");
     }
-    if let Damage::Flip(bit) = case.damage {
-        let at = (bit / 8) as u64;
-        if !(tail.lsn.offset()..tail.lsn.offset() + tail.bytes).contains(&at) {
-            return lost("the damage is not within what is reported as torn");
-        }
+    let cut = tail.lsn.offset()..tail.lsn.offset() + tail.bytes;
+    if expected.place.as_ref().is_some_and(|at| at.end <= cut.start || cut.end <= at.start) {
+        return lost("the damage is not within what is reported as torn");
     }
     Ok(())
 }
@@ -215,19 +235,23 @@ fn sets_aside(
 }
 
 /// Damage to a backup must be noticed by verification, and by a restore.
-fn backup(subject: &Subject, disk: &MemDisk) -> Checked<Verdict> {
+fn backup(subject: &Subject, disk: &MemDisk, expected: &Expected<'_>) -> Checked<Verdict> {
     let silent = |story: &str| Problem::new(Wrong::Silent, story);
     let dir = disk.root().open_dir(&backup_name(0)).map_err(|error| silent(&error.to_string()))?;
-    let verified = verify_in(&*dir, None);
-    let is_found = verified.is_err() || verified.is_ok_and(|report| !report.findings.is_empty());
+    let findings: String = match verify_in(&*dir, None) {
+        Ok(report) => report.findings.iter().map(|f| format!("{}; ", f.error)).collect(),
+        Err(error) => error.to_string(),
+    };
     let (target, world) = (MemDisk::new(), SimWorld::new(3));
     let how = RestoreOptions::default().options(subject.options.clone());
-    match (restore_from(&dir, &target.root(), &world.world(), &how), is_found) {
-        (Err(_), true) => Ok(Verdict::Refused),
-        (Err(error), false) => {
+    match restore_from(&dir, &target.root(), &world.world(), &how) {
+        Err(_) if !findings.is_empty() => expected.named(Verdict::Refused, &findings),
+        Err(error) => {
             Err(silent(&format!("verification finds nothing, a restore answers: {error}")))
         }
-        (Ok(_), true) => Err(silent("verification finds damage, a restore does not")),
-        (Ok(_), false) => Ok(Verdict::Harmless),
+        Ok(_) if !findings.is_empty() => {
+            Err(silent(&format!("a restore does not notice what verification finds: {findings}")))
+        }
+        Ok(_) => Ok(Verdict::Harmless),
     }
 }

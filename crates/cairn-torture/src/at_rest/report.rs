@@ -1,36 +1,27 @@
-//! The command `flip`: every bit of small environments and of a backup is flipped, files are cut,
-//! zeroed, exchanged and set back, and nothing of it passes unnoticed.
-
-mod damage;
-mod judge;
-mod region;
-mod subject;
+//! `Report`: what became of all damage, by subject and kind.
 
 use std::{collections::BTreeMap, fmt};
 
-pub use damage::{Case, Damage};
-pub use judge::{Verdict, judge};
-pub use region::{Region, Rule};
-pub use subject::{Subject, subjects};
-
+use super::Verdict;
 use crate::{
     figure::Figure,
-    pool,
     problem::{Checked, Problem},
 };
 
-/// How much is damaged.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "the command line states each")]
-pub struct Plan {
-    /// Whether every bit of every byte is flipped, zeros included.
-    pub every_bit: bool,
-    /// Of the flips, only each so manieth is made.
-    pub step: usize,
-    /// Where the choice of bits comes from.
-    pub seed: u64,
-    /// How many threads.
-    pub threads: usize,
+/// Damage that did not end as it must.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Violation {
+    /// What was damaged.
+    pub subject: &'static str,
+    /// The row of the table.
+    pub row: String,
+    /// What was done to it.
+    pub damage: String,
+    /// What was wrong.
+    pub problem: Problem,
+    /// The command that does exactly this again.
+    pub repeat: String,
 }
 
 /// What became of all damage.
@@ -40,8 +31,8 @@ pub struct Report {
     rows: BTreeMap<(&'static str, String), BTreeMap<Verdict, u64>>,
     /// How many damages there were.
     pub cases: u64,
-    /// Broken promises: the subject, the damage and the story; the first of each row.
-    pub violations: Vec<(&'static str, String, Problem)>,
+    /// Broken promises; the first of each row.
+    pub violations: Vec<Violation>,
     /// How many more there were.
     pub more_violations: u64,
 }
@@ -59,31 +50,43 @@ impl Report {
         self.rows.values().filter_map(|row| row.get(&verdict)).sum()
     }
 
-    /// What counts toward goals.
+    /// What counts toward a goal.
     #[must_use]
-    pub fn figures(&self) -> Vec<Figure> {
+    pub fn figures(&self, goal: &'static str, name: &'static str) -> Vec<Figure> {
         let wrong = self.violations.len() as u64 + self.more_violations;
-        vec![Figure { goal: "G5", name: "damages at rest", value: self.cases, wrong }]
+        vec![Figure { goal, name, value: self.cases, wrong }]
     }
 
-    fn add(&mut self, subject: &'static str, case: &Case, judged: Checked<Verdict>) {
+    /// Counts one; `told` says what was done and how it is done again.
+    pub(crate) fn add(
+        &mut self,
+        subject: &'static str,
+        row: &str,
+        judged: Checked<Verdict>,
+        told: impl FnOnce() -> (String, String),
+    ) {
+        /// So many are printed of each row.
+        const SHOWN: usize = 3;
         self.cases += 1;
-        let row = self.rows.entry((subject, case.row.clone())).or_default();
-        match judged {
-            Ok(verdict) => *row.entry(verdict).or_default() += 1,
-            Err(problem) => {
-                /// So many are printed of each row.
-                const SHOWN: usize = 3;
-                let is_same = |(s, c, p): &&(&str, String, Problem)| {
-                    *s == subject && c.starts_with(&case.row) && p.wrong == problem.wrong
-                };
-                if self.violations.iter().filter(is_same).count() >= SHOWN {
-                    self.more_violations += 1;
-                } else {
-                    let place = format!("{}: {case}", case.row);
-                    self.violations.push((subject, place, problem));
-                }
-            }
+        let counts = self.rows.entry((subject, row.to_owned())).or_default();
+        let problem = match judged {
+            Ok(verdict) => return *counts.entry(verdict).or_default() += 1,
+            Err(problem) => problem,
+        };
+        let is_same = |other: &&Violation| {
+            other.subject == subject && other.row == row && other.problem.wrong == problem.wrong
+        };
+        if self.violations.iter().filter(is_same).count() >= SHOWN {
+            self.more_violations += 1;
+        } else {
+            let (damage, repeat) = told();
+            self.violations.push(Violation {
+                subject,
+                row: row.to_owned(),
+                damage,
+                problem,
+                repeat,
+            });
         }
     }
 }
@@ -111,9 +114,7 @@ impl fmt::Display for Report {
         for verdict in Verdict::ALL {
             writeln!(f, "{:>10} {}", self.count(verdict), verdict.name())?;
         }
-        for (subject, place, problem) in &self.violations {
-            writeln!(f, "\n{subject}, {place}\n  {problem}")?;
-        }
+        self.violations.iter().try_for_each(|violation| writeln!(f, "\n{violation}"))?;
         if self.more_violations > 0 {
             writeln!(f, "\n{} more of the same kinds", self.more_violations)?;
         }
@@ -121,29 +122,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// Damages everything.
-///
-/// # Errors
-/// If the subjects cannot be made.
-pub fn run(plan: &Plan) -> Checked<Report> {
-    /// So many at once, that threads need not meet often.
-    const BATCH: usize = 64;
-    let subjects = subjects()?;
-    let mut report = Report::default();
-    for subject in &subjects {
-        let mut cases: Vec<Case> = damage::flips(subject, plan.every_bit, plan.seed)
-            .into_iter()
-            .step_by(plan.step)
-            .collect();
-        cases.extend(damage::blows(subject));
-        let disk = subject.image.to_mem();
-        let batches: Vec<&[Case]> = cases.chunks(BATCH).collect();
-        let judged = pool::run(plan.threads, &batches, |batch| {
-            batch.iter().map(|case| judge(subject, &disk, case)).collect::<Vec<_>>()
-        });
-        for (case, judged) in cases.iter().zip(judged.into_iter().flatten()) {
-            report.add(subject.name, case, judged);
-        }
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, row, damage, problem, repeat } = self;
+        write!(f, "{subject}, {row}: {damage}\n  {problem}\n  again: {repeat}")
     }
-    Ok(report)
 }

@@ -1,8 +1,11 @@
 //! What is damaged: small environments and a backup, with all that must be in them.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use cairn_env::Options;
 use cairn_sim::{Bounds, Image, Level};
 
+use super::region::{Region, regions};
 use crate::{
     model::History,
     problem::{Checked, Problem, Wrong},
@@ -18,8 +21,12 @@ pub struct Subject {
     pub name: &'static str,
     /// What is on the disk.
     pub image: Image,
-    /// What was on the disk earlier, when it was whole as well.
-    pub earlier: Image,
+    /// What each file held before, other than now, the oldest first.
+    pub versions: BTreeMap<String, Vec<Arc<Vec<u8>>>>,
+    /// The files of an older backup of the same environment.
+    pub older: Image,
+    /// What was done to another environment gives this: paths and lengths agree, identities do not.
+    pub foreign: Image,
     /// The history, whose last state must be found.
     pub history: History,
     /// The newest commit, which is durable.
@@ -30,6 +37,16 @@ pub struct Subject {
     pub is_clean: bool,
     /// How it is opened.
     pub options: Options,
+}
+
+impl Subject {
+    /// The parts of a file.
+    pub(crate) fn regions(&self, path: &str) -> Vec<Region> {
+        let is_journal =
+            |path: &&str| path.rsplit('/').next().unwrap_or_default().starts_with("J-");
+        let last = self.image.files().map(|(path, _)| path).filter(is_journal).last();
+        regions(&self.image, path, !self.is_clean && last == Some(path))
+    }
 }
 
 /// Databases with several leaves, values of all lengths, two checkpoints, commits after them.
@@ -52,10 +69,17 @@ commit sync +0/17=41*500 +2/2=42*30
 /// # Errors
 /// If one cannot be made: something else is wrong.
 pub fn subjects() -> Checked<Vec<Subject>> {
-    let crashed = made("crashed environment", LIFE, "checkpoint", false)?;
-    let clean = made("closed environment", &format!("{LIFE}close\n"), "checkpoint", true)?;
-    let backup = made("backup", &format!("{LIFE}backup\n"), "checkpoint", true)?;
+    let crashed = made("crashed environment", LIFE, false)?;
+    let clean = made("closed environment", &format!("{LIFE}close\n"), true)?;
+    let backup = made("backup", &format!("{LIFE}backup\n"), true)?;
     Ok(vec![clean, crashed, recovered()?, backup])
+}
+
+/// A closed environment in two data directories, and a backup of it.
+pub(crate) fn spread() -> Checked<Vec<Subject>> {
+    let life = LIFE.replacen("seed=11", "seed=11 directories=2", 1);
+    let clean = made("closed, two data directories", &format!("{life}close\n"), true)?;
+    Ok(vec![clean, made("backup, two data directories", &format!("{life}backup\n"), true)?])
 }
 
 /// An environment whose journal was cut at a torn tail, and that went on from there.
@@ -66,7 +90,7 @@ fn recovered() -> Checked<Subject> {
             "{LIFE}commit write +0/18=50*300 +0/19=51*300\npower L4 {seed}\nopen\n\
              commit sync +0/20=52*30\n"
         );
-        let subject = made("recovered environment", &text, "open", false)?;
+        let subject = made("recovered environment", &text, false)?;
         if subject.image.files().any(|(path, _)| path.contains("/torn-")) {
             return Ok(subject);
         }
@@ -74,46 +98,79 @@ fn recovered() -> Checked<Subject> {
     Err(Problem::new(Wrong::Run, "no power failure has torn anything"))
 }
 
-/// Carries a script out and takes what it leaves; `earlier` is a line of it, after whose last
-/// occurrence the earlier image is taken.
-fn made(name: &'static str, text: &str, earlier: &str, is_clean: bool) -> Checked<Subject> {
-    let wrong = |error: &dyn std::fmt::Display| Problem::new(Wrong::Run, error);
-    let script: Script = text.parse().map_err(|error| wrong(&error))?;
+/// Carries a script out and takes what it leaves.
+fn made(name: &'static str, text: &str, is_clean: bool) -> Checked<Subject> {
+    let script = parsed(text)?;
     let is_backup = text.contains("backup");
     let recording = record(&script)?;
-    let lives = &recording.lives;
-    // The last life of the environment, then those of the disks of backups and of restores.
-    let environment = &lives[lives.len() - 3];
-    let (image, knows) = last(if is_backup { &lives[lives.len() - 2] } else { environment });
+    let lives = taken(&recording.lives, is_backup);
+    let wrong = |story: &str| Problem::new(Wrong::Run, story);
+    let (image, knows) = last(lives.last().ok_or_else(|| wrong("no life"))?);
     let (history, commit) = match knows {
         Knowledge::Environment(known) => (known.current.history, known.current.begun),
         Knowledge::Backups(backups) => {
-            let backup = backups.first().ok_or_else(|| wrong(&"no backup"))?;
-            (backup.history, backup.done.ok_or_else(|| wrong(&"an unfinished backup"))?)
+            let backup = backups.first().ok_or_else(|| wrong("no backup"))?;
+            (backup.history, backup.done.ok_or_else(|| wrong("an unfinished backup"))?)
         }
-        Knowledge::Restores(_) => return Err(wrong(&"a disk of restores")),
-    };
-    let earlier = match text.rfind(&format!("\n{earlier}\n")) {
-        Some(at) => {
-            let shorter: Script =
-                text[..at + earlier.len() + 2].parse().map_err(|error| wrong(&error))?;
-            let lives = record(&shorter)?.lives;
-            last(&lives[lives.len() - 3]).0
-        }
-        None => Image::new(),
+        Knowledge::Restores(_) => return Err(wrong("a disk of restores")),
     };
     let mut history = recording.histories[history].clone();
     history.truncate(usize::try_from(commit).unwrap_or(usize::MAX).saturating_add(1));
     Ok(Subject {
         name,
+        versions: versions(lives, &image),
+        older: older(text)?,
+        foreign: left(&text.replacen("seed=11", "seed=12", 1), is_backup)?,
         image,
-        earlier,
         history,
         commit,
         is_backup,
         is_clean,
         options: script.settings.options(),
     })
+}
+
+fn parsed(text: &str) -> Checked<Script> {
+    text.parse().map_err(|error| Problem::new(Wrong::Run, error))
+}
+
+/// The lives of the environment, or that of the disk of its backups; the last is that of restores.
+fn taken(lives: &[Life], is_backup: bool) -> &[Life] {
+    let split = lives.len().saturating_sub(2);
+    if is_backup { &lives[split..=split] } else { &lives[..split] }
+}
+
+/// What a script leaves on the disk of the environment, or of its backups.
+fn left(text: &str, is_backup: bool) -> Checked<Image> {
+    let lives = record(&parsed(text)?)?.lives;
+    Ok(taken(&lives, is_backup).last().map_or_else(Image::new, |life| last(life).0))
+}
+
+/// A backup made at the first checkpoint of a script.
+fn older(text: &str) -> Checked<Image> {
+    let (before, _) = text.split_once("checkpoint\n").unwrap_or((text, ""));
+    left(&format!("{before}checkpoint\nbackup\n"), true)
+}
+
+/// What each file of `image` held before, after any operation on the disk.
+fn versions(lives: &[Life], image: &Image) -> BTreeMap<String, Vec<Arc<Vec<u8>>>> {
+    let mut versions: BTreeMap<String, Vec<Arc<Vec<u8>>>> = BTreeMap::new();
+    for life in lives {
+        let mut cuts = life.trace.cuts();
+        while let Some(cut) = cuts.next_cut() {
+            let kept = cut.crash().images(Level::KeepAll, &Bounds::smoke()).next();
+            let Some(kept) = kept else { continue };
+            for (path, _) in image.files() {
+                let Some(content) = kept.image.read(path) else { continue };
+                let of_file = versions.entry(path.to_owned()).or_default();
+                if image.read(path).is_some_and(|now| now != content) && !of_file.contains(&content)
+                {
+                    of_file.push(content);
+                }
+            }
+        }
+    }
+    versions
 }
 
 /// What is on the disk at the end of a life.

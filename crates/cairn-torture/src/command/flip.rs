@@ -27,6 +27,10 @@ impl Flip {
         let report = flip::run(&plan).map_err(|problem| problem.to_string())?;
         println!("flip: {}, seed {seed:#x}", if full { "full" } else { "smoke" });
         println!("{report}");
-        Ok(Verdict { is_good: report.is_good(), seed, figures: report.figures() })
+        Ok(Verdict {
+            is_good: report.is_good(),
+            seed,
+            figures: report.figures("G5", "bits flipped"),
+        })
     }
 }

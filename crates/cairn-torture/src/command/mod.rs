@@ -1,5 +1,6 @@
 //! The commands: what each is told, and what it concludes.
 
+mod blocks;
 mod corpus;
 mod crash;
 mod flip;
@@ -39,8 +40,10 @@ pub(crate) enum Command {
     Crash(Box<crash::Crash>),
     /// Let the syncs of each site do nothing in turn: a crash must show that they are missed
     SyncMutants(sync_mutants::SyncMutants),
-    /// Flip every bit of small environments and of a backup, cut, zero and exchange their files
+    /// Flip every bit of small environments and of a backup
     Flip(flip::Flip),
+    /// Zero, misplace, exchange, cut and set back blocks and files of environments and of backups
+    Blocks(blocks::Blocks),
     /// Let every call to the disk fail, in every way
     IoErrors(io_errors::IoErrors),
     /// Let transactions get in each other's way, and explain all that they saw
@@ -66,6 +69,7 @@ impl Command {
             Self::Crash(command) => command.run(),
             Self::SyncMutants(command) => command.run(),
             Self::Flip(command) => command.run(),
+            Self::Blocks(command) => command.run(),
             Self::IoErrors(command) => command.run(),
             Self::Serial(command) => command.run(),
             Self::Kill9(command) => command.run(),

@@ -8,7 +8,7 @@ use cairn_sim::{ChooserExt as _, Image, Seeded};
 
 use super::{TARGETS, mutate, restore};
 use crate::{
-    flip::subjects,
+    at_rest::subjects,
     problem::{Checked, Problem, Wrong},
 };
 

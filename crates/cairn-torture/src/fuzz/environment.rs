@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use cairn_env::Environment;
 use cairn_sim::SimWorld;
 
-use crate::flip::{Subject, subjects};
+use crate::at_rest::{Subject, subjects};
 
 /// The first byte chooses the environment; then six bytes are a damage each: the file, two bytes of
 /// place, what is done there, and two bytes of how. Opening and reading all of it must end in what

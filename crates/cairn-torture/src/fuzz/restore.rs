@@ -9,7 +9,7 @@ use cairn_io::{DirRef, MemDisk, Name};
 use cairn_log::Digest;
 use cairn_sim::SimWorld;
 
-use crate::flip::{Subject, subjects};
+use crate::at_rest::{Subject, subjects};
 
 const BACKUP: &str = "backup";
 const TARGET: &str = "target";

@@ -1,13 +1,14 @@
-//! Damage at rest: nothing passes unnoticed, and the judge would notice if something did.
+//! Bits flipped at rest: none passes unnoticed, and the judge would notice if something did.
 
 use cairn_torture::{
     Contents,
-    flip::{Case, Damage, Plan, Rule, Subject, Verdict, judge, run, subjects},
+    at_rest::{Rule, Subject, Verdict, subjects},
+    flip::{Flip, Plan, run},
     problem::Wrong,
 };
 
 #[test]
-fn no_damage_passes_unnoticed() {
+fn no_flipped_bit_passes_unnoticed() {
     let report = run(&Plan { every_bit: false, step: 29, seed: 5, threads: 2 }).unwrap();
     assert!(report.is_good(), "{report}");
     for verdict in [Verdict::Refused, Verdict::Reported, Verdict::Found, Verdict::Torn] {
@@ -19,15 +20,10 @@ fn no_damage_passes_unnoticed() {
 fn the_judge_notices_wrong_content_and_damage_that_makes_no_difference() {
     let mut subject = subjects().unwrap().swap_remove(0);
     let disk = subject.image.to_mem();
-    let lock = |rule| Case {
-        path: "LOCK".to_owned(),
-        damage: Damage::Flip(0),
-        row: "LOCK".to_owned(),
-        rule,
-    };
+    let lock = |rule| Flip { path: "LOCK".to_owned(), bit: 0, row: "LOCK".to_owned(), rule };
     disk.write("LOCK", vec![0]).unwrap();
-    assert_eq!(judge(&subject, &disk, &lock(Rule::Ignored)), Ok(Verdict::Harmless));
-    let wrong = |subject: &Subject, rule| judge(subject, &disk, &lock(rule)).unwrap_err().wrong;
+    assert_eq!(lock(Rule::Ignored).judge(&subject, &disk), Ok(Verdict::Harmless));
+    let wrong = |subject: &Subject, rule| lock(rule).judge(subject, &disk).unwrap_err().wrong;
     assert_eq!(wrong(&subject, Rule::Noticed), Wrong::Silent);
     *subject.history.last_mut().unwrap() = Contents::default();
     assert_eq!(wrong(&subject, Rule::Ignored), Wrong::Content);
