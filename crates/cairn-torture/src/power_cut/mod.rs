@@ -1,4 +1,4 @@
-//! Power cuts on real file systems: the same chains of processes as [`kill9`](crate::kill9), in a file system
+//! Power cuts on real file systems: the same chains of processes as [`kill9`], in a file system
 //! that is shut down under them without writing what it holds, and mounted again.
 //!
 //! Afterwards every commit that was acknowledged as synced must be there; those that were only written may be
