@@ -10,7 +10,10 @@ use std::{
 };
 
 use cairn_io::{RealWorld, World as _};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    io::retry_on_intr,
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid},
+};
 
 use super::{
     deadly::{Call, Moment},
@@ -184,6 +187,21 @@ impl Victim<'_> {
             world.pause(Duration::from_micros(200));
         }
         Err(Problem::new(Wrong::Run, format!("stuck for {PATIENCE:?}")))
+    }
+
+    /// Stops it until it is told to go on; returns whether it is stopped, and has not ended by itself.
+    ///
+    /// # Errors
+    /// If the system cannot tell.
+    pub fn stop(&self) -> Checked<bool> {
+        self.signal(Signal::STOP);
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| Problem::new(Wrong::Run, "no number of a process"))?;
+        // The signal is on its way for a moment. An end is only looked at: it is still to be waited for.
+        let either = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = retry_on_intr(|| waitid(WaitId::Pid(pid), either));
+        let status = status.map_err(|error| Problem::new(Wrong::Run, error))?;
+        Ok(status.is_some_and(|status| status.stopped()))
     }
 
     /// Kills it and waits.

@@ -69,7 +69,10 @@ impl Ground for Directory {
             }
             Death::Pause(time) => {
                 world.pause(time);
-                victim.signal(Signal::STOP);
+                // One that has failed by then has nothing left to hold; what it said tells why.
+                if !victim.stop()? {
+                    return victim.wait();
+                }
                 if victim.has_said(|word| *word == Word::Opened) {
                     self.check_held()?;
                 }
