@@ -85,6 +85,13 @@ pub(crate) struct CheckpointRecord {
 }
 
 impl CheckpointRecord {
+    /// The first journal file that it saw being written.
+    pub(crate) fn first_open_journal(&self) -> Option<FileNumber> {
+        let files = self.files.iter();
+        let mut open = files.filter(|f| f.class == FileClass::Journal && f.end == FileEnd::Open);
+        open.next().map(|file| file.number)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.put_u64(self.number);

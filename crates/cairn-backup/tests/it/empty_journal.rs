@@ -1,7 +1,7 @@
 //! Journal files without any commit, which nothing has to be replayed from.
 
 use cairn_backup::{BackupOptions, RestoreOptions, backup_to, restore_from};
-use cairn_env::{DatabaseOptions, Environment, Options};
+use cairn_env::{DatabaseOptions, Environment, Options, VerifyOptions};
 use cairn_io::DirRef;
 use cairn_sim::{SimDisk, SimWorld};
 
@@ -46,4 +46,34 @@ fn a_restored_environment_survives_a_crash_though_its_journal_ends_with_a_file_w
     let snapshot = env.snapshot().unwrap();
     let db = snapshot.database("db").unwrap().unwrap();
     assert_eq!(snapshot.len(&db).unwrap(), 2);
+}
+
+/// A process died after a checkpoint, and the next one made a backup without any commit. No checkpoint of
+/// either says where the journal file of the first one ends, only the file after it does; nothing had to be
+/// replayed, so nobody looked: the restored environment could not be backed up ("not sealed").
+#[test]
+fn a_restored_environment_can_be_backed_up_though_no_checkpoint_knows_where_a_journal_file_ends() {
+    let disk = SimDisk::new();
+    let env = open(disk.root());
+    let db = env.database("db", DatabaseOptions::default()).unwrap();
+    let value = vec![7; 100_000]; // stays in the journal
+    env.write(|txn| txn.put(&db, b"large", &value)).unwrap();
+    env.checkpoint().unwrap();
+    let disk = killed(&disk);
+    drop(env);
+
+    let (saved, restored, world) = (SimDisk::new(), SimDisk::new(), SimWorld::new(2).world());
+    let env = open(disk.root());
+    backup_to(&env, &saved.root(), &world, &BackupOptions::default()).unwrap();
+    env.close().unwrap();
+    restore_from(&saved.root(), &restored.root(), &world, &RestoreOptions::default()).unwrap();
+    // The same without a restore: opened, closed in order, opened again.
+    for dir in [disk.root(), restored.root()] {
+        let env = open(dir);
+        let again = SimDisk::new();
+        backup_to(&env, &again.root(), &world, &BackupOptions::default()).unwrap();
+        assert_eq!(env.verify(&VerifyOptions::new()).unwrap().findings, []);
+        let db = env.database("db", DatabaseOptions::default()).unwrap();
+        assert_eq!(env.snapshot().unwrap().get(&db, b"large").unwrap().unwrap(), value[..]);
+    }
 }

@@ -170,6 +170,7 @@ pub(crate) fn recover(
         read_only: options.read_only,
         has_writer,
         journals: &listing.journals,
+        open_ended: record.and_then(CheckpointRecord::first_open_journal),
         sequence: record.map_or(0, |record| record.sequence),
         time: record.map_or(0, |record| record.time),
         next_tree: record.map_or(FIRST_USER_TREE, |record| record.next_tree),
@@ -179,7 +180,7 @@ pub(crate) fn recover(
     };
     let end = replay.run(record.and_then(|record| record.replay_start))?;
     let (sequence, time, next_tree) = (replay.sequence, replay.time, replay.next_tree);
-    let mut ended = replay.ended;
+    let passed = replay.ended;
     if sequence < state.sequence {
         let newest = listing.journals.values().next_back();
         let newest = newest.map_or_else(String::new, |name| format!(" in {name}"));
@@ -191,6 +192,7 @@ pub(crate) fn recover(
             ),
         });
     }
+    let mut ended = passed.clone();
     let (tail, open_end, torn) = match end {
         End::Nowhere => (None, None, None),
         End::Recorded(tail) => (Some(tail), None, None),
@@ -209,16 +211,22 @@ pub(crate) fn recover(
     let mut utilization = record.map(checkpoint::utilization_of).unwrap_or_default();
     if let Some(file) = checkpoint.as_ref().and_then(|found| files.find(found.lsn.file())) {
         // When the nodes have just filled a file, the record begins another one, which its own
-        // table does not know. It is no leftover.
+        // table does not know. It is no leftover, and was finished before the checkpoint counted.
         utilization.add(&file);
+        let len = file.handle().len()?;
+        if file.seal(len)?.is_some() {
+            utilization.end(file.header().number, FileEnd::Sealed(len));
+        }
     }
-    note_ends(files, state, &mut utilization)?;
     if let Some(record) = record {
         // No version in memory is older than what was just opened.
         let replay = record.replay_start.map(Lsn::file);
         utilization.mark_dead(record.number, 0, replay, &BTreeSet::new());
     }
     add_journals(files, listing, record, tail, &mut utilization)?;
+    for (number, end) in &passed {
+        utilization.end(*number, *end);
+    }
     let oversized = oversized(files, &ended, &utilization)?;
     let next_file = record.map_or(FileNumber::FIRST, |record| record.next_file);
     let leftovers = match has_writer {
@@ -336,27 +344,6 @@ fn check_entry(files: &Files, name: LogName, entry: &checkpoint::FileEntry) -> E
     if len < entry.length || exact && len != entry.length {
         let damage = cairn_log::Damage::Truncated { len, expected: entry.length };
         return Err(LogError::corrupt(&path, len.min(entry.length), damage).into());
-    }
-    Ok(())
-}
-
-/// Takes note of where files end that the checkpoint saw being written: the one that holds the
-/// checkpoint, and the journal file of its time. Where replay comes by, it knows better.
-fn note_ends(files: &Files, state: &State, utilization: &mut Utilization) -> EnvResult<()> {
-    for (number, usage) in &mut utilization.files {
-        let Some(file) = files.find(*number).filter(|_| usage.end == FileEnd::Open) else {
-            continue;
-        };
-        let recorded = state.tail.filter(|tail| tail.file == *number).map(|tail| tail.end);
-        let end = match recorded {
-            Some(end) => end,
-            None => file.handle().len()?,
-        };
-        usage.end = match file.seal(end)? {
-            Some(_) => FileEnd::Sealed(end),
-            None if recorded.is_some() => FileEnd::Cut(end),
-            None => FileEnd::Open,
-        };
     }
     Ok(())
 }

@@ -34,11 +34,13 @@ pub(crate) struct Replay<'a> {
     pub(crate) has_writer: bool,
     /// All journal files in the directory.
     pub(crate) journals: &'a BTreeMap<FileNumber, LogName>,
+    /// The first that the checkpoint has seen being written.
+    pub(crate) open_ended: Option<FileNumber>,
     pub(crate) sequence: u64,
     pub(crate) time: u64,
     pub(crate) next_tree: u32,
     pub(crate) report: &'a mut RecoveryReport,
-    /// Files that were replayed to their ends.
+    /// Files that were replayed to their ends, or need not be.
     pub(crate) ended: Vec<(FileNumber, FileEnd)>,
     pub(crate) parts: Parts,
 }
@@ -63,6 +65,7 @@ impl Replay<'_> {
             && newest.is_none_or(|newest| newest <= tail.file)
             && self.state.journal.is_none_or(|(file, _)| file <= tail.file)
         {
+            self.note_ends(start, tail.file)?;
             return Ok(End::Recorded(tail));
         }
         let first = match start {
@@ -93,6 +96,25 @@ impl Replay<'_> {
                 }
             }
         }
+    }
+
+    /// Takes note of where journal files end that nothing has to be replayed from. The checkpoint does not
+    /// know them, or has seen them being written; where a crash has ended one, only the file after it says
+    /// where. (A file without an end could neither be backed up nor ever be cleaned.)
+    fn note_ends(&mut self, start: Option<Lsn>, tail: FileNumber) -> EnvResult<()> {
+        let start = start.map_or(FileNumber::FIRST, Lsn::file);
+        let first = self.open_ended.map_or(start, |open| open.min(start));
+        let numbers: Vec<_> = self.journals.keys().copied().collect();
+        for number in numbers.into_iter().filter(|number| (first..=tail).contains(number)) {
+            let Some(file) = self.open(number)? else { continue };
+            let next = self.successor(&file)?;
+            if let Some(end) = self.recorded_end(&file, next.as_ref()) {
+                let is_sealed = file.seal(end)?.is_some();
+                let end = if is_sealed { FileEnd::Sealed(end) } else { FileEnd::Cut(end) };
+                self.ended.push((number, end));
+            }
+        }
+        Ok(())
     }
 
     /// The first journal file of an environment without a checkpoint.
