@@ -16,6 +16,8 @@ pub struct Record<'a> {
     pub header: FrameHeader,
     /// Its payload, without padding.
     pub body: &'a [u8],
+    /// All of it as it is stored: header, payload, padding. Exactly these bytes were checked.
+    pub stored: &'a [u8],
 }
 
 /// Where a scan ended, and why.
@@ -113,8 +115,10 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        let body = &self.buf[from + FRAME_LEN..][..header.len as usize];
-        Ok(Scan::Record(Record { lsn, header, body }))
+        let total = usize::try_from(header.record_len()).expect("it is in the buffer");
+        let stored = &self.buf[from..][..total];
+        let body = &stored[FRAME_LEN..][..header.len as usize];
+        Ok(Scan::Record(Record { lsn, header, body, stored }))
     }
 
     fn stop(&mut self, damage: Option<Damage>, seal: Option<Seal>) -> Stop {
