@@ -18,7 +18,8 @@ pub enum Durability {
     WriteNoSync,
     /// Survives nothing yet: written and synced in the background, about once per second.
     NoSync,
-    /// As `NoSync`, and durable at the latest after this time.
+    /// As `NoSync`, and durable at the latest after this time. (While the device is full that cannot be; it
+    /// is tried again after each [`Options::flush_interval`].)
     Relaxed(Duration),
 }
 

@@ -2,7 +2,7 @@
 //! meanwhile and afterwards.
 
 use cairn_env::{EnvError, ErrorKind};
-use cairn_io::IoOp;
+use cairn_io::{IoOp, World as _};
 use cairn_sim::{ChooserExt as _, Fault, Rule};
 
 use super::Simulation;
@@ -90,6 +90,11 @@ impl Simulation<'_> {
         let (faults, is_lied_to) = (process.faults.clone(), process.is_lied_to);
         // What it has found by now may be due to that.
         process.scrub = None;
+        // What could not be made durable is tried again after an interval.
+        let again = process.world.monotonic() + self.settings.options().flush_interval;
+        for (_, at) in &mut process.deadlines {
+            *at = again.max(*at);
+        }
         self.skip_syncs(&faults, is_lied_to);
         self.tally.faults += struck.len() as u64;
         self.tell(format_args!("the disk is as it should be again; it was not for {struck:?}"));
