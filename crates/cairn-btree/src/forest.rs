@@ -3,13 +3,16 @@
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{BuildHasherDefault, Hasher},
-    sync::{
-        Arc, Mutex,
+    sync::Arc,
+};
+
+use cairn_log::{
+    FileNumber, Lsn,
+    shared::{
+        Mutex,
         atomic::{AtomicU32, AtomicUsize, Ordering},
     },
 };
-
-use cairn_log::{FileNumber, Lsn};
 
 use crate::{
     NodeSource, TreeError, TreeId, TreeResult,

@@ -8,10 +8,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::Arc,
 };
 
-use cairn_log::{FileNumber, Lsn};
+use cairn_log::{
+    FileNumber, Lsn,
+    shared::{Mutex, atomic::Ordering},
+};
 
 use crate::{
     child::SlotId,

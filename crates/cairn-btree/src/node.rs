@@ -1,8 +1,10 @@
 //! `Node`: a leaf, a branch, or a leaf of the catalogue.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use cairn_log::{Damage, Lsn, RecordKind, codec::DecodeError};
+use cairn_log::{
+    Damage, Lsn, RecordKind,
+    codec::DecodeError,
+    shared::atomic::{AtomicU64, Ordering},
+};
 
 use crate::{
     child::Child,

@@ -4,13 +4,16 @@
 //! evicting a node is one swap that every copy of its parent sees. Safe Rust throughout: a slot holds
 //! a swappable `Arc`, so whoever still reads a node keeps it, and a wrong number is an error.
 
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicU32, AtomicU64, Ordering},
-};
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::{ArcSwapOption, Guard};
-use cairn_log::Lsn;
+use arc_swap::Guard;
+use cairn_log::{
+    Lsn,
+    shared::{
+        ArcSwapOption, Mutex,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
 
 use crate::{TreeError, TreeResult, child::SlotId, node::Node, sync::lock};
 

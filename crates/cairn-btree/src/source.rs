@@ -1,12 +1,11 @@
 //! `NodeSource`: the trait through which the tree reads and writes nodes by position.
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::{fmt, path::Path, sync::PoisonError};
 
-use cairn_log::{Damage, FileNumber, LogError, LogResult, Lsn, RecordKind};
+use cairn_log::{
+    Damage, FileNumber, LogError, LogResult, Lsn, RecordKind,
+    shared::{Mutex, MutexGuard},
+};
 
 /// A node's record as read: checked by its checksums, and nothing more.
 #[derive(Debug)]
@@ -67,7 +66,7 @@ impl MemorySource {
         self.len() == 0
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(RecordKind, u64, Vec<u8>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(RecordKind, u64, Vec<u8>)>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,17 +1,16 @@
 //! `Core`: what all handles of an environment share.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
-    thread::ThreadId,
-};
+use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
 use cairn_btree::{Forest, FrozenRoot, TreeWriter};
-use cairn_io::{WorkerHandle, WorldRef};
+use cairn_io::{
+    WorkerHandle, WorldRef,
+    shared::{
+        ArcSwap, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        thread::ThreadId,
+    },
+};
 use cairn_log::{Appender, CommitSpan, FileNumber, Predecessor};
 
 use crate::{

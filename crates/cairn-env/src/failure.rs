@@ -1,9 +1,8 @@
 //! The failure model: the first cause of a failure that only a reopen can end.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, OnceLock};
+
+use cairn_io::shared::atomic::{AtomicBool, Ordering};
 
 use crate::{EnvError, EnvResult};
 

@@ -2,17 +2,20 @@
 //! of tree nodes.
 
 use std::{
-    cell::RefCell,
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError},
 };
 
 use cairn_btree::{NodeRecord, NodeSource};
-use cairn_io::{Access, DirRef, WorldRef};
+use cairn_io::{
+    Access, DirRef, WorldRef,
+    shared::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+};
 use cairn_log::{
     CommitSpan, Damage, FRAME_LEN, FileClass, FileHeader, FileNumber, LogError, LogFile, LogName,
     LogResult, LogWriter, Lsn, RecordKind, SEAL_RECORD_LEN, Sealed, Spare, Timeline, Uuid,
@@ -427,7 +430,7 @@ impl Files {
 
 thread_local! {
     /// A buffer to read records into: node records are copied out in their exact size.
-    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 impl NodeSource for Files {
@@ -435,12 +438,14 @@ impl NodeSource for Files {
         /// Most nodes fit; a longer one takes a second read.
         const HINT: usize = 9 << 10;
         let file = self.get(lsn.file())?;
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            let header = file.read_into(lsn, HINT, buffer)?;
+        let mut buffer = READ_BUFFER.take();
+        let read = file.read_into(lsn, HINT, &mut buffer).map(|header| {
             let body = buffer[FRAME_LEN..][..header.len as usize].to_vec();
             let stored_len = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
-            Ok(NodeRecord { kind: header.kind, sequence: header.sequence, body, stored_len })
-        })
+            NodeRecord { kind: header.kind, sequence: header.sequence, body, stored_len }
+        });
+        READ_BUFFER.set(buffer);
+        read
     }
 
     fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<(Lsn, u32)> {

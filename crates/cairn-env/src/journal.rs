@@ -6,14 +6,18 @@
 //! is always taken before the commit lock.
 
 use std::{
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use cairn_io::{Access, IoOp};
+use cairn_io::{
+    Access, IoOp,
+    shared::{
+        Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        thread,
+    },
+};
 use cairn_log::{
     Appender, CommitSpan, FileClass, FileHeader, Flusher, HEADER_LEN, LogError, LogWriter, Payload,
     Predecessor, RecordKind, SEAL_RECORD_LEN, Sealed, journal_boundary,
@@ -205,7 +209,7 @@ impl Core {
         while self.latest.load(Ordering::Acquire) < wanted
             && self.world.monotonic().saturating_sub(began) < patience
         {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 

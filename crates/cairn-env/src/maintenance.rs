@@ -4,14 +4,14 @@
 //! worker, or where it does not keep up, the committing thread takes them itself.
 
 use std::{
-    sync::{
-        Arc, TryLockError, Weak,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
-    },
+    sync::{Arc, TryLockError, Weak},
     time::Duration,
 };
 
-use cairn_io::{Step, Worker};
+use cairn_io::{
+    Step, Worker,
+    shared::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
+};
 use cairn_log::FileNumber;
 
 use crate::{

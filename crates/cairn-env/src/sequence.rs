@@ -1,11 +1,8 @@
 //! `Sequence`: numbers that are given out once.
 
-use std::{
-    collections::BTreeMap,
-    ops::RangeInclusive,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
+use cairn_io::shared::Mutex;
 use cairn_log::{
     codec::{ByteReader, ByteWriter, DecodeError},
     layout::{Field, table},

@@ -11,18 +11,16 @@
 //! [`Options::max_disk`]: crate::Options#structfield.max_disk
 //! [`Options::free_disk`]: crate::Options#structfield.free_disk
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::{
+use std::{fmt, path::PathBuf, time::Duration};
+
+use cairn_btree::FrozenRoot;
+use cairn_io::{
+    Dir,
+    shared::{
         Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
-
-use cairn_btree::FrozenRoot;
-use cairn_io::Dir;
 use cairn_log::FileNumber;
 
 use crate::{EnvError, EnvResult, checkpoint::Checkpointer, core::Core, sync::lock};

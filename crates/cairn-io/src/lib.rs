@@ -42,6 +42,8 @@ mod names;
 #[doc(hidden)]
 pub mod planted;
 mod real;
+#[doc(hidden)]
+pub mod shared;
 mod sync;
 mod threads;
 mod world;

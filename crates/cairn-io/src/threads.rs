@@ -8,18 +8,20 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::Arc,
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError::Disconnected, Sender, bounded};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::{IoError, IoOp, IoResult, Step, WallTime, Worker, WorkerHandle, World};
+use crate::{
+    IoError, IoOp, IoResult, Step, WallTime, Worker, WorkerHandle, World,
+    shared::{
+        atomic::{AtomicBool, Ordering},
+        channel::{Receiver, RecvTimeoutError::Disconnected, Sender, bounded},
+        thread::{self, JoinHandle},
+    },
+};
 
 /// The system's clocks and randomness; each worker runs on a thread of its own, named after it.
 ///

@@ -1,16 +1,15 @@
 //! `LogFile`: one log file, open for reading at any position, also while it is being written.
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{
-        Arc, Mutex,
+use std::{fmt, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use cairn_io::{
+    Access, Dir, FileExt, FileRef, IoError, IoOp,
+    shared::{
+        Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-
-use bytes::Bytes;
-use cairn_io::{Access, Dir, FileExt, FileRef, IoError, IoOp};
 
 use crate::{
     Damage, Digest, FRAME_LEN, FileHeader, FileSeed, FrameHeader, HEADER_LEN, LogError, LogName,

@@ -51,7 +51,7 @@ mod writer;
 #[doc(hidden)]
 pub mod fuzzing;
 #[doc(hidden)]
-pub use cairn_io::planted;
+pub use cairn_io::{planted, shared};
 
 pub use audit::{Audit, Audited, Spot, audit};
 pub use checksum::{FileSeed, crc32c};

@@ -1,6 +1,8 @@
 //! Locking, with poisoning dealt with once.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use cairn_io::shared::{Mutex, MutexGuard};
 
 /// Locks `mutex`. What this crate guards with mutexes is whole between any two statements (buffers
 /// and positions that move together), so a panic elsewhere while it was held changes nothing.

@@ -1,11 +1,13 @@
 //! The exclusive mode: one transaction changes a fork of the trees, and all commits wait for it.
 
-use std::{
-    sync::{MutexGuard, PoisonError, atomic::Ordering},
-    thread::{self, ThreadId},
-};
+use std::sync::PoisonError;
 
 use cairn_btree::TreeWriter;
+use cairn_io::shared::{
+    MutexGuard,
+    atomic::Ordering,
+    thread::{self, ThreadId},
+};
 use cairn_log::{FrameHeader, Lsn, Payload, RecordKind};
 
 use super::parts::CommitRecord;

@@ -1,10 +1,11 @@
 //! Turns: a transaction that was overtaken again and again goes before all others.
 
 use std::{
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
-    thread,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
+
+use cairn_io::shared::{MutexGuard, atomic::Ordering, thread};
 
 use crate::{
     EnvResult,

@@ -1,17 +1,15 @@
 //! Opening: the directory, the state, recovery, and the worker.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc, Condvar, Mutex,
+use std::{path::Path, sync::Arc, time::Duration};
+
+use cairn_btree::Forest;
+use cairn_io::{
+    Access, Dir, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
+    shared::{
+        ArcSwap, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
-
-use arc_swap::ArcSwap;
-use cairn_btree::Forest;
-use cairn_io::{Access, Dir, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef};
 use cairn_log::{CommitSpan, Uuid};
 
 use crate::{

@@ -5,12 +5,11 @@
 //! JE defines its statistics, each with a name, a group and a description.)
 
 use std::{
-    fmt,
-    fmt::Write as _,
-    sync::atomic::{AtomicU64, Ordering},
+    fmt::{self, Write as _},
     time::Duration,
 };
 
+use cairn_io::shared::atomic::{AtomicU64, Ordering};
 use cairn_log::FileClass;
 
 use crate::{CheckpointReport, core::Core, sync::lock};

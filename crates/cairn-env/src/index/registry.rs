@@ -9,8 +9,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use arc_swap::ArcSwap;
 use cairn_btree::TreeId;
+use cairn_io::shared::ArcSwap;
 
 use super::IndexDef;
 use crate::{
@@ -96,7 +96,7 @@ impl Indexes {
         databases: impl IntoIterator<Item = &'d Database>,
         sequence: u64,
     ) -> EnvResult<()> {
-        let Some(current) = self.current.get().map(ArcSwap::load) else { return Ok(()) };
+        let Some(current) = self.current.get().map(|current| current.load()) else { return Ok(()) };
         if Arc::ptr_eq(known, &current) {
             return Ok(());
         }

@@ -13,8 +13,9 @@ pub(crate) mod protector;
 pub(crate) mod reader;
 pub(crate) mod text;
 
-use std::{collections::BTreeSet, sync::MutexGuard};
+use std::collections::BTreeSet;
 
+use cairn_io::shared::MutexGuard;
 use cairn_log::FileNumber;
 pub use held::PinBudget;
 pub(crate) use held::{Fate, Pin, PinLoss, Pins};

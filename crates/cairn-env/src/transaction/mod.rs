@@ -9,11 +9,12 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::RangeBounds,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering},
+    sync::{Arc, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
 use cairn_btree::{FrozenRoot, MAX_KEY_LEN, TreeId};
+use cairn_io::shared::{Mutex, MutexGuard, atomic::Ordering};
 use cairn_log::Payload;
 
 pub use exclusive::{ExclusiveRange, ExclusiveTransaction};
