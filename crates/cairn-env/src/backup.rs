@@ -21,6 +21,7 @@ use crate::{
     EnvError, EnvResult, Snapshot,
     checkpoint::Checkpointer,
     core::Core,
+    door::Inside,
     pin::{Fate, Pin, PinBudget, PinLoss},
     recovery::Unfinished,
     sync::lock,
@@ -229,7 +230,7 @@ impl BackupFile {
 /// Dropping it releases what it pins.
 #[must_use = "the files are pinned as long as it lives"]
 pub struct BackupSet {
-    core: Arc<Core>,
+    core: Inside,
     pin: u64,
     cut: Cut,
     files: Vec<BackupFile>,
@@ -248,9 +249,9 @@ impl BackupSet {
     /// closed: a snapshot needs them all, so take it before.
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
-        self.core.check().ok()?;
+        let inside = self.core.enter().ok()?;
         let root = lock(&self.core.pins).root(self.pin)?;
-        Some(Snapshot::new(&self.core, root))
+        Some(Snapshot::new(inside, root))
     }
 
     /// The files. None changes while it is copied, or ever, as far as it is part of the backup: see
@@ -282,7 +283,7 @@ impl Core {
     /// Takes note that a backup needs less than it did.
     fn released(&self) {
         if self.options.read_only {
-            self.narrow_pin(self.closed.load(Ordering::Acquire));
+            self.narrow_pin(self.door.is_closed());
         }
     }
 }
@@ -382,7 +383,9 @@ pub(crate) fn begin(core: &Arc<Core>, budget: PinBudget) -> EnvResult<BackupSet>
         directories: lock(&core.state).state.directories,
     };
     drop(checkpointer);
-    let mut set = BackupSet { core: Arc::clone(core), pin, cut, files, fate };
+    // Of an environment that is only read, a backup outlives the close.
+    let inside = if core.options.read_only { core.look_on() } else { core.follow() };
+    let mut set = BackupSet { core: inside, pin, cut, files, fate };
     // Pinned, the files can be read in peace. A damaged seal is none, and shows when its file is copied.
     for file in &mut set.files {
         file.seal = file.file.seal(file.length)?;

@@ -268,7 +268,7 @@ impl Checkpointer {
 impl Core {
     /// Makes a checkpoint of everything committed before the call.
     pub(crate) fn checkpoint(&self) -> EnvResult<CheckpointReport> {
-        self.check_write()?;
+        self.check_upkeep()?;
         let has_graves = self.schedule.has_graves.load(Ordering::Acquire);
         if !self.options.background && has_graves && !self.is_exclusive() {
             while self.empty_graves()? {}
@@ -299,7 +299,7 @@ impl Core {
         checkpointer: &mut Checkpointer,
         max: usize,
     ) -> EnvResult<Option<CheckpointReport>> {
-        self.check()?;
+        self.failure.check()?;
         if checkpointer.run.is_none() {
             checkpointer.begun += 1;
             checkpointer.run = self.begin_checkpoint(checkpointer)?;

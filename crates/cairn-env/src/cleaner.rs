@@ -132,7 +132,7 @@ impl Core {
 
     /// Goes through some more records; returns whether there are others.
     pub(crate) fn clean_step(&self, cleaning: &mut Cleaning) -> EnvResult<bool> {
-        self.check_write()?;
+        self.check_upkeep()?;
         self.begin()?;
         if cleaning.current.is_none() {
             let Some((number, end)) = cleaning.files.pop_front() else { return Ok(false) };
@@ -260,7 +260,7 @@ impl Core {
     /// Cleans until at least `target` of what the files take is in use, with the checkpoints that it
     /// takes for files to go.
     pub(crate) fn clean_to(&self, target: f64) -> EnvResult<CleanReport> {
-        self.check_write()?;
+        self.check_upkeep()?;
         let mut report = CleanReport::default();
         let mut done: Vec<FileNumber> = Vec::new();
         while self.empty_graves()? {}

@@ -7,7 +7,7 @@ use cairn_io::{
     WorkerHandle, WorldRef,
     shared::{
         ArcSwap, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         thread::ThreadId,
     },
 };
@@ -17,6 +17,7 @@ use crate::{
     EnvError, EnvResult, Options, RecoveryReport,
     checkpoint::Checkpointer,
     commit::{Exclusive, Recent},
+    door::Door,
     environment::Counters,
     failure::Failure,
     files::Files,
@@ -69,7 +70,7 @@ pub(crate) struct Core {
     pub(crate) space: Space,
     /// What scrubbing has found out.
     pub(crate) scrubbed: Mutex<Scrubbed>,
-    pub(crate) closed: AtomicBool,
+    pub(crate) door: Door,
     pub(crate) worker: Mutex<Option<WorkerHandle>>,
     /// What keeps others from the environment, as long as it is open.
     pub(crate) hold: Mutex<Option<Hold>>,
@@ -145,18 +146,23 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    /// Those that a close would have to wait for. A backup of an environment that is only read can go on
-    /// without it.
-    pub(crate) fn list(&self, read_only: bool) -> Vec<String> {
+    /// Those that a close would have to wait for, of so many who are `inside`. A backup of an environment
+    /// that is only read can go on without it.
+    pub(crate) fn list(&self, read_only: bool, inside: u64) -> Vec<String> {
         let several = |n: usize, what: &str| match n {
             0 => None,
             1 => Some(format!("1 {what}")),
             n => Some(format!("{n} {what}s")),
         };
+        let snapshots = self.snapshots.load(Ordering::Acquire);
+        let transactions = self.transactions.load(Ordering::Acquire);
+        let backups = if read_only { 0 } else { self.backups.load(Ordering::Acquire) };
+        let calls = usize::try_from(inside).unwrap_or(usize::MAX);
         [
-            several(self.snapshots.load(Ordering::Acquire), "snapshot"),
-            several(self.transactions.load(Ordering::Acquire), "transaction"),
-            several(self.backups.load(Ordering::Acquire), "backup").filter(|_| !read_only),
+            several(snapshots, "snapshot"),
+            several(transactions, "transaction"),
+            several(backups, "backup"),
+            several(calls.saturating_sub(snapshots + transactions + backups), "unfinished call"),
         ]
         .into_iter()
         .flatten()
@@ -168,12 +174,19 @@ impl Core {
     /// An error if the environment has failed or was closed.
     pub(crate) fn check(&self) -> EnvResult<()> {
         self.failure.check()?;
-        if self.closed.load(Ordering::Acquire) { Err(EnvError::Closed) } else { Ok(()) }
+        if self.door.is_closed() { Err(EnvError::Closed) } else { Ok(()) }
     }
 
     /// As [`Core::check`], and an error if nothing may be written.
     pub(crate) fn check_write(&self) -> EnvResult<()> {
         self.check()?;
+        self.check_upkeep()
+    }
+
+    /// An error if the environment has failed or is only read: for upkeep, which also goes on while it
+    /// is being closed.
+    pub(crate) fn check_upkeep(&self) -> EnvResult<()> {
+        self.failure.check()?;
         if self.options.read_only { Err(EnvError::ReadOnly) } else { Ok(()) }
     }
 

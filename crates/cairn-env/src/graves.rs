@@ -16,7 +16,7 @@ const CHUNK: usize = 256;
 impl Core {
     /// Removes some of what dropped databases held; returns whether there was any.
     pub(crate) fn empty_graves(&self) -> EnvResult<bool> {
-        self.check_write()?;
+        self.check_upkeep()?;
         // Whoever drops a database from here on says so again.
         self.schedule.has_graves.store(false, Ordering::Release);
         let root = self.freeze_latest()?;

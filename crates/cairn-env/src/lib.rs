@@ -35,6 +35,7 @@ mod core;
 mod database;
 mod descriptor;
 mod directories;
+mod door;
 mod environment;
 mod error;
 mod failure;

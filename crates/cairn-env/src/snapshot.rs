@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cairn_btree::{Cursor as TreeCursor, FrozenRoot};
 
 use crate::{
-    Database, EnvError, EnvResult, Value, core::Core, database::NAMES, descriptor::Descriptor,
+    Database, EnvError, EnvResult, Value, database::NAMES, descriptor::Descriptor, door::Inside,
     view::Sealed,
 };
 
@@ -20,14 +20,14 @@ use crate::{
 /// with writers and never waits for them; while it lives, what was superseded since stays in memory
 /// and on disk.
 pub struct Snapshot {
-    core: Arc<Core>,
+    core: Inside,
     root: Arc<FrozenRoot>,
 }
 
 impl Snapshot {
-    pub(crate) fn new(core: &Arc<Core>, root: Arc<FrozenRoot>) -> Self {
+    pub(crate) fn new(core: Inside, root: Arc<FrozenRoot>) -> Self {
         core.holders.snapshots.fetch_add(1, Ordering::AcqRel);
-        Self { core: Arc::clone(core), root }
+        Self { core, root }
     }
 
     /// Reads from it, unless the environment has failed or the snapshot is too old. What is too old may
@@ -182,7 +182,7 @@ impl Sealed for Snapshot {
 
 impl Clone for Snapshot {
     fn clone(&self) -> Self {
-        Self::new(&self.core, Arc::clone(&self.root))
+        Self::new(self.core.follow(), Arc::clone(&self.root))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Planted bugs: what proves that the torture rigs find any.
 //!
 //! Under `--cfg planted` a process can be told to have one of the bugs that the catalogue of
-//! `cairn-torture` lists; the places in the engine ask [`is`]. Without that flag, and so in every
-//! build that anybody uses, the answer is a constant and the places are gone.
+//! `cairn-torture` lists; the places in the engine ask [`is`], or [`is_race`] where it takes several
+//! threads to notice. Without that flag, and so in every build that anybody uses, the answer is a
+//! constant and the places are gone.
 
 #[cfg(planted)]
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,3 +39,14 @@ pub fn is(number: u32) -> bool {
 pub const fn is(_number: u32) -> bool {
     false
 }
+
+/// Whether this process has the race of this number: those of the schedules, which the other rigs are not
+/// asked to find. For [`plant`] they are counted from [`RACES`] on.
+#[must_use]
+#[inline(always)]
+pub fn is_race(number: u32) -> bool {
+    is(RACES + number)
+}
+
+/// What is above this is the number of a race.
+pub const RACES: u32 = 1000;

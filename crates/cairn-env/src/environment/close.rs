@@ -13,19 +13,18 @@ impl Environment {
     /// has not [released](crate::BackupSet::release) stay pinned, and no others.
     ///
     /// # Errors
-    /// [`EnvError::Busy`], with a list, while snapshots, transactions or backups are alive: then
-    /// nothing has happened. Any other error: the environment is closed, but not in order, so the
+    /// [`EnvError::Busy`], with a list, while snapshots, transactions or backups are alive, or other
+    /// threads write: then nothing has happened. Any other error: the environment is closed, but not in order, so the
     /// next open runs recovery.
     pub fn close(self) -> EnvResult<()> {
         let core = &self.core;
         core.failure.check()?;
-        if core.closed.swap(true, Ordering::AcqRel) {
-            return Err(EnvError::Closed);
-        }
-        let holders = core.holders.list(core.options.read_only);
-        if !holders.is_empty() {
-            core.closed.store(false, Ordering::Release);
-            return Err(EnvError::Busy { holders });
+        while !core.door.close()? {
+            let holders = core.holders.list(core.options.read_only, core.door.inside());
+            // Otherwise all of them have left since.
+            if !holders.is_empty() {
+                return Err(EnvError::Busy { holders });
+            }
         }
         core.shut_down()
     }
@@ -51,11 +50,14 @@ impl Core {
             return Ok(()); // nothing was written: nothing is changed
         }
         self.files.end_recycling();
-        // The checks for a closed environment are for callers; this is the one who closes.
-        self.closed.store(false, Ordering::Release);
-        let result = self.flush_and_checkpoint();
-        self.closed.store(true, Ordering::Release);
-        result?;
+        let opens_again = cairn_io::planted::is_race(4); // Planted race: open while it closes.
+        if opens_again {
+            self.door.reopen();
+        }
+        self.flush_and_checkpoint()?;
+        if opens_again {
+            self.door.shut();
+        }
         // Both slots say so: damage to one must not make the other, older one count.
         for _ in 0..2 {
             let tail = lock(&self.commit).tail;
@@ -79,7 +81,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        if !self.closed.swap(true, Ordering::AcqRel) {
+        if self.door.shut() {
             // Whoever wants to know closes explicitly; what fails here the next open finds.
             self.shut_down().unwrap_or_default();
         }

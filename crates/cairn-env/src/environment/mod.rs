@@ -83,7 +83,9 @@ impl Environment {
     /// # Errors
     /// Only if the environment has failed or was closed.
     pub fn snapshot(&self) -> EnvResult<Snapshot> {
-        Ok(Snapshot::new(&self.core, self.core.newest()?))
+        let inside = self.core.enter()?;
+        let newest = inside.newest()?;
+        Ok(Snapshot::new(inside, newest))
     }
 
     /// A view of the newest state that no crash can take back. Commits that did not ask for a sync
@@ -92,8 +94,9 @@ impl Environment {
     /// # Errors
     /// Only if the environment has failed or was closed.
     pub fn durable_snapshot(&self) -> EnvResult<Snapshot> {
-        self.core.check()?;
-        Ok(Snapshot::new(&self.core, self.core.published.load_full()))
+        let inside = self.core.enter()?;
+        let durable = inside.published.load_full();
+        Ok(Snapshot::new(inside, durable))
     }
 
     /// Begins a transaction. It sees the environment as it is when it first reads.
@@ -101,8 +104,7 @@ impl Environment {
     /// # Errors
     /// If the environment has failed, was closed, or was opened for reading only.
     pub fn begin_write(&self) -> EnvResult<Transaction> {
-        self.core.check_write()?;
-        Ok(Transaction::new(&self.core))
+        Ok(Transaction::new(self.core.enter_to_write()?))
     }
 
     /// Begins an exclusive transaction, for loads and changes that are larger than memory. Waits until
@@ -112,8 +114,7 @@ impl Environment {
     /// If the environment has failed, was closed, or was opened for reading only; if this thread has
     /// another one open.
     pub fn begin_exclusive(&self) -> EnvResult<ExclusiveTransaction> {
-        self.core.check_write()?;
-        ExclusiveTransaction::begin(&self.core)
+        ExclusiveTransaction::begin(self.core.enter_to_write()?)
     }
 
     /// Runs `body` in a transaction and commits it with the environment's durability; again from the
@@ -183,7 +184,7 @@ impl Environment {
     /// # Errors
     /// If the disk fails: see [`EnvError::CommitUnknown`].
     pub fn sync(&self) -> EnvResult<()> {
-        self.core.check()?;
+        let _inside = self.core.enter()?;
         let sequence = self.core.latest.load(Ordering::Acquire);
         self.core.acknowledge(sequence, Durability::Sync)
     }
@@ -194,7 +195,7 @@ impl Environment {
     /// # Errors
     /// If the disk fails or is full. A full disk leaves the environment valid.
     pub fn checkpoint(&self) -> EnvResult<CheckpointReport> {
-        self.core.checkpoint()
+        self.core.enter_to_write()?.checkpoint()
     }
 
     /// Moves what is in use out of log files that hold little else and removes them, until the
@@ -205,7 +206,7 @@ impl Environment {
     /// If the disk fails or is full, or a file is damaged: the file then stays as it is, and
     /// [`Environment::verify`] says what is wrong with it.
     pub fn clean(&self) -> EnvResult<CleanReport> {
-        self.core.clean_to(self.core.space_target())
+        self.core.enter_to_write()?.clean_to(self.core.space_target())
     }
 
     /// As [`Environment::clean`], until the log files hold next to nothing but what is in use. Writes
@@ -214,7 +215,7 @@ impl Environment {
     /// # Errors
     /// As [`Environment::clean`].
     pub fn compact(&self) -> EnvResult<CleanReport> {
-        self.core.clean_to(1.0)
+        self.core.enter_to_write()?.clean_to(1.0)
     }
 
     /// Checks the log, the trees and their agreement; all findings, not the first.
@@ -222,8 +223,7 @@ impl Environment {
     /// # Errors
     /// Only if the environment has failed or was closed: damage is a finding.
     pub fn verify(&self, options: &VerifyOptions<'_>) -> EnvResult<VerifyReport> {
-        self.core.check()?;
-        crate::verify::verify(&self.core, options)
+        crate::verify::verify(&*self.core.enter()?, options)
     }
 
     /// How the trees of the databases are built: levels, nodes, bytes, how full the leaves are. Reads every
@@ -242,8 +242,7 @@ impl Environment {
     /// # Errors
     /// Only if the environment has failed or was closed: damage is a finding.
     pub fn survey(&self) -> EnvResult<Survey> {
-        self.core.check()?;
-        crate::survey::survey(&self.core)
+        crate::survey::survey(&*self.core.enter()?)
     }
 
     /// Which environment this is.
@@ -321,8 +320,7 @@ impl Environment {
     /// # Errors
     /// If the disk fails or is full.
     pub fn begin_backup(&self) -> EnvResult<BackupSet> {
-        self.core.check()?;
-        crate::backup::begin(&self.core, PinBudget::default())
+        crate::backup::begin(&*self.core.enter()?, PinBudget::default())
     }
 
     /// As [`Environment::begin_backup`], but what it pins may cost no more than `budget`. A backup that
@@ -343,7 +341,6 @@ impl Environment {
     /// # Errors
     /// As [`Environment::begin_backup`].
     pub fn begin_backup_within(&self, budget: PinBudget) -> EnvResult<BackupSet> {
-        self.core.check()?;
-        crate::backup::begin(&self.core, budget)
+        crate::backup::begin(&*self.core.enter()?, budget)
     }
 }

@@ -7,7 +7,7 @@ use cairn_io::{
     Access, Dir, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
     shared::{
         ArcSwap, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 use cairn_log::{CommitSpan, Uuid};
@@ -18,6 +18,7 @@ use crate::{
     commit::Recent,
     core::{CommitState, Core, Holders},
     directories,
+    door::Door,
     failure::Failure,
     files::{Files, Identity},
     index::Indexes,
@@ -348,7 +349,7 @@ fn assemble(
         schedule,
         space: Space::default(),
         scrubbed: Mutex::default(),
-        closed: AtomicBool::new(false),
+        door: Door::default(),
         worker: Mutex::new(None),
         hold: Mutex::new(None),
     });

@@ -64,7 +64,7 @@ impl Core {
             return Ok(current.load_full());
         }
         // Who changes an index comes here first, so that until now none has changed since the open.
-        let found = read(&Snapshot::new(self, self.newest()?).descriptors()?);
+        let found = read(&Snapshot::new(self.follow(), self.newest()?).descriptors()?);
         Ok(self.indexes.current.get_or_init(|| ArcSwap::from_pointee(found)).load_full())
     }
 }

@@ -16,9 +16,9 @@ use crate::{
     Database, DatabaseKind, DatabaseOptions, Durability, EnvError, EnvResult, Range, Snapshot,
     Value,
     commit::{self, Encoder},
-    core::Core,
     database::{self, NAMES},
     descriptor::Descriptor,
+    door::Inside,
 };
 
 /// Changes are logged in parts of about this many bytes.
@@ -47,7 +47,7 @@ const PART_BYTES: usize = 1 << 20;
 /// ```
 #[must_use = "dropping a transaction gives it up"]
 pub struct ExclusiveTransaction {
-    core: Arc<Core>,
+    core: Inside,
     /// `None` when it has ended.
     fork: Option<TreeWriter>,
     /// Changes that the fork has and the journal has not.
@@ -65,11 +65,11 @@ pub struct ExclusiveTransaction {
 }
 
 impl ExclusiveTransaction {
-    pub(crate) fn begin(core: &Arc<Core>) -> EnvResult<Self> {
+    pub(crate) fn begin(core: Inside) -> EnvResult<Self> {
         let (fork, sequence) = core.begin_exclusive()?;
         core.holders.transactions.fetch_add(1, Ordering::AcqRel);
         Ok(Self {
-            core: Arc::clone(core),
+            core,
             fork: Some(fork),
             unlogged: Encoder::new(Vec::new()),
             parts: 0,
@@ -151,7 +151,7 @@ impl ExclusiveTransaction {
     fn now(&mut self) -> EnvResult<Snapshot> {
         let sequence = self.sequence;
         let frozen = self.fork()?.freeze(sequence)?;
-        Ok(Snapshot::new(&self.core, frozen))
+        Ok(Snapshot::new(self.core.follow(), frozen))
     }
 
     /// Puts a value.

@@ -29,6 +29,7 @@ use crate::{
     core::Core,
     database::{self, NAMES},
     descriptor::{Descriptor, IndexFacts},
+    door::Inside,
     index::{IndexChange, Registry},
     sync::lock,
     view::Sealed,
@@ -47,7 +48,7 @@ use crate::{
 /// left, and nothing else. (Backward validation: Kung and Robinson, 1981.)
 #[must_use = "dropping a transaction gives it up"]
 pub struct Transaction {
-    core: Arc<Core>,
+    core: Inside,
     /// What it sees, from its first read on.
     base: OnceLock<Arc<FrozenRoot>>,
     /// What it has seen.
@@ -83,10 +84,11 @@ pub struct CommitInfo {
 }
 
 impl Transaction {
-    pub(crate) fn new(core: &Arc<Core>) -> Self {
+    pub(crate) fn new(core: Inside) -> Self {
         core.holders.transactions.fetch_add(1, Ordering::AcqRel);
+        let number = core.holders.begun.fetch_add(1, Ordering::Relaxed);
         Self {
-            core: Arc::clone(core),
+            core,
             base: OnceLock::new(),
             reads: Mutex::default(),
             writes: BTreeMap::new(),
@@ -96,7 +98,7 @@ impl Transaction {
             index_changes: Vec::new(),
             bytes: 0,
             undo: savepoint::Undo::default(),
-            number: core.holders.begun.fetch_add(1, Ordering::Relaxed),
+            number,
         }
     }
 
@@ -134,7 +136,7 @@ impl Transaction {
     }
 
     fn snapshot(&self) -> EnvResult<Snapshot> {
-        Ok(Snapshot::new(&self.core, Arc::clone(self.base()?)))
+        Ok(Snapshot::new(self.core.follow(), Arc::clone(self.base()?)))
     }
 
     /// The value of `key`, as this transaction left it.
@@ -434,7 +436,8 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::commit`], but for the failure of a sync, which `wait` reports.
     pub fn submit(mut self, durability: Durability) -> EnvResult<PendingCommit> {
-        let core = Arc::clone(&self.core);
+        // Until it was waited for, the commit is somebody inside.
+        let core = self.core.follow();
         if self.is_unchanged() {
             let commit = self
                 .base
@@ -555,7 +558,7 @@ impl fmt::Debug for Transaction {
 #[derive(Debug)]
 #[must_use = "the commit is not acknowledged before it was waited for"]
 pub struct PendingCommit {
-    core: Arc<Core>,
+    core: Inside,
     commit: u64,
     durability: Durability,
     waited: bool,

@@ -18,7 +18,7 @@ pub(super) fn verify(core: &Arc<Core>, root: &Arc<FrozenRoot>, report: &mut Veri
         let (file, offset, reach) = (None, None, Reach::Keys);
         report.findings.push(Finding { file, offset, database, keys, problem, reach });
     };
-    let snapshot = Snapshot::new(core, Arc::clone(root));
+    let snapshot = Snapshot::new(core.follow(), Arc::clone(root));
     // The indexes after the version: what was dropped in between is in the version and not among them.
     let checked = core.indexes().and_then(|registry| {
         index::check(&snapshot, &registry, &mut |Disagreement { index, key, what }| {

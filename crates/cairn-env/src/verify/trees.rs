@@ -90,7 +90,7 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn read(core: &Arc<Core>, root: &Arc<FrozenRoot>) -> Self {
-        match Snapshot::new(core, Arc::clone(root)).databases() {
+        match Snapshot::new(core.follow(), Arc::clone(root)).databases() {
             Ok(databases) => {
                 let named = databases.iter().map(|one| (one.tree, one.name().to_owned()));
                 Self { names: named.collect(), problem: None }

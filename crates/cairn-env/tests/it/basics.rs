@@ -1,6 +1,12 @@
 //! What users do: put, get, iterate, look back, close and open.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use cairn_env::{
     DatabaseOptions, Durability, EnvError, Environment, MAX_KEY_LEN, Options, VerifyOptions,
@@ -178,6 +184,42 @@ fn closing_is_refused_while_somebody_looks() {
     test.close();
     assert!(matches!(other.snapshot(), Err(EnvError::Closed)));
     test.open().unwrap();
+}
+
+/// A thread that began a transaction while another one closed the environment was let in until the closing was
+/// done: its commit was acknowledged, the close said that all was in order, and the commit was gone.
+#[test]
+fn nobody_is_let_in_while_the_environment_is_being_closed() {
+    let mut test = TestEnv::new(small_options());
+    test.put("db", b"a", b"1");
+    let other = test.env().clone();
+    let calls = Arc::new(AtomicUsize::new(0));
+    test.disk.watch({
+        let calls = Arc::clone(&calls);
+        move |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            assert!(matches!(other.begin_write(), Err(EnvError::Closed)));
+            assert!(matches!(other.snapshot(), Err(EnvError::Closed)));
+        }
+    });
+    test.close();
+    assert!(calls.load(Ordering::Relaxed) > 5, "the closing has written");
+    test.open().unwrap();
+}
+
+#[test]
+fn a_commit_that_nobody_has_waited_for_keeps_the_environment_open() {
+    let mut test = TestEnv::new(small_options());
+    let db = test.db("db");
+    let mut txn = test.env().begin_write().unwrap();
+    txn.put(&db, b"a", b"1").unwrap();
+    let pending = txn.submit(Durability::Sync).unwrap();
+    let error = test.env().clone().close().unwrap_err();
+    assert_eq!(error.to_string(), "still in use by 1 unfinished call");
+    pending.wait().unwrap();
+    test.close();
+    test.open().unwrap();
+    assert_eq!(content(test.env()).unwrap()["db"].len(), 1);
 }
 
 #[test]
