@@ -182,9 +182,8 @@ impl BackupFile {
             file.handle().forget(at, want as u64);
             at += want as u64;
         }
-        // What stands between the header and the end of a journal that has no digest, and each seal, is
-        // vouched for by the records themselves.
-        let (mut vouched, from) = match seal {
+        // A journal that has no digest, and each seal, is vouched for by the records themselves.
+        let (mut checked, from) = match seal {
             Some(seal) if *content.finalize().as_bytes() != seal.digest.0 => {
                 let damage = Damage::Digest { by: "in its seal" };
                 return Err(failed(file.corrupt(seal.end, damage)));
@@ -193,31 +192,34 @@ impl BackupFile {
             None => (content, HEADER_LEN),
         };
         if seal.is_none() {
-            vouched.update(&file.header().encode()[..]);
+            checked.update(&file.header().encode()[..]);
         }
-        self.check_records(file, from, &mut vouched).map_err(failed)?;
+        let checked = self.check_records(file, from, checked).map_err(failed)?;
         // The records were read once more: a read that was wrong once is in one of the two, and may be in
         // the copy.
-        let whole = whole.finalize();
-        if vouched.finalize() != whole {
+        let whole = Digest(*whole.finalize().as_bytes());
+        if checked != Some(whole) {
             let damage = Damage::Digest { by: "when it was read again" };
             return Err(failed(file.corrupt(from, damage)));
         }
-        Ok(Digest(*whole.as_bytes()))
+        Ok(whole)
     }
 
-    /// Checks every record from `from` up to the end of the file, and adds the bytes that were checked.
+    /// Checks every record from `from` up to the end of the file; adds the bytes that were checked to what
+    /// stands before, and returns the digest of all that.
     fn check_records(
         &self,
         file: &LogFile,
         from: u64,
-        vouched: &mut blake3::Hasher,
-    ) -> LogResult<()> {
-        let mut scanner = Scanner::from(file, from, self.length);
+        before: blake3::Hasher,
+    ) -> LogResult<Option<Digest>> {
+        let mut scanner = Scanner::from(file, from, self.length).with_digest(before);
         loop {
             match scanner.next()? {
-                Scan::Record(record) => drop(vouched.update(record.stored)),
-                Scan::End(Stop { offset, .. }) if offset == self.length => return Ok(()),
+                Scan::Record(_) => {}
+                Scan::End(Stop { offset, .. }) if offset == self.length => {
+                    return Ok(scanner.digest());
+                }
                 Scan::End(Stop { offset, damage, .. }) => {
                     return Err(file.corrupt(offset, damage.unwrap_or(Damage::Nothing)));
                 }

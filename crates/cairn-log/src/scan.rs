@@ -3,7 +3,7 @@
 use cairn_io::FileExt;
 
 use crate::{
-    Damage, FRAME_LEN, FrameHeader, HEADER_LEN, LogFile, LogResult, Lsn, RecordKind, Seal,
+    Damage, Digest, FRAME_LEN, FrameHeader, HEADER_LEN, LogFile, LogResult, Lsn, RecordKind, Seal,
     file::check_body,
 };
 
@@ -16,8 +16,6 @@ pub struct Record<'a> {
     pub header: FrameHeader,
     /// Its payload, without padding.
     pub body: &'a [u8],
-    /// All of it as it is stored: header, payload, padding. Exactly these bytes were checked.
-    pub stored: &'a [u8],
 }
 
 /// Where a scan ended, and why.
@@ -54,6 +52,7 @@ pub struct Scanner<'a> {
     /// File offset of `buf[0]`.
     buf_at: u64,
     known_durable: u64,
+    checked: Option<blake3::Hasher>,
     end: Option<Stop>,
 }
 
@@ -70,7 +69,30 @@ impl<'a> Scanner<'a> {
     #[must_use]
     pub fn from(file: &'a LogFile, offset: u64, limit: u64) -> Self {
         let limit = limit.min(file.end());
-        Self { file, at: offset, limit, buf: Vec::new(), buf_at: 0, known_durable: 0, end: None }
+        Self {
+            file,
+            at: offset,
+            limit,
+            buf: Vec::new(),
+            buf_at: 0,
+            known_durable: 0,
+            checked: None,
+            end: None,
+        }
+    }
+
+    /// Adds the stored bytes of every record that is found whole to `digest`: exactly those that were
+    /// checked.
+    #[must_use]
+    pub fn with_digest(mut self, digest: blake3::Hasher) -> Self {
+        self.checked = Some(digest);
+        self
+    }
+
+    /// The digest of what was checked, if [one was given](Self::with_digest).
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.checked.as_ref().map(|digest| Digest(*digest.finalize().as_bytes()))
     }
 
     /// Where the next record is expected.
@@ -115,10 +137,8 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        let total = usize::try_from(header.record_len()).expect("it is in the buffer");
-        let stored = &self.buf[from..][..total];
-        let body = &stored[FRAME_LEN..][..header.len as usize];
-        Ok(Scan::Record(Record { lsn, header, body, stored }))
+        let body = &self.buf[from + FRAME_LEN..][..header.len as usize];
+        Ok(Scan::Record(Record { lsn, header, body }))
     }
 
     fn stop(&mut self, damage: Option<Damage>, seal: Option<Seal>) -> Stop {
@@ -151,10 +171,16 @@ impl<'a> Scanner<'a> {
         let total = usize::try_from(header.record_len()).expect("not longer than its file");
         let record = self.fill(total)?;
         // Planted: a torn record accepted.
-        if cairn_io::planted::is(10) {
-            return Ok(Ok(header));
+        if !cairn_io::planted::is(10)
+            && let Err(damage) = check_body(&header, &record[FRAME_LEN..])
+        {
+            return Ok(Err(Some(damage)));
         }
-        Ok(check_body(&header, &record[FRAME_LEN..]).map(|()| header).map_err(Some))
+        let from = usize::try_from(at - self.buf_at).expect("the record is in the buffer");
+        if let Some(checked) = &mut self.checked {
+            checked.update(&self.buf[from..from + total]);
+        }
+        Ok(Ok(header))
     }
 
     /// `len` bytes from the current position, reading ahead. The range lies below the limit. What lies behind

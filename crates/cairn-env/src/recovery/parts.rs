@@ -27,7 +27,7 @@ pub(crate) struct Parts {
 impl Replay<'_> {
     /// Replays a part of the next commit.
     pub(super) fn part(&mut self, file: &LogFile, record: &Record<'_>) -> EnvResult<()> {
-        let Record { lsn, header, body, .. } = *record;
+        let Record { lsn, header, body } = *record;
         let malformed =
             |source| file.corrupt(lsn.offset(), Damage::Malformed { what: "part", source });
         let number = ByteReader::new(body).u64("number").map_err(malformed)?;
@@ -60,7 +60,7 @@ impl Replay<'_> {
 
     /// Replays the record that makes the parts before it count; returns the time of the commit.
     pub(super) fn commit_parts(&mut self, file: &LogFile, record: &Record<'_>) -> EnvResult<u64> {
-        let Record { lsn, header, body, .. } = *record;
+        let Record { lsn, header, body } = *record;
         let malformed = |source: DecodeError| {
             file.corrupt(lsn.offset(), Damage::Malformed { what: "commit", source })
         };

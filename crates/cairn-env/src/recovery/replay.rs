@@ -297,7 +297,7 @@ impl Replay<'_> {
     }
 
     fn record(&mut self, file: &LogFile, record: &Record<'_>) -> EnvResult<()> {
-        let Record { lsn, header, body, .. } = *record;
+        let Record { lsn, header, body } = *record;
         match header.kind {
             RecordKind::ACKNOWLEDGE | RecordKind::SEAL => return Ok(()),
             RecordKind::TRANSACTION | RecordKind::PART | RecordKind::COMMIT => {}
