@@ -337,12 +337,12 @@ fn choose(
         .sum();
     for &(number, live, length) in &candidates {
         let full = lives as f64 >= target * lengths as f64;
-        if full
-            || free < least
-            || !is_worth_it(live, length)
-            || moved > 0 && moved + live > ROUND_BYTES
-        {
+        if full || free < least || moved > 0 && moved + live > ROUND_BYTES {
             break;
+        }
+        // The emptiest may be a file of a few nodes, of which there is little to gain; larger ones follow.
+        if !is_worth_it(live, length) {
+            continue;
         }
         chosen.push(number);
         (moved, lengths) = (moved + live, lengths - (length - live.min(length)));

@@ -245,6 +245,21 @@ fn an_account_is_held_against_its_own_version_only() {
     assert!(test.env().stats().unwrap().checkpoints > before, "nothing was cleaned");
 }
 
+/// A file of a few nodes, mostly header, was the emptiest and not worth moving: the search ended there, and
+/// what larger files had to give stayed out of reach.
+#[test]
+fn a_small_file_that_is_emptier_keeps_no_larger_one_from_being_cleaned() {
+    let test = TestEnv::new(small_options().journal_file_bytes(1 << 20));
+    for key in [b"1", b"2", b"3"] {
+        test.put("db", key, &[7; 60_000]);
+    }
+    test.put("db", b"1", b"small");
+    let report = test.env().compact().unwrap();
+    let stats = test.env().stats().unwrap();
+    let most = stats.live_bytes * 21 / 20 + stats.log_files * 6000;
+    assert!(stats.file_bytes <= most, "{most}: {report:?}, {stats:?}");
+}
+
 /// Where nothing was worth moving, `compact` made a single checkpoint, which finds dead files and leaves
 /// them to the next one.
 #[test]
