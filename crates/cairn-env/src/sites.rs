@@ -32,7 +32,9 @@ pub(crate) const NODE_SEAL: SyncSite = SyncSite::new("node.seal");
 pub(crate) const NODE_NAMES: SyncSite = SyncSite::new("node.names");
 /// Bytes cut from a torn tail, before the log goes on without them.
 pub(crate) const SET_ASIDE: SyncSite = SyncSite::new("recovery.set_aside");
-/// The state and the end of the journal as recovery found them, before anything is built on them.
+/// The state as the open found it, before the one before it is written over.
+pub(crate) const RECOVERED_STATE: SyncSite = SyncSite::new("recovery.state");
+/// The end of the journal as recovery found it, before anything is built on it.
 pub(crate) const RECOVERED: SyncSite = SyncSite::new("recovery.journal");
 /// The name of the bytes that were set aside, the names of the journal files that recovery found, and
 /// the removal of those that were never
@@ -64,6 +66,7 @@ pub const SYNC_SITES: &[SyncSite] = &[
     NODE_SEAL,
     NODE_NAMES,
     SET_ASIDE,
+    RECOVERED_STATE,
     RECOVERED,
     RECOVERED_NAMES,
     FIRST_WRITE,

@@ -159,7 +159,7 @@ fn open_generation(
             let (file, found) = StateFile::open(&*dir, Access::ReadWrite)?;
             // Whoever wrote the newest slot may have died before its sync, with the system alive. Then the
             // other slot is the durable one, and what it refers to must neither be overwritten nor go.
-            file.sync(sites::RECOVERED)?;
+            file.sync(sites::RECOVERED_STATE)?;
             (file, found)
         }
     };

@@ -48,6 +48,8 @@ pub(super) enum Part {
     Reopen,
     /// The process dies in the middle of something.
     Die(Death),
+    /// The process dies in the middle of its first write: at each of its calls in turn.
+    FirstWrites,
     /// The power fails.
     Power,
     /// The power fails in the middle of writing a commit.
@@ -98,6 +100,10 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
         }
         for _ in 0..self.workload.parts {
             let (_, part) = self.workload.weights[self.chooser.weighted(&weights, "part")];
+        if self.workload.is_restored {
+            self.backup(Since::Nothing);
+            self.switch(Operation::Replace);
+        }
             self.part(part);
         }
         // What was left undurable becomes durable, or the sweep would never see it so.
@@ -189,6 +195,7 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
             Part::Die(death) => self.death(death),
             Part::Power => {
                 let level = *self.chooser.pick(&Level::ALL, "level");
+            Part::FirstWrites => self.first_writes(),
                 let seed = self.number("power");
                 self.operations.extend([Operation::Power(level, seed), Operation::Open]);
             }
@@ -247,6 +254,19 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
                 1 => Operation::Commit(Durability::WriteNoSync, self.changes()),
                 2 => Operation::Checkpoint,
                 3 => Operation::Close,
+    /// One process after the other dies in its first write, a call later each, and somebody else goes on: in
+    /// what each leaves, another name or another end of a journal is not durable yet.
+    fn first_writes(&mut self) {
+        /// What a first write takes, syncs of data directories included.
+        const CALLS: u32 = 24;
+        for calls in 0..CALLS {
+            let first = Operation::Commit(Durability::Sync, self.changes());
+            let dies = Operation::Die(calls, Box::new(first));
+            self.operations.extend([Operation::Close, Operation::Open, dies, Operation::Open]);
+            self.commit(Durability::Sync);
+        }
+    }
+
                 4 => Operation::Work,
                 5 => Operation::Clean,
                 _ => Operation::Sync,

@@ -23,6 +23,7 @@ const PLAIN: Workload = Workload {
     settings: CLEANED,
     runs_in_round: 1,
     begins_with: 0,
+    is_restored: false,
     call_of_death: None,
     parts: 25,
     databases: 2,
@@ -80,6 +81,29 @@ pub const WORKLOADS: &[Workload] = &[
         lens: SMALL,
         changes: 2,
         weights: &[(1, Part::Die(Death::Open))],
+        ..PLAIN
+    },
+    // Whoever writes for the first time dies at each call in turn, and somebody else goes on.
+    Workload {
+        name: "dying-first-writes-spread",
+        settings: Settings { directories: 3, ..Settings::SMALL },
+        parts: 1,
+        keys: 5,
+        lens: SMALL,
+        changes: 2,
+        weights: &[(1, Part::FirstWrites)],
+        ..PLAIN
+    },
+    // The same in what a restore in place has made.
+    Workload {
+        name: "dying-first-writes-restored",
+        settings: Settings::SMALL,
+        is_restored: true,
+        parts: 1,
+        keys: 5,
+        lens: SMALL,
+        changes: 2,
+        weights: &[(1, Part::FirstWrites)],
         ..PLAIN
     },
     Workload {
@@ -285,6 +309,18 @@ pub const WORKLOADS: &[Workload] = &[
         settings: Settings { leaf: 256, background: false, ..CLEANED },
         runs_in_round: 4,
         begins_with: 20,
+        keys: 12,
+        lens: &[100, 300, 1000],
+        changes: 4,
+        weights: &[(1, Part::Commit), (1, Part::Reopen), (2, Part::Die(Death::Clean))],
+        ..PLAIN
+    },
+    Workload {
+        name: "leftovers-restored",
+        settings: Settings { leaf: 256, background: false, ..CLEANED },
+        runs_in_round: 4,
+        begins_with: 20,
+        is_restored: true,
         keys: 12,
         lens: &[100, 300, 1000],
         changes: 4,

@@ -24,6 +24,8 @@ pub struct Workload {
     pub runs_in_round: usize,
     /// How many changes its first commit has, if not as many as others.
     begins_with: usize,
+    /// Whether what follows happens in a generation that a restore in place has made.
+    is_restored: bool,
     /// Processes die at the call whose number is the seed, modulo this: seeds in a row try each.
     call_of_death: Option<u32>,
     /// How many parts it has.
