@@ -142,6 +142,16 @@ pub enum EnvError {
         /// Why.
         why: String,
     },
+    /// The disk does not give back what was just written to it. Whether that is whole is not known.
+    #[error("{} cannot be read back: {why}", path.display())]
+    NotReadBack {
+        /// The environment.
+        path: PathBuf,
+        /// What was written there, and what the disk said.
+        why: String,
+        /// What kind of error that was.
+        kind: ErrorKind,
+    },
     /// A small file of the environment (state, pointer, descriptor) is damaged.
     #[error("{}: {what}", path.display())]
     Damaged {
@@ -386,9 +396,10 @@ impl EnvError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io(error) => io_kind(error),
-            Self::Log(error) | Self::Tree(TreeError::Log(error)) => log_kind(error),
-            Self::Tree(error) if error.is_damage() => ErrorKind::Corrupt,
-            Self::Tree(_) | Self::Internal { .. } => ErrorKind::Internal,
+            Self::Log(error) => log_kind(error),
+            Self::Tree(error) => tree_kind(error),
+            Self::Internal { .. } => ErrorKind::Internal,
+            Self::NotReadBack { kind, .. } => *kind,
             Self::Poisoned { .. } | Self::CommitUnknown { .. } => ErrorKind::Poisoned,
             Self::Closed => ErrorKind::Closed,
             Self::Busy { .. } | Self::Locked { .. } | Self::AlreadyOpen { .. } => ErrorKind::Busy,
@@ -489,7 +500,15 @@ fn io_kind(error: &IoError) -> ErrorKind {
     if error.is_no_space() { ErrorKind::Full } else { ErrorKind::Io }
 }
 
-fn log_kind(error: &LogError) -> ErrorKind {
+pub(crate) fn tree_kind(error: &TreeError) -> ErrorKind {
+    match error {
+        TreeError::Log(error) => log_kind(error),
+        error if error.is_damage() => ErrorKind::Corrupt,
+        _ => ErrorKind::Internal,
+    }
+}
+
+pub(crate) fn log_kind(error: &LogError) -> ErrorKind {
     match error {
         LogError::Io(error) => io_kind(error),
         LogError::Corrupt {

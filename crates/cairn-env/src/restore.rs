@@ -218,13 +218,8 @@ fn prove(
         return Err(EnvError::NeedsRepair { path: dir.path().to_owned(), why: what });
     }
     let report = env.verify(&VerifyOptions::new())?;
-    match report.findings.first() {
-        None => Ok((recovery, report.entries)),
-        Some(finding) => Err(EnvError::NeedsRepair {
-            path: dir.path().to_owned(),
-            why: format!("the restored files do not verify: {finding}"),
-        }),
-    }
+    report.prove(dir.path(), "what was restored")?;
+    Ok((recovery, report.entries))
 }
 
 const RESTORING: Name = Name::constant("RESTORING");

@@ -38,6 +38,27 @@ fn damage_anywhere_in_a_backup_is_found_and_named() {
     }
 }
 
+/// A restore that could not read what it had written took that for damage.
+#[test]
+fn a_restore_whose_target_cannot_be_read_blames_the_disk() {
+    let (saved, _) = saved();
+    let mut failed = 0;
+    for call in 0.. {
+        let target = FaultDisk::new(MemDisk::new().root());
+        target.inject(Rule::new(Fault::Eio).op(IoOp::Read).nth(call));
+        let result =
+            restore_from(&dir(&saved), &target.root(), &world(), &RestoreOptions::default());
+        if !target.has_struck() {
+            break;
+        }
+        if let Err(error) = result {
+            assert_eq!(error.kind(), ErrorKind::Io, "call {call}: {error}");
+            failed += 1;
+        }
+    }
+    assert!(failed > 10, "{failed}");
+}
+
 #[test]
 fn missing_cut_and_swapped_files_are_found_before_anything_is_written() {
     let (saved, _) = saved();

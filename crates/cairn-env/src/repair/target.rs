@@ -60,10 +60,7 @@ impl Target {
         env.sync()?;
         env.checkpoint()?;
         let verified = env.verify(&VerifyOptions::new())?;
-        if let Some(finding) = verified.findings.first() {
-            let why = format!("what the repair has written does not verify: {finding}");
-            return Err(EnvError::NeedsRepair { path: root.dir.path().to_owned(), why });
-        }
+        verified.prove(root.dir.path(), "what the repair has written")?;
         (report.databases, report.entries) = (verified.databases, verified.entries);
         env.close()?;
         root.switch(current)?;

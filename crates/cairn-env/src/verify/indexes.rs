@@ -14,19 +14,21 @@ use crate::{
 
 /// Compares the indexes with the databases that they follow.
 pub(super) fn verify(core: &Arc<Core>, root: &Arc<FrozenRoot>, report: &mut VerifyReport) {
-    let mut found = |database: Option<String>, keys, problem: String| {
+    let finding = |database: Option<String>, keys, problem: String| {
         let (file, offset, reach) = (None, None, Reach::Keys);
-        report.findings.push(Finding { file, offset, database, keys, problem, reach });
+        Finding { file, offset, database, keys, problem, reach }
     };
     let snapshot = Snapshot::new(core.follow(), Arc::clone(root));
     // The indexes after the version: what was dropped in between is in the version and not among them.
     let checked = core.indexes().and_then(|registry| {
         index::check(&snapshot, &registry, &mut |Disagreement { index, key, what }| {
             let end = [&key[..], &[0]].concat();
-            found(Some(index), Some((key, Some(end))), what.into());
+            report.findings.push(finding(Some(index), Some((key, Some(end))), what.into()));
         })
     });
     if let Err(error) = checked {
-        found(None, None, format!("the indexes cannot be compared: {error}"));
+        report.note(&error);
+        let problem = format!("the indexes cannot be compared: {error}");
+        report.findings.push(finding(None, None, problem));
     }
 }

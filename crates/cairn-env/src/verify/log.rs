@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::BTreeMap};
 use cairn_log::{FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Spot, audit};
 
 use super::{Finding, Reach, VerifyOptions, VerifyReport};
-use crate::{audit::Extents, core::Core, sync::lock};
+use crate::{audit::Extents, core::Core, error::log_kind, sync::lock};
 
 /// Damaged spots of the log. What is in use of them, the trees tell.
 #[derive(Default)]
@@ -66,6 +66,7 @@ pub(super) fn verify(core: &Core, options: &VerifyOptions<'_>, report: &mut Veri
         }
         let number = file.header().number;
         for spot in damage {
+            report.note_kind(log_kind(&spot.error));
             let for_recovery = is_for_recovery(core, file, &spot);
             let (file, needed) = (file.name().to_string(), Cell::new(false));
             spots.insert((number, spot.offset), Place { file, spot, needed, for_recovery });

@@ -7,12 +7,12 @@ mod trees;
 
 pub(crate) use trees::Names;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use cairn_log::dump::show_bytes;
 
 pub(crate) use self::log::is_for_recovery;
-use crate::{EnvResult, core::Core};
+use crate::{EnvError, EnvResult, ErrorKind, core::Core};
 
 /// What to verify.
 #[derive(Clone, Copy, Default)]
@@ -169,6 +169,36 @@ pub struct VerifyReport {
     pub values: u64,
     /// The commit at which the trees were verified.
     pub commit: u64,
+    /// With what kind of error the disk did not give what was to be read, if it did not: that is among the
+    /// findings, and tells nothing about what stands there.
+    pub unread: Option<ErrorKind>,
+}
+
+impl VerifyReport {
+    /// Takes note of an error that is going to be a finding.
+    fn note(&mut self, error: &EnvError) {
+        self.note_kind(error.kind());
+    }
+
+    fn note_kind(&mut self, kind: ErrorKind) {
+        if matches!(kind, ErrorKind::Io | ErrorKind::Full) {
+            self.unread.get_or_insert(kind);
+        }
+    }
+
+    /// An error unless nothing was found in what lies at `path` and has just been written; `what` says what
+    /// that is. What the disk does not give is no damage.
+    pub(crate) fn prove(&self, path: &Path, what: &str) -> EnvResult<()> {
+        let Some(finding) = self.findings.first() else { return Ok(()) };
+        let path = path.to_owned();
+        Err(match self.unread {
+            Some(kind) => EnvError::NotReadBack { path, why: format!("{what}: {finding}"), kind },
+            None => {
+                let why = format!("{what} does not verify: {finding}");
+                EnvError::NeedsRepair { path, why }
+            }
+        })
+    }
 }
 
 pub(crate) fn verify(core: &Arc<Core>, options: &VerifyOptions<'_>) -> EnvResult<VerifyReport> {

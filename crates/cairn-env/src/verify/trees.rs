@@ -7,7 +7,8 @@ use cairn_log::{FileNumber, LogError, Lsn};
 
 use super::{Finding, Reach, VerifyOptions, VerifyReport, indexes, log::Spots};
 use crate::{
-    EnvResult, Snapshot, core::Core, database::NAMES, sync::lock, utilization::Utilization,
+    EnvError, EnvResult, Snapshot, core::Core, database::NAMES, error::tree_kind, sync::lock,
+    utilization::Utilization,
 };
 
 /// Walks all trees, and ends the list of what is wrong with the log: it tells what of that is needed.
@@ -23,7 +24,7 @@ pub(super) fn verify(
     let names = Names::read(core, &root);
     // Before the walk: a checkpoint that ends during it counts nodes that had no place yet.
     let account = account(core, root.generation());
-    let (mut reached, mut values) = (Vec::new(), 0);
+    let (mut reached, mut values, mut unread) = (Vec::new(), 0, None);
     let checked = check(&root, &mut |what| match what {
         Reached::Node { tree, lsn, lower, upper, .. } => {
             if let Some(spot) = lsn.and_then(|lsn| spots.need(lsn)) {
@@ -44,9 +45,11 @@ pub(super) fn verify(
                 let keys = (key.to_vec(), Some([key, &[0]].concat()));
                 let problem = error.to_string();
                 reached.push(names.finding(core, lsn, tree, keys, problem, Reach::Keys));
+                unread = unread.take().or(Some(error));
             }
         }
     });
+    unread.iter().chain(&names.problem).for_each(|error| report.note(error));
     report.values += values;
     report.databases = names.names.len() as u64;
     // The names of the databases are entries too, of a tree that nobody has asked for.
@@ -54,7 +57,8 @@ pub(super) fn verify(
     report.entries = checked.entries.saturating_sub(report.databases);
     let mut all_reached = names.problem.is_none();
     for finding in checked.findings {
-        if matches!(finding.problem, Problem::Unreadable(_)) {
+        if let Problem::Unreadable(error) = &finding.problem {
+            report.note_kind(tree_kind(error));
             finding.lsn.and_then(|lsn| spots.need(lsn));
             all_reached = false;
         }
@@ -67,7 +71,7 @@ pub(super) fn verify(
         offset: None,
         database: Some("(names)".into()),
         keys: None,
-        problem: problem.clone(),
+        problem: problem.to_string(),
         reach: Reach::Keys,
     }));
     report.findings.append(&mut reached);
@@ -85,7 +89,7 @@ pub(super) fn verify(
 pub(crate) struct Names {
     names: BTreeMap<TreeId, String>,
     /// Why there may be others.
-    problem: Option<String>,
+    problem: Option<EnvError>,
 }
 
 impl Names {
@@ -95,7 +99,7 @@ impl Names {
                 let named = databases.iter().map(|one| (one.tree, one.name().to_owned()));
                 Self { names: named.collect(), problem: None }
             }
-            Err(error) => Self { names: BTreeMap::new(), problem: Some(error.to_string()) },
+            Err(error) => Self { names: BTreeMap::new(), problem: Some(error) },
         }
     }
 

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_env::{EnvError, Environment, Missing, RepairReport, VerifyOptions, repair_in};
-use cairn_io::MemDisk;
+use cairn_env::{
+    EnvError, Environment, ErrorKind, Missing, RepairReport, VerifyOptions, repair_in,
+};
+use cairn_io::{IoOp, MemDisk};
 use cairn_log::{FRAME_LEN, LogFile, LogName, Scan, Scanner};
-use cairn_sim::{Image, SimWorld};
+use cairn_sim::{Fault, FaultDisk, Image, Rule, SimWorld};
 
 use crate::fixture::{Model, TestEnv, content, ordered, small_options};
 
@@ -422,6 +424,28 @@ fn what_cannot_be_repaired_is_refused_and_the_target_stays_as_it_is() {
     assert!(matches!(result, Err(EnvError::AlreadyOpen { .. })), "{result:?}");
     assert_eq!(Image::of(&target).hash(), Image::new().hash());
     drop(open);
+}
+
+/// A repair that could not read what it had written took that for damage, and told its user to repair.
+#[test]
+fn a_repair_whose_target_cannot_be_read_blames_the_disk() {
+    let (image, _) = samples().remove(0);
+    let mut failed = 0;
+    for call in 0.. {
+        let target = FaultDisk::new(MemDisk::new().root());
+        target.inject(Rule::new(Fault::Eio).op(IoOp::Read).nth(call));
+        let world = SimWorld::new(3);
+        let source = image.to_mem();
+        let result = repair_in(source.root(), target.root(), world.world(), small_options());
+        if !target.has_struck() {
+            break;
+        }
+        if let Err(error) = result {
+            assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::Poisoned), "{call}: {error}");
+            failed += 1;
+        }
+    }
+    assert!(failed > 10, "{failed}");
 }
 
 /// The target is no environment before all is in it, and a repair that was cut short starts over.
