@@ -53,6 +53,9 @@ pub enum Operation {
     Contend(u32, Vec<Change>),
     /// Makes a backup; meanwhile each change is committed by itself.
     Backup(Since, Vec<Change>),
+    /// Another process, which has the environment open for reading, makes a backup: it ends no journal file,
+    /// so the next one meets with the same file, grown.
+    BackupBeside(Since),
     /// Restores the newest backup, opens what was restored and commits there.
     Restore,
     /// Restores the newest backup in place of what the environment, which must be closed, holds.

@@ -85,6 +85,9 @@ impl fmt::Display for Operation {
                 })?;
                 write!(f, "{}", List(changes))
             }
+            Self::BackupBeside(Since::Nothing) => write!(f, "backup-beside"),
+            Self::BackupBeside(Since::Newest) => write!(f, "increment-beside"),
+            Self::BackupBeside(Since::Carried) => write!(f, "increment-carried-beside"),
             Self::Restore => write!(f, "restore"),
             Self::Replace => write!(f, "replace"),
             Self::Undo => write!(f, "undo"),
@@ -132,6 +135,9 @@ fn parse(text: &str) -> Option<Operation> {
         "backup" => Operation::Backup(Since::Nothing, changes(rest)?),
         "increment" => Operation::Backup(Since::Newest, changes(rest)?),
         "increment-carried" => Operation::Backup(Since::Carried, changes(rest)?),
+        "backup-beside" => Operation::BackupBeside(Since::Nothing),
+        "increment-beside" => Operation::BackupBeside(Since::Newest),
+        "increment-carried-beside" => Operation::BackupBeside(Since::Carried),
         "pass" => Operation::Pass(rest.parse().ok()?),
         "die" => {
             let (calls, operation) = word(rest);
@@ -258,6 +264,9 @@ mod tests {
             "backup -0/1",
             "increment -0/1",
             "increment-carried",
+            "backup-beside",
+            "increment-beside",
+            "increment-carried-beside",
             "restore",
             "replace",
             "undo",

@@ -8,7 +8,7 @@ use std::sync::{
 use cairn_backup::{
     BackupOptions, BackupResult, MANIFEST_NAME, RestoreOptions, backup_to, restore_from,
 };
-use cairn_env::{Durability, EnvError, Environment};
+use cairn_env::{Durability, EnvError, Environment, Options};
 use cairn_io::{Access, DirExt, DirRef, EntryKind, FileExt, IoResult, Name, SyncSite};
 use cairn_sim::{FaultDisk, SimDisk, SimWorld};
 
@@ -123,10 +123,19 @@ impl Copies {
     }
 }
 
+/// Who makes a backup.
+#[derive(Clone, Copy)]
+pub(super) enum By<'c> {
+    /// The process that writes, which meanwhile commits these.
+    Writer(&'c [Change]),
+    /// Another one, which has the environment open for reading.
+    Reader,
+}
+
 impl Runner<'_> {
     /// Makes a backup; one that its process did not live to finish starts over, unless it had been
     /// published already: nothing replaces that.
-    pub(super) fn backup(&mut self, since: Since, changes: &[Change]) -> Checked<()> {
+    pub(super) fn backup(&mut self, since: Since, by: By<'_>) -> Checked<()> {
         let disk = self.disk();
         let Some(process) = &self.process else { return Ok(()) };
         let since = match (since, self.copies.newest()) {
@@ -155,7 +164,13 @@ impl Runner<'_> {
         let row = if since.is_some() { Row::Increment } else { Row::Backup };
         let _here = disk.operation(row.name());
         let _there = side.tape.disk.operation(row.name());
-        let made = backup_while(&self.book, process, since.as_ref(), &dir, changes);
+        let made = match by {
+            By::Writer(changes) => backup_while(&self.book, process, since.as_ref(), &dir, changes),
+            By::Reader => {
+                let options = self.script.settings.options();
+                backup_beside(&disk, options, since.as_ref(), &dir)
+            }
+        };
         let commit = made.map_err(failed)?;
         let durable = process.env.stats().map_err(failed)?.durable_commits;
         lock(&self.book).acknowledge(durable, durable);
@@ -231,6 +246,21 @@ fn copy_all(from: &DirRef, to: &DirRef) -> IoResult<()> {
         }
     }
     Ok(())
+}
+
+/// Backs an environment up from beside the process that writes it.
+fn backup_beside(
+    disk: &SimDisk,
+    options: Options,
+    since: Option<&DirRef>,
+    dir: &DirRef,
+) -> BackupResult<u64> {
+    let world = SimWorld::new(4).world();
+    let options = options.read_only(true).background(false).create(false);
+    let (reader, _) = Environment::open_in(disk.root(), world.clone(), options)?;
+    let mut how = BackupOptions::default();
+    how.since_in = since;
+    Ok(backup_to(&reader, dir, &world, &how)?.commit)
 }
 
 /// Backs an environment up; after each piece that is copied one of the changes is committed, and

@@ -19,7 +19,7 @@ use cairn_sim::{Bounds, Fault, FaultDisk, Image, Rule, Seeded, SimDisk, SimWorld
 pub use book::{BackupState, Generations, Knowledge, Life, Recording, RestoreState};
 use book::{Book, Tape};
 pub(crate) use book::{KNOWS, begin, branch, state};
-use copies::Copies;
+use copies::{By, Copies};
 pub(crate) use copies::{backup_name, restore_name};
 use generations::Switch;
 
@@ -132,7 +132,8 @@ impl<'s> Runner<'s> {
             Operation::Release => self.release(),
             Operation::Client(number, act) => self.client(*number, act),
             Operation::Contend(rivals, changes) => self.contend(*rivals, changes),
-            Operation::Backup(since, changes) => self.backup(*since, changes),
+            Operation::Backup(since, changes) => self.backup(*since, By::Writer(changes)),
+            Operation::BackupBeside(since) => self.backup(*since, By::Reader),
             Operation::Restore => self.restore(),
             Operation::Replace => self.replace(),
             Operation::Undo => self.undo(),

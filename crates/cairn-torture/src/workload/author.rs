@@ -57,6 +57,8 @@ pub(super) enum Part {
     Backup,
     /// A backup that takes over what has not changed.
     Increment,
+    /// A backup by another process, mostly one that takes over what has not changed.
+    Beside,
     Restore,
     /// A restore in place.
     Replace,
@@ -98,12 +100,12 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
                 self.operations.push(Operation::Commit(Durability::Sync, changes));
             }
         }
-        for _ in 0..self.workload.parts {
-            let (_, part) = self.workload.weights[self.chooser.weighted(&weights, "part")];
         if self.workload.is_restored {
             self.backup(Since::Nothing);
             self.switch(Operation::Replace);
         }
+        for _ in 0..self.workload.parts {
+            let (_, part) = self.workload.weights[self.chooser.weighted(&weights, "part")];
             self.part(part);
         }
         // What was left undurable becomes durable, or the sweep would never see it so.
@@ -193,9 +195,9 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
             }
             Part::Reopen => self.operations.extend([Operation::Close, Operation::Open]),
             Part::Die(death) => self.death(death),
+            Part::FirstWrites => self.first_writes(),
             Part::Power => {
                 let level = *self.chooser.pick(&Level::ALL, "level");
-            Part::FirstWrites => self.first_writes(),
                 let seed = self.number("power");
                 self.operations.extend([Operation::Power(level, seed), Operation::Open]);
             }
@@ -209,6 +211,11 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
             Part::Increment => {
                 let carried = self.chooser.choose(4, "carried") == 0;
                 self.backup(if carried { Since::Carried } else { Since::Newest });
+            }
+            Part::Beside => {
+                let all = [Since::Nothing, Since::Newest, Since::Newest, Since::Newest];
+                let since = *self.chooser.pick(&all, "since");
+                self.operations.push(Operation::BackupBeside(since));
             }
             Part::Restore => self.operations.push(Operation::Restore),
             Part::Replace => self.switch(Operation::Replace),
@@ -247,13 +254,6 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
         }
     }
 
-    fn death(&mut self, death: Death) {
-        let operation = match death {
-            Death::Anything => match self.chooser.choose(7, "death") {
-                0 => Operation::Commit(Durability::Sync, self.changes()),
-                1 => Operation::Commit(Durability::WriteNoSync, self.changes()),
-                2 => Operation::Checkpoint,
-                3 => Operation::Close,
     /// One process after the other dies in its first write, a call later each, and somebody else goes on: in
     /// what each leaves, another name or another end of a journal is not durable yet.
     fn first_writes(&mut self) {
@@ -267,6 +267,13 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
         }
     }
 
+    fn death(&mut self, death: Death) {
+        let operation = match death {
+            Death::Anything => match self.chooser.choose(7, "death") {
+                0 => Operation::Commit(Durability::Sync, self.changes()),
+                1 => Operation::Commit(Durability::WriteNoSync, self.changes()),
+                2 => Operation::Checkpoint,
+                3 => Operation::Close,
                 4 => Operation::Work,
                 5 => Operation::Clean,
                 _ => Operation::Sync,

@@ -489,6 +489,20 @@ pub const WORKLOADS: &[Workload] = &[
         ],
         ..PLAIN
     },
+    // Another process backs up, again and again, a journal file that grows: what it holds was linked once it
+    // is large enough.
+    Workload {
+        name: "backups-beside",
+        settings: Settings { journal: 1 << 20, background: false, ..Settings::SMALL },
+        runs_in_round: 3,
+        begins_with: 8,
+        parts: 10,
+        keys: 8,
+        lens: &[40, 90_000, 90_000],
+        changes: 1,
+        weights: &[(3, Part::Commit), (3, Part::Beside), (2, Part::Restore)],
+        ..PLAIN
+    },
     Workload {
         name: "spread-backups",
         settings: SPREAD,
