@@ -14,6 +14,7 @@ pub mod kill9;
 pub mod model;
 pub mod mutants;
 pub mod operation;
+pub mod part;
 pub mod planted;
 pub mod pool;
 pub mod power_cut;

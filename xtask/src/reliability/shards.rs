@@ -32,10 +32,10 @@ const RIGS: &[Rig] = &[
     // Not in the gate: a site that takes long to be proved, or is not, costs a whole sweep.
     Rig { goals: &["G4"], gate: "", full: "sync-mutants --seed {seed}",
         shards: 1, stride: 1, long: "" },
-    Rig { goals: &["G5"], gate: "flip", full: "flip --full --seed {seed}",
-        shards: 1, stride: 1, long: "flip --seed {seed}" },
-    Rig { goals: &["G7"], gate: "io-errors", full: "io-errors --full --seed {seed}",
-        shards: 1, stride: 1, long: "io-errors --seed {seed}" },
+    Rig { goals: &["G5"], gate: "flip", full: "flip --full --part {seed}/8",
+        shards: 8, stride: 1, long: "flip --seed {seed}" },
+    Rig { goals: &["G7"], gate: "io-errors", full: "io-errors --full --part {seed}/4",
+        shards: 4, stride: 1, long: "io-errors --seed {seed}" },
     Rig { goals: &["G6"], gate: "blocks", full: "blocks --full",
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G9"], gate: "kill9", full: "kill9 --seed {seed} --chains 10",
@@ -48,7 +48,7 @@ const RIGS: &[Rig] = &[
         shards: 5, stride: 0x1000, long: "serial --seed {seed} --transactions 50000" },
     Rig { goals: &["G16"], gate: "", full: "fuzz run --time 240", shards: 1, stride: 1, long: "" }, // needs nightly
     Rig { goals: &["G18"], gate: "", full: "coverage", shards: 1, stride: 1, long: "" }, // needs llvm-tools
-    Rig { goals: &["G20"], gate: "", full: "planted --full", shards: 1, stride: 1, long: "" }, // a build of its own
+    Rig { goals: &["G20"], gate: "", full: "planted --full --part {seed}/5", shards: 5, stride: 1, long: "" }, // a build of its own
 ];
 
 /// The shards of a column, in an order in which the cheapest verdicts come first.

@@ -2,6 +2,7 @@
 //! bit by bit, `blocks` by blocks and files.
 
 mod judge;
+mod large;
 mod region;
 mod report;
 mod subject;
@@ -10,4 +11,4 @@ pub use judge::{Expected, Verdict, judge};
 pub use region::{Region, Rule};
 pub use report::{Report, Violation};
 pub(crate) use subject::spread;
-pub use subject::{Subject, subjects};
+pub use subject::{Subject, large_subjects, subjects};

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use cairn_env::Options;
 use cairn_sim::{Bounds, Image, Level};
 
-use super::region::{Region, regions};
+use super::{
+    large,
+    region::{Region, regions},
+};
 use crate::{
     model::History,
     problem::{Checked, Problem, Wrong},
@@ -73,6 +76,17 @@ pub fn subjects() -> Checked<Vec<Subject>> {
     let clean = made("closed environment", &format!("{LIFE}close\n"), true)?;
     let backup = made("backup", &format!("{LIFE}backup\n"), true)?;
     Ok(vec![clean, crashed, recovered()?, backup])
+}
+
+/// Larger ones: an environment that was closed, one that a crash left, and a backup.
+///
+/// # Errors
+/// If one cannot be made: something else is wrong.
+pub fn large_subjects() -> Checked<Vec<Subject>> {
+    let life = large::life();
+    let clean = made("large, closed", &format!("{life}close\n"), true)?;
+    let crashed = made("large, crashed", &life, false)?;
+    Ok(vec![clean, crashed, made("large, backup", &format!("{life}backup\n"), true)?])
 }
 
 /// A closed environment in two data directories, and a backup of it.

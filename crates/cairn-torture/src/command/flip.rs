@@ -1,6 +1,6 @@
 //! `flip`: damage at rest.
 
-use cairn_torture::flip;
+use cairn_torture::{flip, part::Part};
 
 use super::{Result, Verdict, number, threads};
 
@@ -9,9 +9,12 @@ pub(crate) struct Flip {
     /// One bit of each byte, all bits where much depends on few bytes; the default
     #[arg(long, conflicts_with = "full")]
     smoke: bool,
-    /// Every bit of every byte
+    /// Every bit of every byte, of large environments too
     #[arg(long)]
     full: bool,
+    /// Only one of so many parts of the flips
+    #[arg(long, value_name = "PART/PARTS", default_value = "1/1")]
+    part: Part,
     /// Which bits a short run takes
     #[arg(long, value_parser = number, default_value = "1")]
     seed: u64,
@@ -22,8 +25,8 @@ pub(crate) struct Flip {
 
 impl Flip {
     pub(super) fn run(&self) -> Result {
-        let Self { full, seed, .. } = *self;
-        let plan = flip::Plan { every_bit: full, step: 1, seed, threads: threads(self.threads) };
+        let Self { full, seed, part, .. } = *self;
+        let plan = flip::Plan { every_bit: full, part, seed, threads: threads(self.threads) };
         let report = flip::run(&plan).map_err(|problem| problem.to_string())?;
         println!("flip: {}, seed {seed:#x}", if full { "full" } else { "smoke" });
         println!("{report}");

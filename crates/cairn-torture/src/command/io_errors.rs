@@ -1,6 +1,9 @@
 //! `io-errors`: every call to the disk fails, in every way.
 
-use cairn_torture::io_errors::{self, Case};
+use cairn_torture::{
+    io_errors::{self, Case},
+    part::Part,
+};
 
 use super::{Result, Verdict, number, threads};
 
@@ -12,6 +15,9 @@ pub(crate) struct IoErrors {
     /// All calls
     #[arg(long)]
     full: bool,
+    /// Only one of so many parts of the runs
+    #[arg(long, value_name = "PART/PARTS", default_value = "1/1")]
+    part: Part,
     /// What is written
     #[arg(long, value_parser = number, default_value = "1")]
     seed: u64,
@@ -25,7 +31,7 @@ pub(crate) struct IoErrors {
 
 impl IoErrors {
     pub(super) fn run(&self) -> Result {
-        let Self { full, seed, .. } = *self;
+        let Self { full, seed, part, .. } = *self;
         if let Some(case) = &self.repeat {
             let failed = io_errors::fail(case, seed);
             match &failed {
@@ -35,7 +41,7 @@ impl IoErrors {
             return Ok(Verdict::plain(failed.is_ok()));
         }
         let calls = if full { None } else { Some(300) };
-        let plan = io_errors::Plan { calls, seed, threads: threads(self.threads) };
+        let plan = io_errors::Plan { calls, part, seed, threads: threads(self.threads) };
         let report = io_errors::run(&plan).map_err(|problem| problem.to_string())?;
         println!("io-errors: {}, seed {seed:#x}", if full { "full" } else { "smoke" });
         println!("{report}");

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use cairn_torture::planted::{CATALOGUE, Plan, Plant, Report};
+use cairn_torture::{
+    part::Part,
+    planted::{CATALOGUE, Plan, Plant, Report},
+};
 
 use super::{Result, Verdict, threads};
 
@@ -24,6 +27,9 @@ pub(crate) struct Planted {
     /// Only this one; may be repeated
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["smoke", "full"])]
     only: Vec<u32>,
+    /// Only one of so many parts of them
+    #[arg(long, value_name = "PART/PARTS", default_value = "1/1")]
+    part: Part,
     /// Run nothing; say what is planted, and what it is modelled on
     #[arg(long)]
     list: bool,
@@ -69,8 +75,14 @@ impl Planted {
             (true, true) => CATALOGUE.iter().map(|plant| plant.number).collect(),
             (true, false) => SMOKE.to_vec(),
         };
+        let mut index = 0..;
+        let is_meant = |_: &u32| index.next().is_some_and(|index| self.part.has(index));
         let found = |number| Plant::find(number).ok_or(format!("there is no plant {number}"));
-        Ok(numbers.into_iter().map(found).collect::<std::result::Result<_, _>>()?)
+        Ok(numbers
+            .into_iter()
+            .filter(is_meant)
+            .map(found)
+            .collect::<std::result::Result<_, _>>()?)
     }
 }
 

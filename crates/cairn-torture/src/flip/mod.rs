@@ -7,7 +7,8 @@ use cairn_io::{IoResult, MemDisk};
 use cairn_sim::{Chooser as _, Seeded};
 
 use crate::{
-    at_rest::{Expected, Report, Rule, Subject, Verdict, judge, subjects},
+    at_rest::{Expected, Report, Rule, Subject, Verdict, judge, large_subjects, subjects},
+    part::Part,
     pool,
     problem::{Checked, Problem, Wrong},
 };
@@ -16,10 +17,10 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "the command line states each")]
 pub struct Plan {
-    /// Whether every bit of every byte is flipped, zeros included.
+    /// Whether every bit of every byte is flipped, zeros included, and of large subjects too.
     pub every_bit: bool,
-    /// Of the flips, only each so manieth is made.
-    pub step: usize,
+    /// Which of the flips are made.
+    pub part: Part,
     /// Where the choice of bits comes from.
     pub seed: u64,
     /// How many threads.
@@ -67,9 +68,10 @@ impl Flip {
 }
 
 /// Every bit that is flipped: in a short run every bit of what is dense, one bit of every byte of
-/// what is not, and of every sixteenth byte where only zeros stand.
-fn flips(subject: &Subject, every_bit: bool, seed: u64) -> Vec<Flip> {
-    let mut cases = Vec::new();
+/// what is not, and of every sixteenth byte where only zeros stand. Of them, those of the part.
+fn flips(subject: &Subject, plan: &Plan) -> Vec<Flip> {
+    let Plan { every_bit, part, seed, .. } = *plan;
+    let (mut cases, mut index) = (Vec::new(), 0);
     for (path, _) in subject.image.files() {
         let content = subject.image.read(path).unwrap_or_default();
         let mut random = Seeded::new(seed).stream(subject.name).stream(path);
@@ -79,12 +81,17 @@ fn flips(subject: &Subject, every_bit: bool, seed: u64) -> Vec<Flip> {
             for byte in region.bytes.clone().step_by(step) {
                 let one = random.choose(8, "bit");
                 let bits = if every_bit || region.is_dense { 0..8 } else { one..one + 1 };
-                cases.extend(bits.map(|bit| Flip {
-                    path: path.to_owned(),
-                    bit: byte * 8 + bit,
-                    row: region.name.clone(),
-                    rule: region.rule,
-                }));
+                for bit in bits {
+                    if part.has(index) {
+                        cases.push(Flip {
+                            path: path.to_owned(),
+                            bit: byte * 8 + bit,
+                            row: region.name.clone(),
+                            rule: region.rule,
+                        });
+                    }
+                    index += 1;
+                }
             }
         }
     }
@@ -99,9 +106,12 @@ pub fn run(plan: &Plan) -> Checked<Report> {
     /// So many at once, that threads need not meet often.
     const BATCH: usize = 64;
     let mut report = Report::default();
-    for subject in &subjects()? {
-        let flips: Vec<Flip> =
-            flips(subject, plan.every_bit, plan.seed).into_iter().step_by(plan.step).collect();
+    let mut all = subjects()?;
+    if plan.every_bit {
+        all.extend(large_subjects()?);
+    }
+    for subject in &all {
+        let flips = flips(subject, plan);
         let disk = subject.image.to_mem();
         let batches: Vec<&[Flip]> = flips.chunks(BATCH).collect();
         let judged = pool::run(plan.threads, &batches, |batch| {
@@ -109,9 +119,38 @@ pub fn run(plan: &Plan) -> Checked<Report> {
         });
         for (flip, judged) in flips.iter().zip(judged.into_iter().flatten()) {
             let how = if plan.every_bit { " --full" } else { "" };
-            let again = format!("cargo xtask flip{how} --seed {:#x}", plan.seed);
+            let Plan { part, seed, .. } = plan;
+            let again = format!("cargo xtask flip{how} --seed {seed:#x} --part {part}");
             report.add(subject.name, &flip.row, judged, || (flip.to_string(), again));
         }
     }
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const SOME: Part = Part { number: 1, of: 97 };
+
+    #[test]
+    fn large_subjects_have_the_bits_that_a_full_run_is_to_flip() {
+        let subjects = large_subjects().unwrap();
+        let bytes = subjects.iter().map(|subject| {
+            let files = subject.image.files();
+            files.map(|(path, _)| subject.image.read(path).unwrap().len()).sum::<usize>()
+        });
+        let bytes: Vec<usize> = bytes.collect();
+        assert!(bytes.iter().all(|&bytes| bytes >= 256 << 10), "{bytes:?}");
+        let rows: BTreeSet<_> = subjects
+            .iter()
+            .flat_map(|subject| {
+                flips(subject, &Plan { every_bit: true, part: SOME, seed: 1, threads: 1 })
+            })
+            .map(|flip| flip.row)
+            .collect();
+        assert!(rows.len() > 10, "{rows:?}");
+    }
 }

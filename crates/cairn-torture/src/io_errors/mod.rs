@@ -25,6 +25,7 @@ use workload::STEPS;
 
 use crate::{
     figure::Figure,
+    part::Part,
     pool,
     problem::{Checked, Problem, Wrong, caught},
     script::Settings,
@@ -39,6 +40,8 @@ const LAYOUTS: [u16; 2] = [0, 2];
 pub struct Plan {
     /// So many calls, spread evenly over the runs; `None`: all.
     pub calls: Option<usize>,
+    /// Which of the runs.
+    pub part: Part,
     /// Where what is written comes from.
     pub seed: u64,
     /// How many threads.
@@ -112,10 +115,8 @@ pub struct Report {
     pub steps: BTreeMap<usize, u64>,
     /// Calls of a run without failures, by the number of data directories.
     pub calls: BTreeMap<u16, u64>,
-    /// Runs in which a restore or a repair took the failure of the disk for damage, and named it.
-    pub told_as_damage: u64,
     /// Runs after which verification names a file that was given up and that nothing needs.
-    pub files_given_up: u64,
+    pub files_given_up: Vec<Case>,
     /// Broken promises.
     pub violations: Vec<Violation>,
 }
@@ -150,9 +151,9 @@ impl fmt::Display for Report {
         for (kind, count) in &self.struck {
             writeln!(f, "{count:>8} {}", kind.figure())?;
         }
-        let (told, given_up) = (self.told_as_damage, self.files_given_up);
-        writeln!(f, "{told:>8} restores and repairs that call it damage, with the disk's error")?;
-        writeln!(f, "{given_up:>8} runs leave a file that nothing needs and verification names")?;
+        let (given_up, first) = (self.files_given_up.len(), self.files_given_up.first());
+        let first = first.map_or_else(String::new, |case| format!(", first {case}"));
+        writeln!(f, "{given_up:>8} runs leave a file that nothing needs{first}")?;
         let mut seen = BTreeMap::<_, usize>::new();
         for violation in &self.violations {
             let shown = seen.entry((violation.problem.wrong, violation.step)).or_default();
@@ -196,14 +197,15 @@ pub fn run(plan: &Plan) -> Checked<Report> {
             cases.extend(kinds.map(|kind| Case { directories, call, kind }));
         }
     }
+    let mut index = 0..;
+    cases.retain(|_| index.next().is_some_and(|index| plan.part.has(index)));
     let results = pool::run(plan.threads, &cases, |case| fail(case, plan.seed));
     for (case, result) in cases.iter().zip(results) {
         *report.struck.entry(case.kind).or_default() += 1;
         match result {
             Ok(passed) => {
                 *report.steps.entry(passed.step).or_default() += 1;
-                report.told_as_damage += u64::from(passed.seen[0]);
-                report.files_given_up += u64::from(passed.seen[1]);
+                report.files_given_up.extend(passed.leaves_a_file.then_some(*case));
             }
             Err(violation) => report.violations.push(violation),
         }
@@ -234,7 +236,7 @@ fn count(directories: u16, seed: u64) -> Checked<Vec<bool>> {
 pub struct Passed {
     /// The step in which the call failed.
     pub step: usize,
-    seen: [bool; 2],
+    leaves_a_file: bool,
 }
 
 /// Runs the workload while one call fails, or all from that one on.
@@ -267,10 +269,10 @@ pub fn fail(case: &Case, seed: u64) -> Result<Passed, Violation> {
         now = "going on";
         user.goes_on()?;
         user.survives(Level::LoseAll)?;
-        Ok(user.seen())
+        Ok(user.leaves_a_file())
     });
     match done {
-        Ok(seen) => Ok(Passed { step: met.unwrap_or(STEPS.len()), seen }),
+        Ok(leaves_a_file) => Ok(Passed { step: met.unwrap_or(STEPS.len()), leaves_a_file }),
         Err(problem) => Err(Violation {
             case: *case,
             seed,

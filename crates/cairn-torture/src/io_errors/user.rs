@@ -81,23 +81,9 @@ pub(super) struct User {
     pub(super) process: Option<Process>,
     pub(super) random: Seeded,
     kind: Kind,
-    seen: [Cell<u64>; 2],
-}
-
-/// What is known not to be as it should: counted and printed, and no promise about data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weakness {
-    /// A restore or a repair that could not read what it has written says that this is damaged; the
-    /// message has the disk's own error.
-    ToldAsDamage,
-    /// A node file that was given up since a write failed stays; verification names it, and says that
-    /// nothing needs it.
-    FileGivenUp,
-}
-
-fn names_the_disk(message: &str) -> bool {
-    let said = ["(os error 5)", "(os error 28)", "a read of nothing before the end"];
-    said.into_iter().any(|said| message.contains(said))
+    /// Whether a node file that was given up since a write failed has stayed, so that verification names it
+    /// and says that nothing needs it: not as it should be, and no promise about data.
+    leaves_a_file: Cell<bool>,
 }
 
 fn is_given_up(story: &str) -> bool {
@@ -145,18 +131,13 @@ impl User {
             process: None,
             random: Seeded::new(settings.seed),
             kind,
-            seen: Default::default(),
+            leaves_a_file: Cell::new(false),
         })
     }
 
-    fn note(&self, weakness: Weakness) {
-        let seen = &self.seen[weakness as usize];
-        seen.set(seen.get() + 1);
-    }
-
-    /// Whether this run has met with each [`Weakness`].
-    pub(super) fn seen(&self) -> [bool; 2] {
-        [0, 1].map(|index| self.seen[index].get() > 0)
+    /// Whether a file that was given up has stayed.
+    pub(super) fn leaves_a_file(&self) -> bool {
+        self.leaves_a_file.get()
     }
 
     /// Whether a call has failed.
@@ -184,9 +165,7 @@ impl User {
             return broken(format!("without a cause: {error}")).into();
         }
         let kind = error.kind();
-        if kind == ErrorKind::Corrupt && names_the_disk(&error.to_string()) {
-            self.note(Weakness::ToldAsDamage);
-        } else if !self.kind.explains(kind) {
+        if !self.kind.explains(kind) {
             return Problem::new(Wrong::Class, format!("{kind:?}: {error}")).into();
         }
         match self.process.as_ref().map(|process| &process.env) {
@@ -284,7 +263,7 @@ impl User {
         let environment = below(&ENVIRONMENT);
         match generations::check(&environment, &self.known, &self.histories, level, &options) {
             Err(problem) if problem.wrong == Wrong::Finding && is_given_up(&problem.story) => {
-                self.note(Weakness::FileGivenUp);
+                self.leaves_a_file.set(true);
             }
             checked => drop(checked.map_err(within("environment"))?),
         }

@@ -4,12 +4,15 @@ use cairn_torture::{
     Contents,
     at_rest::{Rule, Subject, Verdict, subjects},
     flip::{Flip, Plan, run},
+    part::Part,
     problem::Wrong,
 };
 
 #[test]
 fn no_flipped_bit_passes_unnoticed() {
-    let report = run(&Plan { every_bit: false, step: 29, seed: 5, threads: 2 }).unwrap();
+    let report =
+        run(&Plan { every_bit: false, part: Part { number: 1, of: 29 }, seed: 5, threads: 2 })
+            .unwrap();
     assert!(report.is_good(), "{report}");
     for verdict in [Verdict::Refused, Verdict::Reported, Verdict::Found, Verdict::Torn] {
         assert!(report.count(verdict) > 20, "{report}");
