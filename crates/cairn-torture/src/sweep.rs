@@ -1,7 +1,7 @@
 //! The sweep: every cut of a recording, every crash there, each distinct state held against the
 //! oracle.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 use cairn_env::Options;
 use cairn_sim::{CrashImage, Cut, Level, Seeded};
@@ -91,6 +91,7 @@ pub struct Sweep<'r> {
     options: Options,
     effort: Effort,
     without: Option<Without>,
+    near: Option<(usize, Range<usize>)>,
     stop_at_first: bool,
 }
 
@@ -98,7 +99,7 @@ impl<'r> Sweep<'r> {
     /// A sweep of `recording`, which was made with these options.
     #[must_use]
     pub fn new(recording: &'r Recording, run: RunId, options: Options, effort: Effort) -> Self {
-        Self { recording, run, options, effort, without: None, stop_at_first: false }
+        Self { recording, run, options, effort, without: None, near: None, stop_at_first: false }
     }
 
     /// As if the disk had said `Ok` to these syncs and done nothing; ends with the first broken promise.
@@ -106,6 +107,16 @@ impl<'r> Sweep<'r> {
     pub fn without(mut self, syncs: Without) -> Self {
         self.without = Some(syncs);
         self.stop_at_first = true;
+        self
+    }
+
+    /// Only cuts around that of this state: what it shows is likely to show there still when the engine
+    /// does a few operations more or less than it did.
+    #[must_use]
+    pub fn near(mut self, state: &StateId) -> Self {
+        const AROUND: usize = 12;
+        let positions = state.position.saturating_sub(AROUND)..state.position + AROUND;
+        self.near = Some((state.life, positions));
         self
     }
 
@@ -187,6 +198,11 @@ impl<'r> Sweep<'r> {
 
     /// Calls `visit` with each state of a life, until it answers `false`.
     fn each_state(&self, number: usize, visit: &mut dyn FnMut(State<'_>) -> bool) {
+        let positions = match &self.near {
+            None => 0..usize::MAX,
+            Some((life, positions)) if *life == number => positions.clone(),
+            Some(_) => return,
+        };
         let life = &self.recording.lives[number];
         let trace = match self.without {
             Some(removed) => removed.removed_from(&life.trace),
@@ -195,6 +211,12 @@ impl<'r> Sweep<'r> {
         let rows = rows(&trace);
         let mut cuts = trace.cuts();
         while let Some(cut) = cuts.next_cut() {
+            if cut.position() >= positions.end {
+                return;
+            }
+            if cut.position() < positions.start {
+                continue;
+            }
             let (Some(row), Some(knows)) = (rows[cut.position()], knowledge(life, &cut)) else {
                 continue;
             };

@@ -1,6 +1,11 @@
 //! `sync-mutants`: every sync is needed, and the sweep would miss it.
 
-use cairn_torture::{mutants, state_id::Effort};
+use std::path::PathBuf;
+
+use cairn_torture::{
+    mutants::{self, Known},
+    state_id::Effort,
+};
 
 use super::{Result, Verdict, number, threads};
 
@@ -9,6 +14,12 @@ pub(crate) struct SyncMutants {
     /// Only this site
     #[arg(long)]
     site: Option<String>,
+    /// Look first where they were missed before
+    #[arg(long, conflicts_with = "full")]
+    known: bool,
+    /// Write down where they were missed, for `--known`
+    #[arg(long, value_name = "FILE", conflicts_with = "site")]
+    write: Option<PathBuf>,
     /// Many images of each crash
     #[arg(long)]
     full: bool,
@@ -30,8 +41,15 @@ impl SyncMutants {
                 return Err(format!("there is no site {name}").into());
             }
         }
-        let report = mutants::run(&syncs, effort, self.seed, threads(self.threads));
+        let threads = threads(self.threads);
+        let report = match self.known {
+            true => mutants::run_known(&syncs, &Known::committed()?, effort, self.seed, threads),
+            false => mutants::run(&syncs, effort, self.seed, threads),
+        };
         println!("{report}");
+        if let Some(path) = &self.write {
+            std::fs::write(path, Known::of(&report).to_text())?;
+        }
         if self.site.is_some() {
             for proof in report.mutants.iter().filter_map(|mutant| mutant.proof.as_ref()) {
                 println!(

@@ -552,14 +552,16 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "recycling-generations",
         runs_in_round: 2,
-        parts: 60,
-        keys: 8,
+        is_restored: true,
+        parts: 40,
+        keys: 10,
         lens: LARGE,
         weights: &[
-            (10, Part::Commit),
-            (3, Part::Checkpoint),
-            (1, Part::Backup),
-            (1, Part::Replace),
+            (6, Part::Commit),
+            (1, Part::Later),
+            (1, Part::Checkpoint),
+            (1, Part::Reopen),
+            (2, Part::Clean),
         ],
         ..PLAIN
     },

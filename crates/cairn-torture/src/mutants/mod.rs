@@ -4,7 +4,11 @@
 //! It proves two things at once: that each sync is needed, and that the sweep would notice if one
 //! were forgotten.
 
-use std::fmt;
+mod known;
+
+use std::{collections::BTreeMap, fmt};
+
+pub use known::Known;
 
 use cairn_io::SyncSite;
 use cairn_sim::Op;
@@ -18,7 +22,7 @@ use crate::{
     state_id::{Effort, RunId},
     sweep::{Sweep, Violation},
     without::{Place, Without},
-    workload::WORKLOADS,
+    workload::{WORKLOADS, Workload},
 };
 
 /// Sites that no crash state proves necessary, each with the reason why it stays all the same.
@@ -128,37 +132,87 @@ impl fmt::Display for Report {
 /// any of them are left out.
 #[must_use]
 pub fn run(syncs: &[Without], effort: Effort, seed: u64, threads: usize) -> Report {
-    let jobs: Vec<(RunId, Script)> = WORKLOADS
-        .iter()
-        .flat_map(|workload| {
-            (0..workload.runs_in_round as u64).map(move |run| {
-                let id = RunId { workload: workload.name.to_owned(), seed: seed + run };
-                (id, workload.script(seed + run))
-            })
-        })
-        .collect();
-    let recorded = pool::run(threads, &jobs, |(id, script)| {
-        record(script).map_err(|problem| Violation::of_run(id.clone(), problem).to_string())
+    let ids = WORKLOADS.iter().flat_map(|workload| {
+        (0..workload.runs_in_round as u64).map(move |run| RunId::of(workload, seed + run))
     });
-    let mut report = Report::default();
-    let mut runs = Vec::new();
-    for ((id, script), recording) in jobs.into_iter().zip(recorded) {
-        match recording {
-            Ok(recording) => runs.push((id, script, recording)),
-            Err(broken) => report.broken.push(broken),
-        }
-    }
-    let has_any = |without: &&Without| {
-        let is_there = |(_, _, recording): &(_, _, Recording)| syncs_of(**without, recording) > 0;
-        without.place == Place::Anywhere || runs.iter().any(is_there)
+    let (runs, broken) = recorded(ids.collect(), threads);
+    let syncs: Vec<Without> =
+        syncs.iter().filter(|syncs| is_any(**syncs, &runs)).copied().collect();
+    let mutants = pool::run(threads, &syncs, |syncs| without(*syncs, &runs, effort));
+    Report { mutants, broken }
+}
+
+/// The same, looking first where `known` says that they were missed before.
+#[must_use]
+pub fn run_known(
+    syncs: &[Without],
+    known: &Known,
+    effort: Effort,
+    seed: u64,
+    threads: usize,
+) -> Report {
+    let states = || syncs.iter().filter_map(|syncs| known.state(*syncs));
+    let mut ids: Vec<RunId> = states().map(|state| state.run.clone()).collect();
+    ids.sort_by_key(ToString::to_string);
+    ids.dedup();
+    let (runs, broken) = recorded(ids, threads);
+    let looked = pool::run(threads, syncs, |syncs| where_known(*syncs, known, &runs));
+    let mut found: BTreeMap<Without, Mutant> =
+        looked.into_iter().flatten().map(|mutant| (mutant.without, mutant)).collect();
+    // A place that the list does not have may be one that no workload goes to.
+    let is_open = |syncs: &&Without| {
+        !found.contains_key(syncs) && (known.state(**syncs).is_some() || is_any(**syncs, &runs))
     };
-    let syncs: Vec<Without> = syncs.iter().filter(has_any).copied().collect();
-    report.mutants = pool::run(threads, &syncs, |syncs| without(*syncs, &runs, effort));
+    let open: Vec<Without> = syncs.iter().filter(is_open).copied().collect();
+    let mut report = Report { broken, ..Report::default() };
+    if !open.is_empty() {
+        let everywhere = run(&open, effort, seed, threads);
+        report.broken.extend(everywhere.broken);
+        found.extend(everywhere.mutants.into_iter().map(|mutant| (mutant.without, mutant)));
+    }
+    report.mutants = syncs.iter().filter_map(|syncs| found.remove(syncs)).collect();
     report
 }
 
+/// A run with what it did to the disks.
+type Recorded = (RunId, Script, Recording);
+
+/// Carries runs out; those that fail although nothing is wrong with the disk come second.
+fn recorded(ids: Vec<RunId>, threads: usize) -> (Vec<Recorded>, Vec<String>) {
+    let script = |id: RunId| Some((Workload::find(&id.workload)?.script(id.seed), id));
+    let jobs: Vec<(Script, RunId)> = ids.into_iter().filter_map(script).collect();
+    let recorded = pool::run(threads, &jobs, |(script, id)| {
+        record(script).map_err(|problem| Violation::of_run(id.clone(), problem).to_string())
+    });
+    let (mut runs, mut broken) = (Vec::new(), Vec::new());
+    for ((script, id), recording) in jobs.into_iter().zip(recorded) {
+        match recording {
+            Ok(recording) => runs.push((id, script, recording)),
+            Err(told) => broken.push(told),
+        }
+    }
+    (runs, broken)
+}
+
+/// Whether any of the runs has these syncs, or may have them in crashes of recovery.
+fn is_any(without: Without, runs: &[Recorded]) -> bool {
+    let is_there = |(_, _, recording): &Recorded| syncs_of(without, recording) > 0;
+    without.place == Place::Anywhere || runs.iter().any(is_there)
+}
+
+/// Looks for a crash where one was found before; `None`: there is none now.
+fn where_known(without: Without, known: &Known, runs: &[Recorded]) -> Option<Mutant> {
+    let state = known.state(without)?;
+    let (id, script, recording) = runs.iter().find(|(id, ..)| *id == state.run)?;
+    let sweep = Sweep::new(recording, id.clone(), script.settings.options(), state.effort);
+    let outcome = sweep.without(without).near(state).run();
+    let proof = Some(outcome.violations.into_iter().next()?);
+    let syncs = syncs_of(without, recording);
+    Some(Mutant { without, syncs, checked: outcome.checked, proof })
+}
+
 /// Looks for a crash that shows that a site is missed.
-fn without(without: Without, runs: &[(RunId, Script, Recording)], effort: Effort) -> Mutant {
+fn without(without: Without, runs: &[Recorded], effort: Effort) -> Mutant {
     let mut mutant = Mutant { without, syncs: 0, checked: 0, proof: None };
     // Where the workload itself has none of them, crashes of recovery still may.
     let mut ordered: Vec<_> = runs.iter().collect();
