@@ -50,7 +50,7 @@ pub(crate) const GOALS: &[Goal] = &[
         "nor does a crash in the middle of recovery, or of the recovery after it"),
     goal("G3", "states of the thinnest cell", Some(12), Some(1_000),
         "whatever the engine was doing, at every level of loss"),
-    goal("G4", "syncs left out", None, Some(30),
+    goal("G4", "syncs left out", Some(30), Some(30),
         "every sync is needed: without it a crash shows what is lost"),
     goal("G5", "bits flipped", Some(100_000), Some(6_000_000),
         "no flipped bit passes unnoticed"),
