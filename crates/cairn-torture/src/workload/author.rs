@@ -57,7 +57,7 @@ pub(super) enum Part {
     Backup,
     /// A backup that takes over what has not changed.
     Increment,
-    /// A backup by another process, mostly one that takes over what has not changed.
+    /// Two backups by another process, the second since the first, and a commit in between.
     Beside,
     Restore,
     /// A restore in place.
@@ -213,9 +213,10 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
                 self.backup(if carried { Since::Carried } else { Since::Newest });
             }
             Part::Beside => {
-                let all = [Since::Nothing, Since::Newest, Since::Newest, Since::Newest];
-                let since = *self.chooser.pick(&all, "since");
+                let since = *self.chooser.pick(&[Since::Nothing, Since::Newest], "since");
                 self.operations.push(Operation::BackupBeside(since));
+                self.commit(Durability::Sync);
+                self.operations.push(Operation::BackupBeside(Since::Newest));
             }
             Part::Restore => self.operations.push(Operation::Restore),
             Part::Replace => self.switch(Operation::Replace),

@@ -494,13 +494,12 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         name: "backups-beside",
         settings: Settings { journal: 1 << 20, background: false, ..Settings::SMALL },
-        runs_in_round: 3,
-        begins_with: 8,
-        parts: 10,
+        begins_with: 12,
+        parts: 8,
         keys: 8,
         lens: &[40, 90_000, 90_000],
         changes: 1,
-        weights: &[(3, Part::Commit), (3, Part::Beside), (2, Part::Restore)],
+        weights: &[(1, Part::Commit), (2, Part::Beside), (2, Part::Restore)],
         ..PLAIN
     },
     Workload {
