@@ -16,7 +16,7 @@ const SIMULATOR: &str = "cairn-sim";
 /// The bottom layer: the simulator uses it, so it cannot test itself with the simulator.
 const BOTTOM: &str = "cairn-io";
 /// Development only: they stand beside the layers and close the list of members.
-const BESIDE: [&str; 2] = ["cairn-sim", "cairn-torture"];
+const BESIDE: [&str; 3] = ["cairn-sim", "cairn-schedules", "cairn-torture"];
 
 /// Runs the check on this repository.
 pub(crate) fn run() -> Result {

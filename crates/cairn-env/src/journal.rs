@@ -157,7 +157,10 @@ impl Drop for RoleGuard<'_> {
         role.flush += 1;
         drop(role);
         self.journal.done[flush % 2].notify_all();
-        self.journal.done[(flush + 1) % 2].notify_one();
+        // Planted race: nobody for the next flush.
+        if !cairn_io::planted::is_race(2) {
+            self.journal.done[(flush + 1) % 2].notify_one();
+        }
     }
 }
 
@@ -309,7 +312,10 @@ impl Core {
         // Planted: going on after a failure.
         let cause =
             if cairn_io::planted::is(40) { Arc::new(error) } else { self.failure.poison(error) };
-        self.journal.done.iter().for_each(Condvar::notify_all);
+        // Planted race: waiting on after a failure.
+        if !cairn_io::planted::is_race(3) {
+            self.journal.done.iter().for_each(Condvar::notify_all);
+        }
         EnvError::CommitUnknown { cause }
     }
 

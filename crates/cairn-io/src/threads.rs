@@ -133,6 +133,9 @@ fn run(mut worker: Box<dyn Worker>, bell: &Receiver<()>, stopping: &AtomicBool) 
                 return catch_unwind(last).unwrap_or(());
             }
         };
+        if crate::planted::is_race(1) {
+            bell.recv_timeout(Duration::ZERO).unwrap_or(()); // Planted race: a wake during a step.
+        }
         match step {
             Step::Did => {}
             // A channel without senders means that nobody can wake or stop us any more.
