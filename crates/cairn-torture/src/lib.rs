@@ -11,6 +11,7 @@ pub mod flip;
 pub mod fuzz;
 pub mod io_errors;
 pub mod kill9;
+pub mod memory;
 pub mod model;
 pub mod mutants;
 pub mod operation;

@@ -1,6 +1,6 @@
 //! `kill9`: real processes that die, and `live`: how one of them lives.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cairn_torture::kill9::{self, Lie, Life, Plan};
 
@@ -46,13 +46,14 @@ impl Kill9 {
         };
         let mut plan = Plan {
             program: std::env::current_exe()?,
-            within: self.dir.clone().unwrap_or_else(in_memory),
+            within: self.dir.clone().unwrap_or_else(kill9::in_memory),
             seed: self.seed,
             chains: 0..chains,
             deaths,
             last_cycle: u32::MAX,
             threads: threads(self.threads),
             lie: self.planted.then_some(Lie::EarlyAck),
+            hungry: false,
         };
         if let Some((chain, cycle)) = self.repeat {
             (plan.chains, plan.deaths, plan.last_cycle) = (chain..chain + 1, u64::MAX, cycle);
@@ -85,12 +86,6 @@ pub(super) fn planted(report: &kill9::Report, chains: usize) -> Verdict {
     let found =
         found.filter(|found| found.problem.wrong == cairn_torture::problem::Wrong::LostCommit);
     Verdict::plain(found.count() == chains)
-}
-
-/// A directory in memory, where that is known to be: deaths of processes need no disk.
-fn in_memory() -> PathBuf {
-    let shm = Path::new("/dev/shm");
-    if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() }
 }
 
 fn place(text: &str) -> std::result::Result<(u32, u32), String> {

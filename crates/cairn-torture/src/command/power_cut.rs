@@ -58,6 +58,7 @@ impl PowerCut {
             last_cycle: u32::MAX,
             threads: threads(self.threads),
             lie: self.planted.then_some(Lie::NoSync),
+            hungry: false,
         };
         let report = power_cut::run(&plan, &kinds);
         let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();

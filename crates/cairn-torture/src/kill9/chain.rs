@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Stdio},
     sync::Arc,
 };
 
@@ -137,6 +137,9 @@ impl<'g> Chain<'g> {
         let life = self.life_for(death, &mut random);
         let mut command = Command::new(self.program);
         command.arg("live").args(life.args());
+        if matches!(death, Death::Starve(_)) {
+            command.stderr(Stdio::null()); // there it says that it has no memory
+        }
         let ground = &mut *self.ground;
         let (words, status) =
             Victim::watch(&mut command, |victim| ground.bring(death, victim)).map_err(

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     str::FromStr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -28,6 +28,17 @@ pub enum Moment {
     Midway,
     /// It is done, and nobody has been told.
     After,
+    /// It is done, and from then on the process gets only so many bytes of memory more; it dies when it
+    /// needs another one, which may be much later, or never.
+    Starved(u32),
+}
+
+/// How this process is starved: takes all memory away but so many bytes.
+static STARVE: OnceLock<fn(usize)> = OnceLock::new();
+
+/// Says how this process is starved, once. Without that it never is.
+pub fn starve_with(starve: fn(usize)) {
+    STARVE.get_or_init(|| starve);
 }
 
 /// A call that changes something: its number among those of the process, from 0 on, and when.
@@ -42,12 +53,13 @@ pub struct Call {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = match self.moment {
-            Moment::Before => "before",
-            Moment::Midway => "midway",
-            Moment::After => "after",
-        };
-        write!(f, "{moment}-{}", self.number)
+        match self.moment {
+            Moment::Before => write!(f, "before")?,
+            Moment::Midway => write!(f, "midway")?,
+            Moment::After => write!(f, "after")?,
+            Moment::Starved(bytes) => write!(f, "starved:{bytes}")?,
+        }
+        write!(f, "-{}", self.number)
     }
 }
 
@@ -61,7 +73,10 @@ impl FromStr for Call {
             "before" => Moment::Before,
             "midway" => Moment::Midway,
             "after" => Moment::After,
-            _ => return Err(bad()),
+            _ => match moment.strip_prefix("starved:").map(str::parse) {
+                Some(Ok(bytes)) => Moment::Starved(bytes),
+                _ => return Err(bad()),
+            },
         };
         Ok(Self { number: number.parse().map_err(|_| bad())?, moment })
     }
@@ -98,11 +113,13 @@ impl Fuse {
                 half();
                 die()
             }
-            Some(Moment::After) | None => {}
+            Some(Moment::After | Moment::Starved(_)) | None => {}
         }
         let result = act();
-        if moment.is_some() {
-            die();
+        match (moment, STARVE.get()) {
+            (Some(Moment::Starved(bytes)), Some(starve)) => starve(bytes as usize),
+            (Some(Moment::Starved(_)), None) | (None, _) => {}
+            (Some(_), _) => die(),
         }
         result
     }
@@ -266,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_call_is_written_as_it_is_read() {
-        for moment in [Moment::Before, Moment::Midway, Moment::After] {
+        for moment in [Moment::Before, Moment::Midway, Moment::After, Moment::Starved(96)] {
             let call = Call { number: 17, moment };
             assert_eq!(call.to_string().parse(), Ok(call));
         }

@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum Death {
     /// It kills itself at a call.
     Call(Call),
+    /// It gets little memory from a call on, and is aborted when that is used up.
+    Starve(Call),
     /// It is killed after this time.
     Kill(Duration),
     /// It is told to end after this time, by SIGTERM, which it does not handle.
@@ -81,6 +83,19 @@ impl Death {
         }
     }
 
+    /// A death of a process for want of memory.
+    pub fn of_hunger(random: &mut Seeded) -> Self {
+        if random.choose(16, "death") == 0 {
+            return Self::Close(quota(random, 30));
+        }
+        // Few bytes: the next allocation is one too many, in whatever it is.
+        let most = *random.pick(&[1, 64, 1 << 10, 16 << 10, 128 << 10], "bytes");
+        let bytes = u32::try_from(random.choose(most, "byte")).expect("it is small");
+        let most = *random.pick(&[20, 100, 400], "calls");
+        let number = random.choose(most, "call") as u64;
+        Self::Starve(Call { number, moment: Moment::Starved(bytes) })
+    }
+
     /// Most calls near the beginning, where the process recovers; few after a long run.
     fn at_call(random: &mut Seeded) -> Self {
         let most = *random.pick(&[20, 100, 400, 1000], "calls");
@@ -93,7 +108,7 @@ impl Death {
     #[must_use]
     pub const fn call(self) -> Option<Call> {
         match self {
-            Self::Call(call) => Some(call),
+            Self::Call(call) | Self::Starve(call) => Some(call),
             _ => None,
         }
     }
@@ -105,7 +120,7 @@ impl Death {
             Self::Exit(quota) => (quota, End::Exit),
             Self::Forget(quota) => (quota, End::Forget),
             Self::Close(quota) => (quota, End::Close),
-            Self::Call(_) => (400, End::Close),
+            Self::Call(_) | Self::Starve(_) => (400, End::Close),
             _ => (u32::MAX, End::Close),
         }
     }
@@ -115,6 +130,7 @@ impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(call) => write!(f, "killed at a call ({call})"),
+            Self::Starve(call) => write!(f, "without memory ({call})"),
             Self::Kill(time) => write!(f, "killed after {time:?}"),
             Self::Terminate(time) => write!(f, "told to end after {time:?}"),
             Self::Pause(time) => write!(f, "stopped after {time:?}, then killed"),

@@ -23,13 +23,19 @@ use crate::problem::{Checked, Problem, Wrong};
 #[derive(Clone, Debug)]
 pub struct Directory {
     path: PathBuf,
+    hungry: bool,
 }
 
 impl Directory {
     /// In an empty directory.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: path.to_owned(), hungry: false }
+    }
+
+    /// Whether its processes die for want of memory.
+    pub const fn is_hungry(&mut self, hungry: bool) {
+        self.hungry = hungry;
     }
 
     /// Nobody gets the environment of a process that is stopped, however long.
@@ -52,6 +58,9 @@ impl Ground for Directory {
     }
 
     fn choose(&mut self, random: &mut Seeded, alone: bool) -> Death {
+        if self.hungry {
+            return Death::of_hunger(random);
+        }
         if alone { Death::alone(random) } else { Death::among_threads(random) }
     }
 
@@ -80,7 +89,11 @@ impl Ground for Directory {
                 world.pause(Duration::from_millis(2));
                 victim.kill()
             }
-            Death::Call(_) | Death::Exit(_) | Death::Forget(_) | Death::Close(_) => victim.wait(),
+            Death::Call(_)
+            | Death::Starve(_)
+            | Death::Exit(_)
+            | Death::Forget(_)
+            | Death::Close(_) => victim.wait(),
         }
     }
 }

@@ -28,8 +28,10 @@ use std::{
     process::ExitStatus,
 };
 
+use rustix::process::Signal;
+
 pub use chain::{Chain, Ground, Tally};
-pub use deadly::{Call, Fuse, Moment};
+pub use deadly::{Call, Fuse, Moment, starve_with};
 pub use death::{Death, Victim, was_killed};
 pub use ground::Directory;
 pub use life::{Before, End, Lie, Life};
@@ -63,6 +65,8 @@ pub struct Plan {
     pub threads: usize,
     /// What processes lie about.
     pub lie: Option<Lie>,
+    /// Whether they die for want of memory.
+    pub hungry: bool,
 }
 
 /// A promise that a chain saw broken.
@@ -120,6 +124,13 @@ impl fmt::Display for Report {
     }
 }
 
+/// A directory in memory, where that is known to be: deaths of processes need no disk.
+#[must_use]
+pub fn in_memory() -> PathBuf {
+    let shm = Path::new("/dev/shm");
+    if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() }
+}
+
 /// Runs the chains.
 #[must_use]
 pub fn run(plan: &Plan) -> Report {
@@ -143,6 +154,7 @@ fn run_chain(plan: &Plan, number: u32) -> (Tally, Option<Violation>) {
         }
     };
     let mut ground = Directory::new(scratch.path());
+    ground.is_hungry(plan.hungry);
     let (tally, problem) = turns(plan, number, &mut ground);
     let violation = problem.and_then(|(cycle, problem)| broken(cycle, problem, &scratch.keep()));
     (tally, violation)
@@ -174,6 +186,8 @@ fn was_death(death: Death, status: ExitStatus) -> bool {
         Death::Call(_) | Death::Kill(_) | Death::Terminate(_) | Death::Pause(_) => {
             was_killed(status)
         }
+        // How a program ends that does not get the memory that it needs.
+        Death::Starve(_) => status.signal() == Some(Signal::ABORT.as_raw()),
         Death::Exit(_) | Death::Forget(_) => status.code() == Some(0),
         Death::Close(_) => false,
         // Whatever it made of a disk that answers with errors, but a panic: and a mapping cannot answer.

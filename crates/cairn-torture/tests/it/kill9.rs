@@ -12,6 +12,7 @@ fn kill(deaths: u64, lie: Option<Lie>) -> Report {
         last_cycle: u32::MAX,
         threads: 2,
         lie,
+        hungry: false,
     })
 }
 
