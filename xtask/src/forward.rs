@@ -1,5 +1,7 @@
 //! `bench`, `crash`, `flip`: commands of other packages under one roof.
 
+use std::{path::PathBuf, process::Command};
+
 use crate::{Result, metadata::Metadata, process};
 
 /// Arguments for the program that a command starts.
@@ -63,6 +65,21 @@ pub(crate) const KILL9: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "kill9"],
 };
 
+/// Little memory, and none.
+pub(crate) const MEMORY: Forward = Forward {
+    package: "cairn-torture",
+    args: &[
+        "run",
+        "--locked",
+        "--profile=torture",
+        "-p",
+        "cairn-torture",
+        "--bin",
+        "cairn-memory",
+        "--",
+    ],
+};
+
 /// File systems that lose power.
 pub(crate) const POWER_CUT: Forward = Forward {
     package: "cairn-torture",
@@ -97,17 +114,29 @@ impl Forward {
 pub(crate) fn planted(rest: &Rest) -> Result {
     const RUN: [&str; 7] =
         ["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "planted"];
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let target = process::root().join(target).join("planted");
-    let mut command = process::cargo(&RUN);
+    let (mut command, target) = own_build("planted", "--cfg planted", &RUN);
     if !rest.args.iter().any(|arg| arg.starts_with("--ledger")) {
         command.arg("--ledger").arg(target.join("ledger"));
     }
-    command.args(&rest.args);
-    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    command.env("RUSTFLAGS", format!("{flags} --cfg planted"));
-    command.env("CARGO_TARGET_DIR", target);
-    process::run(&mut command)
+    process::run(command.args(&rest.args))
+}
+
+/// Programs of threads, in orders that a scheduler decides: in a build of its own, whose locks and
+/// threads are the scheduler's. Races can be planted in it.
+pub(crate) fn schedules(rest: &Rest) -> Result {
+    const RUN: [&str; 6] = ["run", "--locked", "--profile=torture", "-p", "cairn-schedules", "--"];
+    let (mut command, _) = own_build("schedules", "--cfg shuttle --cfg planted", &RUN);
+    process::run(command.args(&rest.args))
+}
+
+/// Cargo for a build with flags of its own, and the target directory that it has for itself.
+fn own_build(name: &str, flags: &str, args: &[&str]) -> (Command, PathBuf) {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let target = process::root().join(target).join(name);
+    let mut command = process::cargo(args);
+    let asked = std::env::var("RUSTFLAGS").unwrap_or_default();
+    command.env("RUSTFLAGS", format!("{asked} {flags}")).env("CARGO_TARGET_DIR", &target);
+    (command, target)
 }
 
 /// All benchmarks, or with `compare` the comparison with other engines, which is a workspace of its own.

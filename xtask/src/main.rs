@@ -76,6 +76,8 @@ enum Command {
     SyncMutants(Rest),
     /// Plant historic bugs in the engine, one at a time, and see that a rig finds each
     Planted(Rest),
+    /// Let threads take their steps in orders that a seed decides (a build of its own)
+    Schedules(Rest),
     /// Run all rigs, and hold what they count against the goals of docs/reliability.md
     Reliability(reliability::Options),
     /// Run all rigs in turn with new seeds, for hours; can be stopped and gone on with
@@ -93,6 +95,8 @@ enum Command {
     Ratio(ratio::Options),
     /// Let real processes die on one environment, again and again
     Kill9(Rest),
+    /// See how much memory inputs take (`bound`), and let processes die for want of it (`hunger`)
+    Memory(Rest),
     /// Let real processes lose their file system, again and again (needs root)
     PowerCut(Rest),
     /// Let everything work and everything go wrong, as a seed decides
@@ -115,6 +119,7 @@ fn main() -> ExitCode {
         Command::Serial(rest) => forward::SERIAL.run(&rest),
         Command::Planted(rest) => forward::planted(&rest),
         Command::SyncMutants(rest) => forward::SYNC_MUTANTS.run(&rest),
+        Command::Schedules(rest) => forward::schedules(&rest),
         Command::Reliability(options) => reliability::run(&options),
         Command::Torture(options) => torture::run(&options),
         Command::Fuzz(what) => fuzz::run(&what),
@@ -123,6 +128,7 @@ fn main() -> ExitCode {
         Command::Miri(options) => miri::run(&options),
         Command::Ratio(options) => ratio::run(&options),
         Command::Kill9(rest) => forward::KILL9.run(&rest),
+        Command::Memory(rest) => forward::MEMORY.run(&rest),
         Command::PowerCut(rest) => forward::POWER_CUT.run(&rest),
         Command::Simulate(rest) => forward::SIMULATE.run(&rest),
     };

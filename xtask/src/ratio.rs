@@ -17,7 +17,7 @@ pub(crate) struct Options {
 }
 
 /// Crates that exist to test the others.
-const RIGS: [&str; 2] = ["crates/cairn-sim/", "crates/cairn-torture/"];
+const RIGS: [&str; 3] = ["crates/cairn-sim/", "crates/cairn-schedules/", "crates/cairn-torture/"];
 
 /// Counts and prints.
 pub(crate) fn run(options: &Options) -> Result {

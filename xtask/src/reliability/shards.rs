@@ -39,15 +39,27 @@ const RIGS: &[Rig] = &[
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G9"], gate: "kill9", full: "kill9 --seed {seed} --chains 10",
         shards: 5, stride: 1, long: "kill9 --seed {seed} --chains 2" },
+    Rig { goals: &["G26"], gate: "memory bound", full: "memory bound --full --seed {seed}",
+        shards: 1, stride: 1, long: "memory bound --seed {seed}" },
+    Rig { goals: &["G26"], gate: "memory hunger", full: "memory hunger --full --seed {seed}",
+        shards: 1, stride: 1, long: "memory hunger --seed {seed}" },
     Rig { goals: &["G10"], gate: "", full: "power-cut --full --seed {seed}", // needs root
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G12", "G13"], gate: "simulate", full: "simulate --full --seed {seed} --seeds 500 --twice 100",
         shards: 10, stride: 500, long: "simulate --full --seed {seed} --seeds 50 --twice 5" },
     Rig { goals: &["G14"], gate: "serial --transactions 50000", full: "serial --seed {seed} --transactions 200000",
         shards: 5, stride: 0x1000, long: "serial --seed {seed} --transactions 50000" },
+    // Not in the gate: they need a build of their own, with other locks.
+    Rig { goals: &["G15"], gate: "", full: "schedules --full --seed {seed}",
+        shards: 1, stride: 1, long: "schedules --seed {seed}" },
+    Rig { goals: &["G15"], gate: "", full: "schedules --planted",
+        shards: 1, stride: 1, long: "" },
     Rig { goals: &["G16"], gate: "", full: "fuzz run --time 240", shards: 1, stride: 1, long: "" }, // needs nightly
     Rig { goals: &["G18"], gate: "", full: "coverage", shards: 1, stride: 1, long: "" }, // needs llvm-tools
     Rig { goals: &["G20"], gate: "", full: "planted --full --part {seed}/5", shards: 5, stride: 1, long: "" }, // a build of its own
+    Rig { goals: &["G21"], gate: "", full: "miri", shards: 1, stride: 1, long: "" }, // needs nightly with Miri
+    Rig { goals: &["G31"], gate: "", full: "ratio", shards: 1, stride: 1, long: "" },
+    Rig { goals: &["G32"], gate: "", full: "ci", shards: 1, stride: 1, long: "" }, // the gate itself
 ];
 
 /// The shards of a column, in an order in which the cheapest verdicts come first.
