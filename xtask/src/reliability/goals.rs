@@ -90,7 +90,7 @@ pub(crate) const GOALS: &[Goal] = &[
         "bugs that other databases had would be found here"),
     goal("G31", "lines of tests per thousand of code", None, Some(1),
         "a report: how much of the project is tests and rigs"),
-    goal("G32", "seconds that the gate leaves of 900", None, Some(0),
+    goal("G32", "seconds that the gate leaves of 900", None, Some(1),
         "what every change has to pass takes at most 15 minutes"),
 ];
 
