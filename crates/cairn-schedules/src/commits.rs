@@ -135,7 +135,7 @@ pub(super) fn counters(seed: u64) -> Checked {
         (counted.and_then(|value| value.first().copied()), 5 - u8::from(gives_up));
     if counted != Some(wanted) {
         let story = format!("{counted:?} was counted, of {wanted}");
-        return Err(story.into());
+        return Err(story);
     }
     ground.close_and_check()
 }

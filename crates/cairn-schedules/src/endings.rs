@@ -12,7 +12,7 @@ use crate::{
 
 /// A sync fails: everybody who waits is told, and nothing acknowledged is lost.
 pub(super) fn failing(seed: u64) -> Checked {
-    let ground = Ground::new(seed, options().background(seed % 4 == 0))?;
+    let ground = Ground::new(seed, options().background(seed.is_multiple_of(4)))?;
     let client = |client: Client| {
         let ground = &ground;
         task(move || {
@@ -35,7 +35,7 @@ pub(super) fn failing(seed: u64) -> Checked {
     let after = ground.commit(3, Durability::NoSync);
     if failed != matches!(after, Err(EnvError::Poisoned { .. })) {
         let story = format!("failed: {failed}; and then a commit: {after:?}");
-        return Err(story.into());
+        return Err(story);
     }
     ground.book.lose_power(Level::LoseAll, Kept::Synced);
     ground.book.lose_some_power();
@@ -46,7 +46,7 @@ pub(super) fn failing(seed: u64) -> Checked {
 
 /// One closes, again and again until nobody is in the way; the others commit until they are told.
 pub(super) fn closing(seed: u64) -> Checked {
-    let ground = Ground::new(seed, options().background(seed % 4 == 0))?;
+    let ground = Ground::new(seed, options().background(seed.is_multiple_of(4)))?;
     let client = |client: Client, durability| {
         let ground = &ground;
         task(move || {
@@ -77,7 +77,7 @@ pub(super) fn closing(seed: u64) -> Checked {
 
 /// Handles go one after the other, the last one with what nobody has synced.
 pub(super) fn dropping(seed: u64) -> Checked {
-    let ground = Ground::new(seed, options().background(seed % 2 == 0))?;
+    let ground = Ground::new(seed, options().background(seed.is_multiple_of(2)))?;
     let client = |client: Client, durability| {
         let ground = &ground;
         task(move || ground.commit(client, durability).map(drop))

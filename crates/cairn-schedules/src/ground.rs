@@ -17,7 +17,7 @@ use crate::{Checked, POSSIBLE, lock, world::ThreadWorld};
 
 /// So often somebody looks for what must come before it is taken for lost. The threads of the system
 /// may be slow; those of a scheduler have all had their turn by then.
-pub(super) const PATIENCE: u64 = if POSSIBLE { 2_000 } else { u64::MAX };
+pub(super) const PATIENCE: u64 = if POSSIBLE { 2_000 } else { u64::MAX / 2 };
 
 /// Somebody who commits: puts 0, 1, 2 … one after the other, each under a key of its own.
 pub(super) type Client = u8;

@@ -39,7 +39,6 @@ pub const POSSIBLE: bool = cfg!(shuttle);
 
 /// A program, and what it is about.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a table")]
 pub struct Program {
     /// Its name on the command line.
     pub name: &'static str,

@@ -14,7 +14,8 @@ const KEYS: u8 = 6;
 
 /// One overwrites everything, one makes checkpoints and cleans, one reads a snapshot twice, one pins.
 pub(super) fn beside_the_cleaner(seed: u64) -> Checked {
-    let ground = Ground::new(seed, options().node_file_bytes(16 << 10).background(seed % 4 == 0))?;
+    let ground =
+        Ground::new(seed, options().node_file_bytes(16 << 10).background(seed.is_multiple_of(4)))?;
     let (env, db) = (
         &ground.env,
         &ground.env.database("read", cairn_env::DatabaseOptions::default()).map_err(run)?,
