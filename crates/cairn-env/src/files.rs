@@ -436,8 +436,8 @@ impl NodeSource for Files {
         const HINT: usize = 9 << 10;
         let file = self.get(lsn.file())?;
         READ_BUFFER.with_borrow_mut(|buffer| {
-            let header = file.read_into(lsn, HINT, buffer)?;
-            let body = buffer[FRAME_LEN..][..header.len as usize].to_vec();
+            let (header, len) = file.read_into(lsn, HINT, buffer)?;
+            let body = buffer[FRAME_LEN..][..len].to_vec();
             let stored_len = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
             Ok(NodeRecord { kind: header.kind, sequence: header.sequence, body, stored_len })
         })
