@@ -254,7 +254,7 @@ impl From<LogError> for Failure {
 fn exit_of(kind: ErrorKind) -> Exit {
     match kind {
         ErrorKind::NotFound => Exit::Findings,
-        ErrorKind::Exists | ErrorKind::InvalidInput => Exit::Usage,
+        ErrorKind::Exists | ErrorKind::InvalidInput | ErrorKind::Key => Exit::Usage,
         ErrorKind::Corrupt | ErrorKind::Unsupported => Exit::Damaged,
         ErrorKind::Busy | ErrorKind::Conflict | ErrorKind::Expired => Exit::Busy,
         _ => Exit::Io,
@@ -269,6 +269,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound => "not_found",
         ErrorKind::Exists => "exists",
         ErrorKind::InvalidInput => "invalid_input",
+        ErrorKind::Key => "key",
         ErrorKind::Closed => "closed",
         ErrorKind::Poisoned => "poisoned",
         ErrorKind::Corrupt => "corrupt",
@@ -297,6 +298,7 @@ fn advice(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::Exists => "choose another path; nothing was changed",
         ErrorKind::InvalidInput => "`cairn help COMMAND` says what is allowed, with an example",
+        ErrorKind::Key => "give the key with which it was created, or none if it is not encrypted",
         ErrorKind::Poisoned => {
             "a write or sync failed: look at the disk, then run the command again, which recovers"
         }

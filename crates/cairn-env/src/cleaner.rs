@@ -247,10 +247,10 @@ impl Core {
             }
             // The record's own checksum was checked; that of the value is what readers check.
             let checked = self.large_value(old)?;
-            let mut encoder = Encoder::new(Vec::with_capacity(checked.len() + key.len() + 64));
+            let room = Vec::with_capacity(checked.len() + key.len() + 64);
+            let mut encoder = Encoder::new(room, self.files.is_encrypted());
             let offset = encoder.put_large(tree, key, &checked);
-            let body = encoder.finish();
-            let lsn = self.files.append_value(record.header.sequence, &body)?;
+            let lsn = self.files.append_value(record.header.sequence, encoder)?;
             let new = commit::pointer(lsn, offset, checked.len(), crc).ok_or_else(no_place)?;
             moves.push(Move::Value { tree, key: key.to_vec(), old, new });
         }

@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Exists,
     /// The call was wrong: the message says what is allowed.
     InvalidInput,
+    /// A key is missing or is the wrong one, or one was given for what is not encrypted.
+    Key,
     /// The environment was closed.
     Closed,
     /// The environment failed earlier: close all handles and open it again; recovery then runs.
@@ -148,6 +150,37 @@ pub enum EnvError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
+        what: String,
+    },
+    /// The environment is encrypted, and the key that it needs is not there.
+    #[error("{} is encrypted: the data key of epoch {epoch} is needed", path.display())]
+    KeyRequired {
+        /// The environment.
+        path: PathBuf,
+        /// The epoch of the key.
+        epoch: u32,
+    },
+    /// The environment is encrypted, with another key.
+    #[error("the data key of epoch {epoch} is not the one with which {} is encrypted", path.display())]
+    WrongKey {
+        /// The environment.
+        path: PathBuf,
+        /// The epoch of the key.
+        epoch: u32,
+    },
+    /// Keys were given for an environment that is not encrypted.
+    #[error("{} is not encrypted, and keys were given for it", path.display())]
+    NotEncrypted {
+        /// The environment.
+        path: PathBuf,
+    },
+    /// What is there passes its checksums and is not what was written with the key: somebody has changed
+    /// it, or has brought it from elsewhere, or from an earlier time.
+    #[error("{} is not authentic: {what}", path.display())]
+    NotAuthentic {
+        /// The file.
+        path: PathBuf,
+        /// What gives it away.
         what: String,
     },
     /// A log file that must be there is not.
@@ -400,8 +433,12 @@ impl EnvError {
             | Self::DataDirectory { .. }
             | Self::ForeignFile { .. }
             | Self::Inconsistent { .. }
+            | Self::NotAuthentic { .. }
             | Self::NoPair { .. }
             | Self::IndexDisagrees { .. } => ErrorKind::Corrupt,
+            Self::KeyRequired { .. } | Self::WrongKey { .. } | Self::NotEncrypted { .. } => {
+                ErrorKind::Key
+            }
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::PinLost { .. } | Self::SnapshotTooOld { .. } => ErrorKind::Expired,
             Self::Conflict { .. } => ErrorKind::Conflict,
@@ -433,7 +470,9 @@ impl EnvError {
                 | Self::IndexDisagrees { .. } => Scope::Store,
                 _ => Scope::Environment,
             },
-            ErrorKind::Full | ErrorKind::Io | ErrorKind::Unsupported => Scope::Environment,
+            ErrorKind::Full | ErrorKind::Io | ErrorKind::Unsupported | ErrorKind::Key => {
+                Scope::Environment
+            }
             ErrorKind::Busy if !matches!(self, Self::Busy { .. }) => Scope::Environment,
             _ => Scope::Operation,
         }
@@ -498,7 +537,9 @@ fn log_kind(error: &LogError) -> ErrorKind {
         }
         | LogError::Corrupt { .. }
         | LogError::Foreign { .. }
+        | LogError::NotEncrypted { .. }
         | LogError::MissingFile { .. } => ErrorKind::Corrupt,
+        LogError::KeyRequired { .. } => ErrorKind::Key,
         LogError::Unsupported { .. } => ErrorKind::Unsupported,
         LogError::Exhausted { .. } => ErrorKind::Full,
         _ => ErrorKind::Internal,

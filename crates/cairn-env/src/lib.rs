@@ -64,6 +64,7 @@ mod space;
 pub mod spec;
 mod staging;
 mod state;
+mod state_keys;
 mod survey;
 mod sync;
 mod transaction;

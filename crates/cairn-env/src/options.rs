@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cairn_btree::ForestOptions;
+use cairn_log::DataKeys;
 
 /// How sure a commit is when the call returns.
 ///
@@ -88,6 +89,10 @@ pub struct Options {
     /// How long a commit that did not ask for a sync may stay undurable while the background worker
     /// runs (default: 1 s).
     pub flush_interval: Duration,
+    /// The data keys of an encrypted environment (default: none, it is not encrypted). A new one is
+    /// encrypted from its first byte on if there are any; an existing one stays what it was created as,
+    /// and is opened only with its keys, or only without any.
+    pub encryption: Option<DataKeys>,
 }
 
 impl Default for Options {
@@ -112,6 +117,7 @@ impl Default for Options {
             strict_tail: false,
             background: true,
             flush_interval: Duration::from_secs(1),
+            encryption: None,
         }
     }
 }
@@ -160,6 +166,13 @@ setters! {
 }
 
 impl Options {
+    /// Sets [`Options::encryption`](Options#structfield.encryption).
+    #[must_use]
+    pub fn encryption(mut self, keys: DataKeys) -> Self {
+        self.encryption = Some(keys);
+        self
+    }
+
     /// The capacity of a journal file, unless a record needs a larger one.
     pub(crate) fn journal_capacity(&self) -> u64 {
         self.journal_file_bytes.clamp(16 << 10, 1 << 30)

@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use cairn_io::{DirExt, DirRef, FileRef, LockGuard, Name, WorldRef};
-use cairn_log::{LogName, Timeline};
+use cairn_io::{Access, DirExt, DirRef, FileRef, LockGuard, Name, WorldRef};
+use cairn_log::{DataKeys, LogName, Timeline};
 
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport, VerifyOptions,
@@ -19,7 +19,7 @@ use crate::{
     root::{Current, Generation, Generations, Root},
     sites,
     staging::Staging,
-    state::State,
+    state::{State, StateFile},
 };
 
 /// A directory that a restore is filling.
@@ -146,7 +146,7 @@ impl RestoreTarget {
             sequence: cut.commit,
             ..State::first(cut.environment)
         };
-        let staging = Staging::create(&root, state)?;
+        let staging = Staging::create(&root, state, None)?;
         Ok(Self { root, staging, timeline, world, cut, lock, generation, kept })
     }
 
@@ -174,6 +174,9 @@ impl RestoreTarget {
         if !cairn_io::planted::is(38) {
             staging.make_durable(&root)?;
         }
+        if let Some(keys) = &options.encryption {
+            encrypt_state(&staging.dir, keys)?;
+        }
         let (recovery, entries) = prove(&root, &staging.dir, &world, &cut, options)?;
         let current = Current { environment: cut.environment, generation };
         root.switch_keeping(Generations { current, kept })?;
@@ -200,7 +203,19 @@ fn not_empty(root: &Root) -> EnvError {
     EnvError::InvalidInput { what }
 }
 
-/// Opens the restored files without changing them, and compares them with the cut.
+/// Makes the state that the restore began with that of an encrypted environment, in both slots. Whose files
+/// the others are is known only with their keys, and these come last.
+fn encrypt_state(dir: &DirRef, keys: &DataKeys) -> EnvResult<()> {
+    let (file, found) = StateFile::open(&**dir, Access::ReadWrite)?;
+    let mut state = StateFile::new(file, found, Some(keys));
+    for _ in 0..2 {
+        state.write(|state| *state = state.clone().encrypted(Some(keys)))?;
+    }
+    Ok(())
+}
+
+/// Opens the restored files without changing them, and compares them with the cut. Of an encrypted
+/// environment the state then says which files it means.
 fn prove(
     root: &Root,
     dir: &DirRef,
@@ -209,6 +224,7 @@ fn prove(
     options: Options,
 ) -> EnvResult<(RecoveryReport, u64)> {
     let options = options.read_only(true).background(false);
+    let keys = options.encryption.clone();
     let root = Root::new(Arc::clone(&root.dir));
     let (env, recovery) = Environment::open_staged(root, Arc::clone(dir), world, options)?;
     let found = env.snapshot()?.commit();
@@ -219,7 +235,15 @@ fn prove(
     }
     let report = env.verify(&VerifyOptions::new())?;
     match report.findings.first() {
-        None => Ok((recovery, report.entries)),
+        None => {
+            if let Some(keys) = keys {
+                let find = |number| env.core.files.find(number).map(|file| file.header().file);
+                let (file, found) = StateFile::open(&**dir, Access::ReadWrite)?;
+                let mut state = StateFile::new(file, found, Some(&keys));
+                state.write(|state| state.identify(&find))?;
+            }
+            Ok((recovery, report.entries))
+        }
         Some(finding) => Err(EnvError::NeedsRepair {
             path: dir.path().to_owned(),
             why: format!("the restored files do not verify: {finding}"),

@@ -6,6 +6,7 @@
 //! them count at once.
 
 use cairn_io::{Dir, DirExt, DirRef};
+use cairn_log::DataKeys;
 
 use crate::{
     EnvResult,
@@ -29,12 +30,13 @@ impl Staging {
     ///
     /// `STATE` is durable before anything else is made: what a crash then leaves in the data directories
     /// is known to be ours, and not that of a disk that is mounted in the wrong place.
-    pub(crate) fn create(root: &Root, state: State) -> EnvResult<Self> {
+    /// With `keys` it will be an encrypted environment.
+    pub(crate) fn create(root: &Root, state: State, keys: Option<&DataKeys>) -> EnvResult<Self> {
         let State { environment, directories: count, .. } = state;
         directories::check_count(count)?;
         let generation = Generation(state.generation);
         let dir = empty(&root.dir, generation)?;
-        StateFile::create(&*dir, state)?;
+        StateFile::create(&*dir, state.encrypted(keys), keys)?;
         if count > 0 {
             dir.sync(sites::CREATE_GENERATION)?;
             root.dir.sync(sites::CREATE_ROOT)?;

@@ -321,13 +321,13 @@ impl LogFile {
         Ok(in_file)
     }
 
-    /// Reads and checks the record at `lsn` (which must be of this file).
+    /// Reads and checks the record at `lsn` (which must be of this file), with its insets.
     ///
     /// # Errors
     /// [`LogError::Corrupt`] if there is no whole record, [`LogError::Io`] if the disk fails.
     pub fn read(&self, lsn: Lsn) -> LogResult<OwnedRecord> {
         let mut buf = Vec::new();
-        let (header, len) = self.read_into(lsn, 0, &mut buf)?;
+        let (header, len) = self.read_record(lsn, 0, &mut buf, true)?;
         buf.drain(..FRAME_LEN);
         buf.truncate(len);
         Ok(OwnedRecord { lsn, header, body: buf })
@@ -344,6 +344,16 @@ impl LogFile {
         lsn: Lsn,
         hint: usize,
         buf: &mut Vec<u8>,
+    ) -> LogResult<(FrameHeader, usize)> {
+        self.read_record(lsn, hint, buf, false)
+    }
+
+    fn read_record(
+        &self,
+        lsn: Lsn,
+        hint: usize,
+        buf: &mut Vec<u8>,
+        with_insets: bool,
     ) -> LogResult<(FrameHeader, usize)> {
         debug_assert_eq!(
             lsn.file(),
@@ -379,7 +389,7 @@ impl LogFile {
                 .map_err(|damage| self.corrupt(offset, damage))?;
         }
         let len = self
-            .decrypt(&header, offset, &mut buf[FRAME_LEN..], false)
+            .decrypt(&header, offset, &mut buf[FRAME_LEN..], with_insets)
             .map_err(|damage| self.corrupt(offset, damage))?;
         Ok((header, len))
     }

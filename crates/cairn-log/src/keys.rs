@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, fmt};
 
 use zeroize::Zeroizing;
 
+use crate::is_same;
+
 /// A data key of 32 bytes: all keys of the files of its epoch are derived from it.
 ///
 /// It is wiped when it is dropped, and cannot be printed. Make it from random bytes only: nothing
@@ -31,6 +33,14 @@ impl DataKey {
     }
 }
 
+impl PartialEq for DataKey {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(self.expose(), other.expose())
+    }
+}
+
+impl Eq for DataKey {}
+
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DataKey(..)")
@@ -41,7 +51,7 @@ impl fmt::Debug for DataKey {
 ///
 /// New files are written under the newest epoch; a file says in its header under which it was
 /// written. There is always at least one.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DataKeys {
     keys: BTreeMap<u32, DataKey>,
     newest: u32,

@@ -133,9 +133,10 @@ fn dump(file: &LogFile, output: &mut Output) -> Result<(), Failure> {
         };
         records += 1;
         let what = match header.kind {
-            RecordKind::SEAL => Seal::decode(body, lsn.offset())
+            RecordKind::SEAL => Seal::decode(&header, body, lsn.offset())
                 .ok()
                 .map(|seal| format!("records {} digest {}", seal.records, seal.digest)),
+            _ if file.is_locked() => Some("encrypted".into()),
             kind => inspect::describe(kind, body),
         };
         let durable = header.durable_end(lsn.offset());

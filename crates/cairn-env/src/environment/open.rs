@@ -164,6 +164,7 @@ fn open_generation(
             (file, found)
         }
     };
+    found.authenticate(options.encryption.as_ref(), root.dir.path())?;
     if let Some(current) = current {
         check_identity(&root, current, &found.newest)?;
     }
@@ -181,9 +182,9 @@ fn open_generation(
         generation: state.generation,
         incarnation: AtomicU64::new(state.incarnation),
     };
-    let node_file_bytes = options.node_file_bytes;
+    let (keys, node_file_bytes) = (options.encryption.clone(), options.node_file_bytes);
     let files =
-        Files::new(dir, data, Arc::clone(world), identity, state.next_file, node_file_bytes);
+        Files::new(dir, data, Arc::clone(world), identity, keys, state.next_file, node_file_bytes);
     let files = Arc::new(files);
     let source: Arc<dyn cairn_btree::NodeSource> = files.clone();
     let forest = Forest::new(source, options.forest());
@@ -203,7 +204,7 @@ fn open_generation(
     }
     let recovered = recovery::recover(&files, &forest, &found, &listing, &options, has_writer)?;
     let report = recovered.report.clone();
-    let state_file = StateFile::new(state_file, state);
+    let state_file = StateFile::new(state_file, found, options.encryption.as_ref());
     let world = Arc::clone(world);
     let core = assemble(root, world, options, files, forest, state_file, recovered)?;
     *lock(&core.hold) = hold;
@@ -251,7 +252,8 @@ fn create(root: &Root, world: &WorldRef, options: &Options) -> EnvResult<Current
     let mut uuid = [0; 16];
     world.random(&mut uuid);
     let environment = Uuid(uuid);
-    let staging = Staging::create(root, State { directories, ..State::first(environment) })?;
+    let state = State { directories, ..State::first(environment) };
+    let staging = Staging::create(root, state, options.encryption.as_ref())?;
     staging.make_durable(root)?;
     let current = Current { environment, generation: Generation::FIRST };
     root.switch(current)?;

@@ -45,7 +45,8 @@ impl Target {
         world.random(&mut uuid);
         let environment = Uuid(uuid);
         let directories = options.data_directories;
-        let staging = Staging::create(&root, State { directories, ..State::first(environment) })?;
+        let state = State { directories, ..State::first(environment) };
+        let staging = Staging::create(&root, state, options.encryption.as_ref())?;
         staging.make_durable(&root)?;
         let options = options.read_only(false).background(false);
         let staged = Root::new(Arc::clone(&root.dir));

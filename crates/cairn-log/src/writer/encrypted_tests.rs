@@ -250,6 +250,7 @@ fn an_inset_is_read_alone() {
     assert!(matches!(read(&locked(&disk)), Err(LogError::KeyRequired { .. })));
     let body = unlocked(&disk).read(lsn).unwrap().body;
     assert_eq!((&body[..8], body.ends_with(b"behind")), (&b"key:...."[..], true));
+    assert_eq!(&body[8..8 + CANARY.len()], CANARY);
     assert!(unlocked(&disk).read_value(u64::MAX - 9, 4, 0, false).is_err(), "beyond the file");
     overwrite(&disk, place + 3, b"?");
     let error = read(&unlocked(&disk)).unwrap_err();
