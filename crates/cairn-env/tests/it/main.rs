@@ -8,6 +8,7 @@ mod cleaner;
 mod copies;
 mod crash;
 mod directories;
+mod encryption;
 mod exclusive;
 mod failure;
 mod fixture;
