@@ -52,7 +52,7 @@ impl FileCipher {
 
     /// Encrypts the payload that stands in `out` from `from` on, for the record at `offset`, and appends what
     /// comes behind it. The header's checksum of the payload does not matter.
-    pub(crate) fn seal(
+    pub(crate) fn encrypt_payload(
         &self,
         header: &FrameHeader,
         offset: u64,
@@ -92,7 +92,7 @@ impl FileCipher {
 
     /// Decrypts the stored payload of the record at `offset` in place, with or without its insets, and
     /// returns how many bytes of it are payload.
-    pub(crate) fn open(
+    pub(crate) fn decrypt_payload(
         &self,
         header: &FrameHeader,
         offset: u64,
@@ -119,7 +119,7 @@ impl FileCipher {
                 for inset in insets.iter().filter(|_| with_insets) {
                     let range = inset.range();
                     let place = offset + (FRAME_LEN + range.start) as u64;
-                    self.open_inset(place, &mut payload[range.start..range.end + TAG_LEN])?;
+                    self.decrypt_inset(place, &mut payload[range.start..range.end + TAG_LEN])?;
                 }
                 return Ok(len);
             }
@@ -128,8 +128,20 @@ impl FileCipher {
     }
 
     /// Decrypts the inset that stands at `offset` of the file in place, its tag behind it.
-    pub(crate) fn open_inset(&self, offset: u64, stored: &mut [u8]) -> Result<(), Damage> {
+    pub(crate) fn decrypt_inset(&self, offset: u64, stored: &mut [u8]) -> Result<(), Damage> {
         self.decrypt(offset, INSET, stored)
+    }
+
+    /// The inset that stands at `offset` of the file, decrypted from there.
+    pub(crate) fn decrypted_inset(&self, offset: u64, stored: &[u8]) -> Result<Vec<u8>, Damage> {
+        let len = stored.len().checked_sub(TAG_LEN).ok_or(Damage::NotAuthentic)?;
+        let (value, tag) = stored.split_at(len);
+        let mut out = vec![0; len];
+        let nonce = self.nonce(offset, false);
+        self.key
+            .open_separate_gather(nonce, Aad::from(INSET), value, tag, &mut out)
+            .map_err(|_| Damage::NotAuthentic)?;
+        Ok(out)
     }
 
     fn decrypt(&self, offset: u64, vouched: &[u8], bytes: &mut [u8]) -> Result<(), Damage> {
@@ -203,7 +215,7 @@ mod tests {
     const VALUE: Inset = Inset { offset: 7, len: 10 };
 
     /// The record at 4096 in each form: its header, its bytes as stored.
-    fn sealed(cipher: &FileCipher) -> Vec<(FrameHeader, Vec<u8>)> {
+    fn encrypted(cipher: &FileCipher) -> Vec<(FrameHeader, Vec<u8>)> {
         let len = PAYLOAD.len() + TAG_LEN;
         [
             (header(Protection::Encrypted, len), &[][..]),
@@ -214,7 +226,7 @@ mod tests {
         .map(|(header, insets)| {
             let mut out = b"?".to_vec();
             out.extend_from_slice(PAYLOAD);
-            cipher.seal(&header, 4096, insets, &mut out, 1);
+            cipher.encrypt_payload(&header, 4096, insets, &mut out, 1);
             assert_eq!(out.len() - 1, header.len as usize);
             (header, out[1..].to_vec())
         })
@@ -224,25 +236,34 @@ mod tests {
     #[test]
     fn a_payload_comes_back_and_cannot_be_read_before() {
         let cipher = cipher(1);
-        for (header, stored) in sealed(&cipher) {
+        for (header, stored) in encrypted(&cipher) {
             let is_clear = header.protection == Protection::Authenticated;
             assert_eq!(stored.starts_with(PAYLOAD), is_clear);
             assert_eq!(stored.windows(5).any(|bytes| b"value".starts_with(bytes)), is_clear);
             let mut opened = stored.clone();
-            assert_eq!(cipher.open(&header, 4096, &mut opened, false), Ok(PAYLOAD.len()));
+            assert_eq!(
+                cipher.decrypt_payload(&header, 4096, &mut opened, false),
+                Ok(PAYLOAD.len())
+            );
             match header.protection {
                 Protection::EncryptedWithInsets => {
                     assert_eq!(opened[..7], PAYLOAD[..7]);
                     assert_eq!(opened[33..40], PAYLOAD[33..40]);
                     let mut whole = stored.clone();
-                    assert_eq!(cipher.open(&header, 4096, &mut whole, true), Ok(PAYLOAD.len()));
+                    assert_eq!(
+                        cipher.decrypt_payload(&header, 4096, &mut whole, true),
+                        Ok(PAYLOAD.len())
+                    );
                     assert_eq!(whole[..17], PAYLOAD[..17]);
                     let place = 4096 + FRAME_LEN as u64 + 7;
                     let mut value = stored[7..33].to_vec();
-                    assert_eq!(cipher.open_inset(place, &mut value), Ok(()));
+                    assert_eq!(cipher.decrypt_inset(place, &mut value), Ok(()));
                     assert_eq!(&value[..10], b"the value/");
+                    let alone = cipher.decrypted_inset(place, &stored[7..33]);
+                    assert_eq!(alone.unwrap(), b"the value/");
+                    assert!(cipher.decrypted_inset(place + 8, &stored[7..33]).is_err());
                     let mut value = stored[7..33].to_vec();
-                    assert!(cipher.open_inset(place + 8, &mut value).is_err());
+                    assert!(cipher.decrypt_inset(place + 8, &mut value).is_err());
                 }
                 _ => assert_eq!(&opened[..PAYLOAD.len()], PAYLOAD),
             }
@@ -252,24 +273,28 @@ mod tests {
     #[test]
     fn each_flipped_bit_is_noticed_but_those_of_an_inset_only_with_it() {
         let cipher = cipher(1);
-        for (header, stored) in sealed(&cipher) {
+        for (header, stored) in encrypted(&cipher) {
             for bit in 0..stored.len() * 8 {
                 let mut flipped = stored.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 let in_inset = header.protection == Protection::EncryptedWithInsets
                     && (7..33).contains(&(bit / 8));
-                let opened = cipher.open(&header, 4096, &mut flipped, false);
+                let opened = cipher.decrypt_payload(&header, 4096, &mut flipped, false);
                 assert_eq!(opened.is_ok(), in_inset, "bit {bit} of {header:?}");
                 if in_inset {
                     let mut again = stored.clone();
                     again[bit / 8] ^= 1 << (bit % 8);
-                    assert!(cipher.open(&header, 4096, &mut again, true).is_err());
+                    assert!(cipher.decrypt_payload(&header, 4096, &mut again, true).is_err());
                     let place = 4096 + FRAME_LEN as u64 + 7;
-                    assert!(cipher.open_inset(place, &mut flipped[7..33]).is_err());
+                    assert!(cipher.decrypt_inset(place, &mut flipped[7..33]).is_err());
                 }
             }
             for len in 0..stored.len() {
-                assert!(cipher.open(&header, 4096, &mut stored[..len].to_vec(), false).is_err());
+                assert!(
+                    cipher
+                        .decrypt_payload(&header, 4096, &mut stored[..len].to_vec(), false)
+                        .is_err()
+                );
             }
         }
     }
@@ -277,9 +302,9 @@ mod tests {
     #[test]
     fn a_record_opens_only_in_its_place_and_file_and_under_its_header() {
         let (one, other) = (cipher(1), cipher(2));
-        for (header, stored) in sealed(&one) {
+        for (header, stored) in encrypted(&one) {
             let opens = |cipher: &FileCipher, header: &FrameHeader, at| {
-                cipher.open(header, at, &mut stored.clone(), false).is_ok()
+                cipher.decrypt_payload(header, at, &mut stored.clone(), false).is_ok()
             };
             assert!(opens(&one, &header, 4096));
             assert!(opens(&one, &FrameHeader { body_crc: 1, ..header }, 4096));

@@ -211,7 +211,7 @@ impl LogFile {
         let stored = &mut stored[..header.len as usize];
         match &self.cipher {
             None => Ok(stored.len()),
-            Some(cipher) => cipher.open(header, offset, stored, with_insets),
+            Some(cipher) => cipher.decrypt_payload(header, offset, stored, with_insets),
         }
     }
 
@@ -417,9 +417,17 @@ impl LogFile {
         if end > self.end() {
             return Err(self.corrupt(offset, Damage::Overrun { end, len: self.end() }));
         }
+        if map
+            && end <= self.written.load(Ordering::Acquire)
+            && let Some(stored) = self.handle.map(offset, len + TAG_LEN)?
+        {
+            self.mapped.store(true, Ordering::Release);
+            let value = cipher.decrypted_inset(offset, &stored);
+            return Ok(value.map_err(|damage| self.corrupt(offset, damage))?.into());
+        }
         let mut buf = vec![0; len + TAG_LEN];
         self.read_bytes(offset, &mut buf)?;
-        cipher.open_inset(offset, &mut buf).map_err(|damage| self.corrupt(offset, damage))?;
+        cipher.decrypt_inset(offset, &mut buf).map_err(|damage| self.corrupt(offset, damage))?;
         buf.truncate(len);
         Ok(buf.into())
     }

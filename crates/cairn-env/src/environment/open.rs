@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use cairn_btree::Forest;
 use cairn_io::{Access, Dir, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef};
-use cairn_log::{CommitSpan, Uuid};
+use cairn_log::{CommitSpan, DataKeys, Uuid};
 
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport,
@@ -154,7 +154,10 @@ fn open_generation(
 ) -> EnvResult<(Environment, RecoveryReport)> {
     let has_writer = claim.has_writer();
     let (state_file, found) = match has_writer {
-        true => read_state_beside_writer(&*dir, &**world)?,
+        true => {
+            let (keys, path) = (options.encryption.as_ref(), root.dir.path());
+            read_state_beside_writer(&*dir, &**world, keys, path)?
+        }
         false if options.read_only => StateFile::open(&*dir, Access::Read)?,
         false => {
             let (file, found) = StateFile::open(&*dir, Access::ReadWrite)?;
@@ -213,16 +216,23 @@ fn open_generation(
 }
 
 /// Reads the state file while another process may be writing it. A slot that was looked at in the
-/// middle of that is looked at again; one that stays damaged is.
-fn read_state_beside_writer(dir: &dyn Dir, world: &dyn World) -> EnvResult<(FileRef, Found)> {
+/// middle of that is looked at again, and so are two that do not belong together; one that stays damaged is.
+fn read_state_beside_writer(
+    dir: &dyn Dir,
+    world: &dyn World,
+    keys: Option<&DataKeys>,
+    path: &Path,
+) -> EnvResult<(FileRef, Found)> {
     const ATTEMPTS: u32 = 5;
     let mut attempt = 0;
     loop {
-        let read = StateFile::open(dir, Access::Read);
+        let read = StateFile::open(dir, Access::Read)
+            .and_then(|(file, found)| found.authenticate(keys, path).map(|()| (file, found)));
         attempt += 1;
         match &read {
             Ok((_, found)) if !found.damaged_slot => return read,
-            Ok(_) | Err(EnvError::NeedsRepair { .. }) if attempt < ATTEMPTS => {}
+            Ok(_) | Err(EnvError::NeedsRepair { .. } | EnvError::NotAuthentic { .. })
+                if attempt < ATTEMPTS => {}
             _ => return read,
         }
         world.pause(Duration::from_millis(1));

@@ -119,7 +119,7 @@ impl Payload {
                 out.reserve(usize::try_from(self.record_len()).unwrap_or(0));
                 out.resize(body, 0);
                 out.extend_from_slice(self.bytes());
-                cipher.seal(&header, offset, insets, out, body);
+                cipher.encrypt_payload(&header, offset, insets, out, body);
                 out.resize(body + (out.len() - body).next_multiple_of(8), 0);
                 header.body_crc = crc32c(&out[body..]);
                 out[from..body].copy_from_slice(&header.encode(file.seed(), offset));

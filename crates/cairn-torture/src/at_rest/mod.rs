@@ -9,5 +9,5 @@ mod subject;
 pub use judge::{Expected, Verdict, judge};
 pub use region::{Region, Rule};
 pub use report::{Report, Violation};
-pub(crate) use subject::spread;
 pub use subject::{Subject, subjects};
+pub(crate) use subject::{encrypted, spread};
