@@ -7,8 +7,11 @@ use std::{cell::RefCell, collections::HashSet};
 
 use crate::DataKey;
 
+/// What stands for a key, and a nonce.
+type Pair = (u64, [u8; 12]);
+
 thread_local! {
-    static USED: RefCell<Option<HashSet<(u64, [u8; 12])>>> = const { RefCell::new(None) };
+    static USED: RefCell<Option<HashSet<Pair>>> = const { RefCell::new(None) };
 }
 
 /// From now on this thread panics when it uses a pair of key and nonce a second time.

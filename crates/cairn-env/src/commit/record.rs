@@ -211,8 +211,8 @@ pub(crate) fn spec() -> Vec<(&'static str, String)> {
         | delete | 3 | tree, key |\n\
         | create | 4 | tree, shape (1 byte): 0, an ordered map |\n\
         | drop | 5 | tree |\n\
-        | put large, encrypted | 16 | as put large, and behind the value 16 bytes for its tag |\n\
-        | | 6 to 15 | reserved: page write, page delta, page truncate, commit number of a page file |\n";
+        | | 6 to 15 | reserved: page write, page delta, page truncate, commit number of a page file |\n\
+        | put large, encrypted | 16 | as put large, and behind the value 16 bytes for its tag |\n";
     vec![
         ("transaction_head", table(&head)),
         ("transaction_changes", changes.into()),
