@@ -140,6 +140,9 @@ impl Found {
         self.newest.authenticate(keys, path)?;
         if let Some(older) = &self.older {
             // Both or none: an environment is encrypted from its creation on.
+            if older.encryption.is_some() != self.newest.encryption.is_some() {
+                return Err(not_authentic(path, "one slot is that of an encrypted environment"));
+            }
             older.authenticate(keys, path)?;
         }
         if self.newest.encryption.is_none() {

@@ -11,8 +11,8 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use crate::{
-    Damage, DataKey, FRAME_LEN, FileEncryption, FileHeader, FrameHeader, Inset, MacKey, Protection,
-    TAG_LEN, inset, nonces,
+    Damage, DataKey, FRAME_LEN, FileClass, FileEncryption, FileHeader, FileNumber, FrameHeader,
+    Inset, MacKey, Protection, RecordKind, TAG_LEN, Uuid, inset, layout, nonces,
 };
 
 /// What tells an inset from a record, beside their places.
@@ -170,6 +170,41 @@ fn derive(key: &DataKey, header: &FileHeader, encryption: &FileEncryption, label
     key.derive(label, &encryption.salt, &[&header.environment.0, &header.file.0, &number])
 }
 
+/// For `docs/format`: the payload of a record as an encrypted file has it, with all that leads to it.
+pub(crate) fn example() -> String {
+    let number = FileNumber::FIRST;
+    let (environment, file) = (Uuid([0xaa; 16]), Uuid([0xbb; 16]));
+    let header = FileHeader::first(FileClass::Journal, number, environment, file);
+    let (salt, previous, mac) = ([0xcc; 32], Uuid::default(), [0; 32]);
+    let encryption = FileEncryption { epoch: 1, salt, previous, mac };
+    let data_key = DataKey::new([0x11; DataKey::LEN]);
+    let file_key = derive(&data_key, &header, &encryption, "cairn/v1/log");
+    let payload = b"any payload";
+    let frame = FrameHeader {
+        kind: RecordKind::TRANSACTION,
+        sequence: 7,
+        len: 11 + 16,
+        body_crc: 0,
+        durable: 0x20,
+        protection: Protection::Encrypted,
+    };
+    let mut stored = payload.to_vec();
+    let cipher = FileCipher::new(&data_key, &header, &encryption);
+    cipher.encrypt_payload(&frame, 4096, &[], &mut stored, 0);
+    layout::example(&[
+        ("data key", data_key.expose()),
+        ("salt", &salt),
+        ("environment", &environment.0),
+        ("file", &file.0),
+        ("number", &number.get().to_le_bytes()),
+        ("file key", file_key.expose()),
+        ("nonce, of offset 4096", &[&4096_u64.to_le_bytes()[..], &[0; 4]].concat()),
+        ("header from LENGTH on", &frame.authenticated()),
+        ("payload", payload),
+        ("stored", &stored),
+    ])
+}
+
 fn gather(insets: &[Inset], payload: &[u8]) -> Vec<u8> {
     let mut rest = Vec::with_capacity(payload.len().min(1 << 12) + TAG_LEN);
     for part in inset::around(insets, payload.len()) {
@@ -190,7 +225,6 @@ fn scatter(insets: &[Inset], rest: &[u8], payload: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FileClass, FileNumber, RecordKind, Uuid};
 
     fn cipher(number: u32) -> FileCipher {
         let number = FileNumber::new(number).unwrap();

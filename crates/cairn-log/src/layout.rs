@@ -243,6 +243,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("record_kinds", kinds),
         ("tail_cases", cases),
         ("record_example", record_example()),
+        ("encrypted_record_example", crate::cipher::example()),
     ]
 }
 
