@@ -203,15 +203,12 @@ fn not_empty(root: &Root) -> EnvError {
     EnvError::InvalidInput { what }
 }
 
-/// Makes the state that the restore began with that of an encrypted environment, in both slots. Whose files
-/// the others are is known only with their keys, and these come last.
+/// Makes the state that the restore began with that of an encrypted environment. That the files are encrypted
+/// is known only with their keys, and these come last.
 fn encrypt_state(dir: &DirRef, keys: &DataKeys) -> EnvResult<()> {
     let (file, found) = StateFile::open(&**dir, Access::ReadWrite)?;
     let mut state = StateFile::new(file, found, Some(keys));
-    for _ in 0..2 {
-        state.write(|state| *state = state.clone().encrypted(Some(keys)))?;
-    }
-    Ok(())
+    state.rewrite(|state| *state = state.clone().encrypted(Some(keys)))
 }
 
 /// Opens the restored files without changing them, and compares them with the cut. Of an encrypted
@@ -240,7 +237,7 @@ fn prove(
                 let find = |number| env.core.files.find(number).map(|file| file.header().file);
                 let (file, found) = StateFile::open(&**dir, Access::ReadWrite)?;
                 let mut state = StateFile::new(file, found, Some(&keys));
-                state.write(|state| state.identify(&find))?;
+                state.rewrite(|state| state.identify(&find))?;
             }
             Ok((recovery, report.entries))
         }

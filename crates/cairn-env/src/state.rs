@@ -331,6 +331,16 @@ impl StateFile {
         self.state.key_epoch().into_iter().chain(self.other_epoch).collect()
     }
 
+    /// Changes a state that nothing refers to yet, in its slot. Its number stays: whoever first writes to what
+    /// was created or restored must know that nobody has.
+    pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut State)) -> EnvResult<()> {
+        change(&mut self.state);
+        sign(&mut self.state, self.keys.as_ref());
+        let at = SLOT as u64 * (self.state.number % 2);
+        self.file.write_all_at(at, &self.state.encode())?;
+        Ok(self.file.sync(sites::STATE)?)
+    }
+
     /// Changes the state durably. On an error what the file says is unknown, but one of both slots is
     /// whole.
     pub(crate) fn write(&mut self, change: impl FnOnce(&mut State)) -> EnvResult<()> {
