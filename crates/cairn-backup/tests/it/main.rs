@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod directories;
 mod empty_journal;
+mod encrypted;
 mod fixture;
 mod growing;
 mod in_place;

@@ -589,9 +589,10 @@ pub const WORKLOADS: &[Workload] = &[
             (2, Part::Backup),
             (2, Part::Increment),
             (1, Part::Work),
-            (1, Part::Restore),
+            (2, Part::Restore),
             (1, Part::Replace),
             (1, Part::Die(Death::Backup)),
+            (1, Part::Die(Death::Restore)),
         ],
         ..PLAIN
     },
