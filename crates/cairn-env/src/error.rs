@@ -27,7 +27,7 @@ pub enum ErrorKind {
     Exists,
     /// The call was wrong: the message says what is allowed.
     InvalidInput,
-    /// A key is missing or is the wrong one, or one was given for what is not encrypted.
+    /// A key is missing, is the wrong one, or cannot be had, or one was given for what is not encrypted.
     Key,
     /// The environment was closed.
     Closed,
@@ -153,7 +153,7 @@ pub enum EnvError {
         what: String,
     },
     /// The environment is encrypted, and the key that it needs is not there.
-    #[error("{} is encrypted: the data key of epoch {epoch} is needed", path.display())]
+    #[error("{} is encrypted: its key is needed (key epoch {epoch})", path.display())]
     KeyRequired {
         /// The environment.
         path: PathBuf,
@@ -161,7 +161,7 @@ pub enum EnvError {
         epoch: u32,
     },
     /// The environment is encrypted, with another key.
-    #[error("the data key of epoch {epoch} is not the one with which {} is encrypted", path.display())]
+    #[error("this is not the key for {} (key epoch {epoch})", path.display())]
     WrongKey {
         /// The environment.
         path: PathBuf,
@@ -169,7 +169,7 @@ pub enum EnvError {
         epoch: u32,
     },
     /// Keys were given for an environment that is not encrypted.
-    #[error("{} is not encrypted, and keys were given for it", path.display())]
+    #[error("{} is not encrypted: there is nothing that a key opens", path.display())]
     NotEncrypted {
         /// The environment.
         path: PathBuf,
@@ -216,6 +216,22 @@ pub enum EnvError {
         path: PathBuf,
         /// What it needs.
         needs: String,
+    },
+    /// The key could not be had from where it was to come.
+    #[error("the key cannot be had from {what}: {why}")]
+    KeyUnavailable {
+        /// From where.
+        what: String,
+        /// What is wrong there.
+        why: String,
+    },
+    /// The keyring of an encrypted environment or of its backup is damaged, or was tampered with.
+    #[error("keyring {}: {what}", path.display())]
+    KeyringDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
     },
     /// A record passes its checksum but contradicts what is known.
     #[error("log file {file}, offset {offset}: {what}")]
@@ -434,11 +450,13 @@ impl EnvError {
             | Self::ForeignFile { .. }
             | Self::Inconsistent { .. }
             | Self::NotAuthentic { .. }
+            | Self::KeyringDamaged { .. }
             | Self::NoPair { .. }
             | Self::IndexDisagrees { .. } => ErrorKind::Corrupt,
-            Self::KeyRequired { .. } | Self::WrongKey { .. } | Self::NotEncrypted { .. } => {
-                ErrorKind::Key
-            }
+            Self::KeyRequired { .. }
+            | Self::NotEncrypted { .. }
+            | Self::WrongKey { .. }
+            | Self::KeyUnavailable { .. } => ErrorKind::Key,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::PinLost { .. } | Self::SnapshotTooOld { .. } => ErrorKind::Expired,
             Self::Conflict { .. } => ErrorKind::Conflict,

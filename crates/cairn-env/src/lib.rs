@@ -46,6 +46,7 @@ mod graves;
 mod index;
 pub mod inspect;
 mod journal;
+mod keyring;
 mod maintenance;
 mod multimap;
 mod options;
@@ -86,6 +87,10 @@ pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
 pub use index::{Index, IndexDef, IndexEntries, IndexEntry};
+pub use keyring::{
+    EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,
+    KeySource, Keyring, KeyringInfo, UnlockedKeyring, UnlockedKeys,
+};
 pub use multimap::{Keys, Multimap, Pairs};
 pub use options::{Durability, Options};
 pub use pin::PinBudget;

@@ -28,6 +28,7 @@ use crate::{
     core::{CommitState, Core},
     directories::DIR,
     files::Files,
+    keyring::file::{KEYRING, KEYRING_NEW},
     pin::Gate,
     recovery::{
         parts::Parts,
@@ -110,7 +111,8 @@ pub(crate) fn list(files: &Files) -> EnvResult<Listing> {
         entries.extend(dir.list()?.into_iter().map(|entry| (directory, entry)));
     }
     for (directory, entry) in entries {
-        let is_ours = entry.name.as_ref().is_some_and(|name| [STATE, DIR].contains(name));
+        let ours = [STATE, DIR, KEYRING, KEYRING_NEW];
+        let is_ours = entry.name.as_ref().is_some_and(|name| ours.contains(name));
         if is_ours || entry.display.starts_with("torn-") {
             continue;
         }

@@ -1,0 +1,217 @@
+//! `EnvironmentKeys`: whoever looks after the keys of an environment, while it is open or not.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use cairn_io::{DirRef, RealDir, RealWorld, WorldRef};
+
+use super::{
+    file,
+    info::{KeySlotInfo, KeyringInfo},
+    source::KeySource,
+    stored::Keyring,
+    unlocked::UnlockedKeyring,
+};
+use crate::{
+    EnvError, EnvResult,
+    root::{Current, Root},
+};
+
+/// The keyring of an environment, locked: it can be looked at.
+pub struct EnvironmentKeys {
+    place: Place,
+    keyring: Keyring,
+}
+
+/// Where a keyring lies.
+struct Place {
+    root: Root,
+    current: Current,
+    dir: DirRef,
+    world: WorldRef,
+}
+
+impl EnvironmentKeys {
+    /// Reads the keyring of the environment in the directory `path`. The environment may be open, in this
+    /// process or another one.
+    ///
+    /// # Errors
+    /// [`EnvError::NotEncrypted`] if it has none; [`EnvError::KeyringDamaged`];
+    /// [`EnvError::NotAnEnvironment`].
+    pub fn open(path: impl AsRef<Path>) -> EnvResult<Self> {
+        let path = path.as_ref();
+        let root = RealDir::open(path).map_err(|error| match error.is_not_found() {
+            true => {
+                let why = "there is no such directory".into();
+                EnvError::NotAnEnvironment { path: path.to_owned(), why }
+            }
+            false => error.into(),
+        })?;
+        Self::open_in(root, Arc::new(RealWorld::new()))
+    }
+
+    /// As [`EnvironmentKeys::open`], in any directory and world.
+    ///
+    /// # Errors
+    /// As [`EnvironmentKeys::open`].
+    pub fn open_in(root: DirRef, world: WorldRef) -> EnvResult<Self> {
+        let root = Root::new(root);
+        let current = root.existing()?.current;
+        let dir = root.open_generation(current.generation)?;
+        let place = Place { root, current, dir, world };
+        let keyring = place.read()?;
+        Ok(Self { place, keyring })
+    }
+
+    /// What the keyring says to everybody.
+    #[must_use]
+    pub fn info(&self) -> KeyringInfo {
+        self.keyring.info()
+    }
+
+    /// Unlocks it with a key of a user.
+    ///
+    /// # Errors
+    /// As [`Keyring::unlock`].
+    pub fn unlock(self, key: &KeySource) -> EnvResult<UnlockedKeys> {
+        let keys = self.keyring.unlock(key)?;
+        Ok(UnlockedKeys { place: self.place, keys })
+    }
+}
+
+/// The keyring of an environment, unlocked: it can be changed.
+///
+/// Each change is durable when its call returns. A crash in the middle leaves the keyring as it was before
+/// or as it is after. Programs that have the environment open go on with the keys that they have.
+pub struct UnlockedKeys {
+    place: Place,
+    keys: UnlockedKeyring,
+}
+
+impl UnlockedKeys {
+    /// What the keyring says, which is authentic.
+    #[must_use]
+    pub fn info(&self) -> KeyringInfo {
+        self.keys.info()
+    }
+
+    /// The number of the key slot whose key has unlocked it.
+    #[must_use]
+    pub const fn opened_by(&self) -> u32 {
+        self.keys.opened_by()
+    }
+
+    /// The keyring itself.
+    #[must_use]
+    pub const fn keyring(&self) -> &UnlockedKeyring {
+        &self.keys
+    }
+
+    /// Lets another key open the environment as well.
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] for a name that is there already, is empty, longer than 64 bytes, or has
+    /// control characters; [`EnvError::Busy`] if somebody else has changed the keyring since it was read;
+    /// [`EnvError::KeyUnavailable`].
+    pub fn add(&mut self, name: &str, key: &KeySource) -> EnvResult<KeySlotInfo> {
+        self.change(|keys, place| keys.add(name, key, &*place.world))
+    }
+
+    /// Takes a key out of use, by the number of its key slot.
+    ///
+    /// Whoever has it and a copy of the keyring from before still reads what was encrypted until then: see
+    /// [`UnlockedKeys::begin_epoch`].
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] if there is no such key, or no other one; [`EnvError::Busy`].
+    pub fn remove(&mut self, number: u32) -> EnvResult<()> {
+        self.change(|keys, _| keys.remove(number))
+    }
+
+    /// Puts another key in place of the one that has unlocked the keyring. The data stays as it is, however
+    /// much there is.
+    ///
+    /// # Errors
+    /// As [`UnlockedKeys::add`].
+    pub fn rotate(&mut self, key: &KeySource) -> EnvResult<KeySlotInfo> {
+        self.change(|keys, place| keys.rotate(key, &*place.world))
+    }
+
+    /// Begins a key epoch: files that are begun from the next open on are encrypted with a new data key.
+    /// What there is stays encrypted with the keys that it has, until the cleaner moves it.
+    ///
+    /// # Errors
+    /// [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody has the environment open for writing;
+    /// [`EnvError::Busy`].
+    pub fn begin_epoch(&mut self) -> EnvResult<u32> {
+        let _lock = self.place.root.lock(&*self.place.world)?;
+        self.change(|keys, place| keys.begin_epoch(&*place.world))
+    }
+
+    /// Forgets the data keys of all epochs but the newest and those that are `needed`; returns which. What
+    /// is encrypted with them can then be read by nobody: the caller has made sure that `needed` names the
+    /// epoch of every file that is to be read again.
+    ///
+    /// # Errors
+    /// [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody has the environment open for writing;
+    /// [`EnvError::Busy`].
+    pub fn retire_epochs(&mut self, needed: &BTreeSet<u32>) -> EnvResult<Vec<u32>> {
+        let _lock = self.place.root.lock(&*self.place.world)?;
+        self.change(|keys, _| Ok(keys.retire(|epoch| needed.contains(&epoch))))
+    }
+
+    /// Changes a copy, writes it, and only then goes on with it.
+    fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut UnlockedKeyring, &Place) -> EnvResult<T>,
+    ) -> EnvResult<T> {
+        let mut keys = self.keys.clone();
+        // Argon2id takes its time, and nobody waits for it.
+        let result = change(&mut keys, &self.place)?;
+        let bytes = keys.seal(&*self.place.world)?;
+        let _protector = self.place.root.protect(&*self.place.world)?;
+        if self.place.read()? != *self.keys.keyring() {
+            let holders = vec!["somebody who has changed the keyring meanwhile".into()];
+            return Err(EnvError::Busy { holders });
+        }
+        file::replace(&*self.place.dir, &bytes)?;
+        self.keys = keys;
+        Ok(result)
+    }
+}
+
+impl Place {
+    /// The keyring as it is now, of the generation that counted when it was first read.
+    fn read(&self) -> EnvResult<Keyring> {
+        let Some(keyring) = file::read(&*self.dir)? else {
+            return Err(EnvError::NotEncrypted { path: self.root.dir.path().to_owned() });
+        };
+        check_environment(&keyring, self.current.environment)?;
+        if self.root.current()? != Some(self.current) {
+            let holders = vec!["a restore, which has put other keys in place".into()];
+            return Err(EnvError::Busy { holders });
+        }
+        Ok(keyring)
+    }
+}
+
+/// An error if a keyring is that of another environment.
+pub(super) fn check_environment(keyring: &Keyring, expected: cairn_log::Uuid) -> EnvResult<()> {
+    let found = keyring.environment();
+    if found == expected {
+        return Ok(());
+    }
+    let why = format!("it is the keyring of the environment {found}, this one is {expected}");
+    Err(EnvError::ForeignFile { path: keyring.path.clone(), why })
+}
+
+impl std::fmt::Debug for EnvironmentKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EnvironmentKeys({})", self.place.root.dir.path().display())
+    }
+}
+
+impl std::fmt::Debug for UnlockedKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "UnlockedKeys({})", self.place.root.dir.path().display())
+    }
+}
