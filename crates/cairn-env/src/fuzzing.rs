@@ -70,12 +70,12 @@ pub fn keyrings(world: &dyn World) -> EnvResult<Vec<Vec<u8>>> {
     let (key, cost) = (keyring_key(), KdfCost::new(8, 1)?);
     let passphrase = KeySource::passphrase("corpus")?.cost(cost);
     let mut keys = UnlockedKeyring::create(Uuid([0xab; 16]), "first", &key, world)?;
-    let mut seeds = vec![keys.seal(world)?];
+    let mut seeds = vec![keys.next_write(world)?];
     keys.add("second", &passphrase, world)?;
-    seeds.push(keys.seal(world)?);
+    seeds.push(keys.next_write(world)?);
     for _ in 0..2 {
         keys.begin_epoch(world)?;
-        seeds.push(keys.seal(world)?);
+        seeds.push(keys.next_write(world)?);
     }
     Ok(seeds)
 }

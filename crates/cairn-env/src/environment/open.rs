@@ -24,6 +24,7 @@ use crate::{
     files::{Files, Identity},
     index::Indexes,
     journal::Journal,
+    keyring,
     maintenance::{self, Schedule},
     pin::Pins,
     pin::reader::{Entry, Hold},
@@ -167,6 +168,7 @@ fn open_generation(
             (file, found)
         }
     };
+    let options = keyring::opening::unlocked(&root, &*dir, Some(&found.newest), options)?;
     found.authenticate(options.encryption.as_ref(), root.dir.path())?;
     if let Some(current) = current {
         check_identity(&root, current, &found.newest)?;
@@ -263,7 +265,8 @@ fn create(root: &Root, world: &WorldRef, options: &Options) -> EnvResult<Current
     world.random(&mut uuid);
     let environment = Uuid(uuid);
     let state = State { directories, ..State::first(environment) };
-    let staging = Staging::create(root, state, options.encryption.as_ref())?;
+    let new = keyring::opening::create(environment, options, &**world)?;
+    let staging = Staging::create(root, state, new.keys.as_ref(), new.keyring.as_deref())?;
     staging.make_durable(root)?;
     let current = Current { environment, generation: Generation::FIRST };
     root.switch(current)?;

@@ -4,7 +4,7 @@ use cairn_log::Uuid;
 
 use super::{
     kdf::KdfCost,
-    slot::{Kdf, KeyKind, Slot},
+    slot::{Kdf, KeyKind, KeySlot},
 };
 
 /// What a keyring says to everybody: no secrets.
@@ -48,7 +48,7 @@ pub struct KeySlotInfo {
 }
 
 impl KeySlotInfo {
-    pub(super) fn of(slot: &Slot) -> Self {
+    pub(super) fn of(slot: &KeySlot) -> Self {
         let cost = match &slot.kdf {
             Kdf::Passphrase { cost, .. } => Some(*cost),
             Kdf::Raw | Kdf::Provider { .. } => None,

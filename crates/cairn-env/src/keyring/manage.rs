@@ -17,6 +17,26 @@ use crate::{
 };
 
 /// The keyring of an environment, locked: it can be looked at.
+///
+/// ```
+/// # use cairn_env::{Environment, EnvironmentKeys, KdfCost, KeySource, Options};
+/// # use cairn_io::{MemDisk, RealWorld};
+/// # let (disk, world) = (MemDisk::new(), std::sync::Arc::new(RealWorld::new()));
+/// let cost = KdfCost::new(64, 1)?; // for an example: the default takes 64 MiB
+/// let old = KeySource::passphrase("old")?.cost(cost);
+/// let (env, _) =
+///     Environment::open_in(disk.root(), world.clone(), Options::new().key(old.clone()))?;
+/// env.close()?;
+///
+/// let new = KeySource::passphrase("new")?.cost(cost);
+/// EnvironmentKeys::open_in(disk.root(), world.clone())?.unlock(&old)?.rotate(&new)?;
+/// let opened = |key: KeySource| {
+///     Environment::open_in(disk.root(), world.clone(), Options::new().key(key))
+/// };
+/// assert!(opened(old).is_err());
+/// assert!(opened(new).is_ok());
+/// # Ok::<(), cairn_env::EnvError>(())
+/// ```
 pub struct EnvironmentKeys {
     place: Place,
     keyring: Keyring,
@@ -167,7 +187,7 @@ impl UnlockedKeys {
         let mut keys = self.keys.clone();
         // Argon2id takes its time, and nobody waits for it.
         let result = change(&mut keys, &self.place)?;
-        let bytes = keys.seal(&*self.place.world)?;
+        let bytes = keys.next_write(&*self.place.world)?;
         let _protector = self.place.root.protect(&*self.place.world)?;
         if self.place.read()? != *self.keys.keyring() {
             let holders = vec!["somebody who has changed the keyring meanwhile".into()];

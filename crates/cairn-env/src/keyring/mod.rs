@@ -25,6 +25,7 @@ mod info;
 mod kdf;
 pub(crate) mod layout;
 mod manage;
+pub(crate) mod opening;
 mod secret;
 mod slot;
 mod source;

@@ -1,4 +1,4 @@
-//! `Slot`: the keyring key, wrapped by the key of one user.
+//! `KeySlot`: the keyring key, wrapped by the key of one user.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl KeyKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Passphrase => "passphrase",
-            Self::Raw => "key",
+            Self::Raw => "raw key",
             Self::Provider => "callback",
         }
     }
@@ -89,7 +89,7 @@ impl Kdf {
 
 /// A key slot as it stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
+pub(super) struct KeySlot {
     pub(super) number: u32,
     pub(super) name: String,
     pub(super) created: WallTime,
@@ -116,7 +116,7 @@ pub(super) enum Tried {
     Opened(Held, Secret),
 }
 
-impl Slot {
+impl KeySlot {
     /// A new slot, with nothing in it yet.
     pub(super) fn new(
         number: u32,

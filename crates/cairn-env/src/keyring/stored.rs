@@ -13,7 +13,7 @@ use super::{
         array, key_slot, keyring_epoch, keyring_head,
     },
     secret::Secret,
-    slot::{Held, Slot, Tried},
+    slot::{Held, KeySlot, Tried},
     source::KeySource,
     unlocked::UnlockedKeyring,
     wrap::{data_keys_key, decrypt},
@@ -29,7 +29,7 @@ pub struct Keyring {
     pub(super) number: u64,
     pub(super) next_slot: u32,
     pub(super) epochs: Vec<Epoch>,
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Vec<KeySlot>,
     pub(super) salt: [u8; 32],
     pub(super) data_keys: Vec<u8>,
     pub(super) tag: [u8; TAG_LEN],
@@ -104,7 +104,7 @@ impl Keyring {
         let (slots, rest) = rest.split_at(slots * key_slot::LEN);
         let (data_keys, tag) = rest.split_at(rest.len() - TAG_LEN);
         let epochs = epochs.chunks_exact(keyring_epoch::LEN).map(Epoch::decode);
-        let slots = slots.chunks_exact(key_slot::LEN).map(Slot::decode);
+        let slots = slots.chunks_exact(key_slot::LEN).map(KeySlot::decode);
         let keyring = Self {
             path: path.to_owned(),
             environment: array(keyring_head::ENVIRONMENT, head).map(Uuid).ok_or(Wrong::Length)?,

@@ -25,7 +25,7 @@ fn passphrase(text: &str) -> KeySource {
 
 fn keyring(key: &KeySource) -> (UnlockedKeyring, Vec<u8>) {
     let mut keys = UnlockedKeyring::create(ENVIRONMENT, "first", key, &*world()).unwrap();
-    let bytes = keys.seal(&*world()).unwrap();
+    let bytes = keys.next_write(&*world()).unwrap();
     (keys, bytes)
 }
 
@@ -73,7 +73,7 @@ fn a_keyring_survives_its_bytes_and_gives_the_same_keys_to_each_of_its_users() {
     keys.begin_epoch(&*world).unwrap();
     keys.add("second", &raw(7), &*world).unwrap();
     keys.add("third", &agent, &*world).unwrap();
-    let bytes = keys.seal(&*world).unwrap();
+    let bytes = keys.next_write(&*world).unwrap();
     assert_eq!(decode(&bytes).unwrap().encode(), bytes);
     let expected = data_keys(&keys);
     assert_eq!(expected.len(), 2);
@@ -130,7 +130,7 @@ fn ten_thousand_wrong_keys_are_wrong_keys() {
     let world = SimWorld::new(3).world();
     let (mut keys, _) = keyring(&raw(1));
     keys.add("second", &passphrase("right"), &*world).unwrap();
-    let keyring = decode(&keys.seal(&*world).unwrap()).unwrap();
+    let keyring = decode(&keys.next_write(&*world).unwrap()).unwrap();
     let is_wrong = |key: &KeySource| {
         matches!(keyring.unlock(key), Err(error @ EnvError::WrongKey { .. })
             if error.kind() == ErrorKind::Key)
@@ -193,7 +193,7 @@ fn keys_come_and_go_and_the_last_one_stays() {
     }
     refused(keys.remove(3));
     keys.remove(1).unwrap();
-    let bytes = keys.seal(&*world).unwrap();
+    let bytes = keys.next_write(&*world).unwrap();
     assert!(matches!(unlock(&bytes, &raw(1)), Err(EnvError::WrongKey { .. })));
     let mut keys = unlock(&bytes, &raw(2)).unwrap();
     refused(keys.remove(2));
@@ -203,7 +203,7 @@ fn keys_come_and_go_and_the_last_one_stays() {
         keys.add(&format!("key {n}"), &raw(n), &*world).unwrap();
     }
     refused(keys.add("one more", &raw(99), &*world).map(drop));
-    let bytes = keys.seal(&*world).unwrap();
+    let bytes = keys.next_write(&*world).unwrap();
     assert_eq!(unlock(&bytes, &raw(33)).unwrap().info().slots.len(), 32);
 }
 
@@ -214,7 +214,7 @@ fn a_rotated_key_opens_nothing_that_is_written_later() {
     let leaked = unlock(&before, &raw(1)).unwrap();
     assert_eq!(keys.rotate(&raw(2), &*world).unwrap().name, "first");
     keys.begin_epoch(&*world).unwrap();
-    let after = keys.seal(&*world).unwrap();
+    let after = keys.next_write(&*world).unwrap();
     assert!(matches!(unlock(&after, &raw(1)), Err(EnvError::WrongKey { .. })));
     let opened = unlock(&after, &raw(2)).unwrap();
     // What was encrypted is still read, and the keyring key that leaked with the old one is not that any more.
@@ -224,10 +224,10 @@ fn a_rotated_key_opens_nothing_that_is_written_later() {
     // With a key of somebody who is not here, the keyring key has to stay.
     let mut keys = opened;
     keys.add("second", &raw(3), &*world).unwrap();
-    let both = keys.seal(&*world).unwrap();
+    let both = keys.next_write(&*world).unwrap();
     let mut one = unlock(&both, &raw(2)).unwrap();
     one.rotate(&raw(4), &*world).unwrap();
-    let rotated = one.seal(&*world).unwrap();
+    let rotated = one.next_write(&*world).unwrap();
     assert!(unlock(&rotated, &raw(3)).is_ok() && unlock(&rotated, &raw(4)).is_ok());
     assert!(matches!(unlock(&rotated, &raw(2)), Err(EnvError::WrongKey { .. })));
 }
@@ -237,9 +237,9 @@ fn a_slot_of_an_older_keyring_or_of_another_environment_is_refused() {
     let world = world();
     let (mut keys, _) = keyring(&raw(1));
     keys.add("second", &raw(2), &*world).unwrap();
-    let before = keys.seal(&*world).unwrap();
+    let before = keys.next_write(&*world).unwrap();
     keys.begin_epoch(&*world).unwrap();
-    let after = keys.seal(&*world).unwrap();
+    let after = keys.next_write(&*world).unwrap();
     // Both slots were filled anew, since both keys were at hand; the keys stay the same.
     let slot = |bytes: &[u8]| bytes.len() - 4 - 16 - 2 * key_slot::LEN;
     let slots = keyring_head::LEN + 2 * layout::keyring_epoch::LEN;
@@ -268,7 +268,7 @@ fn epochs_begin_and_retire_and_the_newest_stays() {
     assert_eq!(keys.retire(|epoch| epoch == 1), [2]);
     assert_eq!(data_keys(&keys), [first, all[2]]);
     assert_eq!(keys.retire(|_| false), [1]);
-    let bytes = keys.seal(&*world).unwrap();
+    let bytes = keys.next_write(&*world).unwrap();
     let mut opened = unlock(&bytes, &raw(1)).unwrap();
     assert_eq!(data_keys(&opened), [all[2]]);
     assert_eq!(opened.begin_epoch(&*world).unwrap(), 4);
@@ -330,7 +330,7 @@ fn with_keyring(disk: &SimDisk, key: &KeySource) -> EnvResult<DirRef> {
     env.close()?;
     let dir = root.open_dir(&crate::root::Generation::FIRST.dir_name())?;
     let mut keys = UnlockedKeyring::create(environment, "first", key, &*world())?;
-    file::create(&*dir, &keys.seal(&*world())?)?;
+    file::create(&*dir, &keys.next_write(&*world())?)?;
     dir.sync(SyncSite::new("test"))?;
     Ok(root)
 }

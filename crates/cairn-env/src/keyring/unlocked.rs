@@ -1,6 +1,6 @@
 //! `UnlockedKeyring`: a keyring with its keys, and how it changes.
 //!
-//! Each change is made to a copy, sealed, opened again, and only then written: what stands on the disk
+//! Each change is made to a copy, encrypted, opened again, and only then written: what stands on the disk
 //! has been opened with the very keys that are to open it.
 //!
 //! The keyring key stays the same as long as there is a key slot whose user is not here to wrap another
@@ -15,7 +15,7 @@ use super::{
     info::{KeySlotInfo, KeyringInfo},
     layout::{KEY_LEN, MAX_EPOCHS, MAX_SLOTS, TAG_LEN},
     secret::Secret,
-    slot::{Held, Slot, Tried, check_name},
+    slot::{Held, KeySlot, Tried, check_name},
     source::KeySource,
     stored::{Epoch, Keyring},
     wrap::{data_keys_key, encrypt},
@@ -42,14 +42,14 @@ impl UnlockedKeyring {
         Self { keyring, keyring_key, data_keys, held: vec![held], opened_by }
     }
 
-    /// A keyring for a new environment, with one key slot and one epoch; not sealed yet.
+    /// A keyring for a new environment, with one key slot and one epoch; nothing is encrypted yet.
     pub(crate) fn create(
         environment: Uuid,
         name: &str,
         key: &KeySource,
         world: &dyn World,
     ) -> EnvResult<Self> {
-        let (slot, held) = Slot::new(1, name, key, environment, world)?;
+        let (slot, held) = KeySlot::new(1, name, key, environment, world)?;
         let keyring = Keyring {
             path: super::file::KEYRING.as_str().into(),
             environment,
@@ -112,7 +112,7 @@ impl UnlockedKeyring {
         let next = number.checked_add(1);
         self.keyring.next_slot = next.ok_or(EnvError::Exhausted { what: "numbers of keys" })?;
         let environment = self.keyring.environment;
-        let (mut slot, held) = Slot::new(number, name, key, environment, world)?;
+        let (mut slot, held) = KeySlot::new(number, name, key, environment, world)?;
         slot.fill(&held, &self.keyring_key, environment, world)?;
         let info = KeySlotInfo::of(&slot);
         self.keyring.slots.push(slot);
@@ -187,13 +187,13 @@ impl UnlockedKeyring {
 
     /// Makes it the next write of the keyring: encrypts what it holds, under keys that were never used.
     /// Returns the bytes of the file, which were opened again with each key at hand.
-    pub(crate) fn seal(&mut self, world: &dyn World) -> EnvResult<Vec<u8>> {
+    pub(crate) fn next_write(&mut self, world: &dyn World) -> EnvResult<Vec<u8>> {
         let environment = self.keyring.environment;
         let number = self.keyring.number.checked_add(1);
         self.keyring.number = number.ok_or(EnvError::Exhausted { what: "keyring writes" })?;
         world.random(&mut self.keyring.salt);
         let slots = &mut self.keyring.slots;
-        let held_of = |slot: &Slot| self.held.iter().find(|held| held.number == slot.number);
+        let held_of = |slot: &KeySlot| self.held.iter().find(|held| held.number == slot.number);
         if slots.iter().all(|slot| held_of(slot).is_some()) {
             self.keyring_key = Secret::random(world);
             for slot in slots {
@@ -218,7 +218,7 @@ impl UnlockedKeyring {
 
     /// An error unless these bytes can be opened with each key at hand, and give the same data keys.
     fn check(&self, bytes: &[u8]) -> EnvResult<()> {
-        let broken = || EnvError::internal("a keyring that was sealed does not open");
+        let broken = || EnvError::internal("a keyring that was encrypted does not open");
         let keyring = Keyring::decode(bytes, &self.keyring.path)?;
         for held in &self.held {
             let slot = keyring.slots.iter().find(|slot| slot.number == held.number);

@@ -15,7 +15,7 @@ use cairn_log::{
 
 use super::RepairReport;
 use crate::{
-    EnvError, EnvResult, ErrorKind, directories, files,
+    EnvError, EnvResult, ErrorKind, Options, directories, files, keyring,
     root::{Current, Generation, Root},
     state::{State, StateFile},
 };
@@ -36,7 +36,7 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn open(
         dir: DirRef,
-        keys: Option<&DataKeys>,
+        options: &Options,
         report: &mut RepairReport,
     ) -> EnvResult<Self> {
         let root = Root::new(dir);
@@ -52,6 +52,11 @@ impl Source {
         let (current, generation) = find_generation(&root, report)?;
         let name = generation.dir_name();
         let in_root = root.dir.open_dir(&name);
+        let keys = match &in_root {
+            Ok(dir) => keys_of(&root, dir, options)?,
+            Err(_) => options.encryption.clone(),
+        };
+        let keys = keys.as_ref();
         let (states, is_state_certain) = match &in_root {
             Ok(dir) => read_state(dir, keys, &path, report)?,
             Err(_) => no_state(report),
@@ -199,6 +204,12 @@ fn data_roots(root: &Root) -> EnvResult<Vec<DirRef>> {
         }
     }
     Ok(dirs)
+}
+
+/// The data keys of the source.
+fn keys_of(root: &Root, dir: &DirRef, options: &Options) -> EnvResult<Option<DataKeys>> {
+    let state = StateFile::open(&**dir, Access::Read).map(|(_, found)| found.newest).ok();
+    Ok(keyring::opening::unlocked(root, &**dir, state.as_ref(), options.clone())?.encryption)
 }
 
 fn read_state(

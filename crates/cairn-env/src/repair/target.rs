@@ -7,7 +7,7 @@ use cairn_log::Uuid;
 
 use super::RepairReport;
 use crate::{
-    EnvError, EnvResult, Environment, Options, VerifyOptions,
+    EnvError, EnvResult, Environment, Options, VerifyOptions, keyring,
     root::{Current, Generation, Root},
     staging::Staging,
     state::State,
@@ -46,7 +46,9 @@ impl Target {
         let environment = Uuid(uuid);
         let directories = options.data_directories;
         let state = State { directories, ..State::first(environment) };
-        let staging = Staging::create(&root, state, options.encryption.as_ref())?;
+        // Not the keyring of the source, which belongs to its environment. Other keys have to be added again.
+        let new = keyring::opening::create(environment, &options, &**world)?;
+        let staging = Staging::create(&root, state, new.keys.as_ref(), new.keyring.as_deref())?;
         staging.make_durable(&root)?;
         let options = options.read_only(false).background(false);
         let staged = Root::new(Arc::clone(&root.dir));

@@ -16,6 +16,7 @@ mod golden;
 mod graves;
 mod index;
 mod index_build;
+mod keys;
 mod multimap;
 mod pins;
 mod recycle;
