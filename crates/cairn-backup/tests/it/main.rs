@@ -11,6 +11,7 @@ mod growing;
 mod in_place;
 mod in_place_crash;
 mod incremental;
+mod keys;
 mod publish;
 mod round_trip;
 mod under_load;

@@ -172,7 +172,8 @@ impl Keyring {
     }
 
     /// The epoch whose data key encrypts new files.
-    pub(super) fn newest_epoch(&self) -> u32 {
+    #[must_use]
+    pub fn newest_epoch(&self) -> u32 {
         self.epochs.last().map_or(0, |epoch| epoch.number)
     }
 
