@@ -201,6 +201,22 @@ impl From<EnvError> for Failure {
                 "it is being read: wait, or see by whom with `fuser -v {}`",
                 path.join("LOCK").display()
             )),
+            EnvError::KeyRequired { .. } => failure.advise(
+                "say where its key is: --key-file, --key-fd or --passphrase-fd; at a terminal the \
+                 passphrase is asked for",
+            ),
+            EnvError::WrongKey { .. } => failure.advise(
+                "nothing was changed: `cairn key list` shows which kinds of key there are; a backup \
+                 has the keys of its time",
+            ),
+            EnvError::NotEncrypted { .. } => {
+                failure.advise("leave the key out, if that is what is expected here")
+            }
+            EnvError::KeyUnavailable { .. } => failure.advise("nothing was changed"),
+            EnvError::KeyringDamaged { .. } => failure.advise(
+                "nothing was changed, and nothing can be read without it: put the KEYRING of the newest \
+                 backup in its place, or restore that",
+            ),
             EnvError::NoSuchDatabase { .. } => {
                 failure.advise("`cairn info` lists the databases of an environment")
             }
@@ -274,6 +290,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Poisoned => "poisoned",
         ErrorKind::Corrupt => "corrupt",
         ErrorKind::Unsupported => "unsupported",
+        ErrorKind::Key => "key",
         ErrorKind::Full => "full",
         ErrorKind::Io => "io",
         _ => "internal",
@@ -306,6 +323,7 @@ fn advice(kind: ErrorKind) -> &'static str {
             "nothing was changed: `cairn verify` lists all damage, `cairn log` shows the files, and \
              `cairn restore BACKUP NEW` brings back a backup"
         }
+        ErrorKind::Key => "the right key is needed: `cairn help key`",
         ErrorKind::Unsupported => "use the version of cairn that wrote these files, or a newer one",
         ErrorKind::Full => "make room, then run it again: nothing acknowledged is lost",
         ErrorKind::Io => {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     Outcome,
     exit::Exit,
+    keys::KeyArgs,
     open,
     output::Output,
     text::{count, several, size},
@@ -19,6 +20,8 @@ use crate::{
 pub(crate) struct Info {
     /// The directory of the environment
     env: PathBuf,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -126,7 +129,7 @@ impl From<KeptGeneration> for KeptJson {
 
 impl Info {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env)?;
+        let env = open::for_reading(&self.env, &self.unlock)?;
         let (identity, stats, recovery) = (env.identity(), env.stats()?, env.recovery_report());
         let snapshot = env.snapshot()?;
         let mut databases = Vec::new();

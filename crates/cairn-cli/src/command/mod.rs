@@ -9,6 +9,7 @@ mod export;
 pub(crate) mod import;
 mod info;
 mod init;
+mod key;
 mod log;
 mod repair;
 mod restore;
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Repair(repair::Repair),
+    Key(key::Key),
     #[command(hide = true)]
     TourWriter(tour::TourWriter),
 }
@@ -101,6 +103,7 @@ impl Command {
             Self::Backup(command) => command.run(output),
             Self::Restore(command) => command.run(output),
             Self::Repair(command) => command.run(output),
+            Self::Key(command) => command.run(output),
             Self::TourWriter(command) => command.run(output),
         }
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     log_files, open,
     output::Output,
     progress::Progress,
@@ -30,6 +31,8 @@ pub(crate) struct Verify {
     /// The directory of an environment, or of a backup
     #[arg(value_name = "ENV|BACKUP")]
     path: PathBuf,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -112,7 +115,7 @@ impl Verify {
     }
 
     fn environment(self, output: &mut Output) -> Outcome {
-        let env = match open::for_reading(&self.path) {
+        let env = match open::for_reading(&self.path, &self.unlock) {
             Err(failure) if failure.is_damage() => return unopened(&self.path, failure, output),
             opened => opened?,
         };
