@@ -144,8 +144,8 @@ impl BackupReport {
 /// backup, which starts over). Writers, checkpoints and snapshots go on meanwhile; the backup is the
 /// state at one commit of all databases.
 ///
-/// Of an encrypted environment the files are copied as they are, encrypted, together with the keyring. Before,
-/// that is unlocked with the key with which the environment was opened: what no restore could read is no
+/// Of an encrypted environment the files are copied as they are, encrypted, together with the keyring. That is
+/// unlocked with the key with which the environment was opened, and then decrypts a record of each key epoch: what no restore could read is no
 /// backup. So after a key was rotated, a program opens the environment with the new one before it backs it up.
 ///
 /// # Errors
@@ -174,7 +174,7 @@ pub fn backup_to(
     let previous = open_previous(env, options)?;
     let files_dir = prepare(target)?;
     let set = env.begin_backup()?;
-    keyring::check(&set, env)?;
+    let keys = keyring::unlock_own(&set, env)?;
     if let (Some(at_cut), Some(snapshot)) = (options.at_cut, set.snapshot()) {
         at_cut(snapshot);
     }
@@ -229,6 +229,9 @@ pub fn backup_to(
     let manifest = Manifest { cut, created: world.wall().0, library, keyring, files };
     if read_back {
         keyring::read(&*files_dir, &manifest)?;
+    }
+    if let Some(keys) = keys {
+        keyring::try_files(&*files_dir, &manifest, &keys)?;
     }
     finish(target, &*files_dir, &manifest)?;
     let linked_bytes = total - written.iter().map(|stored| stored.piece.length).sum::<u64>();

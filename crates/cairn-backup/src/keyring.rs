@@ -4,14 +4,17 @@
 //! The files are ciphertext, which is copied and verified without a key. Whoever has lost the key, or has
 //! another one than they think, learns it from the next backup and not from the first restore.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use cairn_env::{BackupSet, EnvError, Environment, KeySource, Keyring, UnlockedKeyring};
 use cairn_io::{Dir, DirExt, FileExt, Name, RealDir};
-use cairn_log::{Digest, Uuid};
+use cairn_log::{Digest, LogError, LogFile, Scan, Scanner, Stop, Uuid};
 
 use crate::{
-    BackupError, BackupResult, Manifest, Piece, backup::COPY, manifest::FILES, verify::not_there,
+    BackupError, BackupResult, Manifest, Piece,
+    backup::COPY,
+    manifest::FILES,
+    verify::{not_there, open_stored},
 };
 
 /// The name of the keyring file in a backup.
@@ -19,11 +22,42 @@ pub(crate) const KEYRING: Name = Name::constant("KEYRING");
 /// No keyring is longer.
 const MAX_LEN: usize = 1 << 20;
 
-/// An error if the key with which the environment is open does not unlock the keyring that goes into its
-/// backup: since that was rotated for another one, say.
-pub(crate) fn check(set: &BackupSet, env: &Environment) -> BackupResult<()> {
-    if let (Some(bytes), Some(key)) = (set.keyring(), &env.options().key) {
-        decode(bytes, Path::new(KEYRING.as_str()), set.cut().environment)?.unlock(key)?;
+/// The keys in the keyring that goes into the backup of an environment, unlocked by the key with which that is
+/// open: an error if it does not, since it was rotated for another one, say. `None` for a plain environment.
+pub(crate) fn unlock_own(
+    set: &BackupSet,
+    env: &Environment,
+) -> BackupResult<Option<UnlockedKeyring>> {
+    let (Some(bytes), Some(key)) = (set.keyring(), &env.options().key) else { return Ok(None) };
+    let keyring = decode(bytes, Path::new(KEYRING.as_str()), set.cut().environment)?;
+    Ok(Some(keyring.unlock(key)?))
+}
+
+/// Decrypts a record of each key epoch in a backup, of which it was checked that it is complete.
+///
+/// The keys may be those of this very keyring, and not those of the files: a keyring of the right environment
+/// can have been put there that knows nothing of their epochs.
+pub(crate) fn try_files(
+    files: &dyn Dir,
+    manifest: &Manifest,
+    keys: &UnlockedKeyring,
+) -> BackupResult<()> {
+    let failed = |error: LogError| BackupError::from(EnvError::from(error));
+    let (keys, mut tried) = (keys.data_keys(), BTreeSet::new());
+    for file in &manifest.files {
+        let Some(first) = file.stored().into_iter().next() else { continue };
+        let log = LogFile::open_any(open_stored(files, &first)?).map_err(failed)?;
+        let epoch = log.header().encryption.map(|encryption| encryption.epoch);
+        if !tried.insert(epoch) {
+            continue;
+        }
+        // The header is authenticated here, and by the record the rest of the key.
+        let log = log.unlock(&keys).map_err(failed)?;
+        let mut scanner = Scanner::new(&log, first.piece.length);
+        let found = scanner.next().map_err(failed)?;
+        if let Scan::End(Stop { offset, damage: Some(damage), seal: None }) = found {
+            return Err(failed(log.corrupt(offset, damage)));
+        }
     }
     Ok(())
 }
@@ -122,7 +156,7 @@ pub fn check_key_in(backup: &dyn Dir, key: Option<&KeySource>) -> BackupResult<U
     let manifest = Manifest::read(backup)?;
     let files = backup.open_dir(&FILES)?;
     match unlock(&*files, &manifest, key)? {
-        Some((_, keys)) => Ok(keys),
+        Some((_, keys)) => try_files(&*files, &manifest, &keys).map(|()| keys),
         None => Err(EnvError::NotEncrypted { path: backup.path().to_owned() }.into()),
     }
 }

@@ -156,6 +156,9 @@ impl Source {
         }
         let key = options.options.key.as_ref();
         let keys = keyring::unlock(&*files, &manifest, key)?;
+        if let Some((_, keys)) = &keys {
+            keyring::try_files(&*files, &manifest, keys)?;
+        }
         Ok(Self { backup, files, manifest, keys })
     }
 

@@ -1,8 +1,9 @@
 //! `EnvironmentKeys`: whoever looks after the keys of an environment, while it is open or not.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use cairn_io::{DirRef, RealDir, RealWorld, WorldRef};
+use cairn_io::{Access, DirRef, RealDir, RealWorld, WorldRef};
+use cairn_log::{LogFile, LogName};
 
 use super::{
     file,
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     EnvError, EnvResult,
     root::{Current, Root},
+    state::{STATE, StateFile},
 };
 
 /// The keyring of an environment, locked: it can be looked at.
@@ -86,6 +88,12 @@ impl EnvironmentKeys {
     #[must_use]
     pub fn info(&self) -> KeyringInfo {
         self.keyring.info()
+    }
+
+    /// The key epoch whose data key encrypts new files.
+    #[must_use]
+    pub fn newest_epoch(&self) -> u32 {
+        self.keyring.newest_epoch()
     }
 
     /// Unlocks it with a key of a user.
@@ -167,16 +175,25 @@ impl UnlockedKeys {
         self.change(|keys, place| keys.begin_epoch(&*place.world))
     }
 
-    /// Forgets the data keys of all epochs but the newest and those that are `needed`; returns which. What
-    /// is encrypted with them can then be read by nobody: the caller has made sure that `needed` names the
-    /// epoch of every file that is to be read again.
+    /// Forgets the data keys of all epochs but the newest and those of log files that are there, also of ones
+    /// that only other processes need; returns which it has forgotten, and for each other one which files need
+    /// it. What was encrypted with a data key that is forgotten can be read by nobody, wherever copies of
+    /// it lie; but backups, and what a restore in place has kept, have keyrings of their own.
     ///
     /// # Errors
     /// [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody has the environment open for writing;
-    /// [`EnvError::Busy`].
-    pub fn retire_epochs(&mut self, needed: &BTreeSet<u32>) -> EnvResult<Vec<u32>> {
+    /// [`EnvError::Busy`]; what is wrong with a log file whose epoch cannot be told: nothing is forgotten then.
+    pub fn retire_epochs(&mut self) -> EnvResult<(Vec<u32>, BTreeMap<u32, Vec<String>>)> {
         let _lock = self.place.root.lock(&*self.place.world)?;
-        self.change(|keys, _| Ok(keys.retire(|epoch| needed.contains(&epoch))))
+        let mut needed = self.place.epochs_in_use()?;
+        let retired = match self.info().epochs.iter().any(|known| {
+            known.epoch != self.keys.keyring().newest_epoch() && !needed.contains_key(&known.epoch)
+        }) {
+            true => self.change(|keys, _| Ok(keys.retire(|epoch| needed.contains_key(&epoch))))?,
+            false => Vec::new(),
+        };
+        needed.remove(&self.keys.keyring().newest_epoch());
+        Ok((retired, needed))
     }
 
     /// Changes a copy, writes it, and only then goes on with it.
@@ -200,6 +217,31 @@ impl UnlockedKeys {
 }
 
 impl Place {
+    /// The key epochs of all files of the generation, with their names.
+    fn epochs_in_use(&self) -> EnvResult<BTreeMap<u32, Vec<String>>> {
+        let mut in_use = BTreeMap::<u32, Vec<String>>::new();
+        let mut add = |epoch: u32, name: &str| in_use.entry(epoch).or_default().push(name.into());
+        let (_, found) = StateFile::open(&*self.dir, Access::Read)?;
+        let count = found.newest.directories;
+        for state in [Some(found.newest), found.older].into_iter().flatten() {
+            if let Some(encryption) = state.encryption {
+                add(encryption.epoch, STATE.as_str());
+            }
+        }
+        let Current { environment, generation } = self.current;
+        let data = self.root.open_data(environment, count, generation)?;
+        for dir in [&self.dir].into_iter().chain(&data) {
+            for entry in dir.list()? {
+                let Ok(name) = entry.display.parse::<LogName>() else { continue };
+                let file = LogFile::open_any(dir.open(&name.to_name(), Access::Read)?)?;
+                if let Some(encryption) = &file.header().encryption {
+                    add(encryption.epoch, &entry.display);
+                }
+            }
+        }
+        Ok(in_use)
+    }
+
     /// The keyring as it is now, of the generation that counted when it was first read.
     fn read(&self) -> EnvResult<Keyring> {
         let Some(keyring) = file::read(&*self.dir)? else {

@@ -20,6 +20,7 @@ mod keys;
 mod multimap;
 mod pins;
 mod recycle;
+mod rekey;
 mod repair;
 mod scrub;
 mod sequence;
