@@ -203,7 +203,7 @@ impl From<EnvError> for Failure {
             )),
             EnvError::KeyRequired { .. } => failure.advise(
                 "say where its key is: --key-file, --key-fd or --passphrase-fd; at a terminal the \
-                 passphrase is asked for",
+                 passphrase is asked for (`cairn verify --stored` and `cairn key list` take none)",
             ),
             EnvError::WrongKey { .. } => failure.advise(
                 "nothing was changed: `cairn key list` shows which kinds of key there are; a backup \
@@ -290,7 +290,6 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Poisoned => "poisoned",
         ErrorKind::Corrupt => "corrupt",
         ErrorKind::Unsupported => "unsupported",
-        ErrorKind::Key => "key",
         ErrorKind::Full => "full",
         ErrorKind::Io => "io",
         _ => "internal",
@@ -323,7 +322,6 @@ fn advice(kind: ErrorKind) -> &'static str {
             "nothing was changed: `cairn verify` lists all damage, `cairn log` shows the files, and \
              `cairn restore BACKUP NEW` brings back a backup"
         }
-        ErrorKind::Key => "the right key is needed: `cairn help key`",
         ErrorKind::Unsupported => "use the version of cairn that wrote these files, or a newer one",
         ErrorKind::Full => "make room, then run it again: nothing acknowledged is lost",
         ErrorKind::Io => {

@@ -11,6 +11,7 @@ mod info;
 mod init;
 mod key;
 mod log;
+mod rekey;
 mod repair;
 mod restore;
 mod scrub;
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     Repair(repair::Repair),
     Key(key::Key),
+    Rekey(rekey::Rekey),
     #[command(hide = true)]
     TourWriter(tour::TourWriter),
 }
@@ -104,6 +106,7 @@ impl Command {
             Self::Restore(command) => command.run(output),
             Self::Repair(command) => command.run(output),
             Self::Key(command) => command.run(output),
+            Self::Rekey(command) => command.run(output),
             Self::TourWriter(command) => command.run(output),
         }
     }

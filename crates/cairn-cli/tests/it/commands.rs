@@ -121,6 +121,7 @@ fn help_is_text() {
         "key rotate",
         "key list",
         "key check",
+        "rekey",
     ] {
         session.run(&format!("help {command}"));
     }

@@ -122,6 +122,12 @@ impl UnlockedKeys {
         self.keys.info()
     }
 
+    /// The key epoch whose data key encrypts new files.
+    #[must_use]
+    pub fn newest_epoch(&self) -> u32 {
+        self.keys.keyring().newest_epoch()
+    }
+
     /// The number of the key slot whose key has unlocked it.
     #[must_use]
     pub const fn opened_by(&self) -> u32 {
