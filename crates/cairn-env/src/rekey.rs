@@ -11,7 +11,8 @@ use cairn_io::{DirRef, WorldRef};
 use cairn_log::FileNumber;
 
 use crate::{
-    CleanReport, EnvError, EnvResult, Environment, EnvironmentKeys, Options, core::Core, sync::lock,
+    CleanReport, EnvError, EnvResult, Environment, EnvironmentKeys, Options, RetiredEpochs,
+    core::Core, sync::lock,
 };
 
 /// What finishing a rekey came to.
@@ -49,8 +50,8 @@ pub fn finish_rekey(root: &DirRef, world: &WorldRef, options: Options) -> EnvRes
     let (env, _) = Environment::open_in(DirRef::clone(root), WorldRef::clone(world), options)?;
     let cleaned = env.core.leave_old_epochs()?;
     env.close()?;
-    let (retired, needed) = keys.retire_epochs()?;
-    Ok(RekeyReport { epoch: keys.keyring().keyring().newest_epoch(), cleaned, retired, needed })
+    let RetiredEpochs { retired, needed } = keys.retire_epochs()?;
+    Ok(RekeyReport { epoch: keys.newest_epoch(), cleaned, retired, needed })
 }
 
 impl Core {

@@ -88,10 +88,10 @@ pub use cairn_env::{
     IndexEntry, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest,
     KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_TRANSACTION_LEN,
     MAX_VALUE_LEN, Missing, Multimap, Options, Pairs, PendingCommit, PinBudget, PinInfo, Range,
-    Reach, RecoveryReport, RekeyReport, RepairReport, Savepoint, Scope, Scrub, ScrubReport,
-    ScrubState, Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport, Stats, Survey,
-    TornTail, Transaction, TransactionRange, TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys,
-    Value, VerifyOptions, VerifyReport, View, finish_rekey, repair,
+    Reach, RecoveryReport, RekeyReport, RepairReport, RetiredEpochs, Savepoint, Scope, Scrub,
+    ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport, Stats,
+    Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit, UnlockedKeyring,
+    UnlockedKeys, Value, VerifyOptions, VerifyReport, View, finish_rekey, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.

@@ -52,6 +52,16 @@ struct Place {
     world: WorldRef,
 }
 
+/// What became of older key epochs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetiredEpochs {
+    /// Those whose data keys were forgotten.
+    pub retired: Vec<u32>,
+    /// The names of the files that still need the data keys of others, by epoch.
+    pub needed: BTreeMap<u32, Vec<String>>,
+}
+
 impl EnvironmentKeys {
     /// Reads the keyring of the environment in the directory `path`. The environment may be open, in this
     /// process or another one.
@@ -189,7 +199,7 @@ impl UnlockedKeys {
     /// # Errors
     /// [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody has the environment open for writing;
     /// [`EnvError::Busy`]; what is wrong with a log file whose epoch cannot be told: nothing is forgotten then.
-    pub fn retire_epochs(&mut self) -> EnvResult<(Vec<u32>, BTreeMap<u32, Vec<String>>)> {
+    pub fn retire_epochs(&mut self) -> EnvResult<RetiredEpochs> {
         let _lock = self.place.root.lock(&*self.place.world)?;
         let mut needed = self.place.epochs_in_use()?;
         let retired = match self.info().epochs.iter().any(|known| {
@@ -199,7 +209,7 @@ impl UnlockedKeys {
             false => Vec::new(),
         };
         needed.remove(&self.keys.keyring().newest_epoch());
-        Ok((retired, needed))
+        Ok(RetiredEpochs { retired, needed })
     }
 
     /// Changes a copy, writes it, and only then goes on with it.

@@ -20,6 +20,7 @@
 //! [`EnvError::KeyringDamaged`]: crate::EnvError::KeyringDamaged
 //! [`EnvError::WrongKey`]: crate::EnvError::WrongKey
 
+pub(crate) mod example;
 pub(crate) mod file;
 mod info;
 mod kdf;
@@ -38,7 +39,7 @@ mod tests;
 
 pub use info::{KeyEpochInfo, KeySlotInfo, KeyringInfo};
 pub use kdf::KdfCost;
-pub use manage::{EnvironmentKeys, UnlockedKeys};
+pub use manage::{EnvironmentKeys, RetiredEpochs, UnlockedKeys};
 pub use slot::KeyKind;
 pub use source::{KeyProvider, KeyRequest, KeySource};
 pub use stored::Keyring;

@@ -359,7 +359,7 @@ fn an_epoch_begins_only_when_nobody_writes() {
     keys.add("second", &raw(2)).unwrap();
     drop(lock);
     assert_eq!(keys.begin_epoch().unwrap(), 2);
-    assert_eq!(keys.retire_epochs().unwrap().0, [1]);
+    assert_eq!(keys.retire_epochs().unwrap().retired, [1]);
 }
 
 /// Holds every crash of a trace against the marks that say which key has to open, and returns the first

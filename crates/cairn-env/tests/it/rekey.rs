@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use cairn_env::{
-    Environment, EnvironmentKeys, KeySource, Options, RekeyReport, VerifyOptions, finish_rekey,
+    Environment, EnvironmentKeys, KeySource, Options, RekeyReport, RetiredEpochs, VerifyOptions,
+    finish_rekey,
 };
 use cairn_io::Access;
 use cairn_log::{LogFile, LogName};
@@ -84,7 +85,7 @@ fn new_files_are_encrypted_with_the_new_data_key_and_old_ones_are_still_read() {
     assert_eq!(epochs(&disk), [1, 2].into());
     check(&disk, &expected);
     // Both data keys are needed, so none is forgotten.
-    let (retired, needed) = keys(&disk).retire_epochs().unwrap();
+    let RetiredEpochs { retired, needed, .. } = keys(&disk).retire_epochs().unwrap();
     assert!(retired.is_empty() && needed.keys().eq([&1]) && !needed[&1].is_empty(), "{needed:?}");
     check(&disk, &expected);
 }
