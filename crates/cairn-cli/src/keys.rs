@@ -21,7 +21,7 @@ pub(crate) struct KeyArgs {
     /// Take the key, as in a key file, from this open file descriptor
     #[arg(long, value_name = "N", conflicts_with = "passphrase_fd")]
     key_fd: Option<u32>,
-    /// Take the passphrase, up to its line end, from this open file descriptor; else it is asked for
+    /// Take the passphrase, up to its line end, from this file descriptor; else it is asked for
     #[arg(long, value_name = "N")]
     passphrase_fd: Option<u32>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct NewKeyArgs {
     /// Take the new key, as in a key file, from this open file descriptor
     #[arg(long, value_name = "N", conflicts_with = "new_passphrase_fd")]
     new_key_fd: Option<u32>,
-    /// Take the new passphrase, up to its line end, from this open file descriptor; else it is asked for
+    /// Take the new passphrase, up to its line end, from this descriptor; else it is asked for
     #[arg(long, value_name = "N")]
     new_passphrase_fd: Option<u32>,
     #[command(flatten)]

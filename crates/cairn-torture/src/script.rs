@@ -2,8 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use cairn_env::Options;
-use cairn_log::{DataKey, DataKeys};
+use cairn_env::{KeySource, Options};
 
 use crate::operation::{InvalidOperation, Operation};
 
@@ -52,7 +51,7 @@ impl Settings {
     #[must_use]
     pub fn options(&self) -> Options {
         let options = match self.encrypted {
-            true => Options::default().encryption(keys()),
+            true => Options::default().key(key()),
             false => Options::default(),
         };
         options
@@ -67,9 +66,9 @@ impl Settings {
     }
 }
 
-/// The keys of all encrypted environments of the rigs.
-fn keys() -> DataKeys {
-    DataKeys::new([(1, DataKey::new([0x5a; DataKey::LEN]))]).expect("one key of epoch 1")
+/// The key of all encrypted environments of the rigs. It costs nothing to try, unlike a passphrase.
+fn key() -> KeySource {
+    KeySource::raw(&mut std::array::from_fn(|i| u8::try_from(i).unwrap_or(0)))
 }
 
 impl fmt::Display for Settings {
@@ -205,7 +204,7 @@ mod tests {
         let script: Script = text.parse().unwrap();
         assert_eq!(script.to_string(), text);
         let encrypted: Script = "settings encrypted=true".parse().unwrap();
-        assert!(encrypted.settings.options().encryption.is_some());
+        assert!(encrypted.settings.options().key.is_some());
         assert_eq!(encrypted.to_string().parse(), Ok(encrypted));
         let short: Script =
             "# a story\n\n  open # it begins\nkeep".replace("keep", "close").parse().unwrap();
