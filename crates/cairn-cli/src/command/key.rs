@@ -83,8 +83,8 @@ struct Add {
 Example:
   cairn key remove data backup-host
 
-Whoever has the key and an old copy of the keyring can still read what was encrypted until now: `cairn rekey`
-begins with another data key, and --finish encrypts everything with it.")]
+Whoever has the key and an old copy of the keyring can still read what was encrypted until now:
+`cairn rekey` begins with another data key, and --finish encrypts everything with it.")]
 struct Remove {
     /// The directory of the environment
     env: PathBuf,
@@ -98,7 +98,7 @@ struct Remove {
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  cairn key rotate data                                    # asks for the old passphrase and the new one
+  cairn key rotate data               # asks for the old passphrase and the new one
   cairn key rotate data --key-file old.key --new-key-file new.key
 
 The data stays as it is. If the old key has leaked, `cairn rekey --finish` encrypts it anew.")]

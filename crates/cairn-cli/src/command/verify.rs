@@ -31,8 +31,7 @@ pub(crate) struct Verify {
     /// The directory of an environment, or of a backup
     #[arg(value_name = "ENV|BACKUP")]
     path: PathBuf,
-    /// Only look whether each log file holds the bytes that were written: of an encrypted environment
-    /// that takes no key
+    /// Only check the bytes of each log file as they are stored, which takes no key
     #[arg(long)]
     stored: bool,
     #[command(flatten)]
