@@ -13,6 +13,7 @@ use cairn_io::{Dir, DirExt, DirRef, IoResult, RealDir, RealWorld, SyncSite, Worl
 use crate::{
     BackupError, BackupResult, Manifest, Progress,
     copy::copy,
+    keyring::{self, KEYRING},
     manifest::{FILES, MANIFEST, MANIFEST_NEW},
     piece::is_stored_name,
     previous::{Previous, Taken},
@@ -143,6 +144,10 @@ impl BackupReport {
 /// backup, which starts over). Writers, checkpoints and snapshots go on meanwhile; the backup is the
 /// state at one commit of all databases.
 ///
+/// Of an encrypted environment the files are copied as they are, encrypted, together with the keyring. That is
+/// unlocked with the key with which the environment was opened, and then decrypts a record of each key epoch: what no restore could read is no
+/// backup. So after a key was rotated, a program opens the environment with the new one before it backs it up.
+///
 /// # Errors
 /// [`BackupError::TargetNotEmpty`]; errors of the kind `Corrupt` if the environment itself is damaged:
 /// then nothing is published. Whatever goes wrong, `target` is no backup before its manifest is there.
@@ -169,6 +174,7 @@ pub fn backup_to(
     let previous = open_previous(env, options)?;
     let files_dir = prepare(target)?;
     let set = env.begin_backup()?;
+    let keys = keyring::unlock_own(&set, env)?;
     if let (Some(at_cut), Some(snapshot)) = (options.at_cut, set.snapshot()) {
         at_cut(snapshot);
     }
@@ -210,6 +216,7 @@ pub fn backup_to(
         written.extend(copied.written);
         set.release(file);
     }
+    let keyring = set.keyring().map(|bytes| keyring::copy(bytes, &*files_dir)).transpose()?;
     let cut = set.cut().clone();
     drop(set);
     if read_back {
@@ -219,7 +226,13 @@ pub fn backup_to(
     }
     files.sort_by_key(|file| file.name.number);
     let library = env!("CARGO_PKG_VERSION").into();
-    let manifest = Manifest { cut, created: world.wall().0, library, files };
+    let manifest = Manifest { cut, created: world.wall().0, library, keyring, files };
+    if read_back {
+        keyring::read(&*files_dir, &manifest)?;
+    }
+    if let Some(keys) = keys {
+        keyring::try_files(&*files_dir, &manifest, &keys)?;
+    }
     finish(target, &*files_dir, &manifest)?;
     let linked_bytes = total - written.iter().map(|stored| stored.piece.length).sum::<u64>();
     Ok(BackupReport { linked_files, linked_bytes, previous_damaged, ..BackupReport::of(&manifest) })
@@ -274,7 +287,7 @@ fn prepare(target: &DirRef) -> BackupResult<DirRef> {
     let files = target.open_dir(&FILES)?;
     for entry in files.list()? {
         // Only what a backup can have written is removed.
-        match entry.name.filter(is_stored_name) {
+        match entry.name.filter(|name| is_stored_name(name) || *name == KEYRING) {
             Some(name) => files.remove(&name)?,
             None => return Err(BackupError::TargetNotEmpty { path: files.path().to_owned() }),
         }

@@ -19,8 +19,8 @@ pub(crate) const MANIFEST_NEW: Name = Name::constant("MANIFEST.new");
 /// The directory of the copied files.
 pub(crate) const FILES: Name = Name::constant("files");
 
-/// The first line where each file lies in one piece, and where one does not.
-const TITLES: [&str; 2] = ["CairnDB backup 1", "CairnDB backup 2"];
+/// The first line where each file lies in one piece, where one does not, and where there is a keyring.
+const TITLES: [&str; 3] = ["CairnDB backup 1", "CairnDB backup 2", "CairnDB backup 3"];
 /// A manifest of a million files is smaller.
 const MAX_LEN: usize = 128 << 20;
 
@@ -50,6 +50,8 @@ pub struct Manifest {
     pub created: u64,
     /// The version of the library that made it.
     pub library: String,
+    /// Length and BLAKE3 of the keyring, if the environment is encrypted.
+    pub keyring: Option<Piece>,
     /// The files.
     pub files: Vec<ManifestFile>,
 }
@@ -65,7 +67,11 @@ impl Manifest {
     #[must_use]
     pub fn encode(&self) -> String {
         let cut = &self.cut;
-        let title = TITLES[usize::from(self.files.iter().any(|file| !file.pieces.is_empty()))];
+        let in_pieces = self.files.iter().any(|file| !file.pieces.is_empty());
+        let title = match (self.keyring, in_pieces) {
+            (Some(_), _) => TITLES[2],
+            (None, in_pieces) => TITLES[usize::from(in_pieces)],
+        };
         let mut text = format!(
             "{title}\nlibrary {}\ncreated {}\nenvironment {}\ntimeline {}\ncommit {}\ntime {}\n",
             self.library, self.created, cut.environment, cut.timeline, cut.commit, cut.time
@@ -88,6 +94,9 @@ impl Manifest {
         line(format_args!("next-file {}", cut.next_file));
         if cut.directories > 0 {
             line(format_args!("data-directories {}", cut.directories));
+        }
+        if let Some(Piece { length, digest }) = self.keyring {
+            line(format_args!("keyring {length} {digest}"));
         }
         for file in &self.files {
             line(format_args!(
@@ -162,11 +171,15 @@ impl Manifest {
         };
         let next_file = FileNumber::new(lines.hex("next-file ")?).ok_or(lines.wrong())?;
         let mut files: Vec<ManifestFile> = Vec::new();
-        let mut directories = 0;
+        let (mut directories, mut keyring) = (0, None);
         loop {
             let line = lines.next()?;
             if let Some(count) = line.strip_prefix("data-directories ") {
                 directories = count.parse().map_err(|_| lines.wrong())?;
+                continue;
+            }
+            if let Some(fields) = line.strip_prefix("keyring ") {
+                keyring = Some(piece(fields).ok_or(lines.wrong())?);
                 continue;
             }
             if let (Some(fields), Some(file)) = (line.strip_prefix("piece "), files.last_mut()) {
@@ -191,7 +204,7 @@ impl Manifest {
             next_file,
             directories,
         };
-        let manifest = Self { cut, created, library, files };
+        let manifest = Self { cut, created, library, keyring, files };
         if !ordered || manifest.encode() != text {
             return Err((lines.number, "it is not written as a manifest is"));
         }
@@ -318,6 +331,7 @@ mod tests {
             },
             created: 1_700_000_000_000_001,
             library: "0.1.0".into(),
+            keyring: None,
             files: vec![file(2, FileClass::Journal), file(3, FileClass::Node)],
         }
     }
@@ -330,6 +344,12 @@ mod tests {
         manifest
     }
 
+    /// The same of an encrypted environment.
+    fn encrypted() -> Manifest {
+        let keyring = Some(Piece { length: 412, digest: Digest::of(b"keyring") });
+        Manifest { keyring, ..in_pieces() }
+    }
+
     #[test]
     fn a_manifest_survives_its_text() {
         let manifest = example();
@@ -337,13 +357,14 @@ mod tests {
         let cut = Cut { checkpoint: None, checkpoint_number: 0, journal_end: None, ..manifest.cut };
         let empty = Manifest { cut, files: Vec::new(), ..manifest };
         assert_eq!(Manifest::decode(&empty.encode()), Ok(empty));
-        let pieces = in_pieces();
-        assert_eq!(Manifest::decode(&pieces.encode()), Ok(pieces));
+        for manifest in [in_pieces(), encrypted()] {
+            assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
+        }
     }
 
     #[test]
     fn each_flipped_bit_and_each_truncation_is_refused() {
-        let text = in_pieces().encode();
+        let text = encrypted().encode();
         for bit in 0..text.len() * 8 {
             let mut bytes = text.clone().into_bytes();
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -411,5 +432,23 @@ mod tests {
             assert!(Manifest::decode(&forged_from(&in_pieces(), from, to)).is_err(), "{to}");
         }
         assert!(Manifest::decode(&forged("backup 1", "backup 2")).is_err());
+    }
+
+    #[test]
+    fn a_manifest_says_once_and_in_its_place_that_there_is_a_keyring() {
+        let line = format!("keyring 412 {}\n", Digest::of(b"keyring"));
+        assert!(Manifest::decode(&forged_from(&encrypted(), &line, &line)).is_ok());
+        for (from, to) in [
+            (&*line, ""),
+            (&line, &*format!("{line}{line}")),
+            ("backup 3", "backup 1"),
+            ("backup 3", "backup 2"),
+            ("keyring 412", "keyring 0412"),
+            ("keyring 412", "keyring"),
+            ("data-directories 3\n", &format!("{line}data-directories 3\n")),
+        ] {
+            assert!(Manifest::decode(&forged_from(&encrypted(), from, to)).is_err(), "{to}");
+        }
+        assert!(Manifest::decode(&forged("backup 1", "backup 3")).is_err());
     }
 }

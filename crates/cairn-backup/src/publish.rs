@@ -6,15 +6,16 @@ use cairn_env::{BackupFile, BackupSet, EnvError};
 use cairn_io::{Access, Dir, DirExt, DirRef, RealDir, RealWorld, WorldRef};
 
 use crate::{
-    BackupError, BackupReport, BackupResult, Manifest, ManifestFile,
+    BackupError, BackupReport, BackupResult, Manifest, ManifestFile, Piece,
     backup::{COPY, finish},
+    keyring::{self, KEYRING},
     manifest::{FILES, MANIFEST},
     progress::{Counter, Report},
 };
 
 /// Makes a backup of what the user's own tool has copied: each file of `set` to
 /// `target/files/NAME`. All copies are read and compared with what their seals say, made durable, and
-/// then the manifest is written. The environment's files are not read again, so
+/// then the manifest is written; of an encrypted environment also the keyring, as it was at the cut. The environment's files are not read again, so
 /// they may have been [released](BackupSet::release) one by one.
 ///
 /// ```
@@ -70,14 +71,25 @@ pub fn publish_in(
     for file in set.files() {
         files.push(check(file, &*files_dir, &mut counter)?);
     }
+    let keyring = set.keyring().map(|bytes| put_keyring(bytes, &*files_dir)).transpose()?;
     let manifest = Manifest {
         cut: set.cut().clone(),
         created: world.wall().0,
         library: env!("CARGO_PKG_VERSION").into(),
+        keyring,
         files,
     };
     finish(target, &*files_dir, &manifest)?;
     Ok(BackupReport::of(&manifest))
+}
+
+/// The keyring is put beside the files in any case: a copy that was made by whatever tool may be that of
+/// another moment.
+fn put_keyring(bytes: &[u8], files_dir: &dyn Dir) -> BackupResult<Piece> {
+    if files_dir.has(&KEYRING)? {
+        files_dir.remove(&KEYRING)?;
+    }
+    keyring::copy(bytes, files_dir)
 }
 
 fn check(

@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use cairn_env::{
-    EnvError, Forgotten, KeptGeneration, Options, RecoveryReport, RestoreTarget,
+    EnvError, Forgotten, KeptGeneration, Options, RecoveryReport, RestoreTarget, UnlockedKeyring,
     data_directory_space, forget_old_generation,
 };
-use cairn_io::{Dir, DirRef, FileExt, RealDir, RealWorld, SyncSite, WorldRef};
+use cairn_io::{DirRef, FileExt, RealDir, RealWorld, SyncSite, WorldRef};
 use cairn_log::Timeline;
 
 use crate::{
     BackupError, BackupResult, Manifest, Progress,
     backup::open_or_create,
+    keyring,
     manifest::FILES,
     progress::{Counter, Report},
     verify::{not_there, open_stored, read_file},
@@ -24,7 +25,8 @@ const RESTORE: SyncSite = SyncSite::new("restore.file");
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct RestoreOptions<'a> {
-    /// With which options the restored files are opened to prove them.
+    /// With which options the restored files are opened to prove them; among them the key of an encrypted
+    /// backup.
     pub options: Options,
     /// Whether the target may be an environment. What it holds is then kept beside what is restored
     /// until [`forget_old`] is called, and [`undo_restore`] goes back to it. A restore in
@@ -106,8 +108,10 @@ pub struct RestoreReport {
 /// read.
 ///
 /// # Errors
-/// Errors of the kind `Corrupt` name the file of the backup that is damaged or missing. An error leaves
-/// the backup as it is, and `target` as an unfinished restore.
+/// Errors of the kind `Corrupt` name the file of the backup that is damaged or missing;
+/// [`EnvError::WrongKey`] and [`EnvError::KeyRequired`] if the backup is encrypted and
+/// [`options`](RestoreOptions#structfield.options) have another key or none: then nothing was written. Any
+/// other error leaves the backup as it is, and `target` as an unfinished restore.
 pub fn restore(
     backup: impl AsRef<Path>,
     target: impl AsRef<Path>,
@@ -116,10 +120,9 @@ pub fn restore(
     let (backup, target) = (backup.as_ref(), target.as_ref());
     let from = RealDir::open(backup).map_err(|error| not_there(backup, error))?;
     // Nothing is created for a backup that cannot be read.
-    let manifest = Manifest::read(&*from)?;
-    preflight(&*from, &manifest)?;
+    let source = Source::preflight(from, options)?;
     let to = open_or_create(target)?;
-    restore_from(&from, &to, &(Arc::new(RealWorld::new()) as WorldRef), options)
+    source.restore(&to, &(Arc::new(RealWorld::new()) as WorldRef), options)
 }
 
 /// As [`restore`], from and to any directories.
@@ -132,39 +135,76 @@ pub fn restore_from(
     world: &WorldRef,
     options: &RestoreOptions<'_>,
 ) -> BackupResult<RestoreReport> {
-    let manifest = Manifest::read(&**backup)?;
-    preflight(&**backup, &manifest)?;
-    check_space(target, &manifest)?;
-    let how = format!(
-        "This directory is being filled from the backup {}.\n\
-         If that is not going on any more, run `cairn restore` with this backup and this directory\n\
-         again, which starts over; or remove the directory.\n",
-        backup.path().display()
-    );
-    let (root, world) = (Arc::clone(target), Arc::clone(world));
-    let (cut, foreign) = (manifest.cut.clone(), options.other_environment);
-    let staging = match options.in_place {
-        true => RestoreTarget::begin_in_place(root, world, cut, &how, foreign)?,
-        false => RestoreTarget::begin(root, world, cut, &how)?,
-    };
-    let files = backup.open_dir(&FILES)?;
-    let mut counter = Counter::new(manifest.bytes(), options.progress);
-    for file in &manifest.files {
-        let copy = staging.create(file.name, file.directory)?;
-        read_file(&*files, file, &mut counter, |at, piece| Ok(copy.write_all_at(at, piece)?))?;
-        copy.sync(RESTORE)?;
+    Source::preflight(DirRef::clone(backup), options)?.restore(target, world, options)
+}
+
+/// A backup that was looked over: it is complete, and its key is at hand.
+struct Source {
+    backup: DirRef,
+    files: DirRef,
+    manifest: Manifest,
+    keys: Option<(Vec<u8>, UnlockedKeyring)>,
+}
+
+impl Source {
+    /// Looks for missing files, wrong lengths and a wrong key before anything is written.
+    fn preflight(backup: DirRef, options: &RestoreOptions<'_>) -> BackupResult<Self> {
+        let manifest = Manifest::read(&*backup)?;
+        let files = backup.open_dir(&FILES)?;
+        for stored in manifest.files.iter().flat_map(|file| file.stored()) {
+            open_stored(&*files, &stored)?;
+        }
+        let key = options.options.key.as_ref();
+        let keys = keyring::unlock(&*files, &manifest, key)?;
+        if let Some((_, keys)) = &keys {
+            keyring::try_files(&*files, &manifest, keys)?;
+        }
+        Ok(Self { backup, files, manifest, keys })
     }
-    let restored = staging.finish(options.options.clone())?;
-    Ok(RestoreReport {
-        commit: manifest.cut.commit,
-        time: manifest.cut.time,
-        files: manifest.files.len() as u64,
-        bytes: manifest.bytes(),
-        entries: restored.entries,
-        timeline: restored.timeline,
-        recovery: restored.recovery,
-        kept: restored.kept,
-    })
+
+    fn restore(
+        self,
+        target: &DirRef,
+        world: &WorldRef,
+        options: &RestoreOptions<'_>,
+    ) -> BackupResult<RestoreReport> {
+        let Self { backup, files, manifest, keys } = self;
+        check_space(target, &manifest)?;
+        let how = format!(
+            "This directory is being filled from the backup {}.\n\
+             If that is not going on any more, run `cairn restore` with this backup and this directory\n\
+             again, which starts over; or remove the directory.\n",
+            backup.path().display()
+        );
+        let (root, world) = (Arc::clone(target), Arc::clone(world));
+        let keyring = keys.as_ref().map(|(bytes, _)| &**bytes);
+        let (cut, foreign) = (manifest.cut.clone(), options.other_environment);
+        let staging = match options.in_place {
+            true => RestoreTarget::begin_in_place(root, world, cut, &how, keyring, foreign)?,
+            false => RestoreTarget::begin(root, world, cut, &how, keyring)?,
+        };
+        let mut counter = Counter::new(manifest.bytes(), options.progress);
+        for file in &manifest.files {
+            let copy = staging.create(file.name, file.directory)?;
+            read_file(&*files, file, &mut counter, |at, piece| Ok(copy.write_all_at(at, piece)?))?;
+            copy.sync(RESTORE)?;
+        }
+        let mut proving = options.options.clone();
+        if let Some((_, keys)) = &keys {
+            proving = proving.encryption(keys.data_keys());
+        }
+        let restored = staging.finish(proving)?;
+        Ok(RestoreReport {
+            commit: manifest.cut.commit,
+            time: manifest.cut.time,
+            files: manifest.files.len() as u64,
+            bytes: manifest.bytes(),
+            entries: restored.entries,
+            timeline: restored.timeline,
+            recovery: restored.recovery,
+            kept: restored.kept,
+        })
+    }
 }
 
 /// An error if the files do not fit where they are to go. Data directories that are there already may be
@@ -219,13 +259,4 @@ fn existing(path: &Path) -> BackupResult<DirRef> {
             error.into()
         }
     })
-}
-
-/// Looks for missing files and wrong lengths before anything is written.
-fn preflight(backup: &dyn Dir, manifest: &Manifest) -> BackupResult<()> {
-    let files = backup.open_dir(&FILES)?;
-    for stored in manifest.files.iter().flat_map(|file| file.stored()) {
-        open_stored(&*files, &stored)?;
-    }
-    Ok(())
 }

@@ -36,11 +36,20 @@ pub fn spec() -> Vec<(&'static str, String)> {
         },
         created: 1_790_000_000_500_000,
         library: "0.1.0".into(),
+        keyring: None,
         files: vec![file(2, FileClass::Journal, 70_000), file(4, FileClass::Node, 123_456)],
     };
     let text = |manifest: &Manifest| format!("```text\n{}```\n", manifest.encode());
     let whole = text(&manifest);
     let piece = |length: u64| Piece { length, digest: Digest::of(&length.to_le_bytes()) };
     manifest.files[0].pieces = vec![piece(50_000), piece(20_000)];
-    vec![("manifest_example", whole), ("manifest_pieces_example", text(&manifest))]
+    let in_pieces = text(&manifest);
+    manifest.files[0].pieces = Vec::new();
+    manifest.keyring = Some(piece(388));
+    let encrypted = text(&manifest);
+    vec![
+        ("manifest_example", whole),
+        ("manifest_pieces_example", in_pieces),
+        ("manifest_keyring_example", encrypted),
+    ]
 }

@@ -7,6 +7,7 @@ use cairn_log::Digest;
 
 use crate::{
     BackupError, BackupResult, Manifest, ManifestFile,
+    keyring::{self, KEYRING},
     manifest::FILES,
     piece::{Piece, Stored},
     progress::{Counter, Report},
@@ -34,7 +35,8 @@ pub struct BackupVerifyReport {
     pub extra: Vec<String>,
 }
 
-/// Reads all of the backup in the directory `path` and compares it with its manifest.
+/// Reads all of the backup in the directory `path` and compares it with its manifest. That takes no key,
+/// also if it is encrypted; [`check_key`](crate::check_key) tries one.
 ///
 /// # Errors
 /// If there is no manifest that can be read. Damaged and missing files are findings.
@@ -58,6 +60,14 @@ pub fn verify_in(dir: &dyn Dir, progress: Report<'_>) -> BackupResult<BackupVeri
             findings.push(BackupFinding { error });
         }
         named.extend(file.stored().into_iter().map(|stored| stored.name.to_string()));
+    }
+    match keyring::read(&*files, &manifest) {
+        Ok(None) => {}
+        Ok(Some(_)) => drop(named.insert(KEYRING.to_string())),
+        Err(error) => {
+            named.insert(KEYRING.to_string());
+            findings.push(BackupFinding { error });
+        }
     }
     let extra = files.list()?.into_iter().map(|entry| entry.display);
     let extra = extra.filter(|name| !named.contains(name)).collect();

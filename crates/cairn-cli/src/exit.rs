@@ -201,6 +201,22 @@ impl From<EnvError> for Failure {
                 "it is being read: wait, or see by whom with `fuser -v {}`",
                 path.join("LOCK").display()
             )),
+            EnvError::KeyRequired { .. } => failure.advise(
+                "say where its key is: --key-file, --key-fd or --passphrase-fd; at a terminal the \
+                 passphrase is asked for (`cairn verify --stored` and `cairn key list` take none)",
+            ),
+            EnvError::WrongKey { .. } => failure.advise(
+                "nothing was changed: `cairn key list` shows which kinds of key there are; a backup \
+                 has the keys of its time",
+            ),
+            EnvError::NotEncrypted { .. } => {
+                failure.advise("leave the key out, if that is what is expected here")
+            }
+            EnvError::KeyUnavailable { .. } => failure.advise("nothing was changed"),
+            EnvError::KeyringDamaged { .. } => failure.advise(
+                "nothing was changed, and nothing can be read without it: put the KEYRING of the newest \
+                 backup in its place, or restore that",
+            ),
             EnvError::NoSuchDatabase { .. } => {
                 failure.advise("`cairn info` lists the databases of an environment")
             }
@@ -254,7 +270,7 @@ impl From<LogError> for Failure {
 fn exit_of(kind: ErrorKind) -> Exit {
     match kind {
         ErrorKind::NotFound => Exit::Findings,
-        ErrorKind::Exists | ErrorKind::InvalidInput => Exit::Usage,
+        ErrorKind::Exists | ErrorKind::InvalidInput | ErrorKind::Key => Exit::Usage,
         ErrorKind::Corrupt | ErrorKind::Unsupported => Exit::Damaged,
         ErrorKind::Busy | ErrorKind::Conflict | ErrorKind::Expired => Exit::Busy,
         _ => Exit::Io,
@@ -269,6 +285,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound => "not_found",
         ErrorKind::Exists => "exists",
         ErrorKind::InvalidInput => "invalid_input",
+        ErrorKind::Key => "key",
         ErrorKind::Closed => "closed",
         ErrorKind::Poisoned => "poisoned",
         ErrorKind::Corrupt => "corrupt",
@@ -297,6 +314,7 @@ fn advice(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::Exists => "choose another path; nothing was changed",
         ErrorKind::InvalidInput => "`cairn help COMMAND` says what is allowed, with an example",
+        ErrorKind::Key => "give the key with which it was created, or none if it is not encrypted",
         ErrorKind::Poisoned => {
             "a write or sync failed: look at the disk, then run the command again, which recovers"
         }

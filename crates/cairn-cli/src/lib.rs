@@ -2,7 +2,7 @@
 //!
 //! A command is a file in `command`: its arguments, its one idea, what it prints for people and, with
 //! `--json`, for programs. The formats that `import` reads and `export` writes are in `format`; `tour`
-//! is a program of its own. What all of them share is small: how an environment is opened (`open`), how results are printed
+//! is a program of its own. What all of them share is small: how an environment is opened (`open`), where its key comes from (`keys`, `prompt`), how results are printed
 //! (`output`, `text`, `progress`), and how a failure becomes two lines and an exit code (`exit`).
 //!
 //! What the commands print, and with which code they exit, is written down in `docs/cli.md`.
@@ -36,10 +36,12 @@ mod exit;
 mod format;
 #[doc(hidden)]
 pub mod fuzzing;
+mod keys;
 mod log_files;
 mod open;
 mod output;
 mod progress;
+mod prompt;
 mod text;
 mod tour;
 

@@ -2,23 +2,53 @@
 
 use std::path::Path;
 
-use cairndb::{Database, Environment, Options, RecoveryReport, Snapshot};
+use cairndb::{Database, Environment, KeySource, Options, RecoveryReport, Snapshot};
 
-use crate::{exit::Failure, output::Output};
+use crate::{exit::Failure, keys::KeyArgs, output::Output};
 
 /// Opens an environment to look at it. Recovery happens in memory; not a byte changes on the disk.
-pub(crate) fn for_reading(path: &Path) -> Result<Environment, Failure> {
-    let options = Options::default().read_only(true).create(false);
+pub(crate) fn for_reading(path: &Path, key: &KeyArgs) -> Result<Environment, Failure> {
+    for_reading_with(path, key.of_environment(path)?)
+}
+
+/// The same with this key.
+pub(crate) fn for_reading_with(
+    path: &Path,
+    key: Option<KeySource>,
+) -> Result<Environment, Failure> {
+    let options = with_key(key).read_only(true).create(false);
     Ok(Environment::open(path, options)?.0)
 }
 
 /// Opens an existing environment to change it.
-pub(crate) fn for_writing(path: &Path, output: &Output) -> Result<Environment, Failure> {
-    let (env, report) = Environment::open(path, Options::default().create(false))?;
+pub(crate) fn for_writing(
+    path: &Path,
+    key: &KeyArgs,
+    output: &Output,
+) -> Result<Environment, Failure> {
+    for_writing_with(path, key.of_environment(path)?, output)
+}
+
+/// The same with this key.
+pub(crate) fn for_writing_with(
+    path: &Path,
+    key: Option<KeySource>,
+    output: &Output,
+) -> Result<Environment, Failure> {
+    let (env, report) = Environment::open(path, with_key(key).create(false))?;
     if is_remarkable(&report) {
         output.note(format_args!("{report}"));
     }
     Ok(env)
+}
+
+/// The usual options, with a key if there is one.
+pub(crate) fn with_key(key: Option<KeySource>) -> Options {
+    let options = Options::default();
+    match key {
+        Some(key) => options.key(key),
+        None => options,
+    }
 }
 
 /// Whether recovery did more than replay what was committed.

@@ -90,9 +90,9 @@ pub(crate) fn count(n: u64) -> String {
     text
 }
 
-/// A number of things: `1 file`, `2 files`, `2 entries`.
+/// A number of things: `1 file`, `2 files`, `2 keys`, `2 entries`.
 pub(crate) fn several(n: u64, thing: &str) -> String {
-    match (n, thing.strip_suffix('y')) {
+    match (n, thing.strip_suffix('y').filter(|stem| !stem.ends_with('e'))) {
         (1, _) => format!("1 {thing}"),
         (n, Some(stem)) => format!("{} {stem}ies", count(n)),
         (n, None) => format!("{} {thing}s", count(n)),

@@ -22,6 +22,7 @@ use crate::{
     checkpoint::Checkpointer,
     core::Core,
     door::Inside,
+    keyring,
     pin::{Fate, Pin, PinBudget, PinLoss},
     recovery::Unfinished,
     sync::lock,
@@ -236,6 +237,7 @@ pub struct BackupSet {
     pin: u64,
     cut: Cut,
     files: Vec<BackupFile>,
+    keyring: Option<Vec<u8>>,
     fate: Fate,
 }
 
@@ -261,6 +263,13 @@ impl BackupSet {
     #[must_use]
     pub fn files(&self) -> &[BackupFile] {
         &self.files
+    }
+
+    /// The keyring file of an encrypted environment, as it was at the cut: it holds the keys of all files. A
+    /// backup without it can be read by nobody.
+    #[must_use]
+    pub fn keyring(&self) -> Option<&[u8]> {
+        self.keyring.as_deref()
     }
 
     /// Whether the files are still pinned, as far as they were not released: a tool that copies by path
@@ -387,7 +396,9 @@ pub(crate) fn begin(core: &Arc<Core>, budget: PinBudget) -> EnvResult<BackupSet>
     drop(checkpointer);
     // Of an environment that is only read, a backup outlives the close.
     let inside = if core.options.read_only { core.look_on() } else { core.follow() };
-    let mut set = BackupSet { core: inside, pin, cut, files, fate };
+    let mut set = BackupSet { core: inside, pin, cut, files, keyring: None, fate };
+    // Key epochs only go when no file is left that needs them, pinned ones included.
+    set.keyring = keyring::file::read_bytes(&*core.files.dir)?;
     // Pinned, the files can be read in peace. A damaged seal is none, and shows when its file is copied.
     for file in &mut set.files {
         file.seal = file.file.seal(file.length)?;

@@ -402,10 +402,11 @@ impl Core {
             (commit.tail, file.zip(self.journal.watermark()))
         };
         let next_file = self.files.next();
+        let uuid = self.files.get(lsn.file())?.header().file;
         lock(&self.state)
             .write(|state| {
                 state.clean = false;
-                state.checkpoint = Some(lsn);
+                state.name_checkpoint(lsn, uuid);
                 state.checkpoint_number = number;
                 state.next_file = next_file;
                 state.sequence = sequence;
@@ -415,7 +416,7 @@ impl Core {
                     *at = (*at).max(durable);
                 }
                 if tail.is_some() {
-                    state.tail = tail;
+                    state.name_tail(tail, &self.files);
                 }
             })
             .map_err(|error| EnvError::Poisoned { cause: self.failure.poison(error) })?;

@@ -25,9 +25,10 @@ use cairn_log::{
 
 use crate::{
     EnvError, EnvResult,
-    checkpoint::Checkpointer,
+    checkpoint::{Checkpointer, Durable},
     commit::{self, Decoder, Encoder, Op},
     core::Core,
+    pin::Pins,
     sync::lock,
     utilization::{FileEnd, FileUse, Utilization},
 };
@@ -81,6 +82,20 @@ enum Move {
 }
 
 impl Cleaning {
+    /// To go through these files; `None` if there are none.
+    fn of(files: Vec<FileNumber>, utilization: &Utilization) -> Option<Self> {
+        let end_of = |number: FileNumber| {
+            let file = utilization.files.get(&number)?;
+            Some((number, file.end.offset()?))
+        };
+        (!files.is_empty()).then(|| Self {
+            files: files.into_iter().filter_map(end_of).collect(),
+            current: None,
+            report: CleanReport::default(),
+            damaged: Vec::new(),
+        })
+    }
+
     /// The files that are still to be gone through.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = FileNumber> {
         self.files.iter().map(|(number, _)| *number)
@@ -102,12 +117,7 @@ impl Core {
         let newest = checkpointer.newest.as_ref()?;
         let pins = lock(&self.pins);
         let is_candidate = |number: FileNumber, file: &FileUse| {
-            file.live > 0
-                && file.end != FileEnd::Open
-                && number != newest.lsn.file()
-                && (file.class != FileClass::Journal
-                    || newest.record.replay_start.is_some_and(|start| number < start.file()))
-                && !pins.is_probably_pinned(number)
+            can_be_emptied(newest, &pins, number, file)
                 && number < before
                 && !skip.contains(&number)
         };
@@ -118,16 +128,24 @@ impl Core {
             least,
             self.options.node_file_bytes,
         );
-        let end_of = |number: FileNumber| {
-            let file = checkpointer.utilization.files.get(&number)?;
-            Some((number, file.end.offset()?))
-        };
-        (!files.is_empty()).then(|| Cleaning {
-            files: files.into_iter().filter_map(end_of).collect(),
-            current: None,
-            report: CleanReport::default(),
-            damaged: Vec::new(),
-        })
+        Cleaning::of(files, &checkpointer.utilization)
+    }
+
+    /// The files that `is_wanted` names, however full they are, as far as they can be emptied now.
+    pub(crate) fn to_empty(
+        &self,
+        checkpointer: &Checkpointer,
+        is_wanted: impl Fn(FileNumber) -> bool,
+    ) -> Option<Cleaning> {
+        let newest = checkpointer.newest.as_ref()?;
+        let pins = lock(&self.pins);
+        let files = checkpointer.utilization.files.iter();
+        let files = files
+            .filter(|&(number, file)| {
+                is_wanted(*number) && can_be_emptied(newest, &pins, *number, file)
+            })
+            .map(|(number, _)| *number);
+        Cleaning::of(files.collect(), &checkpointer.utilization)
     }
 
     /// Goes through some more records; returns whether there are others.
@@ -247,13 +265,30 @@ impl Core {
             }
             // The record's own checksum was checked; that of the value is what readers check.
             let checked = self.large_value(old)?;
-            let mut encoder = Encoder::new(Vec::with_capacity(checked.len() + key.len() + 64));
+            let room = Vec::with_capacity(checked.len() + key.len() + 64);
+            let mut encoder = Encoder::new(room, self.files.is_encrypted());
             let offset = encoder.put_large(tree, key, &checked);
-            let body = encoder.finish();
-            let lsn = self.files.append_value(record.header.sequence, &body)?;
+            let lsn = self.files.append_value(record.header.sequence, encoder)?;
             let new = commit::pointer(lsn, offset, checked.len(), crc).ok_or_else(no_place)?;
             moves.push(Move::Value { tree, key: key.to_vec(), old, new });
         }
+        Ok(())
+    }
+
+    /// Gives what is in use in the files of `cleaning` another place, with the checkpoints that it takes for
+    /// them to go.
+    pub(crate) fn empty(&self, mut cleaning: Cleaning, report: &mut CleanReport) -> EnvResult<()> {
+        while self.clean_step(&mut cleaning)? {}
+        if let Some((_, error)) = cleaning.damaged.into_iter().next() {
+            return Err(error);
+        }
+        report.files += cleaning.report.files;
+        report.file_bytes += cleaning.report.file_bytes;
+        report.moved += cleaning.report.moved;
+        // Finds the files dead.
+        self.schedule.want_checkpoints(1);
+        report.removed_files += self.checkpoint()?.removed_files;
+        report.removed_files += self.let_dead_files_go()?;
         Ok(())
     }
 
@@ -273,19 +308,9 @@ impl Core {
         let before = self.files.next();
         loop {
             let cleaning = self.to_clean(&lock(&self.checkpointer), target, 0, before, &done);
-            let Some(mut cleaning) = cleaning else { break };
+            let Some(cleaning) = cleaning else { break };
             done.extend(cleaning.numbers());
-            while self.clean_step(&mut cleaning)? {}
-            if let Some((_, error)) = cleaning.damaged.into_iter().next() {
-                return Err(error);
-            }
-            report.files += cleaning.report.files;
-            report.file_bytes += cleaning.report.file_bytes;
-            report.moved += cleaning.report.moved;
-            // Finds the files dead.
-            self.schedule.want_checkpoints(1);
-            report.removed_files += self.checkpoint()?.removed_files;
-            report.removed_files += self.let_dead_files_go()?;
+            self.empty(cleaning, &mut report)?;
         }
         // What was dead without any cleaning goes as well, a dropped database above all.
         report.removed_files += self.let_dead_files_go()?;
@@ -293,13 +318,23 @@ impl Core {
     }
 
     /// Makes the checkpoint that dead files wait for, if there are any; returns how many went.
-    fn let_dead_files_go(&self) -> EnvResult<u64> {
+    pub(crate) fn let_dead_files_go(&self) -> EnvResult<u64> {
         if !lock(&self.checkpointer).utilization.has_dead() {
             return Ok(0);
         }
         self.schedule.want_checkpoints(1);
         Ok(self.checkpoint()?.removed_files)
     }
+}
+
+/// Whether what is in use in a file can be given another place now.
+fn can_be_emptied(newest: &Durable, pins: &Pins, number: FileNumber, file: &FileUse) -> bool {
+    file.live > 0
+        && file.end != FileEnd::Open
+        && number != newest.lsn.file()
+        && (file.class != FileClass::Journal
+            || newest.record.replay_start.is_some_and(|start| number < start.file()))
+        && !pins.is_probably_pinned(number)
 }
 
 /// The emptiest files first, until what remains is full enough or a round is full; and small files, if

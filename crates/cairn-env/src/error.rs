@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Exists,
     /// The call was wrong: the message says what is allowed.
     InvalidInput,
+    /// A key is missing, is the wrong one, or cannot be had, or one was given for what is not encrypted.
+    Key,
     /// The environment was closed.
     Closed,
     /// The environment failed earlier: close all handles and open it again; recovery then runs.
@@ -160,6 +162,37 @@ pub enum EnvError {
         /// What is wrong.
         what: String,
     },
+    /// The environment is encrypted, and the key that it needs is not there.
+    #[error("{} is encrypted: its key is needed (key epoch {epoch})", path.display())]
+    KeyRequired {
+        /// The environment.
+        path: PathBuf,
+        /// The epoch of the key.
+        epoch: u32,
+    },
+    /// The environment is encrypted, with another key.
+    #[error("this is not the key for {} (key epoch {epoch})", path.display())]
+    WrongKey {
+        /// The environment.
+        path: PathBuf,
+        /// The epoch of the key.
+        epoch: u32,
+    },
+    /// Keys were given for an environment that is not encrypted.
+    #[error("{} is not encrypted: there is nothing that a key opens", path.display())]
+    NotEncrypted {
+        /// The environment.
+        path: PathBuf,
+    },
+    /// What is there passes its checksums and is not what was written with the key: somebody has changed
+    /// it, or has brought it from elsewhere, or from an earlier time.
+    #[error("{} is not authentic: {what}", path.display())]
+    NotAuthentic {
+        /// The file.
+        path: PathBuf,
+        /// What gives it away.
+        what: String,
+    },
     /// A log file that must be there is not.
     #[error("log file {name} is missing from {}: {why}", dir.display())]
     MissingFile {
@@ -193,6 +226,22 @@ pub enum EnvError {
         path: PathBuf,
         /// What it needs.
         needs: String,
+    },
+    /// The key could not be had from where it was to come.
+    #[error("the key cannot be had from {what}: {why}")]
+    KeyUnavailable {
+        /// From where.
+        what: String,
+        /// What is wrong there.
+        why: String,
+    },
+    /// The keyring of an encrypted environment or of its backup is damaged, or was tampered with.
+    #[error("keyring {}: {what}", path.display())]
+    KeyringDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
     },
     /// A record passes its checksum but contradicts what is known.
     #[error("log file {file}, offset {offset}: {what}")]
@@ -411,8 +460,14 @@ impl EnvError {
             | Self::DataDirectory { .. }
             | Self::ForeignFile { .. }
             | Self::Inconsistent { .. }
+            | Self::NotAuthentic { .. }
+            | Self::KeyringDamaged { .. }
             | Self::NoPair { .. }
             | Self::IndexDisagrees { .. } => ErrorKind::Corrupt,
+            Self::KeyRequired { .. }
+            | Self::NotEncrypted { .. }
+            | Self::WrongKey { .. }
+            | Self::KeyUnavailable { .. } => ErrorKind::Key,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::PinLost { .. } | Self::SnapshotTooOld { .. } => ErrorKind::Expired,
             Self::Conflict { .. } => ErrorKind::Conflict,
@@ -444,7 +499,9 @@ impl EnvError {
                 | Self::IndexDisagrees { .. } => Scope::Store,
                 _ => Scope::Environment,
             },
-            ErrorKind::Full | ErrorKind::Io | ErrorKind::Unsupported => Scope::Environment,
+            ErrorKind::Full | ErrorKind::Io | ErrorKind::Unsupported | ErrorKind::Key => {
+                Scope::Environment
+            }
             ErrorKind::Busy if !matches!(self, Self::Busy { .. }) => Scope::Environment,
             _ => Scope::Operation,
         }
@@ -517,7 +574,9 @@ pub(crate) fn log_kind(error: &LogError) -> ErrorKind {
         }
         | LogError::Corrupt { .. }
         | LogError::Foreign { .. }
+        | LogError::NotEncrypted { .. }
         | LogError::MissingFile { .. } => ErrorKind::Corrupt,
+        LogError::KeyRequired { .. } => ErrorKind::Key,
         LogError::Unsupported { .. } => ErrorKind::Unsupported,
         LogError::Exhausted { .. } => ErrorKind::Full,
         _ => ErrorKind::Internal,

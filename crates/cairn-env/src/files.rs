@@ -17,11 +17,12 @@ use cairn_io::{
     },
 };
 use cairn_log::{
-    CommitSpan, Damage, FRAME_LEN, FileClass, FileHeader, FileNumber, LogError, LogFile, LogName,
-    LogResult, LogWriter, Lsn, RecordKind, SEAL_RECORD_LEN, Sealed, Spare, Timeline, Uuid,
+    CommitSpan, Damage, DataKeys, FRAME_LEN, FileClass, FileHeader, FileNumber, LogError, LogFile,
+    LogName, LogResult, LogWriter, Lsn, NewFile, Payload, RecordKind, Sealed, Spare, Timeline,
+    Uuid, seal_record_len,
 };
 
-use crate::{directories, sites, sync::lock};
+use crate::{commit::Encoder, directories, sites, sync::lock};
 
 /// Identity of the environment and of this run of it, for the headers of new files.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct Files {
     /// In which data directory each file was found.
     found: RwLock<BTreeMap<FileNumber, u16>>,
     pub(crate) identity: Identity,
+    /// The keys of an encrypted environment.
+    keys: Option<DataKeys>,
     world: WorldRef,
     open: RwLock<BTreeMap<FileNumber, Arc<LogFile>>>,
     next: AtomicU32,
@@ -74,6 +77,7 @@ impl Files {
         data: Vec<DirRef>,
         world: WorldRef,
         identity: Identity,
+        keys: Option<DataKeys>,
         next: FileNumber,
         node_file_bytes: u64,
     ) -> Self {
@@ -82,6 +86,7 @@ impl Files {
             data,
             found: RwLock::default(),
             identity,
+            keys,
             world,
             open: RwLock::default(),
             next: AtomicU32::new(next.get()),
@@ -128,9 +133,53 @@ impl Files {
     }
 
     fn random_uuid(&self) -> Uuid {
-        let mut bytes = [0; 16];
+        Uuid(self.random())
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
         self.world.random(&mut bytes);
-        Uuid(bytes)
+        bytes
+    }
+
+    /// Whether the environment is encrypted.
+    pub(crate) const fn is_encrypted(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// The epoch under which new files are written; 0 if the environment is not encrypted.
+    pub(crate) fn key_epoch(&self) -> u32 {
+        self.keys.as_ref().map_or(0, |keys| keys.newest().0)
+    }
+
+    /// Bytes that the seal of a file takes.
+    pub(crate) const fn seal_len(&self) -> u64 {
+        seal_record_len(self.is_encrypted())
+    }
+
+    /// What is encoded as the payload of a record.
+    pub(crate) fn payload(&self, encoder: Encoder) -> LogResult<Payload> {
+        let (bytes, insets) = encoder.finish();
+        match self.is_encrypted() {
+            true => Payload::to_encrypt(bytes, insets),
+            false => Payload::new(bytes),
+        }
+    }
+
+    /// The payload of a record without large values.
+    pub(crate) fn payload_of(&self, bytes: Vec<u8>) -> LogResult<Payload> {
+        match self.is_encrypted() {
+            true => Payload::to_encrypt(bytes, Vec::new()),
+            false => Payload::new(bytes),
+        }
+    }
+
+    /// The file that `header` names, with a key of its own if the environment is encrypted.
+    fn new_file(&self, header: FileHeader) -> NewFile {
+        let Some(keys) = &self.keys else { return header.into() };
+        let previous = header.previous.and_then(|previous| self.find(previous.file));
+        let previous = previous.map_or_else(Uuid::default, |file| file.header().file);
+        NewFile::encrypted(header, keys, self.random(), previous)
     }
 
     /// Makes a file known.
@@ -197,7 +246,7 @@ impl Files {
             let (expected, found) = (shown(place), shown(header));
             return Err(LogError::Foreign { path, what, expected, found });
         }
-        Ok(file)
+        unlock(file, self.keys.as_ref())
     }
 
     /// Opens a file of the environment and makes it known.
@@ -284,8 +333,8 @@ impl Files {
             found.map(|i| spares.swap_remove(i).1)
         };
         match spare {
-            Some(spare) => spare.begin(dir, header, sites),
-            None => LogWriter::create(dir, header, Some(sites)),
+            Some(spare) => spare.begin(dir, self.new_file(header), sites),
+            None => LogWriter::create(dir, self.new_file(header), Some(sites)),
         }
     }
 
@@ -359,13 +408,14 @@ impl Files {
         sequence: u64,
         body: Vec<u8>,
     ) -> LogResult<(Lsn, u32)> {
-        self.append(&self.nodes, FileClass::Node, kind, sequence, &body)
+        let payload = self.payload_of(body)?;
+        self.append(&self.nodes, FileClass::Node, kind, sequence, &payload)
     }
 
     /// Writes a large value that moves into the current value file.
-    pub(crate) fn append_value(&self, sequence: u64, body: &[u8]) -> LogResult<Lsn> {
-        let value = RecordKind::VALUE;
-        Ok(self.append(&self.values, FileClass::Value, value, sequence, body)?.0)
+    pub(crate) fn append_value(&self, sequence: u64, value: Encoder) -> LogResult<Lsn> {
+        let (kind, payload) = (RecordKind::VALUE, self.payload(value)?);
+        Ok(self.append(&self.values, FileClass::Value, kind, sequence, &payload)?.0)
     }
 
     fn append(
@@ -374,11 +424,11 @@ impl Files {
         class: FileClass,
         kind: RecordKind,
         sequence: u64,
-        body: &[u8],
+        payload: &Payload,
     ) -> LogResult<(Lsn, u32)> {
         let mut current = lock(current);
         let full = |writer: &LogWriter| {
-            writer.is_ending() || writer.end() + SEAL_RECORD_LEN > self.node_file_bytes
+            writer.is_ending() || writer.end() + self.seal_len() > self.node_file_bytes
         };
         if current.as_ref().is_some_and(full) {
             self.seal(&mut current)?;
@@ -386,14 +436,15 @@ impl Files {
         if current.is_none() {
             let header = self.header(class, self.allocate()?);
             let directory = header.directory;
-            let writer = LogWriter::create(&**self.dir_at(directory), header, None)?;
+            let file = self.new_file(header);
+            let writer = LogWriter::create(&**self.dir_at(directory), file, None)?;
             lock(&self.unsynced_names).insert(directory);
             self.add(Arc::clone(writer.file()));
             *current = Some(writer);
         }
         let writer = current.as_mut().expect("it was just created");
         let before = writer.end();
-        let lsn = writer.append(kind, sequence, &[body])?;
+        let lsn = writer.append_payload(kind, sequence, payload)?;
         let len = u32::try_from(writer.end() - before).expect("records have at most 4 GiB");
         self.grown.fetch_add(len.into(), Ordering::Relaxed);
         if writer.end() - writer.flusher.written() >= WRITE_PIECE {
@@ -428,6 +479,19 @@ impl Files {
     }
 }
 
+/// A file of an environment with these keys: with its own key if these are there. All files are encrypted,
+/// or none is.
+pub(crate) fn unlock(file: LogFile, keys: Option<&DataKeys>) -> LogResult<LogFile> {
+    match (keys, &file.header().encryption) {
+        (Some(keys), _) => file.unlock(keys),
+        (None, None) => Ok(file),
+        (None, Some(encryption)) => {
+            let (path, epoch) = (file.path().to_owned(), encryption.epoch);
+            Err(LogError::KeyRequired { path, epoch })
+        }
+    }
+}
+
 thread_local! {
     /// A buffer to read records into: node records are copied out in their exact size.
     static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -439,8 +503,8 @@ impl NodeSource for Files {
         const HINT: usize = 9 << 10;
         let file = self.get(lsn.file())?;
         let mut buffer = READ_BUFFER.take();
-        let read = file.read_into(lsn, HINT, &mut buffer).map(|header| {
-            let body = buffer[FRAME_LEN..][..header.len as usize].to_vec();
+        let read = file.read_into(lsn, HINT, &mut buffer).map(|(header, len)| {
+            let body = buffer[FRAME_LEN..][..len].to_vec();
             let stored_len = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
             NodeRecord { kind: header.kind, sequence: header.sequence, body, stored_len }
         });

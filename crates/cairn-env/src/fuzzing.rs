@@ -1,8 +1,12 @@
 //! Bodies of the fuzz targets. Not part of the public interface.
 
-use cairn_io::{Access, DirRef, FileExt, MemDisk};
+use std::path::Path;
+
+use cairn_io::{Access, DirRef, FileExt, MemDisk, World};
+use cairn_log::{Uuid, crc32c};
 
 use crate::{
+    EnvError, EnvResult, KdfCost, KeySource, Keyring, UnlockedKeyring,
     checkpoint::CheckpointRecord,
     commit::Decoder,
     state::{STATE, StateFile},
@@ -32,4 +36,46 @@ pub fn checkpoint_record(input: &[u8]) {
 pub fn transaction_record(input: &[u8]) {
     let Ok(mut decoder) = Decoder::new(input) else { return };
     while let Ok(Some(_)) = decoder.next() {}
+}
+
+/// The key of a user in the keyrings of the corpus.
+fn keyring_key() -> KeySource {
+    KeySource::raw(&mut std::array::from_fn(|i| u8::try_from(i).unwrap_or(0)))
+}
+
+/// Any bytes as a keyring, as they are and with the checksum made right: what decodes must encode to the
+/// same bytes, and what opens holds keys.
+pub fn keyring(input: &[u8]) {
+    let mut bytes = input.to_vec();
+    for repair in [false, true] {
+        if repair {
+            let Some((body, crc)) = bytes.split_last_chunk_mut::<4>() else { return };
+            *crc = crc32c(body).to_le_bytes();
+        }
+        let Ok(keyring) = Keyring::decode(&bytes, Path::new("fuzz")) else { continue };
+        assert_eq!(keyring.encode(), bytes);
+        match keyring.unlock(&keyring_key()) {
+            Ok(keys) => assert_eq!(keys.data_keys().epochs().count(), keys.info().epochs.len()),
+            Err(EnvError::WrongKey { .. } | EnvError::KeyringDamaged { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Keyrings for the corpus.
+///
+/// # Errors
+/// None that are worth handling.
+pub fn keyrings(world: &dyn World) -> EnvResult<Vec<Vec<u8>>> {
+    let (key, cost) = (keyring_key(), KdfCost::new(8, 1)?);
+    let passphrase = KeySource::passphrase("corpus")?.cost(cost);
+    let mut keys = UnlockedKeyring::create(Uuid([0xab; 16]), "first", &key, world)?;
+    let mut seeds = vec![keys.next_write(world)?];
+    keys.add("second", &passphrase, world)?;
+    seeds.push(keys.next_write(world)?);
+    for _ in 0..2 {
+        keys.begin_epoch(world)?;
+        seeds.push(keys.next_write(world)?);
+    }
+    Ok(seeds)
 }

@@ -9,6 +9,7 @@ use cairn_log::Uuid;
 use crate::{
     EnvError, EnvResult, Environment, Options,
     directories::DIR,
+    keyring::file::{KEYRING, KEYRING_NEW},
     root::{Current, Generation, Generations, Root},
     sites,
     state::{STATE, StateFile},
@@ -235,7 +236,7 @@ fn our_files(dir: &DirRef) -> EnvResult<Vec<(Name, u64)>> {
 
 /// Whether a file of this name is one that an environment writes into a generation directory.
 fn is_ours(name: &str) -> bool {
-    [STATE, DIR].iter().any(|ours| ours.as_str() == name)
+    [STATE, DIR, KEYRING, KEYRING_NEW].iter().any(|ours| ours.as_str() == name)
         || name.parse::<cairn_log::LogName>().is_ok()
         || cairn_log::Spare::is_name(name)
         || name.starts_with("torn-") && name.ends_with(".bytes")

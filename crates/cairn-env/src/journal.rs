@@ -19,8 +19,8 @@ use cairn_io::{
     },
 };
 use cairn_log::{
-    Appender, CommitSpan, FileClass, FileHeader, Flusher, HEADER_LEN, LogError, LogWriter, Payload,
-    Predecessor, RecordKind, SEAL_RECORD_LEN, Sealed, journal_boundary,
+    Appender, CommitSpan, FileClass, FileHeader, Flusher, HEADER_LEN, LogError, LogWriter,
+    Predecessor, RecordKind, Sealed, journal_boundary,
 };
 
 use crate::{
@@ -249,7 +249,7 @@ impl Core {
         if watermark <= commit.watermark {
             return Ok(());
         }
-        let payload = Payload::new(Vec::new())?;
+        let payload = appender.file().payload(Vec::new())?;
         if appender.room(payload.record_len()) == cairn_log::Room::Here {
             appender.append(RecordKind::ACKNOWLEDGE, commit.sequence, watermark, &payload)?;
             commit.watermark = watermark;
@@ -470,7 +470,7 @@ impl Core {
         }
         self.finish_recovery(commit)?;
         let normal = self.options.journal_capacity();
-        let needed = HEADER_LEN + len + SEAL_RECORD_LEN;
+        let needed = HEADER_LEN + len + self.files.seal_len();
         let (capacity, max_unsynced) = if len > LARGE_RECORD || needed > normal {
             (needed.next_multiple_of(4096), UNSYNCED_LIMIT + LARGE_RECORD + len)
         } else {
@@ -506,9 +506,10 @@ impl Core {
         // From here on the file must be there: nothing in it is acknowledged before the state
         // says so.
         let (next_file, sequence) = (self.files.next(), commit.sequence);
+        let uuid = writer.file().header().file;
         let noted = lock(&self.state).write(|state| {
             state.clean = false;
-            state.journal = Some((number, HEADER_LEN));
+            state.name_journal(number, uuid);
             state.next_file = next_file;
             state.sequence = sequence;
             state.incarnation = self.files.identity.incarnation.load(Ordering::Relaxed);

@@ -47,12 +47,14 @@ mod graves;
 mod index;
 pub mod inspect;
 mod journal;
+mod keyring;
 mod maintenance;
 mod multimap;
 mod options;
 mod pair;
 mod pin;
 mod recovery;
+mod rekey;
 mod repair;
 mod restore;
 mod root;
@@ -65,6 +67,7 @@ mod space;
 pub mod spec;
 mod staging;
 mod state;
+mod state_keys;
 mod survey;
 mod sync;
 mod transaction;
@@ -86,10 +89,15 @@ pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
 pub use index::{Index, IndexDef, IndexEntries, IndexEntry};
+pub use keyring::{
+    EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,
+    KeySource, Keyring, KeyringInfo, RetiredEpochs, UnlockedKeyring, UnlockedKeys,
+};
 pub use multimap::{Keys, Multimap, Pairs};
 pub use options::{Durability, Options};
 pub use pin::PinBudget;
 pub use recovery::report::{RecoveryReport, TornTail};
+pub use rekey::{RekeyReport, finish_rekey};
 pub use repair::{DamagedPlace, Missing, RepairReport, repair, repair_in};
 pub use restore::{RestoreTarget, Restored};
 pub use scrub::{Scrub, ScrubReport, ScrubState};

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use cairn_btree::ForestOptions;
+use cairn_log::DataKeys;
+
+use crate::KeySource;
 
 /// How sure a commit is when the call returns.
 ///
@@ -31,6 +34,10 @@ pub struct Options {
     pub create: bool,
     /// Whether nothing may be written: the open then works on damaged or full disks where it can.
     pub read_only: bool,
+    /// The key of an encrypted environment (default: none). One that is created is encrypted if it is given,
+    /// and has this key as its first; any key that is in its keyring opens it. A plain environment is not
+    /// opened with a key, and never becomes an encrypted one.
+    pub key: Option<KeySource>,
     /// How many data directories a new environment spreads its log files over (default: 0, none: they
     /// lie in the root; at most 999). An existing one keeps what it has; a number other than 0 that
     /// differs from it is refused.
@@ -89,6 +96,11 @@ pub struct Options {
     /// How long a commit that did not ask for a sync may stay undurable while the background worker
     /// runs (default: 1 s).
     pub flush_interval: Duration,
+    /// The data keys of an encrypted environment (default: none, it is not encrypted), for whoever keeps them
+    /// outside of it. With a [`key`](Self#structfield.key), which most should use, they come from its keyring. A new one is
+    /// encrypted from its first byte on if there are any; an existing one stays what it was created as,
+    /// and is opened only with its keys, or only without any.
+    pub encryption: Option<DataKeys>,
 }
 
 impl Default for Options {
@@ -96,6 +108,7 @@ impl Default for Options {
         Self {
             create: true,
             read_only: false,
+            key: None,
             data_directories: 0,
             durability: Durability::Sync,
             cache_bytes: 256 << 20,
@@ -113,6 +126,7 @@ impl Default for Options {
             strict_tail: false,
             background: true,
             flush_interval: Duration::from_secs(1),
+            encryption: None,
         }
     }
 }
@@ -161,6 +175,20 @@ setters! {
 }
 
 impl Options {
+    /// Sets [`Options::encryption`](Options#structfield.encryption).
+    #[must_use]
+    pub fn encryption(mut self, keys: DataKeys) -> Self {
+        self.encryption = Some(keys);
+        self
+    }
+
+    /// Sets [`Options::key`](Options#structfield.key).
+    #[must_use]
+    pub fn key(mut self, key: KeySource) -> Self {
+        self.key = Some(key);
+        self
+    }
+
     /// The capacity of a journal file, unless a record needs a larger one.
     pub(crate) fn journal_capacity(&self) -> u64 {
         self.journal_file_bytes.clamp(16 << 10, 1 << 30)

@@ -10,16 +10,17 @@
 
 use std::sync::Arc;
 
-use cairn_io::{DirExt, DirRef, FileRef, LockGuard, Name, WorldRef};
-use cairn_log::{LogName, Timeline};
+use cairn_io::{Access, DirExt, DirRef, FileRef, LockGuard, Name, WorldRef};
+use cairn_log::{DataKeys, LogName, Timeline};
 
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport, VerifyOptions,
     backup::Cut,
+    keyring,
     root::{Current, Generation, Generations, Root},
     sites,
     staging::Staging,
-    state::State,
+    state::{State, StateFile},
 };
 
 /// A directory that a restore is filling.
@@ -51,12 +52,19 @@ pub struct Restored {
 
 impl RestoreTarget {
     /// Begins a restore of `cut` into `root`, which must be empty, or hold an unfinished restore:
-    /// that one starts over. `how` is what an open of the half-filled directory tells its user.
+    /// that one starts over. `how` is what an open of the half-filled directory tells its user; `keyring`
+    /// is the keyring file of an encrypted environment.
     ///
     /// # Errors
     /// [`EnvError::InvalidInput`] if the directory holds anything else; [`EnvError::Locked`] if
     /// somebody has it open.
-    pub fn begin(root: DirRef, world: WorldRef, cut: Cut, how: &str) -> EnvResult<Self> {
+    pub fn begin(
+        root: DirRef,
+        world: WorldRef,
+        cut: Cut,
+        how: &str,
+        keyring: Option<&[u8]>,
+    ) -> EnvResult<Self> {
         let root = Root::new(root);
         let unfinished = root.restoring()?.is_some();
         if !unfinished && !root.is_blank()? {
@@ -71,7 +79,7 @@ impl RestoreTarget {
         root.begin_restoring(how)?;
         root.remove_current()?;
         root.remove_others(None, &*world)?; // of a restore that was cut short
-        Self::stage(root, world, cut, lock, None)
+        Self::stage(root, world, cut, lock, None, keyring)
     }
 
     /// Begins a restore of `cut` in place of what the environment in `root` holds. That is kept until
@@ -89,11 +97,12 @@ impl RestoreTarget {
         world: WorldRef,
         cut: Cut,
         how: &str,
+        keyring: Option<&[u8]>,
         other_environment: bool,
     ) -> EnvResult<Self> {
         let this = Root::new(Arc::clone(&root));
         if this.restoring()?.is_some() || this.is_blank()? {
-            return Self::begin(root, world, cut, how);
+            return Self::begin(root, world, cut, how, keyring);
         }
         let (lock, Generations { current, kept }) = this.lock_existing(&*world)?;
         let path = this.dir.path().display();
@@ -112,7 +121,7 @@ impl RestoreTarget {
         }
         this.check_no_strangers(&[current.environment, cut.environment])?;
         this.remove_others(Some(current.generation), &*world)?;
-        Self::stage(this, world, cut, lock, Some(current))
+        Self::stage(this, world, cut, lock, Some(current), keyring)
     }
 
     /// Makes the generation directories.
@@ -122,6 +131,7 @@ impl RestoreTarget {
         cut: Cut,
         lock: LockGuard,
         kept: Option<Current>,
+        keyring: Option<&[u8]>,
     ) -> EnvResult<Self> {
         let generation = match kept {
             Some(_) => root.next_generation()?,
@@ -146,7 +156,7 @@ impl RestoreTarget {
             sequence: cut.commit,
             ..State::first(cut.environment)
         };
-        let staging = Staging::create(&root, state)?;
+        let staging = Staging::create(&root, state, None, keyring)?;
         Ok(Self { root, staging, timeline, world, cut, lock, generation, kept })
     }
 
@@ -174,6 +184,12 @@ impl RestoreTarget {
         if !cairn_io::planted::is(38) {
             staging.make_durable(&root)?;
         }
+        let (_, found) = StateFile::open(&*staging.dir, Access::Read)?;
+        let options =
+            keyring::opening::unlocked(&root, &*staging.dir, Some(&found.newest), options)?;
+        if let Some(keys) = &options.encryption {
+            encrypt_state(&staging.dir, keys)?;
+        }
         let (recovery, entries) = prove(&root, &staging.dir, &world, &cut, options)?;
         let current = Current { environment: cut.environment, generation };
         root.switch_keeping(Generations { current, kept })?;
@@ -200,7 +216,16 @@ fn not_empty(root: &Root) -> EnvError {
     EnvError::InvalidInput { what }
 }
 
-/// Opens the restored files without changing them, and compares them with the cut.
+/// Makes the state that the restore began with that of an encrypted environment. That the files are encrypted
+/// is known only with their keys, and these come last.
+fn encrypt_state(dir: &DirRef, keys: &DataKeys) -> EnvResult<()> {
+    let (file, found) = StateFile::open(&**dir, Access::ReadWrite)?;
+    let mut state = StateFile::new(file, found, Some(keys));
+    state.rewrite(|state| *state = state.clone().encrypted(Some(keys)))
+}
+
+/// Opens the restored files without changing them, and compares them with the cut. Of an encrypted
+/// environment the state then says which files it means.
 fn prove(
     root: &Root,
     dir: &DirRef,
@@ -209,6 +234,7 @@ fn prove(
     options: Options,
 ) -> EnvResult<(RecoveryReport, u64)> {
     let options = options.read_only(true).background(false);
+    let keys = options.encryption.clone();
     let root = Root::new(Arc::clone(&root.dir));
     let (env, recovery) = Environment::open_staged(root, Arc::clone(dir), world, options)?;
     let found = env.snapshot()?.commit();
@@ -219,6 +245,12 @@ fn prove(
     }
     let report = env.verify(&VerifyOptions::new())?;
     report.prove(dir.path(), "what was restored")?;
+    if let Some(keys) = keys {
+        let find = |number| env.core.files.find(number).map(|file| file.header().file);
+        let (file, found) = StateFile::open(&**dir, Access::ReadWrite)?;
+        let mut state = StateFile::new(file, found, Some(&keys));
+        state.rewrite(|state| state.identify(&find))?;
+    }
     Ok((recovery, report.entries))
 }
 

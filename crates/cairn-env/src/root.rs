@@ -6,7 +6,7 @@
 //! PROTECTOR    locked for moments, by whoever begins to pin and by whoever removes; never removed
 //! pins/        what other processes pin: see `pin`
 //! RESTORING    there only while a restore fills the directory
-//! g-000001/    STATE and the log files
+//! g-000001/    STATE, KEYRING if the environment is encrypted, and the log files
 //! ```
 //!
 //! After a restore in place `CURRENT` also names the generation that was there before. A generation
@@ -18,7 +18,7 @@ use std::str::FromStr;
 use cairn_io::{DirExt, DirRef, Entry, EntryKind, LockGuard, LockMode, Name, World};
 use cairn_log::{Uuid, crc32c};
 
-use crate::{EnvError, EnvResult, directories, sites};
+use crate::{EnvError, EnvResult, directories, keyring::file::KEYRING, sites, state::STATE};
 
 const CURRENT: Name = Name::constant("CURRENT");
 const CURRENT_NEW: Name = Name::constant("CURRENT.new");
@@ -213,17 +213,18 @@ impl Root {
 
     /// Whether the directory holds nothing, or only what an unfinished creation leaves.
     pub(crate) fn is_blank(&self) -> EnvResult<bool> {
-        let first = Generation::FIRST.dir_name();
+        let generation = Generation::FIRST.dir_name();
+        let first = [STATE, KEYRING];
         for entry in self.dir.list()? {
             let known = match &entry.name {
                 Some(name) if [LOCK, PROTECTOR, CURRENT_NEW, RESTORING_NEW].contains(name) => true,
                 Some(name) if *name == PINS => true,
-                Some(name) if *name == first => self
+                Some(name) if *name == generation => self
                     .dir
                     .open_dir(name)?
                     .list()?
                     .iter()
-                    .all(|entry| entry.name.as_ref() == Some(&crate::state::STATE)),
+                    .all(|entry| entry.name.as_ref().is_some_and(|name| first.contains(name))),
                 _ => match directories::number(&entry.display) {
                     Some(number) => self.is_blank_data(number)?,
                     None => entry.display == "lost+found",

@@ -2,7 +2,7 @@
 
 use cairn_io::SyncSite;
 
-/// The state file of a new environment, before its name.
+/// The state file and the keyring of a new environment, before their names.
 pub(crate) const CREATE_STATE: SyncSite = SyncSite::new("create.state");
 /// The names in a new generation directory, before the directory is referred to.
 pub(crate) const CREATE_GENERATION: SyncSite = SyncSite::new("create.generation");
@@ -49,7 +49,11 @@ pub(crate) const RESTORING: SyncSite = SyncSite::new("restore.mark");
 /// The removal of that mark, or of a generation that nothing refers to any more.
 pub(crate) const RESTORED: SyncSite = SyncSite::new("restore.end");
 
-/// All of them, for the sweep that switches each off in turn.
+/// A keyring that takes the place of another one, and its name. The tests of the keyring prove that it is
+/// needed: no workload of the sweep changes one.
+pub(crate) const KEYRING: SyncSite = SyncSite::new("keyring");
+
+/// All of them but that of the keyring, for the sweep that switches each off in turn.
 pub const SYNC_SITES: &[SyncSite] = &[
     CREATE_STATE,
     CREATE_GENERATION,

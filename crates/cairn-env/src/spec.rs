@@ -18,5 +18,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
     tables.extend(crate::commit::spec());
     tables.extend(crate::descriptor::spec());
     tables.extend(crate::sequence::spec());
+    tables.extend(crate::keyring::layout::spec());
+    tables.push(("keyring_example", crate::keyring::example::keyring_example()));
     tables
 }

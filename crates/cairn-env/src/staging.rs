@@ -6,10 +6,12 @@
 //! them count at once.
 
 use cairn_io::{Dir, DirExt, DirRef};
+use cairn_log::DataKeys;
 
 use crate::{
     EnvResult,
     directories::{self, Label},
+    keyring,
     root::{Generation, Root},
     sites,
     state::{State, StateFile},
@@ -25,16 +27,25 @@ pub(crate) struct Staging {
 
 impl Staging {
     /// Makes the generation directories that `state` speaks of, with nothing in them but what says what
-    /// they are. Data directories that are there already, mounts for example, are used; others are made.
+    /// they are, and the keyring of an encrypted environment. Data directories that are there already, mounts for example, are used; others are made.
     ///
     /// `STATE` is durable before anything else is made: what a crash then leaves in the data directories
     /// is known to be ours, and not that of a disk that is mounted in the wrong place.
-    pub(crate) fn create(root: &Root, state: State) -> EnvResult<Self> {
+    /// With `keys` it will be an encrypted environment; `keyring` is the file from which they come.
+    pub(crate) fn create(
+        root: &Root,
+        state: State,
+        keys: Option<&DataKeys>,
+        keyring: Option<&[u8]>,
+    ) -> EnvResult<Self> {
         let State { environment, directories: count, .. } = state;
         directories::check_count(count)?;
         let generation = Generation(state.generation);
         let dir = empty(&root.dir, generation)?;
-        StateFile::create(&*dir, state)?;
+        if let Some(keyring) = keyring {
+            keyring::file::create(&*dir, keyring)?;
+        }
+        StateFile::create(&*dir, state.encrypted(keys), keys)?;
         if count > 0 {
             dir.sync(sites::CREATE_GENERATION)?;
             root.dir.sync(sites::CREATE_ROOT)?;

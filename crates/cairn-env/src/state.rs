@@ -3,12 +3,17 @@
 //! Two slots of 4 KiB are overwritten in turn, so that a crash in the middle of a write leaves the
 //! other one. Each holds the whole state.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use cairn_io::{Access, Dir, FileExt, FileRef, Name};
-use cairn_log::{Digest, FileNumber, Lsn, Predecessor, Timeline, Uuid, crc32c, layout::Field};
+use cairn_log::{
+    DataKeys, Digest, FileNumber, Lsn, Predecessor, Timeline, Uuid, crc32c, layout::Field,
+};
 
-use crate::{EnvError, EnvResult, sites};
+use crate::{
+    EnvError, EnvResult, sites,
+    state_keys::{StateEncryption, sign},
+};
 
 pub(crate) const STATE: Name = Name::constant("STATE");
 
@@ -16,7 +21,7 @@ cairn_log::layout! {
     /// A slot of the state file.
     pub mod state_slot {
         MAGIC: 8 = "`CAIRNSTA`",
-        VERSION: 2 = "format version: 1; 2 with data directories",
+        VERSION: 2 = "format version: 1; 2 with data directories; 3 with encryption, with and without these",
         CLEAN: 1 = "1: closed in order, the checkpoint holds every commit; 0: not",
         DIRECTORIES: 2 = "number of data directories",
         RESERVED: 3 = "zero",
@@ -37,7 +42,13 @@ cairn_log::layout! {
         TAIL_SEQUENCE: 8 = "the last commit number in it or before it",
         TAIL_CHAIN: 32 = "BLAKE3 of its bytes up to that end",
         SEQUENCE: 8 = "a commit number up to which the state is known to go at least",
-        PADDING: 3940 = "zero",
+        KEY_EPOCH: 4 = "epoch of the data key with which the slot was written; 0 without encryption, as are all that follow",
+        KEY_CHECK: 16 = "derived from that key: tells a wrong one",
+        CHECKPOINT_UUID: 16 = "uuid of the file in which the newest checkpoint stands; 0: there is none, or it is not known",
+        JOURNAL_UUID: 16 = "uuid of the newest journal file, likewise",
+        TAIL_UUID: 16 = "uuid of the journal file whose end is recorded here, likewise",
+        MAC: 32 = "HMAC-SHA-256 of the slot with zeros in this field and the next but one",
+        PADDING: 3840 = "zero",
         CRC: 4 = "CRC-32C of the bytes before",
     }
 }
@@ -48,6 +59,7 @@ const MAGIC: &[u8; 8] = b"CAIRNSTA";
 const VERSION: u64 = 1;
 /// An older version does not look into data directories, and must not open what has them.
 const VERSION_DIRECTORIES: u64 = 2;
+const VERSION_ENCRYPTED: u64 = 3;
 
 /// The state of an environment, as one slot holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +80,8 @@ pub(crate) struct State {
     /// The recorded end of a journal file.
     pub(crate) tail: Option<Predecessor>,
     pub(crate) sequence: u64,
+    /// Of an encrypted environment: what vouches for all this.
+    pub(crate) encryption: Option<StateEncryption>,
 }
 
 impl State {
@@ -86,11 +100,35 @@ impl State {
             journal: None,
             tail: None,
             sequence: 0,
+            encryption: None,
         }
     }
 
+    /// The same, of an environment that is encrypted with `keys`, if there are any.
+    pub(crate) fn encrypted(self, keys: Option<&DataKeys>) -> Self {
+        Self { encryption: keys.map(|_| StateEncryption::default()), ..self }
+    }
+
+    /// The epoch of the key with which it was written, of an encrypted environment.
+    pub(crate) fn key_epoch(&self) -> Option<u32> {
+        self.encryption.as_ref().map(|encryption| encryption.epoch)
+    }
+
     const fn version(&self) -> u64 {
-        if self.directories == 0 { VERSION } else { VERSION_DIRECTORIES }
+        match (&self.encryption, self.directories) {
+            (Some(_), _) => VERSION_ENCRYPTED,
+            (None, 0) => VERSION,
+            (None, _) => VERSION_DIRECTORIES,
+        }
+    }
+
+    /// What the slot's code vouches for.
+    pub(crate) fn authenticated(&self) -> Vec<u8> {
+        let mut slot = self.encode();
+        for field in [state_slot::MAC, state_slot::CRC] {
+            slot[field.range()].fill(0);
+        }
+        slot
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -123,6 +161,14 @@ impl State {
         if let Some(tail) = tail {
             state_slot::TAIL_CHAIN.set_bytes(&mut slot, &tail.chain.0);
         }
+        if let Some(encryption) = &self.encryption {
+            state_slot::KEY_EPOCH.set_number(&mut slot, encryption.epoch.into());
+            state_slot::KEY_CHECK.set_bytes(&mut slot, &encryption.check);
+            state_slot::CHECKPOINT_UUID.set_bytes(&mut slot, &encryption.checkpoint.0);
+            state_slot::JOURNAL_UUID.set_bytes(&mut slot, &encryption.journal.0);
+            state_slot::TAIL_UUID.set_bytes(&mut slot, &encryption.tail.0);
+            state_slot::MAC.set_bytes(&mut slot, &encryption.mac);
+        }
         let crc = crc32c(&slot[..state_slot::CRC.offset]);
         state_slot::CRC.set_number(&mut slot, crc.into());
         slot
@@ -137,7 +183,7 @@ impl State {
             return None;
         }
         let version = state_slot::VERSION.number(slot);
-        if version != VERSION && version != VERSION_DIRECTORIES {
+        if ![VERSION, VERSION_DIRECTORIES, VERSION_ENCRYPTED].contains(&version) {
             return Some(Err(version));
         }
         let u32_of = |field: Field| u32::try_from(field.number(slot)).ok();
@@ -152,6 +198,23 @@ impl State {
                 return None;
             }
         }
+        let uuid = |field: Field| field.of(slot).try_into().ok().map(Uuid);
+        let encryption = if version == VERSION_ENCRYPTED {
+            Some(StateEncryption {
+                epoch: u32_of(state_slot::KEY_EPOCH).filter(|epoch| *epoch > 0)?,
+                check: state_slot::KEY_CHECK.of(slot).try_into().ok()?,
+                checkpoint: uuid(state_slot::CHECKPOINT_UUID)?,
+                journal: uuid(state_slot::JOURNAL_UUID)?,
+                tail: uuid(state_slot::TAIL_UUID)?,
+                mac: state_slot::MAC.of(slot).try_into().ok()?,
+            })
+        } else {
+            let from_here = state_slot::KEY_EPOCH.offset..state_slot::PADDING.offset;
+            if slot[from_here].iter().any(|&byte| byte != 0) {
+                return None;
+            }
+            None
+        };
         let state = Self {
             number: state_slot::NUMBER.number(slot),
             clean,
@@ -173,6 +236,7 @@ impl State {
                 chain: Digest(state_slot::TAIL_CHAIN.of(slot).try_into().unwrap_or_default()),
             }),
             sequence: state_slot::SEQUENCE.number(slot),
+            encryption,
         };
         (state.version() == version).then_some(Ok(state))
     }
@@ -183,6 +247,10 @@ impl State {
 pub(crate) struct StateFile {
     file: FileRef,
     pub(crate) state: State,
+    /// The keys of an encrypted environment.
+    keys: Option<DataKeys>,
+    /// The epoch with which the other slot was written.
+    other_epoch: Option<u32>,
 }
 
 /// What the state file held when it was opened.
@@ -193,18 +261,25 @@ pub(crate) struct Found {
     pub(crate) older: Option<State>,
     /// Whether a slot that should hold a state does not.
     pub(crate) damaged_slot: bool,
+    /// Whether a state stands in the slot of the other one.
+    pub(crate) misplaced: bool,
 }
 
 impl StateFile {
     /// Creates the state file of a new generation directory.
-    pub(crate) fn create(dir: &dyn Dir, state: State) -> EnvResult<Self> {
+    pub(crate) fn create(
+        dir: &dyn Dir,
+        mut state: State,
+        keys: Option<&DataKeys>,
+    ) -> EnvResult<Self> {
         let file = dir.create(&STATE)?;
+        sign(&mut state, keys);
         let mut both = vec![0; 2 * SLOT];
         let at = SLOT * usize::from(state.number % 2 == 1);
         both[at..at + SLOT].copy_from_slice(&state.encode());
         file.write_all_at(0, &both)?;
         file.sync(sites::CREATE_STATE)?;
-        Ok(Self { file, state })
+        Ok(Self { file, state, keys: keys.cloned(), other_epoch: None })
     }
 
     /// Opens the state file and reads both slots.
@@ -221,10 +296,13 @@ impl StateFile {
         let mut bytes = vec![0; 2 * SLOT];
         let len = file.read_full_at(0, &mut bytes)?;
         let mut slots = Vec::new();
-        let mut blank = false;
-        for slot in [&bytes[..SLOT], &bytes[SLOT..]] {
+        let (mut blank, mut misplaced) = (false, false);
+        for (place, slot) in [&bytes[..SLOT], &bytes[SLOT..]].into_iter().enumerate() {
             match State::decode(slot) {
-                Some(Ok(state)) => slots.push(state),
+                Some(Ok(state)) => {
+                    misplaced |= state.number % 2 != place as u64;
+                    slots.push(state);
+                }
                 Some(Err(version)) => {
                     let needs = format!("state format {version}");
                     return Err(EnvError::Unsupported { path: file.path().to_owned(), needs });
@@ -240,11 +318,27 @@ impl StateFile {
         })?;
         let older = slots.next();
         let damaged_slot = older.is_none() && !(blank && newest.number == 0);
-        Ok((file, Found { newest, older, damaged_slot }))
+        Ok((file, Found { newest, older, damaged_slot, misplaced }))
     }
 
-    pub(crate) fn new(file: FileRef, state: State) -> Self {
-        Self { file, state }
+    pub(crate) fn new(file: FileRef, found: Found, keys: Option<&DataKeys>) -> Self {
+        let other_epoch = found.older.as_ref().and_then(State::key_epoch);
+        Self { file, state: found.newest, keys: keys.cloned(), other_epoch }
+    }
+
+    /// The epochs of the keys with which the slots were written: one, or the same for both, or two.
+    pub(crate) fn key_epochs(&self) -> BTreeSet<u32> {
+        self.state.key_epoch().into_iter().chain(self.other_epoch).collect()
+    }
+
+    /// Changes a state that nothing refers to yet, in its slot. Its number stays: whoever first writes to what
+    /// was created or restored must know that nobody has.
+    pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut State)) -> EnvResult<()> {
+        change(&mut self.state);
+        sign(&mut self.state, self.keys.as_ref());
+        let at = SLOT as u64 * (self.state.number % 2);
+        self.file.write_all_at(at, &self.state.encode())?;
+        Ok(self.file.sync(sites::STATE)?)
     }
 
     /// Changes the state durably. On an error what the file says is unknown, but one of both slots is
@@ -253,10 +347,12 @@ impl StateFile {
         let mut state = self.state.clone();
         change(&mut state);
         state.number += 1;
+        sign(&mut state, self.keys.as_ref());
         // Planted: always the same slot.
         let at = SLOT as u64 * if cairn_io::planted::is(12) { 0 } else { state.number % 2 };
         self.file.write_all_at(at, &state.encode())?;
         self.file.sync(sites::STATE)?;
+        self.other_epoch = self.state.key_epoch();
         self.state = state;
         Ok(())
     }
@@ -296,10 +392,22 @@ mod tests {
     fn a_slot_survives_its_bytes_and_no_flipped_bit_passes() {
         let slot = example().encode();
         assert_eq!(State::decode(&slot), Some(Ok(example())));
-        for bit in 0..SLOT * 8 {
-            let mut flipped = slot.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(State::decode(&flipped), None, "bit {bit}");
+        let encryption = StateEncryption {
+            epoch: 9,
+            check: [1; 16],
+            checkpoint: Uuid([2; 16]),
+            journal: Uuid([3; 16]),
+            tail: Uuid([4; 16]),
+            mac: [5; 32],
+        };
+        let encrypted = State { encryption: Some(encryption), ..example() };
+        assert_eq!(State::decode(&encrypted.encode()), Some(Ok(encrypted.clone())));
+        for slot in [slot, encrypted.encode()] {
+            for bit in 0..SLOT * 8 {
+                let mut flipped = slot.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(State::decode(&flipped), None, "bit {bit}");
+            }
         }
     }
 
@@ -307,7 +415,7 @@ mod tests {
     fn the_newer_slot_holds_and_the_older_one_stands_in_for_it() {
         let disk = MemDisk::new();
         let dir = disk.root();
-        let mut file = StateFile::create(&*dir, State::first(Uuid([1; 16]))).unwrap();
+        let mut file = StateFile::create(&*dir, State::first(Uuid([1; 16])), None).unwrap();
         let found = |dir: &dyn Dir| StateFile::open(dir, Access::Read).map(|(_, found)| found);
         let first = found(&*dir).unwrap();
         assert!(first.older.is_none() && !first.damaged_slot);

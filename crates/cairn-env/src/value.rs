@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref};
 
 use bytes::Bytes;
 use cairn_btree::{FrozenRoot, HeldValue, ValuePointer, ValueRef};
-use cairn_log::{Damage, Lsn, crc32c};
+use cairn_log::Lsn;
 
 use crate::{EnvResult, core::Core};
 
@@ -116,12 +116,6 @@ impl Core {
         let file = self.files.get(lsn.file())?;
         let len = pointer.len as usize;
         let map = self.options.map_values && len >= MAP_MIN;
-        let bytes = file.read_slice(lsn.offset(), len, map)?;
-        let found = crc32c(&bytes);
-        if found != pointer.crc {
-            let damage = Damage::BodyChecksum { expected: pointer.crc, found };
-            return Err(file.corrupt(lsn.offset(), damage).into());
-        }
-        Ok(bytes)
+        Ok(file.read_value(lsn.offset(), len, pointer.crc, map)?)
     }
 }

@@ -55,7 +55,7 @@ pub use disk::{
 pub use error::{IoError, IoOp, IoResult};
 pub use mem::MemDisk;
 pub use names::{InvalidName, Name};
-pub use real::{RealDir, RealOptions};
+pub use real::{RealDir, RealOptions, read_private};
 pub use threads::RealWorld;
 pub use world::{Step, WallTime, Worker, WorkerHandle, World, WorldRef};
 

@@ -7,7 +7,7 @@ use crc_fast::CrcAlgorithm;
 
 use crate::{
     Damage, Digest, FRAME_LEN, FileHeader, FrameHeader, HEADER_LEN, LogError, LogFile, RecordKind,
-    SEAL_RECORD_LEN, Seal,
+    Seal,
 };
 
 /// Bytes of a file that are not what was written there.
@@ -169,7 +169,8 @@ impl Audit {
     }
 
     /// What was found. The digest of a file that has a seal, and nothing else that is wrong with it, is
-    /// compared with the one in the seal.
+    /// compared with the one in the seal. With the key of an encrypted file the seal's tag is checked: it
+    /// vouches for the digest, and this for all records.
     #[must_use]
     pub fn finish(mut self) -> Audited {
         if self.found.spots.is_empty()
@@ -177,7 +178,7 @@ impl Audit {
             && seal.digest != Digest(*self.digest.finalize().as_bytes())
         {
             let error = self.file.corrupt(seal.end, Damage::Digest { by: "in its seal" });
-            self.found.spots.push(Spot { offset: seal.end, len: SEAL_RECORD_LEN, error });
+            self.found.spots.push(Spot { offset: seal.end, len: self.file.seal_len(), error });
         }
         self.found
     }
@@ -345,7 +346,10 @@ impl Audit {
             );
         }
         if header.kind == RecordKind::SEAL {
-            match Seal::decode(&self.sealing[..header.len as usize], offset) {
+            let checked = self.file.decrypt(&header, offset, &mut self.sealing, false);
+            let decoded =
+                checked.and_then(|len| Seal::decode(&header, &self.sealing[..len], offset));
+            match decoded {
                 Ok(seal) => {
                     self.found.seal = Some(seal);
                     self.state = State::Over;

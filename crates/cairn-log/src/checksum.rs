@@ -2,7 +2,7 @@
 
 use crc_fast::{CrcAlgorithm, checksum};
 
-use crate::Uuid;
+use crate::{FileHeader, Uuid};
 
 /// CRC-32C (Castagnoli) of `bytes`.
 #[must_use]
@@ -16,21 +16,43 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 /// It is derived from the file's uuid, and each record adds its offset. So a record that was
 /// written to another file, or to another place of the same file, does not pass, however whole it
 /// is; nor does anything left in the blocks of a file from an earlier life of these blocks.
+///
+/// It also says whether the file is encrypted, which decides what a record header may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileSeed(u32);
+pub struct FileSeed {
+    crc: u32,
+    encrypted: bool,
+}
 
 impl FileSeed {
-    /// The seed of the file with this uuid.
+    /// The seed of the file with this uuid, which is not encrypted.
     #[must_use]
     pub fn of(file: Uuid) -> Self {
-        Self(crc32c(&file.0))
+        Self { crc: crc32c(&file.0), encrypted: false }
+    }
+
+    /// The seed of the file with this header.
+    #[must_use]
+    pub fn of_file(header: &FileHeader) -> Self {
+        Self { encrypted: header.encryption.is_some(), ..Self::of(header.file) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn encrypted(file: Uuid) -> Self {
+        Self { encrypted: true, ..Self::of(file) }
+    }
+
+    /// Whether the file is encrypted.
+    #[must_use]
+    pub const fn is_encrypted(self) -> bool {
+        self.encrypted
     }
 
     /// What to combine with the checksum of the record at `offset` (a multiple of 8).
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "offset / 8 has 29 bits")]
     pub const fn at(self, offset: u64) -> u32 {
-        self.0 ^ (offset / 8) as u32
+        self.crc ^ (offset / 8) as u32
     }
 }
 

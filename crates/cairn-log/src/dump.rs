@@ -37,9 +37,10 @@ pub fn dump(file: &LogFile, describe: Describe<'_>, line: &mut dyn FnMut(&str)) 
                 )
                 .expect("a String takes any text");
                 let what = match header.kind {
-                    RecordKind::SEAL => Seal::decode(record.body, lsn.offset())
+                    RecordKind::SEAL => Seal::decode(&header, record.body, lsn.offset())
                         .ok()
                         .map(|seal| format!("records {} digest {}", seal.records, seal.digest)),
+                    _ if file.is_locked() => Some("encrypted".into()),
                     kind => describe(kind, record.body),
                 };
                 if let Some(what) = what {

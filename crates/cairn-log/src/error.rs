@@ -105,6 +105,10 @@ pub enum Damage {
         /// Who recorded it.
         by: &'static str,
     },
+    /// Bytes that pass every checksum and were not written there with the key of the file: somebody has
+    /// changed them, or has brought them from elsewhere.
+    #[error("not authentic: it passes its checksum, but was not written here with the key")]
+    NotAuthentic,
     /// The end of a journal is damage and not a torn write.
     #[error("acknowledged data is damaged: {0}")]
     Tail(Reason),
@@ -146,6 +150,20 @@ pub enum LogError {
         path: PathBuf,
         /// What it needs.
         needs: String,
+    },
+    /// An encrypted file that cannot be read without a key that is not there.
+    #[error("{} is encrypted: the data key of epoch {epoch} is needed", path.display())]
+    KeyRequired {
+        /// The file.
+        path: PathBuf,
+        /// The epoch of its key.
+        epoch: u32,
+    },
+    /// A file that is not encrypted where all are.
+    #[error("{} is not encrypted, and all files of its environment are", path.display())]
+    NotEncrypted {
+        /// The file.
+        path: PathBuf,
     },
     /// A position in a file that does not exist.
     #[error("log file {file} is missing")]
@@ -193,7 +211,13 @@ impl LogError {
     /// that does not answer.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
-        matches!(self, Self::Corrupt { .. } | Self::Foreign { .. } | Self::MissingFile { .. })
+        matches!(
+            self,
+            Self::Corrupt { .. }
+                | Self::Foreign { .. }
+                | Self::NotEncrypted { .. }
+                | Self::MissingFile { .. }
+        )
     }
 }
 

@@ -12,9 +12,10 @@ use cairn_io::{
 };
 
 use crate::{
-    Damage, Digest, FRAME_LEN, FileHeader, FileSeed, FrameHeader, HEADER_LEN, LogError, LogName,
-    LogResult, Lsn, Predecessor, RecordKind, SEAL_RECORD_LEN, Seal, Uuid, crc32c,
-    frame::record_len, layout, sync::lock,
+    Damage, DataKeys, Digest, FRAME_LEN, FileHeader, FileSeed, FrameHeader, HEADER_LEN, LogError,
+    LogName, LogResult, Lsn, NewFile, Payload, Predecessor, RecordKind, Seal, TAG_LEN, Uuid,
+    cipher::FileCipher, crc32c, frame::record_len, layout, new_file, seal::seal_record_len,
+    sync::lock,
 };
 
 /// A record that was read: checked, and owned.
@@ -74,13 +75,17 @@ impl Pending {
 
 /// A log file, open for reading.
 ///
-/// Every record that leaves it has passed both checksums. While the file is still being written, bytes
+/// Every record that leaves it has passed both checksums, and with the key of an encrypted file its tag.
+/// Without the key ([`LogFile::unlock`]) the payload of a record is what is stored, and that is all
+/// that copying and checking need. While the file is still being written, bytes
 /// that its writer holds in memory are served from there, so a position is readable as soon as it was
 /// given out.
 pub struct LogFile {
     pub(crate) handle: FileRef,
     header: FileHeader,
     seed: FileSeed,
+    /// The key of an encrypted file, if it is there.
+    pub(crate) cipher: Option<FileCipher>,
     /// Bytes below this are in the file.
     pub(crate) written: AtomicU64,
     /// The file is zeroed up to here, durably (journal).
@@ -136,9 +141,10 @@ impl LogFile {
 
     pub(crate) fn new(handle: FileRef, header: FileHeader, len: u64) -> Self {
         Self {
-            seed: FileSeed::of(header.file),
+            seed: FileSeed::of_file(&header),
             handle,
             header,
+            cipher: None,
             written: AtomicU64::new(len),
             extended: AtomicU64::new(len),
             pending: Mutex::new(Pending { base: len, ..Pending::default() }),
@@ -148,8 +154,64 @@ impl LogFile {
     }
 
     /// A file that has just been created, and holds its header.
-    pub(crate) fn created(handle: FileRef, header: FileHeader) -> Self {
-        Self { created: true, ..Self::new(handle, header, HEADER_LEN) }
+    pub(crate) fn created(handle: FileRef, file: NewFile) -> Self {
+        let NewFile { header, cipher } = file;
+        Self { created: true, cipher, ..Self::new(handle, header, HEADER_LEN) }
+    }
+
+    /// The same file with its key, so that what is read is what was written. Its header is checked.
+    ///
+    /// # Errors
+    /// [`LogError::NotEncrypted`]; [`LogError::KeyRequired`] if the key of its epoch is not among `keys`;
+    /// [`LogError::Corrupt`] with [`Damage::NotAuthentic`] if the header is not what was written with it.
+    pub fn unlock(mut self, keys: &DataKeys) -> LogResult<Self> {
+        self.cipher = Some(new_file::unlock(&self.header, keys, self.handle.path())?);
+        Ok(self)
+    }
+
+    /// Whether the file is encrypted.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.header.encryption.is_some()
+    }
+
+    /// Whether the file is encrypted, and its key is not there.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        self.is_encrypted() && self.cipher.is_none()
+    }
+
+    /// A payload as the records of this file have it.
+    ///
+    /// # Errors
+    /// As [`Payload::new`].
+    pub fn payload(&self, bytes: Vec<u8>) -> LogResult<Payload> {
+        match self.is_encrypted() {
+            true => Payload::to_encrypt(bytes, Vec::new()),
+            false => Payload::new(bytes),
+        }
+    }
+
+    /// Bytes that the seal takes.
+    #[must_use]
+    pub const fn seal_len(&self) -> u64 {
+        seal_record_len(self.is_encrypted())
+    }
+
+    /// Decrypts the stored payload of a record in place, if the key is there, with or without its insets;
+    /// returns how many bytes of it are payload.
+    pub(crate) fn decrypt(
+        &self,
+        header: &FrameHeader,
+        offset: u64,
+        stored: &mut [u8],
+        with_insets: bool,
+    ) -> Result<usize, Damage> {
+        let stored = &mut stored[..header.len as usize];
+        match &self.cipher {
+            None => Ok(stored.len()),
+            Some(cipher) => cipher.decrypt_payload(header, offset, stored, with_insets),
+        }
     }
 
     /// Whether this process has created the file, through this very value: then it may still be writing it.
@@ -258,24 +320,40 @@ impl LogFile {
         Ok(in_file)
     }
 
-    /// Reads and checks the record at `lsn` (which must be of this file).
+    /// Reads and checks the record at `lsn` (which must be of this file), with its insets.
     ///
     /// # Errors
     /// [`LogError::Corrupt`] if there is no whole record, [`LogError::Io`] if the disk fails.
     pub fn read(&self, lsn: Lsn) -> LogResult<OwnedRecord> {
         let mut buf = Vec::new();
-        let header = self.read_into(lsn, 0, &mut buf)?;
+        let (header, len) = self.read_record(lsn, 0, &mut buf, true)?;
         buf.drain(..FRAME_LEN);
-        buf.truncate(header.len as usize);
+        buf.truncate(len);
         Ok(OwnedRecord { lsn, header, body: buf })
     }
 
     /// Reads and checks the record at `lsn` into `buf`, header included (its payload begins at
-    /// [`FRAME_LEN`]). With a `hint` of the record's length one read is enough.
+    /// [`FRAME_LEN`]), and returns the length of the payload, too. Insets stay as they are stored: see
+    /// [`LogFile::read_value`]. With a `hint` of the record's length one read is enough.
     ///
     /// # Errors
     /// As [`LogFile::read`].
-    pub fn read_into(&self, lsn: Lsn, hint: usize, buf: &mut Vec<u8>) -> LogResult<FrameHeader> {
+    pub fn read_into(
+        &self,
+        lsn: Lsn,
+        hint: usize,
+        buf: &mut Vec<u8>,
+    ) -> LogResult<(FrameHeader, usize)> {
+        self.read_record(lsn, hint, buf, false)
+    }
+
+    fn read_record(
+        &self,
+        lsn: Lsn,
+        hint: usize,
+        buf: &mut Vec<u8>,
+        with_insets: bool,
+    ) -> LogResult<(FrameHeader, usize)> {
         debug_assert_eq!(
             lsn.file(),
             self.header.number,
@@ -309,7 +387,48 @@ impl LogFile {
             check_body(&header, &buf[FRAME_LEN..])
                 .map_err(|damage| self.corrupt(offset, damage))?;
         }
-        Ok(header)
+        let len = self
+            .decrypt(&header, offset, &mut buf[FRAME_LEN..], with_insets)
+            .map_err(|damage| self.corrupt(offset, damage))?;
+        Ok((header, len))
+    }
+
+    /// Reads and checks the large value of `len` bytes that stands at `offset`, inside of a record, and
+    /// whose CRC-32C is `crc`. In an encrypted file it is an inset, of which the tag is checked instead.
+    ///
+    /// # Errors
+    /// As [`LogFile::read_slice`]; [`LogError::KeyRequired`] without the key.
+    pub fn read_value(&self, offset: u64, len: usize, crc: u32, map: bool) -> LogResult<Bytes> {
+        let Some(encryption) = &self.header.encryption else {
+            let bytes = self.read_slice(offset, len, map)?;
+            let found = crc32c(&bytes);
+            if found != crc {
+                let damage = Damage::BodyChecksum { expected: crc, found };
+                return Err(self.corrupt(offset, damage));
+            }
+            return Ok(bytes);
+        };
+        let Some(cipher) = &self.cipher else {
+            let (path, epoch) = (self.path().to_owned(), encryption.epoch);
+            return Err(LogError::KeyRequired { path, epoch });
+        };
+        let end = offset.saturating_add((len + TAG_LEN) as u64);
+        if end > self.end() {
+            return Err(self.corrupt(offset, Damage::Overrun { end, len: self.end() }));
+        }
+        if map
+            && end <= self.written.load(Ordering::Acquire)
+            && let Some(stored) = self.handle.map(offset, len + TAG_LEN)?
+        {
+            self.mapped.store(true, Ordering::Release);
+            let value = cipher.decrypted_inset(offset, &stored);
+            return Ok(value.map_err(|damage| self.corrupt(offset, damage))?.into());
+        }
+        let mut buf = vec![0; len + TAG_LEN];
+        self.read_bytes(offset, &mut buf)?;
+        cipher.decrypt_inset(offset, &mut buf).map_err(|damage| self.corrupt(offset, damage))?;
+        buf.truncate(len);
+        Ok(buf.into())
     }
 
     /// Reads `len` bytes inside a record as they are, without a copy where `map` is asked for and
@@ -343,12 +462,12 @@ impl LogFile {
     /// # Errors
     /// Only if the disk fails: a damaged seal is no seal.
     pub fn seal(&self, end: u64) -> LogResult<Option<Seal>> {
-        let Some(offset) = end.checked_sub(SEAL_RECORD_LEN).filter(|at| at % 8 == 0) else {
+        let Some(offset) = end.checked_sub(self.seal_len()).filter(|at| at % 8 == 0) else {
             return Ok(None);
         };
         match self.lsn(offset).and_then(|lsn| self.read(lsn)) {
             Ok(record) if record.header.kind == RecordKind::SEAL => {
-                Ok(Seal::decode(&record.body, offset).ok())
+                Ok(Seal::decode(&record.header, &record.body, offset).ok())
             }
             Ok(_) | Err(LogError::Corrupt { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -69,6 +69,43 @@ impl RecordKind {
     }
 }
 
+/// How the payload of a record is protected, beyond its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "part of the file format")]
+pub enum Protection {
+    /// Not at all: the file is not encrypted.
+    None,
+    /// Encrypted as a whole.
+    Encrypted,
+    /// Encrypted in pieces: some of them, the insets, can be read alone.
+    EncryptedWithInsets,
+    /// In the clear, with a tag behind it: what a seal says is needed where there is no key.
+    Authenticated,
+}
+
+impl Protection {
+    const fn flags(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Encrypted => 1,
+            Self::EncryptedWithInsets => 3,
+            Self::Authenticated => 4,
+        }
+    }
+
+    /// What `flags` say of a record in a file that is encrypted or not. No record of an encrypted file
+    /// goes without a tag, and only a seal is in the clear.
+    fn of(flags: u8, kind: RecordKind, encrypted: bool) -> Option<Self> {
+        match (encrypted, kind == RecordKind::SEAL, flags) {
+            (false, _, 0) => Some(Self::None),
+            (true, false, 1) => Some(Self::Encrypted),
+            (true, false, 3) => Some(Self::EncryptedWithInsets),
+            (true, true, 4) => Some(Self::Authenticated),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Display for RecordKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
@@ -93,12 +130,15 @@ pub struct FrameHeader {
     pub kind: RecordKind,
     /// Commit number, or that of the newest change in a node. 48 bits.
     pub sequence: u64,
-    /// Bytes of payload, without padding.
+    /// Bytes of payload as stored, without padding. In an encrypted file that is more than what was
+    /// encrypted: there is at least a tag.
     pub len: u32,
-    /// CRC-32C of the payload with its padding.
+    /// CRC-32C of the stored payload with its padding.
     pub body_crc: u32,
     /// The watermark, as stored: see [`FrameHeader::durable_end`].
     pub durable: u32,
+    /// How the payload is protected.
+    pub protection: Protection,
 }
 
 impl FrameHeader {
@@ -129,14 +169,27 @@ impl FrameHeader {
             self.sequence <= Self::MAX_SEQUENCE,
             "commit numbers are checked when given out"
         );
-        let mut bytes = [0; FRAME_LEN];
+        let mut bytes = self.fields();
         bytes[frame::BODY_CRC.range()].copy_from_slice(&self.body_crc.to_le_bytes());
+        let crc = crc32c(&bytes[frame::BODY_CRC.offset..]) ^ seed.at(offset);
+        bytes[frame::HEAD_CRC.range()].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// What a tag vouches for beside the payload: all fields but the checksums.
+    pub(crate) fn authenticated(&self) -> [u8; 16] {
+        let bytes = self.fields();
+        std::array::from_fn(|i| bytes[frame::LENGTH.offset + i])
+    }
+
+    /// The header's bytes with zeros for the checksums.
+    fn fields(&self) -> [u8; FRAME_LEN] {
+        let mut bytes = [0; FRAME_LEN];
         bytes[frame::LENGTH.range()].copy_from_slice(&self.len.to_le_bytes());
         bytes[frame::DURABLE.range()].copy_from_slice(&self.durable.to_le_bytes());
         bytes[frame::SEQUENCE.range()].copy_from_slice(&self.sequence.to_le_bytes()[..6]);
         bytes[frame::KIND.offset] = self.kind.0;
-        let crc = crc32c(&bytes[frame::BODY_CRC.offset..]) ^ seed.at(offset);
-        bytes[frame::HEAD_CRC.range()].copy_from_slice(&crc.to_le_bytes());
+        bytes[frame::FLAGS.offset] = self.protection.flags();
         bytes
     }
 
@@ -166,15 +219,16 @@ impl FrameHeader {
             return Err(Damage::UnknownKind { kind });
         };
         let flags = bytes[frame::FLAGS.offset];
-        if flags != 0 {
+        let Some(protection) = Protection::of(flags, kind, seed.is_encrypted()) else {
             return Err(Damage::UnknownFlags { flags });
-        }
+        };
         let header = Self {
             kind,
             sequence: frame::SEQUENCE.number(bytes),
             len: word(frame::LENGTH),
             body_crc: word(frame::BODY_CRC),
             durable: word(frame::DURABLE),
+            protection,
         };
         if header.durable != NOTHING_DURABLE && header.durable_end(offset).is_none() {
             return Err(Damage::Watermark);
@@ -202,6 +256,7 @@ mod tests {
             len: 100,
             body_crc: 0xdead_beef,
             durable: 2,
+            protection: Protection::None,
         }
     }
 
@@ -231,6 +286,30 @@ mod tests {
         let bytes = example().encode(seed, 4096);
         assert!(FrameHeader::decode(&bytes, seed, 4104).is_err());
         assert!(FrameHeader::decode(&bytes, FileSeed::of(Uuid([8; 16])), 4096).is_err());
+    }
+
+    #[test]
+    fn a_file_has_records_with_tags_or_records_without() {
+        let plain = FileSeed::of(SEED);
+        let encrypted = FileSeed::encrypted(SEED);
+        let seal = RecordKind::SEAL;
+        for (protection, kind, in_plain, in_encrypted) in [
+            (Protection::None, RecordKind::LEAF, true, false),
+            (Protection::None, seal, true, false),
+            (Protection::Encrypted, RecordKind::LEAF, false, true),
+            (Protection::Encrypted, seal, false, false),
+            (Protection::EncryptedWithInsets, RecordKind::LEAF, false, true),
+            (Protection::EncryptedWithInsets, seal, false, false),
+            (Protection::Authenticated, RecordKind::LEAF, false, false),
+            (Protection::Authenticated, seal, false, true),
+        ] {
+            let header = FrameHeader { protection, kind, ..example() };
+            for (seed, allowed) in [(plain, in_plain), (encrypted, in_encrypted)] {
+                let decoded = FrameHeader::decode(&header.encode(seed, 4096), seed, 4096);
+                assert_eq!(decoded.is_ok(), allowed, "{header:?} {seed:?}");
+                assert!(!allowed || decoded == Ok(header));
+            }
+        }
     }
 
     #[test]

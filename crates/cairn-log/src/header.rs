@@ -11,8 +11,14 @@ use crate::{
 /// Bytes of the block at the beginning of a log file; the first record stands after it.
 pub const HEADER_LEN: u64 = layout::LEN as u64;
 
-/// The version that is written, and the only one that is read so far.
+/// The version of files that are not encrypted.
 pub const FORMAT_VERSION: u16 = 1;
+
+/// The version of encrypted files. An older reader refuses them by it.
+pub const FORMAT_VERSION_ENCRYPTED: u16 = 2;
+
+/// AES-256-GCM, the only algorithm so far.
+const ALGORITHM: u64 = 1;
 
 const MAGIC: &[u8; 8] = b"CAIRNLOG";
 
@@ -31,6 +37,20 @@ pub struct Predecessor {
     /// The digest of its bytes up to that end. Since these include its own header, each journal
     /// file vouches for all before it.
     pub chain: Digest,
+}
+
+/// What the header of an encrypted file says of its encryption: nothing that is secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "part of the file format")]
+pub struct FileEncryption {
+    /// The epoch of the data key from which the file's keys are derived; at least 1.
+    pub epoch: u32,
+    /// Random: so each file has keys of its own, whatever else is the same.
+    pub salt: [u8; 32],
+    /// The uuid of the preceding journal file, or zeros.
+    pub previous: Uuid,
+    /// The code that vouches for the header.
+    pub mac: [u8; 32],
 }
 
 /// Identity and history of a log file, from the block at its beginning.
@@ -63,6 +83,8 @@ pub struct FileHeader {
     pub capacity: u64,
     /// Upper limit of the bytes that may be written and not yet durable (journal), else 0.
     pub max_unsynced: u64,
+    /// How the file is encrypted, if it is.
+    pub encryption: Option<FileEncryption>,
 }
 
 impl FileHeader {
@@ -88,6 +110,7 @@ impl FileHeader {
             previous: None,
             capacity: 0,
             max_unsynced: 0,
+            encryption: None,
         }
     }
 
@@ -104,8 +127,14 @@ impl FileHeader {
         let bytes = &mut block[..];
         layout::MAGIC.set_bytes(bytes, MAGIC);
         let previous = self.previous;
+        let version = match self.encryption {
+            None => FORMAT_VERSION,
+            Some(_) => FORMAT_VERSION_ENCRYPTED,
+        };
         let numbers: &[(Field, u64)] = &[
-            (layout::VERSION, FORMAT_VERSION.into()),
+            (layout::VERSION, version.into()),
+            (layout::ALGORITHM, self.encryption.map_or(0, |_| ALGORITHM)),
+            (layout::KEY_EPOCH, self.encryption.map_or(0, |encryption| encryption.epoch.into())),
             (layout::CLASS, self.class.code().into()),
             (layout::DIRECTORY, self.directory.into()),
             (layout::NUMBER, self.number.get().into()),
@@ -129,8 +158,22 @@ impl FileHeader {
         if let Some(previous) = previous {
             layout::CHAIN.set_bytes(bytes, &previous.chain.0);
         }
+        if let Some(encryption) = self.encryption {
+            layout::SALT.set_bytes(bytes, &encryption.salt);
+            layout::PREVIOUS_UUID.set_bytes(bytes, &encryption.previous.0);
+            layout::MAC.set_bytes(bytes, &encryption.mac);
+        }
         let crc = crc32c(&bytes[..layout::CRC.offset]);
         layout::CRC.set_number(bytes, crc.into());
+        block
+    }
+
+    /// The bytes that the header's code vouches for.
+    pub(crate) fn authenticated(&self) -> Box<[u8; layout::LEN]> {
+        let mut block = self.encode();
+        for field in [layout::MAC, layout::CRC] {
+            block[field.range()].fill(0);
+        }
         block
     }
 
@@ -159,11 +202,13 @@ impl FileHeader {
         let unsupported =
             |needs: String| Err(LogError::Unsupported { path: path.to_owned(), needs });
         let version = layout::VERSION.number(block);
-        if version != u64::from(FORMAT_VERSION) {
+        let encrypted = version == u64::from(FORMAT_VERSION_ENCRYPTED);
+        if version != u64::from(FORMAT_VERSION) && !encrypted {
             return unsupported(format!("log format {version}"));
         }
-        if layout::ALGORITHM.number(block) != 0 || layout::KEY_EPOCH.number(block) != 0 {
-            return unsupported("decryption".into());
+        let (algorithm, epoch) = (layout::ALGORITHM.number(block), layout::KEY_EPOCH.number(block));
+        if algorithm > ALGORITHM || !encrypted && (algorithm != 0 || epoch != 0) {
+            return unsupported(format!("encryption algorithm {algorithm}"));
         }
         if layout::FEATURES.number(block) != 0 {
             return unsupported(format!("format features {:#x}", layout::FEATURES.number(block)));
@@ -173,10 +218,10 @@ impl FileHeader {
 
     /// The fields of an intact block, or the one that makes no sense.
     fn fields(block: &[u8]) -> Result<Self, Field> {
-        for field in [layout::RESERVED, layout::SALT, layout::RESERVED_2, layout::PADDING] {
-            if field.of(block).iter().any(|&byte| byte != 0) {
-                return Err(field);
-            }
+        let is_zero = |field: Field| field.of(block).iter().all(|&byte| byte == 0);
+        let zeros = [layout::RESERVED, layout::RESERVED_2, layout::PADDING];
+        if let Some(field) = zeros.into_iter().find(|field| !is_zero(*field)) {
+            return Err(field);
         }
         let u16_of = |field: Field| u16::try_from(field.number(block)).map_err(|_| field);
         let u32_of = |field: Field| u32::try_from(field.number(block)).map_err(|_| field);
@@ -191,8 +236,9 @@ impl FileHeader {
                     layout::PREVIOUS_END,
                     layout::PREVIOUS_SEQUENCE,
                     layout::CHAIN,
+                    layout::PREVIOUS_UUID,
                 ];
-                match others.into_iter().find(|field| field.of(block).iter().any(|&b| b != 0)) {
+                match others.into_iter().find(|field| !is_zero(*field)) {
                     Some(field) => return Err(field),
                     None => None,
                 }
@@ -204,6 +250,28 @@ impl FileHeader {
                 last_sequence: layout::PREVIOUS_SEQUENCE.number(block),
                 chain: layout::CHAIN.of(block).try_into().map(Digest).map_err(|_| layout::CHAIN)?,
             }),
+        };
+        let encrypted = layout::VERSION.number(block) == u64::from(FORMAT_VERSION_ENCRYPTED);
+        let encryption = if encrypted {
+            let array = |field: Field| field.of(block).try_into().map_err(|_| field);
+            if is_zero(layout::ALGORITHM) {
+                return Err(layout::ALGORITHM);
+            }
+            if is_zero(layout::KEY_EPOCH) {
+                return Err(layout::KEY_EPOCH);
+            }
+            Some(FileEncryption {
+                epoch: u32_of(layout::KEY_EPOCH)?,
+                salt: array(layout::SALT)?,
+                previous: uuid(layout::PREVIOUS_UUID)?,
+                mac: array(layout::MAC)?,
+            })
+        } else {
+            let others = [layout::SALT, layout::PREVIOUS_UUID, layout::MAC];
+            if let Some(field) = others.into_iter().find(|field| !is_zero(*field)) {
+                return Err(field);
+            }
+            None
         };
         Ok(Self {
             class: class.ok_or(layout::CLASS)?,
@@ -219,6 +287,7 @@ impl FileHeader {
             previous,
             capacity: layout::CAPACITY.number(block),
             max_unsynced: layout::UNSYNCED.number(block),
+            encryption,
         })
     }
 
@@ -280,12 +349,25 @@ mod tests {
         assert_eq!(FileHeader::decode(&header.encode()[..], path).unwrap(), header);
         let first = FileHeader { previous: None, ..header };
         assert_eq!(FileHeader::decode(&first.encode()[..], path).unwrap(), first);
+        let encrypted = encrypted();
+        assert_eq!(FileHeader::decode(&encrypted.encode()[..], path).unwrap(), encrypted);
+    }
+
+    fn encrypted() -> FileHeader {
+        let (salt, mac) = ([6; 32], [7; 32]);
+        let encryption = FileEncryption { epoch: 5, salt, previous: Uuid([8; 16]), mac };
+        FileHeader { encryption: Some(encryption), ..example() }
     }
 
     #[test]
     fn each_flipped_bit_and_each_truncation_is_refused() {
+        each_flip_and_truncation_is_refused(&example());
+        each_flip_and_truncation_is_refused(&encrypted());
+    }
+
+    fn each_flip_and_truncation_is_refused(header: &FileHeader) {
         let path = Path::new("x");
-        let block = example().encode();
+        let block = header.encode();
         for bit in 0..layout::LEN * 8 {
             let mut flipped = block.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
@@ -297,8 +379,8 @@ mod tests {
     }
 
     /// Changes a field and makes the checksum right again, as a newer version would.
-    fn with(field: Field, value: u64) -> Box<[u8; layout::LEN]> {
-        let mut block = example().encode();
+    fn with(header: &FileHeader, field: Field, value: u64) -> Box<[u8; layout::LEN]> {
+        let mut block = header.encode();
         field.set_number(&mut block[..], value);
         let crc = crc32c(&block[..layout::CRC.offset]);
         layout::CRC.set_number(&mut block[..], crc.into());
@@ -308,17 +390,35 @@ mod tests {
     #[test]
     fn a_newer_file_is_unsupported_and_an_impossible_one_is_damaged() {
         let path = Path::new("x");
-        let error = |field, value| FileHeader::decode(&with(field, value)[..], path).unwrap_err();
+        let error_of = |header: &FileHeader, field, value| {
+            FileHeader::decode(&with(header, field, value)[..], path).unwrap_err()
+        };
+        let error = |field, value| error_of(&example(), field, value);
         for (field, value) in [
-            (layout::VERSION, 2),
+            (layout::VERSION, 3),
             (layout::ALGORITHM, 1),
             (layout::KEY_EPOCH, 1),
             (layout::FEATURES, 1 << 40),
         ] {
             assert!(matches!(error(field, value), LogError::Unsupported { .. }), "{}", field.name);
         }
-        for (field, value) in [(layout::CLASS, 9), (layout::NUMBER, 0), (layout::RESERVED, 1)] {
+        for (field, value) in
+            [(layout::VERSION, 2), (layout::CLASS, 9), (layout::NUMBER, 0), (layout::RESERVED, 1)]
+        {
             assert!(matches!(error(field, value), LogError::Corrupt { .. }), "{}", field.name);
+        }
+        let error = |field, value| error_of(&encrypted(), field, value);
+        assert!(matches!(error(layout::ALGORITHM, 2), LogError::Unsupported { .. }));
+        for (field, value) in [(layout::VERSION, 1), (layout::ALGORITHM, 0), (layout::KEY_EPOCH, 0)]
+        {
+            assert!(
+                matches!(
+                    error(field, value),
+                    LogError::Corrupt { .. } | LogError::Unsupported { .. }
+                ),
+                "{}",
+                field.name
+            );
         }
     }
 

@@ -160,12 +160,12 @@ crate::layout! {
     /// The header of a record.
     pub mod frame {
         HEAD_CRC: 4 = "CRC-32C of bytes 4 to 23, combined by XOR with the CRC-32C of the file's uuid and with offset / 8",
-        BODY_CRC: 4 = "CRC-32C of the payload and its padding",
-        LENGTH: 4 = "bytes of payload; the record ends at the next multiple of 8 after it, padded with zeros",
+        BODY_CRC: 4 = "CRC-32C of the payload as stored, with its padding",
+        LENGTH: 4 = "bytes of payload as stored; the record ends at the next multiple of 8 after it, padded with zeros",
         DURABLE: 4 = "journal: distance back, in units of 8 bytes, from this record to the position that was known to be durable when it was written; 0xffffffff: nothing of this file yet. Other classes: 0xffffffff",
         SEQUENCE: 6 = "commit number of the transaction, or of the newest change in a node",
         KIND: 1 = "kind of the record, see the list of kinds",
-        FLAGS: 1 = "zero; other values are reserved (bit 0: encrypted payload)",
+        FLAGS: 1 = "how the payload is protected. In a file that is not encrypted: 0. In an encrypted one: 1 encrypted; 3 encrypted, with insets; 4 in the clear with a tag. Other values are reserved",
     }
 }
 
@@ -173,9 +173,9 @@ crate::layout! {
     /// The block that every log file begins with.
     pub mod file_header {
         MAGIC: 8 = "`CAIRNLOG`",
-        VERSION: 2 = "format version, 1",
+        VERSION: 2 = "format version: 1; 2 with encryption",
         CLASS: 1 = "1 journal, 2 node, 3 value",
-        ALGORITHM: 1 = "encryption algorithm; 0: none. Other values are reserved",
+        ALGORITHM: 1 = "encryption algorithm; 0: none, 1: AES-256-GCM. Other values are reserved",
         DIRECTORY: 2 = "data directory in which the file lies; 0: the root",
         RESERVED: 2 = "zero",
         FEATURES: 8 = "bits of features that a reader must know; an unknown bit refuses the file. None yet",
@@ -197,7 +197,9 @@ crate::layout! {
         CHAIN: 32 = "journal: BLAKE3 of its bytes up to that end; else zero",
         CAPACITY: 8 = "journal: length up to which the file may grow; else 0",
         UNSYNCED: 8 = "journal: upper limit of the bytes that may be written and not yet durable; else 0",
-        PADDING: 3892 = "zero",
+        PREVIOUS_UUID: 16 = "journal, encrypted: uuid of the preceding journal file; zero: unknown. Else zero",
+        MAC: 32 = "encrypted: HMAC-SHA-256 of this block with zeros in this field and the next but one. Else zero",
+        PADDING: 3844 = "zero",
         CRC: 4 = "CRC-32C of the bytes before",
     }
 }
@@ -241,6 +243,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("record_kinds", kinds),
         ("tail_cases", cases),
         ("record_example", record_example()),
+        ("encrypted_record_example", crate::cipher::example()),
     ]
 }
 
@@ -256,6 +259,7 @@ fn record_example() -> String {
         len: 11,
         body_crc: crate::crc32c(&padded),
         durable: 0x20,
+        protection: crate::Protection::None,
     };
     let head = header.encode(crate::FileSeed::of(uuid), 4096);
     let mut parts = parts(frame::FIELDS, &head);

@@ -32,15 +32,22 @@
 
 mod audit;
 mod checksum;
+mod cipher;
 pub mod codec;
+mod derive;
 pub mod dump;
 mod error;
 mod file;
 mod frame;
 mod header;
+mod inset;
+mod keys;
 pub mod layout;
 mod lsn;
 mod name;
+mod new_file;
+#[doc(hidden)]
+pub mod nonces;
 mod scan;
 mod seal;
 mod sync;
@@ -55,14 +62,20 @@ pub use cairn_io::{planted, shared};
 
 pub use audit::{Audit, Audited, Spot, audit};
 pub use checksum::{FileSeed, crc32c};
+pub use derive::{MacKey, is_same};
 pub use error::{Damage, LogError, LogResult};
 pub use file::{LogFile, OwnedRecord};
-pub use frame::{FRAME_LEN, FrameHeader, NOTHING_DURABLE, RecordKind};
-pub use header::{FORMAT_VERSION, FileHeader, HEADER_LEN, Predecessor};
+pub use frame::{FRAME_LEN, FrameHeader, NOTHING_DURABLE, Protection, RecordKind};
+pub use header::{
+    FORMAT_VERSION, FORMAT_VERSION_ENCRYPTED, FileEncryption, FileHeader, HEADER_LEN, Predecessor,
+};
+pub use inset::{Inset, TAG_LEN};
+pub use keys::{DataKey, DataKeys, InvalidKeys};
 pub use lsn::{FileClass, FileNumber, InvalidLsn, Lsn, Timeline};
 pub use name::{LogName, NotALogName};
+pub use new_file::NewFile;
 pub use scan::{Record, Scan, Scanner, Stop};
-pub use seal::{SEAL_RECORD_LEN, Seal};
+pub use seal::{SEAL_RECORD_LEN, Seal, TAGGED_SEAL_RECORD_LEN, seal_record_len};
 pub use uuid::{Digest, InvalidHex, Uuid};
 pub use writer::{
     Appender, CommitSpan, Flusher, LogWriter, Payload, Room, Sealed, Spare, check_sealed,

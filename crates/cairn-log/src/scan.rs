@@ -14,7 +14,8 @@ pub struct Record<'a> {
     pub lsn: Lsn,
     /// Its header.
     pub header: FrameHeader,
-    /// Its payload, without padding.
+    /// Its payload, without padding. Insets are as they are stored, unless they were
+    /// [asked for](Scanner::with_insets), and without the key of an encrypted file all of it is.
     pub body: &'a [u8],
 }
 
@@ -53,6 +54,7 @@ pub struct Scanner<'a> {
     buf_at: u64,
     known_durable: u64,
     checked: Option<blake3::Hasher>,
+    with_insets: bool,
     end: Option<Stop>,
 }
 
@@ -77,6 +79,7 @@ impl<'a> Scanner<'a> {
             buf_at: 0,
             known_durable: 0,
             checked: None,
+            with_insets: false,
             end: None,
         }
     }
@@ -93,6 +96,14 @@ impl<'a> Scanner<'a> {
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
         self.checked.as_ref().map(|digest| Digest(*digest.finalize().as_bytes()))
+    }
+
+    /// Decrypts insets, too, so that payloads are as they were before they were encrypted. One that is not
+    /// authentic ends the scan.
+    #[must_use]
+    pub const fn with_insets(mut self) -> Self {
+        self.with_insets = true;
+        self
     }
 
     /// Where the next record is expected.
@@ -116,8 +127,8 @@ impl<'a> Scanner<'a> {
         if let Some(stop) = &self.end {
             return Ok(Scan::End(stop.clone()));
         }
-        let header = match self.check()? {
-            Ok(header) => header,
+        let (header, len) = match self.check()? {
+            Ok(found) => found,
             Err(damage) => return Ok(Scan::End(self.stop(damage, None))),
         };
         let offset = self.at;
@@ -128,8 +139,8 @@ impl<'a> Scanner<'a> {
         }
         let lsn = self.file.lsn(offset)?;
         if header.kind == RecordKind::SEAL {
-            let body = &self.buf[from + FRAME_LEN..][..header.len as usize];
-            match Seal::decode(body, offset) {
+            let body = &self.buf[from + FRAME_LEN..][..len];
+            match Seal::decode(&header, body, offset) {
                 Ok(seal) => drop(self.stop(None, Some(seal))),
                 Err(damage) => {
                     self.at = offset;
@@ -137,7 +148,7 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        let body = &self.buf[from + FRAME_LEN..][..header.len as usize];
+        let body = &self.buf[from + FRAME_LEN..][..len];
         Ok(Scan::Record(Record { lsn, header, body }))
     }
 
@@ -148,8 +159,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// The header at the current position if a whole record stands there, which then is in the
-    /// buffer; `Err(None)` at the limit.
-    fn check(&mut self) -> LogResult<Result<FrameHeader, Option<Damage>>> {
+    /// buffer, and the length of its payload; `Err(None)` at the limit.
+    fn check(&mut self) -> LogResult<Result<(FrameHeader, usize), Option<Damage>>> {
         if self.at >= self.limit {
             return Ok(Err(None));
         }
@@ -158,7 +169,8 @@ impl<'a> Scanner<'a> {
             return Ok(Err(Some(Damage::Truncated { len: self.limit, expected })));
         }
         let (seed, at) = (self.file.seed(), self.at);
-        let (frame, _) = self.fill(FRAME_LEN)?.split_first_chunk().expect("a header was read");
+        let from = self.fill(FRAME_LEN)?;
+        let (frame, _) = self.buf[from..].split_first_chunk().expect("a header was read");
         let header = match FrameHeader::decode(frame, seed, at) {
             Ok(header) => header,
             Err(damage) => return Ok(Err(Some(damage))),
@@ -169,24 +181,27 @@ impl<'a> Scanner<'a> {
             return Ok(Err(Some(Damage::Overrun { end, len })));
         }
         let total = usize::try_from(header.record_len()).expect("not longer than its file");
-        let record = self.fill(total)?;
+        let from = self.fill(total)?;
+        let record = &self.buf[from..from + total];
         // Planted: a torn record accepted.
         if !cairn_io::planted::is(10)
             && let Err(damage) = check_body(&header, &record[FRAME_LEN..])
         {
             return Ok(Err(Some(damage)));
         }
-        let from = usize::try_from(at - self.buf_at).expect("the record is in the buffer");
         if let Some(checked) = &mut self.checked {
             checked.update(&self.buf[from..from + total]);
         }
-        Ok(Ok(header))
+        // In place: nobody looks at these bytes of the buffer again.
+        let stored = &mut self.buf[from + FRAME_LEN..from + total];
+        let decrypted = self.file.decrypt(&header, at, stored, self.with_insets);
+        Ok(decrypted.map(|len| (header, len)).map_err(Some))
     }
 
-    /// `len` bytes from the current position, reading ahead. The range lies below the limit. What lies behind
+    /// Has `len` bytes from the current position in the buffer, reading ahead, and returns where in it. The range lies below the limit. What lies behind
     /// the end of the file is zeros: its writer, perhaps another process, has ended it a moment ago, and
     /// has cut the zeros that were there when the file was opened.
-    fn fill(&mut self, len: usize) -> LogResult<&[u8]> {
+    fn fill(&mut self, len: usize) -> LogResult<usize> {
         let have = self.buf_at + self.buf.len() as u64;
         if self.at < self.buf_at || self.at + len as u64 > have {
             let left = usize::try_from(self.limit - self.at).unwrap_or(usize::MAX);
@@ -196,8 +211,7 @@ impl<'a> Scanner<'a> {
             self.buf_at = self.at;
             self.file.read_bytes_or_zeros(self.at, &mut self.buf)?;
         }
-        let from = usize::try_from(self.at - self.buf_at).expect("the position is in the buffer");
-        Ok(&self.buf[from..from + len])
+        Ok(usize::try_from(self.at - self.buf_at).expect("the position is in the buffer"))
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Reason {
     TooMuchBehind,
     /// The strict mode refuses any tail that is not clean.
     Strict,
+    /// What is there is whole, and was not written there with the key of the file: no crash does that.
+    NotAuthentic,
 }
 
 impl fmt::Display for Reason {
@@ -48,6 +50,7 @@ impl fmt::Display for Reason {
             Self::Truncated => "the file is shorter than the records in it require",
             Self::TooMuchBehind => "more follows than can have been written without a sync",
             Self::Strict => "strict mode accepts no torn tail",
+            Self::NotAuthentic => "the record is whole, but not authentic",
         })
     }
 }
@@ -80,6 +83,7 @@ enum Behind {
 /// The facts that decide.
 #[derive(Clone, Copy, Debug)]
 struct Facts {
+    not_authentic: bool,
     below_recorded_end: bool,
     below_watermark: bool,
     too_short: bool,
@@ -91,6 +95,7 @@ struct Facts {
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) when: &'static str,
+    not_authentic: Option<bool>,
     below_recorded_end: Option<bool>,
     below_watermark: Option<bool>,
     too_short: Option<bool>,
@@ -105,7 +110,18 @@ const NO_PROOF: &[Behind] = &[Behind::Zeros, Behind::Something, Behind::TooMuch]
 /// The decision table. Exactly one row matches any combination of facts.
 pub(crate) const CASES: &[Case] = &[
     Case {
+        when: "a whole record is there that is not authentic (encrypted, with the key)",
+        not_authentic: Some(true),
+        below_recorded_end: None,
+        below_watermark: None,
+        too_short: None,
+        behind: ANYTHING,
+        strict: None,
+        verdict: Verdict::Corrupt(Reason::NotAuthentic),
+    },
+    Case {
         when: "the recorded end of the file lies beyond",
+        not_authentic: Some(false),
         below_recorded_end: Some(true),
         below_watermark: None,
         too_short: None,
@@ -115,6 +131,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         when: "no such end, but a watermark seen so far lies beyond",
+        not_authentic: Some(false),
         below_recorded_end: Some(false),
         below_watermark: Some(true),
         too_short: None,
@@ -124,6 +141,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         when: "neither, but a whole record behind has a watermark beyond",
+        not_authentic: Some(false),
         below_recorded_end: Some(false),
         below_watermark: Some(false),
         too_short: None,
@@ -133,6 +151,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         when: "no proof, but the file is shorter than its last record requires",
+        not_authentic: Some(false),
         below_recorded_end: Some(false),
         below_watermark: Some(false),
         too_short: Some(true),
@@ -142,6 +161,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         when: "no proof, long enough, but more bytes follow than may be unsynced",
+        not_authentic: Some(false),
         below_recorded_end: Some(false),
         below_watermark: Some(false),
         too_short: Some(false),
@@ -151,6 +171,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         when: "nothing but zeros follows",
+        not_authentic: Some(false),
         below_recorded_end: Some(false),
         below_watermark: Some(false),
         too_short: Some(false),
@@ -160,6 +181,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         when: "torn or reordered writes follow",
+        not_authentic: Some(false),
         below_recorded_end: Some(false),
         below_watermark: Some(false),
         too_short: Some(false),
@@ -169,6 +191,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         when: "the same in strict mode",
+        not_authentic: Some(false),
         below_recorded_end: Some(false),
         below_watermark: Some(false),
         too_short: Some(false),
@@ -181,7 +204,8 @@ pub(crate) const CASES: &[Case] = &[
 impl Case {
     fn matches(&self, facts: &Facts) -> bool {
         let agrees = |wanted: Option<bool>, fact| wanted.is_none_or(|wanted| wanted == fact);
-        agrees(self.below_recorded_end, facts.below_recorded_end)
+        agrees(self.not_authentic, facts.not_authentic)
+            && agrees(self.below_recorded_end, facts.below_recorded_end)
             && agrees(self.below_watermark, facts.below_watermark)
             && agrees(self.too_short, facts.too_short)
             && self.behind.contains(&facts.behind)
@@ -240,6 +264,7 @@ pub fn judge(file: &LogFile, stop: &Stop, outside: Outside) -> LogResult<Tail> {
         Behind::Zeros
     };
     let facts = Facts {
+        not_authentic: stop.damage == Some(Damage::NotAuthentic),
         below_recorded_end: outside.recorded_end.is_some_and(|end| end > stop.offset),
         below_watermark: outside.known_durable > stop.offset,
         too_short: file.handle().len()? < journal_boundary(needed, header.capacity),
@@ -268,12 +293,13 @@ mod tests {
     use super::*;
 
     fn all_facts() -> impl Iterator<Item = Facts> {
-        (0..64).map(|bits| Facts {
+        (0..128).map(|bits| Facts {
             below_recorded_end: bits & 1 != 0,
             below_watermark: bits & 2 != 0,
             too_short: bits & 4 != 0,
             strict: bits & 8 != 0,
-            behind: ANYTHING[bits >> 4],
+            behind: ANYTHING[bits >> 4 & 3],
+            not_authentic: bits & 64 != 0,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use cairn_env::Options;
+use cairn_env::{KeySource, Options};
 
 use crate::operation::{InvalidOperation, Operation};
 
@@ -28,6 +28,8 @@ pub struct Settings {
     pub space: u8,
     /// [`Options::data_directories`].
     pub directories: u16,
+    /// Whether the environment is encrypted.
+    pub encrypted: bool,
 }
 
 impl Settings {
@@ -42,12 +44,17 @@ impl Settings {
         background: false,
         space: 0,
         directories: 0,
+        encrypted: false,
     };
 
     /// The options for the environment.
     #[must_use]
     pub fn options(&self) -> Options {
-        Options::default()
+        let options = match self.encrypted {
+            true => Options::default().key(key()),
+            false => Options::default(),
+        };
+        options
             .leaf_bytes(self.leaf)
             .cache_bytes(self.cache)
             .journal_file_bytes(self.journal)
@@ -59,15 +66,21 @@ impl Settings {
     }
 }
 
+/// The key of all encrypted environments of the rigs. It costs nothing to try, unlike a passphrase.
+fn key() -> KeySource {
+    KeySource::raw(&mut std::array::from_fn(|i| u8::try_from(i).unwrap_or(0)))
+}
+
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, leaf, cache, journal, node, checkpoint, background, space, directories } =
-            self;
+        let Self { seed, leaf, cache, journal, node, checkpoint, background, space, .. } = self;
+        let Self { directories, encrypted, .. } = self;
         write!(
             f,
             "settings seed={seed} leaf={leaf} cache={cache} journal={journal} node={node} \
              checkpoint={checkpoint} background={background} space={space} directories={directories}"
-        )
+        )?;
+        if *encrypted { f.write_str(" encrypted=true") } else { Ok(()) }
     }
 }
 
@@ -146,6 +159,7 @@ fn set(settings: &mut Settings, word: &str) -> Option<()> {
         "background" => settings.background = value.parse().ok()?,
         "space" => settings.space = value.parse().ok()?,
         "directories" => settings.directories = value.parse().ok()?,
+        "encrypted" => settings.encrypted = value.parse().ok()?,
         _ => return None,
     }
     Some(())
@@ -189,6 +203,9 @@ mod tests {
                     background=true space=50 directories=3\nopen\ncommit sync +0/1=2*3\nclose\n";
         let script: Script = text.parse().unwrap();
         assert_eq!(script.to_string(), text);
+        let encrypted: Script = "settings encrypted=true".parse().unwrap();
+        assert!(encrypted.settings.options().key.is_some());
+        assert_eq!(encrypted.to_string().parse(), Ok(encrypted));
         let short: Script =
             "# a story\n\n  open # it begins\nkeep".replace("keep", "close").parse().unwrap();
         assert_eq!(short.settings, Settings::SMALL);

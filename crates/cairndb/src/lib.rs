@@ -83,13 +83,15 @@
 pub use cairn_env::{
     About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut,
     DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DiskLimit, Durability,
-    EnvError, EnvResult, Environment, ErrorKind, ExclusiveRange, ExclusiveTransaction, Figure,
-    Finding, HolderKind, Identity, Index, IndexDef, IndexEntries, IndexEntry, KeptGeneration,
-    KeyBounds, Keys, LevelSurvey, MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing,
-    Multimap, Options, Pairs, PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport,
-    RepairReport, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions,
-    Snapshot, SpaceHolder, SpaceReport, Stats, Survey, TornTail, Transaction, TransactionRange,
-    TreeSurvey, Unit, Value, VerifyOptions, VerifyReport, View, repair,
+    EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, ExclusiveRange,
+    ExclusiveTransaction, Figure, Finding, HolderKind, Identity, Index, IndexDef, IndexEntries,
+    IndexEntry, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest,
+    KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_TRANSACTION_LEN,
+    MAX_VALUE_LEN, Missing, Multimap, Options, Pairs, PendingCommit, PinBudget, PinInfo, Range,
+    Reach, RecoveryReport, RekeyReport, RepairReport, RetiredEpochs, Savepoint, Scope, Scrub,
+    ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport, Stats,
+    Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit, UnlockedKeyring,
+    UnlockedKeys, Value, VerifyOptions, VerifyReport, View, finish_rekey, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.
@@ -101,6 +103,7 @@ pub mod backup {
     pub use cairn_backup::{
         BackupError, BackupFinding, BackupOptions, BackupReport, BackupResult, BackupVerifyReport,
         Forgotten, KeptGeneration, MANIFEST_NAME, Manifest, ManifestFile, Piece, Progress,
-        RestoreOptions, RestoreReport, backup, forget_old, publish, restore, undo_restore, verify,
+        RestoreOptions, RestoreReport, backup, check_key, forget_old, is_encrypted, publish,
+        restore, undo_restore, verify,
     };
 }

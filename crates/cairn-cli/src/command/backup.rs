@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     Outcome,
     exit::Exit,
+    keys::KeyArgs,
     open,
     output::Output,
     progress::Progress,
@@ -39,6 +40,8 @@ pub(crate) struct Backup {
     /// An earlier backup of this environment, to share unchanged files with
     #[arg(long, value_name = "BACKUP")]
     since: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -56,7 +59,7 @@ struct BackupJson {
 
 impl Backup {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env)?;
+        let env = open::for_reading(&self.env, &self.unlock)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
         let mut options = BackupOptions::default().progress(&shown);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     Outcome,
     exit::Exit,
+    keys::KeyArgs,
     open,
     output::Output,
     text::{several, size},
@@ -18,6 +19,8 @@ use crate::{
 pub(crate) struct Checkpoint {
     /// The directory of the environment
     env: PathBuf,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -31,7 +34,7 @@ struct CheckpointJson {
 
 impl Checkpoint {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_writing(&self.env, output)?;
+        let env = open::for_writing(&self.env, &self.unlock, output)?;
         let report = env.checkpoint()?;
         let file_bytes = env.stats()?.file_bytes;
         env.close()?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     open,
     output::Output,
     text::{several, size},
@@ -21,6 +22,8 @@ use crate::{
 pub(crate) struct Clean {
     /// The directory of the environment
     env: PathBuf,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 /// Write everything that is in use anew, so that the log files hold nothing else
@@ -31,6 +34,8 @@ pub(crate) struct Clean {
 pub(crate) struct Compact {
     /// The directory of the environment
     env: PathBuf,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -45,22 +50,23 @@ struct CleanJson {
 
 impl Clean {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        clean(&self.env, output, Environment::clean)
+        clean(&self.env, &self.unlock, output, Environment::clean)
     }
 }
 
 impl Compact {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        clean(&self.env, output, Environment::compact)
+        clean(&self.env, &self.unlock, output, Environment::compact)
     }
 }
 
 fn clean(
     path: &std::path::Path,
+    key: &KeyArgs,
     output: &mut Output,
     how: fn(&Environment) -> cairndb::EnvResult<cairndb::CleanReport>,
 ) -> Outcome {
-    let env = open::for_writing(path, output)?;
+    let env = open::for_writing(path, key, output)?;
     let before = env.stats()?.file_bytes;
     let report = how(&env).map_err(Failure::from)?;
     let stats = env.stats()?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     open,
     output::Output,
     text::{escape, several},
@@ -27,6 +28,8 @@ pub(crate) struct DropDatabase {
     /// Really drop it: nothing is asked, and without this nothing is done
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -40,14 +43,14 @@ struct DropJson {
 impl DropDatabase {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         if !self.yes {
-            let env = open::for_reading(&self.env)?;
+            let env = open::for_reading(&self.env, &self.unlock)?;
             let (snapshot, database) = open::database(&env, &self.name)?;
             let entries = several(snapshot.len(&database)?, "entry");
             let name = escape(self.name.as_bytes());
             let what = format!("database {name} has {entries}, and nothing was dropped");
             return Err(Failure::usage(what).advise("add --yes to drop it"));
         }
-        let env = open::for_writing(&self.env, output)?;
+        let env = open::for_writing(&self.env, &self.unlock, output)?;
         let (snapshot, database) = open::database(&env, &self.name)?;
         let entries = snapshot.len(&database)?;
         drop(snapshot);

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     open,
     output::Output,
     text::{self, EntryJson},
@@ -29,6 +30,8 @@ pub(super) struct Place {
     /// Keys and values are written in hexadecimal, in arguments and in output
     #[arg(long)]
     hex: bool,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 impl Place {
@@ -117,8 +120,14 @@ impl Put {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let Self { place, key, value, sync } = self;
         let key = place.bytes(key)?;
-        let value = if value == "-" { from_standard_input()? } else { place.bytes(value)? };
-        let env = open::for_writing(&place.env, output)?;
+        let value = match value == "-" {
+            true => {
+                place.unlock.leave_stdin_alone()?;
+                from_standard_input()?
+            }
+            false => place.bytes(value)?,
+        };
+        let env = open::for_writing(&place.env, &place.unlock, output)?;
         env.write_with(sync.durability(), |txn| {
             let database = txn.create_database(&place.db, DatabaseOptions::default())?;
             txn.put(&database, &key, &value)
@@ -155,7 +164,7 @@ impl Get {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let Self { place, key } = self;
         let key = place.bytes(key)?;
-        let env = open::for_reading(&place.env)?;
+        let env = open::for_reading(&place.env, &place.unlock)?;
         let (snapshot, database) = open::database(&env, &place.db)?;
         let Some(value) = snapshot.get(&database, &key)? else {
             return Err(no_such_key(&place, &key));
@@ -196,7 +205,7 @@ impl Delete {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let Self { place, key, sync } = self;
         let key = place.bytes(key)?;
-        let env = open::for_writing(&place.env, output)?;
+        let env = open::for_writing(&place.env, &place.unlock, output)?;
         let database = env
             .find_database(&place.db)?
             .ok_or_else(|| EnvError::NoSuchDatabase { name: place.db.clone() })?;
@@ -243,7 +252,7 @@ impl Scan {
         const SHOWN: usize = 160;
         let Self { place, prefix, limit, keys } = self;
         let prefix = place.bytes(prefix.unwrap_or_default())?;
-        let env = open::for_reading(&place.env)?;
+        let env = open::for_reading(&place.env, &place.unlock)?;
         let (snapshot, database) = open::database(&env, &place.db)?;
         let mut cursor = snapshot.cursor(&database)?;
         let mut more = cursor.seek(&prefix)?;

@@ -15,6 +15,7 @@ use crate::{
     Outcome,
     exit::{Exit, Failure},
     format::{self, Format, Sink, dir::DirSink},
+    keys::KeyArgs,
     open,
     output::Output,
     progress::Progress,
@@ -45,6 +46,8 @@ pub(crate) struct Export {
     /// The format; else what the name of the target says, else jsonl
     #[arg(long, value_enum)]
     format: Option<Format>,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -65,7 +68,7 @@ struct Counts {
 
 impl Export {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let Self { env, target, db, format } = self;
+        let Self { env, target, db, format, unlock } = self;
         let format = format.or_else(|| Format::of_name(&target)).unwrap_or(Format::Jsonl);
         // Without the `/` at its end: the name of what is written first is made from it.
         let target: PathBuf = target.components().collect();
@@ -74,7 +77,7 @@ impl Export {
             return Err(Failure::usage("standard output cannot take both the entries and --json")
                 .advise("leave --json out: the entries are JSON lines already"));
         }
-        let env = open::for_reading(&env)?;
+        let env = open::for_reading(&env, &unlock)?;
         let (snapshot, database) = open::database(&env, &db)?;
         if database.kind() == DatabaseKind::Index {
             return Err(Failure::usage(format_args!("{db} is an index"))

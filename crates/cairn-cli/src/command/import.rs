@@ -21,6 +21,7 @@ use crate::{
     Outcome,
     exit::{Exit, Failure},
     format::{self, Entry, Format, Source, SourceOptions, dir::DirSource},
+    keys::KeyArgs,
     open,
     output::Output,
     progress::Progress,
@@ -89,6 +90,8 @@ pub(crate) struct Import {
     /// When a commit returns
     #[arg(long, value_enum, default_value_t = DurabilityOption::Sync)]
     durability: DurabilityOption,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 /// Bytes of keys and values after which a batch is committed.
@@ -143,7 +146,10 @@ enum ImportJson<'a> {
 impl Import {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let progress = Progress::new("importing");
-        let env = open::for_writing(&self.env, output)?;
+        if self.source == Path::new("-") {
+            self.unlock.leave_stdin_alone()?;
+        }
+        let env = open::for_writing(&self.env, &self.unlock, output)?;
         refuse_own_files(&self.source, &self.env)?;
         let options = SourceOptions {
             format: self.format,

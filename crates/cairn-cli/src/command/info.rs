@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     Outcome,
     exit::Exit,
+    keys::KeyArgs,
     open,
     output::Output,
     text::{count, several, size},
@@ -19,6 +20,8 @@ use crate::{
 pub(crate) struct Info {
     /// The directory of the environment
     env: PathBuf,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -35,6 +38,8 @@ struct InfoJson {
     files: u64,
     bytes: u64,
     data_directories: Vec<DataDirectoryJson>,
+    encrypted: bool,
+    key_epochs: Vec<KeyEpochJson>,
     kept: Option<KeptJson>,
     recovery: RecoveryJson,
 }
@@ -57,6 +62,13 @@ struct DataDirectoryJson {
     files: u64,
     bytes: u64,
     free: u64,
+}
+
+/// How many files a data key is needed for.
+#[derive(Serialize)]
+struct KeyEpochJson {
+    epoch: u32,
+    files: u64,
 }
 
 /// What an environment held before it was restored in place.
@@ -126,7 +138,7 @@ impl From<KeptGeneration> for KeptJson {
 
 impl Info {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env)?;
+        let env = open::for_reading(&self.env, &self.unlock)?;
         let (identity, stats, recovery) = (env.identity(), env.stats()?, env.recovery_report());
         let snapshot = env.snapshot()?;
         let mut databases = Vec::new();
@@ -159,6 +171,16 @@ impl Info {
             "log files    {journal} journal, {node} node, {value} value; {}",
             size(stats.file_bytes)
         ))?;
+        let key_epochs = env.key_epochs().into_iter();
+        let key_epochs: Vec<_> =
+            key_epochs.map(|(epoch, files)| KeyEpochJson { epoch, files }).collect();
+        if env.is_encrypted() {
+            let epochs = key_epochs.iter().map(|KeyEpochJson { epoch, files }| {
+                format!("key epoch {epoch} in {}", several(*files, "file"))
+            });
+            let epochs: Vec<_> = epochs.collect();
+            output.line(format_args!("encrypted    {}", epochs.join(", ")))?;
+        }
         let places = env.data_directories()?;
         if !places.is_empty() {
             output.line(format_args!("data dirs    {}", places.len()))?;
@@ -196,6 +218,8 @@ impl Info {
             checkpoint,
             files: stats.log_files,
             bytes: stats.file_bytes,
+            encrypted: env.is_encrypted(),
+            key_epochs,
             data_directories: places.into_iter().map(Into::into).collect(),
             kept: kept.map(Into::into),
             recovery: recovery.into(),

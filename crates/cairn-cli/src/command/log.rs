@@ -5,13 +5,18 @@
 
 use std::path::PathBuf;
 
-use cairn_log::{LogFile, LogName, RecordKind, Scan, Scanner, Seal};
-use cairndb::inspect;
+use cairn_log::{DataKeys, LogFile, LogName, RecordKind, Scan, Scanner, Seal};
+use cairndb::{
+    EnvironmentKeys,
+    backup::{MANIFEST_NAME, check_key},
+    inspect,
+};
 use serde::Serialize;
 
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     log_files,
     output::Output,
     text::{Time, several},
@@ -21,6 +26,7 @@ use crate::{
 ///
 /// A line has position, kind, commit number, how far its file was known to be durable, length,
 /// and what it says. Keys are shortened, values never shown. Lines about a file begin with #.
+/// What encrypted records say is shown with the key.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -35,6 +41,8 @@ pub(crate) struct Log {
     /// Only this file
     #[arg(long, value_name = "NAME")]
     file: Option<String>,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -72,9 +80,15 @@ impl Log {
         let wanted =
             |name: &LogName| self.file.as_ref().is_none_or(|file| *file == name.to_string());
         let mut any = false;
+        let keys = self.keys()?;
         for file in files.iter().filter(|file| wanted(&file.name)) {
             any = true;
-            match file.open() {
+            let opened = file.open();
+            let opened = match &keys {
+                Some(keys) => opened.and_then(|file| file.unlock(keys)),
+                None => opened,
+            };
+            match opened {
                 Ok(open) => dump(&open, output)?,
                 Err(error) => {
                     let (name, damage) = (file.name.to_string(), error.to_string());
@@ -98,6 +112,18 @@ impl Log {
                     .advise("an environment has none before its first commit; else check the path"))
             }
         }
+    }
+}
+
+impl Log {
+    /// The data keys, if a key was given: nobody is asked for one.
+    fn keys(&self) -> Result<Option<DataKeys>, Failure> {
+        let Some(key) = self.unlock.of(&self.env, || false)? else { return Ok(None) };
+        let keys = match self.env.join(MANIFEST_NAME).is_file() {
+            true => check_key(&self.env, Some(&key))?.data_keys(),
+            false => EnvironmentKeys::open(&self.env)?.unlock(&key)?.keyring().data_keys(),
+        };
+        Ok(Some(keys))
     }
 }
 
@@ -133,9 +159,10 @@ fn dump(file: &LogFile, output: &mut Output) -> Result<(), Failure> {
         };
         records += 1;
         let what = match header.kind {
-            RecordKind::SEAL => Seal::decode(body, lsn.offset())
+            RecordKind::SEAL => Seal::decode(&header, body, lsn.offset())
                 .ok()
                 .map(|seal| format!("records {} digest {}", seal.records, seal.digest)),
+            _ if file.is_locked() => Some("encrypted".into()),
             kind => inspect::describe(kind, body),
         };
         let durable = header.durable_end(lsn.offset());

@@ -9,7 +9,9 @@ mod export;
 pub(crate) mod import;
 mod info;
 mod init;
+mod key;
 mod log;
+mod rekey;
 mod repair;
 mod restore;
 mod scrub;
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Repair(repair::Repair),
+    Key(key::Key),
+    Rekey(rekey::Rekey),
     #[command(hide = true)]
     TourWriter(tour::TourWriter),
 }
@@ -101,6 +105,8 @@ impl Command {
             Self::Backup(command) => command.run(output),
             Self::Restore(command) => command.run(output),
             Self::Repair(command) => command.run(output),
+            Self::Key(command) => command.run(output),
+            Self::Rekey(command) => command.run(output),
             Self::TourWriter(command) => command.run(output),
         }
     }

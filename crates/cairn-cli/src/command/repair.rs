@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use cairndb::{ErrorKind, Missing, Options, repair};
+use cairndb::{ErrorKind, Missing, repair};
 use serde::Serialize;
 
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
+    open,
     output::Output,
     progress::Progress,
     text::{self, count, seconds, several},
@@ -26,6 +28,8 @@ pub(crate) struct Repair {
     env: PathBuf,
     /// The directory of the new one: new, empty, or holding a repair that was cut short
     target: PathBuf,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -68,7 +72,8 @@ struct DamagedJson {
 impl Repair {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let progress = Progress::new("repairing");
-        let report = repair(&self.env, &self.target, Options::default()).map_err(|error| {
+        let key = self.unlock.of_environment(&self.env)?;
+        let report = repair(&self.env, &self.target, open::with_key(key)).map_err(|error| {
             let not_empty = error.kind() == ErrorKind::InvalidInput;
             let failure = Failure::from(error);
             if not_empty {

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use cairndb::{
-    ErrorKind, Options,
-    backup::{RestoreOptions, forget_old, restore, undo_restore},
+    ErrorKind,
+    backup::{RestoreOptions, forget_old, is_encrypted, restore, undo_restore},
 };
 use serde::Serialize;
 
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
+    open,
     output::Output,
     progress::Progress,
     text::{Time, count, seconds, several, size},
@@ -54,6 +56,8 @@ pub(crate) struct Restore {
     /// Open an environment, and remove what it held before it was restored in place
     #[arg(long, value_name = "ENV", conflicts_with_all = ["backup", "env", "in_place", "undo"])]
     forget_old: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -88,9 +92,18 @@ impl Restore {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         match self {
             Self { undo: Some(env), .. } => undo(env, output),
-            Self { forget_old: Some(env), .. } => forget(env, output),
-            Self { backup: Some(backup), env: Some(env), in_place, other_environment, .. } => {
+            Self { forget_old: Some(env), unlock, .. } => forget(env, &unlock, output),
+            Self {
+                backup: Some(backup),
+                env: Some(env),
+                in_place,
+                other_environment,
+                unlock,
+                ..
+            } => {
+                let key = unlock.of(&backup, || is_encrypted(&backup))?;
                 let options = RestoreOptions::default()
+                    .options(open::with_key(key))
                     .in_place(in_place)
                     .other_environment(other_environment);
                 run(&backup, env, options, output)
@@ -169,8 +182,9 @@ fn undo(env: PathBuf, output: &mut Output) -> Outcome {
     Ok(Exit::Good)
 }
 
-fn forget(env: PathBuf, output: &mut Output) -> Outcome {
-    let gone = forget_old(&env, Options::default())?;
+fn forget(env: PathBuf, unlock: &KeyArgs, output: &mut Output) -> Outcome {
+    let key = unlock.of_environment(&env)?;
+    let gone = forget_old(&env, open::with_key(key))?;
     if gone.files == 0 && gone.generations == 0 {
         output.line(format_args!("{} keeps nothing of before a restore", env.display()))?;
     } else {

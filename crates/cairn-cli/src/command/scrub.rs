@@ -8,6 +8,7 @@ use super::verify::FindingJson;
 use crate::{
     Outcome,
     exit::Exit,
+    keys::KeyArgs,
     open,
     output::Output,
     progress::Progress,
@@ -32,6 +33,8 @@ pub(crate) struct Scrub {
     /// Read at most so much per second, as in 20MiB (default: as fast as it goes)
     #[arg(long, value_name = "SIZE", value_parser = text::parse_size)]
     rate: Option<u64>,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -45,7 +48,7 @@ struct ScrubJson {
 
 impl Scrub {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = match open::for_reading(&self.env) {
+        let env = match open::for_reading(&self.env, &self.unlock) {
             Err(failure) if failure.is_damage() => {
                 return super::verify::unopened(&self.env, failure, output);
             }

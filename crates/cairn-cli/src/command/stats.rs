@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use crate::{
     Outcome,
     exit::Exit,
+    keys::KeyArgs,
     open,
     output::Output,
     text::{Time, count, several, size},
@@ -29,6 +30,8 @@ pub(crate) struct StatsCommand {
     /// Tell what each figure says, those included that only a program can ask for about itself
     #[arg(long)]
     explain: bool,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 /// Members that are no figures of [`Stats`]: name, unit, what it says.
@@ -92,7 +95,7 @@ impl StatsCommand {
             Some(path) if !self.explain => path,
             _ => return explain(output),
         };
-        let env = open::for_reading(&path)?;
+        let env = open::for_reading(&path, &self.unlock)?;
         let stats = env.stats()?;
         for (figure, value) in shown(&stats) {
             let value = match figure.unit {

@@ -9,6 +9,7 @@ use super::verify::FindingJson;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     open,
     output::Output,
     text::{count, several, size},
@@ -31,6 +32,8 @@ pub(crate) struct Tree {
     env: PathBuf,
     /// Only this database
     database: Option<String>,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -83,7 +86,7 @@ impl From<TreeSurvey> for OneJson {
 
 impl Tree {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = match open::for_reading(&self.env) {
+        let env = match open::for_reading(&self.env, &self.unlock) {
             Err(failure) if failure.is_damage() => {
                 return super::verify::unopened(&self.env, failure, output);
             }

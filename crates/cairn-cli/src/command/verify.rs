@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use cairndb::{Finding, VerifyOptions, backup};
+use cairndb::{EnvError, EnvironmentKeys, Finding, VerifyOptions, backup};
 use serde::Serialize;
 
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     log_files, open,
     output::Output,
     progress::Progress,
@@ -30,6 +31,11 @@ pub(crate) struct Verify {
     /// The directory of an environment, or of a backup
     #[arg(value_name = "ENV|BACKUP")]
     path: PathBuf,
+    /// Only check the bytes of each log file as they are stored, which takes no key
+    #[arg(long)]
+    stored: bool,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 #[derive(Serialize)]
@@ -104,7 +110,9 @@ struct UnopenedJson {
 impl Verify {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let is = |name: &str| self.path.join(name).exists();
-        if is("MANIFEST") || is("files") && !is("CURRENT") {
+        if self.stored && is("CURRENT") {
+            stored(&self.path, output)
+        } else if is("MANIFEST") || is("files") && !is("CURRENT") {
             self.backup(output)
         } else {
             self.environment(output)
@@ -112,7 +120,7 @@ impl Verify {
     }
 
     fn environment(self, output: &mut Output) -> Outcome {
-        let env = match open::for_reading(&self.path) {
+        let env = match open::for_reading(&self.path, &self.unlock) {
             Err(failure) if failure.is_damage() => return unopened(&self.path, failure, output),
             opened => opened?,
         };
@@ -214,17 +222,7 @@ pub(super) fn unopened(path: &Path, failure: Failure, output: &mut Output) -> Ou
     let first = failure.message().to_owned();
     output.line(format_args!("damage: {first}"))?;
     let mut findings = vec![FindingJson { problem: first, ..FindingJson::default() }];
-    let files = log_files::find(path)?;
-    for file in &files {
-        for (offset, problem) in log_files::damage(file) {
-            if problem != findings[0].problem {
-                output.line(format_args!("damage: {problem}"))?;
-            }
-            let (file, offset) = (Some(file.name.to_string()), Some(offset));
-            findings.push(FindingJson { problem, file, offset, ..FindingJson::default() });
-        }
-    }
-    let files = files.len() as u64;
+    let files = look_at_each(path, &mut findings, output)?;
     output.line(format_args!(
         "{}: does not open; looked at {} one by one",
         path.display(),
@@ -233,6 +231,49 @@ pub(super) fn unopened(path: &Path, failure: Failure, output: &mut Output) -> Ou
     let path = path.to_owned();
     output.json(&UnopenedJson { verified: "log_files", path, findings, files })?;
     Ok(Exit::Damaged)
+}
+
+/// Looks at the log files one by one, and at the keyring, without opening the environment.
+fn stored(path: &Path, output: &mut Output) -> Outcome {
+    let mut findings = Vec::new();
+    let files = look_at_each(path, &mut findings, output)?;
+    match EnvironmentKeys::open(path) {
+        Ok(_) | Err(EnvError::NotEncrypted { .. }) => {}
+        Err(error @ EnvError::KeyringDamaged { .. }) => {
+            output.line(format_args!("damage: {error}"))?;
+            let (problem, file) = (error.to_string(), Some("KEYRING".into()));
+            findings.push(FindingJson { problem, file, ..FindingJson::default() });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    output.line(format_args!(
+        "{}: looked at {} one by one: {}",
+        path.display(),
+        several(files, "log file"),
+        verdict(findings.len())
+    ))?;
+    let exit = if findings.is_empty() { Exit::Good } else { Exit::Findings };
+    output.json(&UnopenedJson { verified: "log_files", path: path.to_owned(), findings, files })?;
+    Ok(exit)
+}
+
+/// Adds what is wrong with each log file on its own to `findings`; returns how many files there are.
+fn look_at_each(
+    path: &Path,
+    findings: &mut Vec<FindingJson>,
+    output: &mut Output,
+) -> Result<u64, Failure> {
+    let files = log_files::find(path)?;
+    for file in &files {
+        for (offset, problem) in log_files::damage(file) {
+            if findings.first().is_none_or(|first| problem != first.problem) {
+                output.line(format_args!("damage: {problem}"))?;
+            }
+            let (file, offset) = (Some(file.name.to_string()), Some(offset));
+            findings.push(FindingJson { problem, file, offset, ..FindingJson::default() });
+        }
+    }
+    Ok(files.len() as u64)
 }
 
 /// How it looks, in a few words.

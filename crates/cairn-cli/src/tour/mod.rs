@@ -36,6 +36,7 @@ use self::{
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     open,
     output::Output,
     text::seconds,
@@ -145,7 +146,7 @@ impl Tour {
         env.close()?;
         stage.play(Step::Kill, |sabotage| process::kill(environment, &mut chance, sabotage))?;
         let truth = {
-            let env = open::for_reading(environment)?;
+            let env = open::for_reading(environment, &KeyArgs::default())?;
             Truth::of(&env.snapshot()?)?
         };
         let bit = stage.play(Step::Flip, |sabotage| {

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::KeyArgs,
     open,
     output::Output,
     text::{count, several},
@@ -55,7 +56,7 @@ pub(crate) struct TourWriter {
 
 impl TourWriter {
     pub(crate) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_writing(&self.env, output)?;
+        let env = open::for_writing(&self.env, &KeyArgs::default(), output)?;
         let work = Work::open(&env)?;
         // Standard output belongs to the command; here each line is to leave at once, from any thread.
         let out = io::stdout().as_fd().try_clone_to_owned();

@@ -218,8 +218,8 @@ fn a_newer_version() {
     let ran = dir.run(&["info", "data"]);
     assert!(ran.err.contains("use the version of cairn that wrote these files"), "{}", ran.err);
     refused(&dir, &["info", "data"], 3, &["CURRENT", "CairnDB environment 3"]);
-    forge(&dir, |lines| *lines = vec!["CairnDB backup 3".into(), "something new".into()]);
-    refused(&dir, &["restore", "backup", "new"], 3, &["MANIFEST", "CairnDB backup 3"]);
+    forge(&dir, |lines| *lines = vec!["CairnDB backup 4".into(), "something new".into()]);
+    refused(&dir, &["restore", "backup", "new"], 3, &["MANIFEST", "CairnDB backup 4"]);
     assert!(!dir.path("new").exists());
 }
 

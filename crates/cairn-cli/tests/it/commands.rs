@@ -115,6 +115,13 @@ fn help_is_text() {
         "backup",
         "restore",
         "repair",
+        "key",
+        "key add",
+        "key remove",
+        "key rotate",
+        "key list",
+        "key check",
+        "rekey",
     ] {
         session.run(&format!("help {command}"));
     }

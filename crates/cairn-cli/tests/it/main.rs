@@ -14,6 +14,7 @@ mod bad_input;
 mod commands;
 mod directories;
 mod formats;
+mod keys;
 mod kill_import;
 mod kills;
 mod processes;

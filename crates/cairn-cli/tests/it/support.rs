@@ -195,10 +195,13 @@ fn redact_json(line: &str) -> String {
     let mut line = line.to_owned();
     for member in ["seconds", "uuid", "environment", "time", "created", "timeline"] {
         let name = format!("\"{member}\":");
-        let Some(at) = line.find(&name) else { continue };
-        let value = at + name.len();
-        let end = value + line[value..].find([',', '}']).unwrap();
-        line.replace_range(value..end, "…");
+        let mut from = 0;
+        while let Some(at) = line[from..].find(&name) {
+            let value = from + at + name.len();
+            let end = value + line[value..].find([',', '}']).unwrap();
+            line.replace_range(value..end, "…");
+            from = value;
+        }
     }
     redact_words(&line)
 }

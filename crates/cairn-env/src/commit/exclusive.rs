@@ -117,7 +117,7 @@ impl Core {
 
     /// Commits what the fork has become. It is visible when this returns.
     pub(crate) fn commit_fork(&self, fork: TreeWriter, parts: u64) -> EnvResult<u64> {
-        let mut payload = Payload::new(CommitRecord { time: 0, parts }.encode())?;
+        let mut payload = self.files.payload_of(CommitRecord { time: 0, parts }.encode())?;
         let result = self.lock_with_room(payload.record_len());
         let _guard = self.failure.on_panic();
         let mut commit = match result {

@@ -2,7 +2,7 @@
 
 use cairn_btree::{MAX_KEY_LEN, TreeId, ValuePointer};
 use cairn_log::{
-    FRAME_LEN, Lsn,
+    FRAME_LEN, Inset, Lsn, TAG_LEN,
     codec::{ByteReader, ByteWriter, DecodeError},
     crc32c,
     layout::{Field, table},
@@ -20,7 +20,8 @@ pub(crate) enum Op<'a> {
     Create { tree: TreeId },
     /// Puts a value that the leaf holds.
     Put { tree: TreeId, key: &'a [u8], value: &'a [u8] },
-    /// Puts a large value, which stays in the journal at `offset` of the payload.
+    /// Puts a large value, which stays in the journal at `offset` of the payload. In an encrypted file it is
+    /// an inset, and `value` may be what is stored of it.
     PutLarge { tree: TreeId, key: &'a [u8], value: &'a [u8], crc: u32, offset: usize },
     /// Removes a key.
     Delete { tree: TreeId, key: &'a [u8] },
@@ -33,6 +34,7 @@ const PUT_LARGE: u8 = 2;
 const DELETE: u8 = 3;
 const CREATE: u8 = 4;
 const DROP: u8 = 5;
+const PUT_LARGE_INSET: u8 = 16;
 
 /// Encodes a transaction: the time of the commit, then its changes.
 #[derive(Debug)]
@@ -40,17 +42,19 @@ pub(crate) struct Encoder {
     bytes: Vec<u8>,
     count_at: usize,
     count: u32,
+    /// Of a record that is to be encrypted: its large values.
+    insets: Option<Vec<Inset>>,
 }
 
 impl Encoder {
-    /// Begins in `buffer`, which is emptied.
-    pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
+    /// Begins in `buffer`, which is emptied, the payload of a record that is to be encrypted or not.
+    pub(crate) fn new(mut buffer: Vec<u8>, encrypted: bool) -> Self {
         buffer.clear();
         // The time is known only when the commit gets its place, as is the number of a part.
         buffer.put_u64(0);
         let count_at = buffer.len();
         buffer.put_u32(0);
-        Self { bytes: buffer, count_at, count: 0 }
+        Self { bytes: buffer, count_at, count: 0, insets: encrypted.then(Vec::new) }
     }
 
     pub(crate) fn create(&mut self, tree: TreeId) {
@@ -70,13 +74,18 @@ impl Encoder {
 
     /// Puts a value beside the tree, whatever its length; returns where in the payload it stands.
     pub(crate) fn put_large(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> usize {
-        self.begin(PUT_LARGE, tree);
+        self.begin(if self.insets.is_some() { PUT_LARGE_INSET } else { PUT_LARGE }, tree);
         self.bytes.put_prefixed(key);
         self.bytes.put_varint(value.len() as u64);
         self.bytes.put_u32(crc32c(value));
         self.bytes.put_align8();
         let offset = self.bytes.len();
         self.bytes.extend_from_slice(value);
+        if let Some(insets) = &mut self.insets {
+            let at = |n| u32::try_from(n).unwrap_or(u32::MAX); // no payload is that long
+            insets.push(Inset { offset: at(offset), len: at(value.len()) });
+            self.bytes.resize(self.bytes.len() + TAG_LEN, 0);
+        }
         offset
     }
 
@@ -106,9 +115,10 @@ impl Encoder {
         self.bytes.len()
     }
 
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    /// The payload, and the insets in it.
+    pub(crate) fn finish(mut self) -> (Vec<u8>, Vec<Inset>) {
         self.bytes[self.count_at..self.count_at + 4].copy_from_slice(&self.count.to_le_bytes());
-        self.bytes
+        (self.bytes, self.insets.unwrap_or_default())
     }
 }
 
@@ -155,13 +165,16 @@ impl<'a> Decoder<'a> {
                 _ => return Err(before.error("shape", "is unknown")),
             },
             PUT => Op::Put { tree, key: key(reader)?, value: reader.prefixed("value")? },
-            PUT_LARGE => {
+            PUT_LARGE | PUT_LARGE_INSET => {
                 let key = key(reader)?;
                 let len = reader.varint_max("value length", MAX_VALUE_LEN as u64)?;
                 let crc = reader.u32("value checksum")?;
                 reader.align8("padding")?;
                 let offset = reader.position();
                 let value = reader.bytes("value", usize::try_from(len).unwrap_or(usize::MAX))?;
+                if op == PUT_LARGE_INSET {
+                    reader.bytes("tag", TAG_LEN)?;
+                }
                 Op::PutLarge { tree, key, value, crc, offset }
             }
             DELETE => Op::Delete { tree, key: key(reader)? },
@@ -198,7 +211,8 @@ pub(crate) fn spec() -> Vec<(&'static str, String)> {
         | delete | 3 | tree, key |\n\
         | create | 4 | tree, shape (1 byte): 0, an ordered map |\n\
         | drop | 5 | tree |\n\
-        | | 6 to 15 | reserved: page write, page delta, page truncate, commit number of a page file |\n";
+        | | 6 to 15 | reserved: page write, page delta, page truncate, commit number of a page file |\n\
+        | put large, encrypted | 16 | as put large, and behind the value 16 bytes for its tag |\n";
     vec![
         ("transaction_head", table(&head)),
         ("transaction_changes", changes.into()),
@@ -212,12 +226,28 @@ mod tests {
     use super::*;
 
     fn example() -> Vec<u8> {
-        let mut encoder = Encoder::new(Vec::new());
+        encoded(false).0
+    }
+
+    fn encoded(encrypted: bool) -> (Vec<u8>, Vec<Inset>) {
+        let mut encoder = Encoder::new(Vec::new(), encrypted);
         encoder.create(TreeId(20));
         encoder.put(TreeId(20), b"key", b"small", 8);
         encoder.put(TreeId(300), b"k", &[9; 20], 8);
         encoder.delete(TreeId(1), b"gone");
         encoder.finish()
+    }
+
+    #[test]
+    fn a_large_value_that_is_to_be_encrypted_has_room_for_its_tag() {
+        let (plain, none) = encoded(false);
+        let (payload, insets) = encoded(true);
+        assert_eq!((none, payload.len()), (vec![], plain.len() + TAG_LEN));
+        let Op::PutLarge { offset, value, .. } = decode(&payload).unwrap()[2] else { panic!() };
+        assert_eq!(value, [9; 20]);
+        assert_eq!(insets, [Inset { offset: u32::try_from(offset).unwrap(), len: 20 }]);
+        assert_eq!(payload[offset + 20..][..TAG_LEN], [0; TAG_LEN]);
+        assert_eq!(decode(&payload).unwrap().len(), decode(&plain).unwrap().len());
     }
 
     fn decode(payload: &[u8]) -> Result<Vec<Op<'_>>, DecodeError> {

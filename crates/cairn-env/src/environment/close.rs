@@ -64,7 +64,7 @@ impl Core {
             let next_file = self.files.next();
             lock(&self.state).write(|state| {
                 state.clean = true;
-                state.tail = tail;
+                state.name_tail(tail, &self.files);
                 state.next_file = next_file;
             })?;
         }

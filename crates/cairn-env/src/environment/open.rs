@@ -10,7 +10,7 @@ use cairn_io::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use cairn_log::{CommitSpan, Uuid};
+use cairn_log::{CommitSpan, DataKeys, Uuid};
 
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport,
@@ -23,6 +23,7 @@ use crate::{
     files::{Files, Identity},
     index::Indexes,
     journal::Journal,
+    keyring,
     maintenance::{self, Schedule},
     pin::Pins,
     pin::reader::{Entry, Hold},
@@ -153,7 +154,10 @@ fn open_generation(
 ) -> EnvResult<(Environment, RecoveryReport)> {
     let has_writer = claim.has_writer();
     let (state_file, found) = match has_writer {
-        true => read_state_beside_writer(&*dir, &**world)?,
+        true => {
+            let (keys, path) = (options.encryption.as_ref(), root.dir.path());
+            read_state_beside_writer(&*dir, &**world, keys, path)?
+        }
         false if options.read_only => StateFile::open(&*dir, Access::Read)?,
         false => {
             let (file, found) = StateFile::open(&*dir, Access::ReadWrite)?;
@@ -163,6 +167,8 @@ fn open_generation(
             (file, found)
         }
     };
+    let options = keyring::opening::unlocked(&root, &*dir, Some(&found.newest), options)?;
+    found.authenticate(options.encryption.as_ref(), root.dir.path())?;
     if let Some(current) = current {
         check_identity(&root, current, &found.newest)?;
     }
@@ -180,9 +186,9 @@ fn open_generation(
         generation: state.generation,
         incarnation: AtomicU64::new(state.incarnation),
     };
-    let node_file_bytes = options.node_file_bytes;
+    let (keys, node_file_bytes) = (options.encryption.clone(), options.node_file_bytes);
     let files =
-        Files::new(dir, data, Arc::clone(world), identity, state.next_file, node_file_bytes);
+        Files::new(dir, data, Arc::clone(world), identity, keys, state.next_file, node_file_bytes);
     let files = Arc::new(files);
     let source: Arc<dyn cairn_btree::NodeSource> = files.clone();
     let forest = Forest::new(source, options.forest());
@@ -202,7 +208,7 @@ fn open_generation(
     }
     let recovered = recovery::recover(&files, &forest, &found, &listing, &options, has_writer)?;
     let report = recovered.report.clone();
-    let state_file = StateFile::new(state_file, state);
+    let state_file = StateFile::new(state_file, found, options.encryption.as_ref());
     let world = Arc::clone(world);
     let core = assemble(root, world, options, files, forest, state_file, recovered)?;
     *lock(&core.hold) = hold;
@@ -211,16 +217,23 @@ fn open_generation(
 }
 
 /// Reads the state file while another process may be writing it. A slot that was looked at in the
-/// middle of that is looked at again; one that stays damaged is.
-fn read_state_beside_writer(dir: &dyn Dir, world: &dyn World) -> EnvResult<(FileRef, Found)> {
+/// middle of that is looked at again, and so are two that do not belong together; one that stays damaged is.
+fn read_state_beside_writer(
+    dir: &dyn Dir,
+    world: &dyn World,
+    keys: Option<&DataKeys>,
+    path: &Path,
+) -> EnvResult<(FileRef, Found)> {
     const ATTEMPTS: u32 = 5;
     let mut attempt = 0;
     loop {
-        let read = StateFile::open(dir, Access::Read);
+        let read = StateFile::open(dir, Access::Read)
+            .and_then(|(file, found)| found.authenticate(keys, path).map(|()| (file, found)));
         attempt += 1;
         match &read {
             Ok((_, found)) if !found.damaged_slot => return read,
-            Ok(_) | Err(EnvError::NeedsRepair { .. }) if attempt < ATTEMPTS => {}
+            Ok(_) | Err(EnvError::NeedsRepair { .. } | EnvError::NotAuthentic { .. })
+                if attempt < ATTEMPTS => {}
             _ => return read,
         }
         world.pause(Duration::from_millis(1));
@@ -250,7 +263,9 @@ fn create(root: &Root, world: &WorldRef, options: &Options) -> EnvResult<Current
     let mut uuid = [0; 16];
     world.random(&mut uuid);
     let environment = Uuid(uuid);
-    let staging = Staging::create(root, State { directories, ..State::first(environment) })?;
+    let state = State { directories, ..State::first(environment) };
+    let new = keyring::opening::create(environment, options, &**world)?;
+    let staging = Staging::create(root, state, new.keys.as_ref(), new.keyring.as_deref())?;
     staging.make_durable(root)?;
     let current = Current { environment, generation: Generation::FIRST };
     root.switch(current)?;

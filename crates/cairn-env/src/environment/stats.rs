@@ -121,6 +121,7 @@ figures! {
         file_bytes: Unit::Bytes, "Length of all log files, zeros ahead of the journal included.";
         live_bytes: Unit::Bytes, "What the newest checkpoint can reach of them; the rest is journal to replay, or for the cleaner.";
         live_percent: Unit::Percent, "The same as a share of their length: if it stays far below the space target, somebody holds files back.";
+        key_epoch: Unit::Count("epochs"), "Epoch of the data key with which new files are encrypted; 0: the environment is not encrypted.";
     }
     Process {
         commit_syncs: Unit::Count("syncs"), "Syncs that commits have cost; those that wait at the same time share one.";
@@ -218,6 +219,7 @@ pub(super) fn stats(core: &Core) -> Stats {
         snapshots: core.holders.snapshots.load(Ordering::Relaxed) as u64,
         transactions: core.holders.transactions.load(Ordering::Relaxed) as u64,
         backups: core.holders.backups.load(Ordering::Relaxed) as u64,
+        key_epoch: core.files.key_epoch().into(),
         ..Stats::default()
     };
     for file in core.files.all() {

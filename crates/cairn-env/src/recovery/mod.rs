@@ -18,7 +18,9 @@ use std::{
 
 use cairn_btree::{Forest, TreeWriter};
 use cairn_io::{FileExt, Name};
-use cairn_log::{FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor, Spare};
+use cairn_log::{
+    FileClass, FileNumber, LogError, LogFile, LogName, Lsn, Predecessor, Scan, Scanner, Spare,
+};
 
 use crate::{
     EnvError, EnvResult, Options,
@@ -26,6 +28,7 @@ use crate::{
     core::{CommitState, Core},
     directories::DIR,
     files::Files,
+    keyring::file::{KEYRING, KEYRING_NEW},
     pin::Gate,
     recovery::{
         parts::Parts,
@@ -108,7 +111,8 @@ pub(crate) fn list(files: &Files) -> EnvResult<Listing> {
         entries.extend(dir.list()?.into_iter().map(|entry| (directory, entry)));
     }
     for (directory, entry) in entries {
-        let is_ours = entry.name.as_ref().is_some_and(|name| [STATE, DIR].contains(name));
+        let ours = [STATE, DIR, KEYRING, KEYRING_NEW];
+        let is_ours = entry.name.as_ref().is_some_and(|name| ours.contains(name));
         if is_ours || entry.display.starts_with("torn-") {
             continue;
         }
@@ -156,6 +160,9 @@ pub(crate) fn recover(
     };
     if !found.newest.clean && !has_writer {
         read_from_device(files, listing, &found.newest);
+    }
+    if !has_writer {
+        check_state_is_newest(files, found, listing)?;
     }
     let (checkpoint, state) = newest_checkpoint(files, listing, found, &mut report)?;
     let root = checkpoint.as_ref().and_then(|checkpoint| checkpoint.record.root);
@@ -301,6 +308,7 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
         missing(lsn.file(), FileClass::Node, dir, "it holds the newest checkpoint")
     })?;
     let file = files.open(*name)?;
+    check_uuid(state, &file)?;
     let mut record = CheckpointRecord::read(&file, lsn)?;
     if record.environment != files.identity.environment {
         return Err(checkpoint::foreign(file.path(), record.environment).into());
@@ -322,6 +330,38 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
         entry.end = end_of(files, entry)?;
     }
     Ok(Some(Durable { lsn, record }))
+}
+
+/// Checks that a file is the one that the state means by its number, where it says.
+fn check_uuid(state: &State, file: &LogFile) -> EnvResult<()> {
+    let header = file.header();
+    if state.uuid_of(header.number).is_none_or(|uuid| uuid == header.file) {
+        return Ok(());
+    }
+    let (path, why) =
+        (file.path().to_owned(), "the state file knows another file under this number");
+    Err(EnvError::ForeignFile { path, why: why.into() })
+}
+
+/// Checks that the state of an encrypted environment is not older than its journal: a journal file gets its
+/// first record when the state names it. Damage to a slot explains the same, and is in the report.
+fn check_state_is_newest(files: &Files, found: &Found, listing: &Listing) -> EnvResult<()> {
+    let state = &found.newest;
+    if state.encryption.is_none() || found.damaged_slot {
+        return Ok(());
+    }
+    let named = state.journal.map(|(file, _)| file).max(state.tail.map(|tail| tail.file));
+    let unnamed = |number: FileNumber| named.is_none_or(|named| number > named);
+    for (_, name) in listing.journals.iter().filter(|(number, _)| unnamed(**number)) {
+        let Ok(file) = files.look_at(*name) else { continue }; // replay says what is wrong with it
+        if let Scan::Record(_) = Scanner::new(&file, u64::MAX).next()? {
+            return Err(EnvError::NotAuthentic {
+                path: files.path().join(STATE.as_str()),
+                what: format!("{name} has records, and it does not know that file yet"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a file is the one that the checkpoint means.

@@ -6,7 +6,7 @@ use cairn_btree::{Forest, TreeWriter};
 use cairn_io::{Access, FileExt};
 use cairn_log::{
     Damage, FileClass, FileNumber, HEADER_LEN, LogError, LogFile, LogName, Lsn, Predecessor,
-    Record, RecordKind, Scan, Scanner, Stop,
+    Record, RecordKind, Scan, Scanner, Stop, Uuid,
     tail::{self, Outside, Verdict},
 };
 
@@ -15,6 +15,7 @@ use crate::{
     commit::{Decoder, apply_ops},
     files::Files,
     recovery::{
+        check_uuid,
         parts::Parts,
         report::{RecoveryReport, TornTail},
     },
@@ -148,7 +149,7 @@ impl Replay<'_> {
             return Ok(Some(file));
         }
         match self.files.open(*name) {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => check_uuid(self.state, &file).map(|()| Some(file)),
             Err(error @ LogError::Corrupt { .. }) => {
                 match !self.is_promised(number) && is_unborn(self.files, name)? {
                     true => Ok(None),
@@ -363,6 +364,12 @@ impl Replay<'_> {
         };
         if previous.file != file.header().number {
             return Err(self.missing(previous.file, &format!("{}, which follows it", next.name())));
+        }
+        let known = header.encryption.map(|encryption| encryption.previous);
+        let known = known.filter(|uuid| *uuid != Uuid::default());
+        if known.is_some_and(|uuid| uuid != file.header().file) {
+            let why = format!("{} follows another file of this number", next.name());
+            return Err(EnvError::ForeignFile { path: file.path().to_owned(), why });
         }
         if previous.end != stop.offset || previous.last_sequence != self.sequence {
             return Err(EnvError::Inconsistent {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_btree::{TreeId, ValueRef};
-use cairn_log::{Damage, Lsn, crc32c};
+use cairn_log::Lsn;
 
 use super::{Missing, RepairReport, journal::Commits, source::Source, trees::Trees};
 use crate::{
@@ -213,15 +213,8 @@ fn each_entry(
 fn large_value(source: &Source, lsn: u64, len: u32, crc: u32) -> Result<Vec<u8>, String> {
     let lsn = Lsn::from_raw(lsn).ok_or("it has no position")?;
     let file = source.file(lsn.file()).map_err(|error| error.to_string())?;
-    let bytes =
-        file.read_slice(lsn.offset(), len as usize, false).map_err(|error| error.to_string())?;
-    let found = crc32c(&bytes);
-    if found == crc {
-        Ok(bytes.to_vec())
-    } else {
-        let damage = Damage::BodyChecksum { expected: crc, found };
-        Err(file.corrupt(lsn.offset(), damage).to_string())
-    }
+    let value = file.read_value(lsn.offset(), len as usize, crc, false);
+    value.map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
 }
 
 /// Writes in transactions of a handy size.

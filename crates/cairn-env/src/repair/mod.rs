@@ -33,7 +33,8 @@ use crate::{EnvError, EnvResult, Options};
 
 /// Puts what can be proved of the damaged environment in `source` together as a new environment in
 /// `target`, which must be a new or empty directory, or hold a repair that was cut short. Nothing in
-/// `source` is changed. `options` are those of the new environment.
+/// `source` is changed. `options` are those of the new environment; an encrypted one stays encrypted. With
+/// [`Options::key`](Options#structfield.key) it gets a keyring of its own, in which that is the only key.
 ///
 /// # Errors
 /// [`EnvError::NotAnEnvironment`] if there is nothing to repair; [`EnvError::Locked`] if somebody has the
@@ -75,7 +76,7 @@ pub fn repair_in(
     options: Options,
 ) -> EnvResult<RepairReport> {
     let mut report = RepairReport::default();
-    let source = Source::open(source, &mut report)?;
+    let source = Source::open(source, &options, &mut report)?;
     let mut commits = Commits::find(&source, &mut report)?;
     let trees = Trees::find(&source, &mut commits, &mut report)?;
     report.newest_commit = commits.newest;

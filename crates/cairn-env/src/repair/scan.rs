@@ -42,7 +42,7 @@ pub(super) fn records(
     let len = file.end().min(limit);
     let mut at = found.end;
     loop {
-        let mut scanner = Scanner::from(file, at, len);
+        let mut scanner = Scanner::from(file, at, len).with_insets();
         let (offset, damage) = loop {
             match scanner.next() {
                 Ok(Scan::Record(record)) => {

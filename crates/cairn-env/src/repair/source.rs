@@ -2,19 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use cairn_btree::NodeImage;
 use cairn_io::{Access, DirExt, DirRef, EntryKind, FileExt, FileRef, LockGuard, Name};
 use cairn_log::{
-    FileClass, FileHeader, FileNumber, HEADER_LEN, LogError, LogFile, LogName, LogResult, Lsn, Uuid,
+    DataKeys, FileClass, FileHeader, FileNumber, HEADER_LEN, LogError, LogFile, LogName, LogResult,
+    Lsn, Uuid,
 };
 
 use super::RepairReport;
 use crate::{
-    EnvError, EnvResult, directories,
+    EnvError, EnvResult, ErrorKind, Options, directories, files, keyring,
     root::{Current, Generation, Root},
     state::{State, StateFile},
 };
@@ -33,7 +34,11 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn open(dir: DirRef, report: &mut RepairReport) -> EnvResult<Self> {
+    pub(super) fn open(
+        dir: DirRef,
+        options: &Options,
+        report: &mut RepairReport,
+    ) -> EnvResult<Self> {
         let root = Root::new(dir);
         let path = root.dir.path().to_owned();
         if let Some(text) = root.restoring()? {
@@ -47,8 +52,13 @@ impl Source {
         let (current, generation) = find_generation(&root, report)?;
         let name = generation.dir_name();
         let in_root = root.dir.open_dir(&name);
+        let keys = match &in_root {
+            Ok(dir) => keys_of(&root, dir, options)?,
+            Err(_) => options.encryption.clone(),
+        };
+        let keys = keys.as_ref();
         let (states, is_state_certain) = match &in_root {
-            Ok(dir) => read_state(dir, report)?,
+            Ok(dir) => read_state(dir, keys, &path, report)?,
             Err(_) => no_state(report),
         };
         let in_data = data_roots(&root)?.into_iter().map(|dir| dir.open_dir(&name));
@@ -62,7 +72,7 @@ impl Source {
             is_state_certain,
             _lock: lock,
         };
-        source.open_files(&dirs, environment, report)?;
+        source.open_files(&dirs, environment, keys, report)?;
         source.states.retain(|state| environment.is_none_or(|uuid| uuid == state.environment));
         Ok(source)
     }
@@ -71,6 +81,7 @@ impl Source {
         &mut self,
         dirs: &[DirRef],
         environment: Option<Uuid>,
+        keys: Option<&DataKeys>,
         report: &mut RepairReport,
     ) -> EnvResult<()> {
         let mut found = Vec::new();
@@ -85,7 +96,8 @@ impl Source {
         for (name, opened) in found {
             let checked = opened.and_then(|file| {
                 let expected = environment.unwrap_or(file.header().environment);
-                file.header().check_place(file.path(), name, expected).map(|()| file)
+                file.header().check_place(file.path(), name, expected)?;
+                files::unlock(file, keys)
             });
             match checked {
                 Ok(file) => {
@@ -94,6 +106,7 @@ impl Source {
                 Err(LogError::Unsupported { path, needs }) => {
                     return Err(EnvError::Unsupported { path, needs });
                 }
+                Err(error @ LogError::KeyRequired { .. }) => return Err(error.into()),
                 Err(error) => {
                     report.damage(&name.to_string(), 0, format!("left aside: {error}"));
                     self.unreadable.insert(name.number, name.class);
@@ -193,8 +206,21 @@ fn data_roots(root: &Root) -> EnvResult<Vec<DirRef>> {
     Ok(dirs)
 }
 
-fn read_state(dir: &DirRef, report: &mut RepairReport) -> EnvResult<(Vec<State>, bool)> {
-    match StateFile::open(&**dir, Access::Read) {
+/// The data keys of the source.
+fn keys_of(root: &Root, dir: &DirRef, options: &Options) -> EnvResult<Option<DataKeys>> {
+    let state = StateFile::open(&**dir, Access::Read).map(|(_, found)| found.newest).ok();
+    Ok(keyring::opening::unlocked(root, &**dir, state.as_ref(), options.clone())?.encryption)
+}
+
+fn read_state(
+    dir: &DirRef,
+    keys: Option<&DataKeys>,
+    path: &Path,
+    report: &mut RepairReport,
+) -> EnvResult<(Vec<State>, bool)> {
+    let read = StateFile::open(&**dir, Access::Read)
+        .and_then(|(file, found)| found.authenticate(keys, path).map(|()| (file, found)));
+    match read {
         Ok((_, found)) => {
             if found.damaged_slot {
                 report.note("one slot of the state file is damaged; the other one may be older");
@@ -202,7 +228,7 @@ fn read_state(dir: &DirRef, report: &mut RepairReport) -> EnvResult<(Vec<State>,
             let states = [found.newest].into_iter().chain(found.older).collect();
             Ok((states, !found.damaged_slot))
         }
-        Err(error @ EnvError::Unsupported { .. }) => Err(error),
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Key) => Err(error),
         Err(error) => {
             report.note(error.to_string());
             Ok(no_state(report))

@@ -7,7 +7,7 @@ use cairn_log::Uuid;
 
 use super::RepairReport;
 use crate::{
-    EnvError, EnvResult, Environment, Options, VerifyOptions,
+    EnvError, EnvResult, Environment, Options, VerifyOptions, keyring,
     root::{Current, Generation, Root},
     staging::Staging,
     state::State,
@@ -45,7 +45,10 @@ impl Target {
         world.random(&mut uuid);
         let environment = Uuid(uuid);
         let directories = options.data_directories;
-        let staging = Staging::create(&root, State { directories, ..State::first(environment) })?;
+        let state = State { directories, ..State::first(environment) };
+        // Not the keyring of the source, which belongs to its environment. Other keys have to be added again.
+        let new = keyring::opening::create(environment, &options, &**world)?;
+        let staging = Staging::create(&root, state, new.keys.as_ref(), new.keyring.as_deref())?;
         staging.make_durable(&root)?;
         let options = options.read_only(false).background(false);
         let staged = Root::new(Arc::clone(&root.dir));

@@ -9,7 +9,6 @@ use std::{
 
 use bytes::Bytes;
 use cairn_btree::{TreeId, TreeWriter, ValuePointer, ValueRef};
-use cairn_log::Payload;
 
 use super::{CommitInfo, check_lengths};
 use crate::{
@@ -68,10 +67,11 @@ impl ExclusiveTransaction {
     pub(crate) fn begin(core: Inside) -> EnvResult<Self> {
         let (fork, sequence) = core.begin_exclusive()?;
         core.holders.transactions.fetch_add(1, Ordering::AcqRel);
+        let unlogged = Encoder::new(Vec::new(), core.files.is_encrypted());
         Ok(Self {
             core,
             fork: Some(fork),
-            unlogged: Encoder::new(Vec::new()),
+            unlogged,
             parts: 0,
             sequence,
             adds: false,
@@ -383,8 +383,10 @@ impl ExclusiveTransaction {
         if self.unlogged.is_empty() {
             return Ok(None);
         }
-        let encoder = std::mem::replace(&mut self.unlogged, Encoder::new(Vec::new()));
-        let logged = Payload::new(encoder.finish()).map_err(EnvError::from).and_then(|mut part| {
+        let files = &self.core.files;
+        let next = Encoder::new(Vec::new(), files.is_encrypted());
+        let encoder = std::mem::replace(&mut self.unlogged, next);
+        let logged = files.payload(encoder).map_err(EnvError::from).and_then(|mut part| {
             part.set(commit::TIME, &self.parts.to_le_bytes());
             self.core.append_part(self.sequence, &mut part, self.adds)
         });

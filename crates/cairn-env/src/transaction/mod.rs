@@ -15,7 +15,6 @@ use std::{
 use bytes::Bytes;
 use cairn_btree::{FrozenRoot, MAX_KEY_LEN, TreeId};
 use cairn_io::shared::{Mutex, MutexGuard, atomic::Ordering};
-use cairn_log::Payload;
 
 pub use exclusive::{ExclusiveRange, ExclusiveTransaction};
 pub use range::TransactionRange;
@@ -455,7 +454,8 @@ impl Transaction {
     }
 
     fn request(&mut self) -> EnvResult<Request> {
-        let mut encoder = Encoder::new(Vec::with_capacity(self.bytes + 64));
+        let encrypted = self.core.files.is_encrypted();
+        let mut encoder = Encoder::new(Vec::with_capacity(self.bytes + 64), encrypted);
         if self.writes.contains_key(&NAMES) && !self.base()?.has(NAMES)? {
             // Only the first of several may do that.
             self.reads().interval(&Database::names(), Interval::everything());
@@ -481,7 +481,7 @@ impl Transaction {
         let changes = self.writes.iter().filter(|(tree, _)| !created(tree));
         let drop_index = |dropped: &Database| IndexChange::Drop { tree: dropped.tree };
         Ok(Request {
-            payload: Payload::new(encoder.finish())?,
+            payload: self.core.files.payload(encoder)?,
             changes: changes.filter_map(|(_, writes)| writes.database.clone()).collect(),
             adds: !self.creates.is_empty()
                 || self.writes.values().any(|writes| writes.entries.values().any(Option::is_some)),

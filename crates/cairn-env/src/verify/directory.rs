@@ -38,7 +38,12 @@ pub(super) fn verify(core: &Core) -> Vec<Finding> {
                 Err(error) => found("STATE".into(), error.to_string()),
             }
         }
-        Ok(_) => {}
+        Ok((_, state)) => {
+            let keys = core.options.encryption.as_ref();
+            if let Err(error) = state.authenticate(keys, core.root.dir.path()) {
+                found("STATE".into(), error.to_string());
+            }
+        }
         Err(error) => found("STATE".into(), error.to_string()),
     }
     let mut listed = BTreeSet::new();

@@ -2,7 +2,9 @@
 
 use std::{cell::Cell, collections::BTreeMap};
 
-use cairn_log::{FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Spot, audit};
+use cairn_log::{
+    Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Scan, Scanner, Spot, Stop, audit,
+};
 
 use super::{Finding, Reach, VerifyOptions, VerifyReport};
 use crate::{audit::Extents, core::Core, error::log_kind, sync::lock};
@@ -60,7 +62,11 @@ pub(super) fn verify(core: &Core, options: &VerifyOptions<'_>, report: &mut Veri
         report.files += 1;
         report.bytes = before + extent.end();
         report.records += audited.records;
-        let damage = extent.damage(file, audited);
+        let is_sealed = audited.seal.is_some();
+        let mut damage = extent.damage(file, audited);
+        if file.is_encrypted() && !is_sealed && damage.is_empty() {
+            damage.extend(forged(file, extent.end()));
+        }
         if damage.is_empty() || !core.still_has(file) {
             continue;
         }
@@ -73,6 +79,23 @@ pub(super) fn verify(core: &Core, options: &VerifyOptions<'_>, report: &mut Veri
         }
     }
     Spots { spots }
+}
+
+/// The first record before `end` that is not authentic. In a file that has a seal this vouches for all; in
+/// another one each record is asked.
+fn forged(file: &LogFile, end: u64) -> Option<Spot> {
+    let mut scanner = Scanner::new(file, end).with_insets();
+    loop {
+        match scanner.next() {
+            Ok(Scan::Record(_)) => {}
+            Ok(Scan::End(Stop { offset, damage: Some(Damage::NotAuthentic), .. })) => {
+                let error = file.corrupt(offset, Damage::NotAuthentic);
+                return Some(Spot::new(offset, end - offset, error));
+            }
+            // What else there is, the audit has told.
+            Ok(Scan::End(_)) | Err(_) => return None,
+        }
+    }
 }
 
 /// Whether the next open comes by this place: it reads the header of each file, the newest checkpoint

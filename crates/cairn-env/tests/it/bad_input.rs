@@ -240,7 +240,7 @@ fn a_newer_format_is_unsupported_and_not_called_damaged() {
     assert_eq!(first_error(&newer).kind(), ErrorKind::Unsupported);
     let path = &logs(&image, 'N')[0];
     let newer = image.with_edit(path, |bytes| {
-        bytes[8] = 2; // the version
+        bytes[8] = 3; // the version
         let crc = cairn_log::crc32c(&bytes[..4092]);
         bytes[4092..4096].copy_from_slice(&crc.to_le_bytes());
     });

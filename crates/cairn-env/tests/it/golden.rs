@@ -7,6 +7,7 @@ use std::{
 };
 
 use cairn_env::{Environment, Options, VerifyOptions};
+use cairn_log::{DataKey, DataKeys};
 
 use crate::fixture::{Model, TestEnv, content, small_options};
 
@@ -28,9 +29,18 @@ fn expected() -> Model {
     databases.map(|(name, entries)| (name.to_owned(), entries)).into()
 }
 
+/// The keys of goldens whose name says that they are encrypted.
+fn keys() -> DataKeys {
+    DataKeys::new([(1, DataKey::new(*b"the key of the golden, no secret"))]).unwrap()
+}
+
+fn options_of(golden: &str, options: Options) -> Options {
+    if golden.ends_with("-encrypted") { options.encryption(keys()) } else { options }
+}
+
 /// Writes an environment with that content.
-fn write() -> TestEnv {
-    let test = TestEnv::new(small_options().journal_file_bytes(64 << 10));
+fn write(options: Options) -> TestEnv {
+    let test = TestEnv::new(options.journal_file_bytes(64 << 10));
     for n in 0..200u32 {
         test.put("numbers", &n.to_le_bytes(), n.to_string().as_bytes());
     }
@@ -51,15 +61,17 @@ fn write() -> TestEnv {
 }
 
 fn update() {
-    for killed in [false, true] {
-        let mut test = write();
+    for (golden, killed) in
+        ["v1", "v1-encrypted"].into_iter().flat_map(|golden| [(golden, false), (golden, true)])
+    {
+        let mut test = write(options_of(golden, small_options()));
         if killed {
             std::mem::forget(test.env.take());
         } else {
             test.close();
         }
         let image = test.disk.image();
-        let dir = goldens().join("v1").join(if killed { "killed" } else { "closed" });
+        let dir = goldens().join(golden).join(if killed { "killed" } else { "closed" });
         for (path, _) in image.files() {
             let target = dir.join(path);
             fs::create_dir_all(target.parent().unwrap()).unwrap();
@@ -93,9 +105,11 @@ fn golden_environments_open_with_every_value_and_go_on() {
             continue;
         }
         for state in ["closed", "killed"] {
+            let name = version.file_name().unwrap().to_str().unwrap();
+            let options = options_of(name, Options::default());
             let dir = tempfile::tempdir().unwrap();
             copy(&version.join(state), dir.path());
-            let (env, report) = Environment::open(dir.path(), Options::default()).unwrap();
+            let (env, report) = Environment::open(dir.path(), options.clone()).unwrap();
             assert_eq!(report.clean, state == "closed", "{report}");
             assert!(content(&env).unwrap() == expected(), "{}", version.display());
             let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
@@ -103,10 +117,10 @@ fn golden_environments_open_with_every_value_and_go_on() {
             let numbers = env.find_database("numbers").unwrap().unwrap();
             env.write(|txn| txn.put(&numbers, b"more", b"1")).unwrap();
             env.close().unwrap();
-            let (env, _) = Environment::open(dir.path(), Options::default()).unwrap();
+            let (env, _) = Environment::open(dir.path(), options).unwrap();
             assert_eq!(env.snapshot().unwrap().len(&numbers).unwrap(), 271);
             opened += 1;
         }
     }
-    assert!(opened >= 2);
+    assert!(opened >= 4);
 }

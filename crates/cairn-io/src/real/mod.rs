@@ -2,6 +2,7 @@
 
 mod file;
 mod lock;
+mod private;
 mod system;
 
 use std::{
@@ -22,6 +23,7 @@ use crate::{
     LockMode, Name, Space, SyncSite,
 };
 use file::RealFile;
+pub use private::read_private;
 
 /// How files are opened: never through a link, never as our terminal, never waiting for the other
 /// end of a FIFO.

@@ -5,18 +5,19 @@
 //! [`Flusher`] writes what was accepted and syncs it (it is held by whoever flushes). [`LogWriter`]
 //! is both in one, for files that have a single user.
 
+mod payload;
 mod spare;
 
 use std::sync::{Arc, atomic::Ordering};
 
 use cairn_io::{Dir, FileExt, FileRef, SyncSite};
 
+pub use payload::Payload;
 pub use spare::Spare;
 
 use crate::{
-    Damage, Digest, FRAME_LEN, FileHeader, FrameHeader, HEADER_LEN, LogError, LogFile, LogResult,
-    Lsn, NOTHING_DURABLE, RecordKind, SEAL_RECORD_LEN, Seal, crc32c, frame::record_len,
-    layout::seal as seal_layout, sync::lock,
+    Damage, Digest, FrameHeader, HEADER_LEN, LogError, LogFile, LogResult, Lsn, NOTHING_DURABLE,
+    NewFile, RecordKind, Seal, sync::lock,
 };
 
 /// The shortest length of a journal file, unless its capacity is smaller.
@@ -43,55 +44,6 @@ pub const fn journal_boundary(end: u64, capacity: u64) -> u64 {
         boundary = if capacity - boundary < step { capacity } else { boundary + step };
     }
     boundary
-}
-
-/// A record's payload, padded and with its checksum: what can be prepared before it has a place.
-#[derive(Debug)]
-pub struct Payload {
-    padded: Vec<u8>,
-    len: u32,
-    crc: u32,
-}
-
-impl Payload {
-    /// The payload `bytes`.
-    ///
-    /// # Errors
-    /// [`LogError::Exhausted`] for 4 GiB and more.
-    pub fn new(mut bytes: Vec<u8>) -> LogResult<Self> {
-        let len = u32::try_from(bytes.len())
-            .map_err(|_| LogError::Exhausted { what: "the 4 GiB of a record" })?;
-        bytes.resize(bytes.len().next_multiple_of(8), 0);
-        Ok(Self { len, crc: crc32c(&bytes), padded: bytes })
-    }
-
-    /// The payload's bytes, without padding.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.padded[..self.len as usize]
-    }
-
-    /// Overwrites bytes of the payload that became known late.
-    ///
-    /// # Panics
-    /// If the range exceeds the payload.
-    pub fn set(&mut self, range: std::ops::Range<usize>, bytes: &[u8]) {
-        self.padded[range].copy_from_slice(bytes);
-        self.crc = crc32c(&self.padded);
-    }
-
-    /// Bytes that the record will take in the file.
-    #[must_use]
-    pub const fn record_len(&self) -> u64 {
-        record_len(self.len as u64)
-    }
-
-    /// The buffer, emptied, for the next payload.
-    #[must_use]
-    pub fn recycle(mut self) -> Vec<u8> {
-        self.padded.clear();
-        self.padded
-    }
 }
 
 /// What stands between a record and its place in a file.
@@ -134,7 +86,7 @@ impl Appender {
     /// always fits as well.
     #[must_use]
     pub fn room(&self, len: u64) -> Room {
-        let end = self.end + len + SEAL_RECORD_LEN;
+        let end = self.end + len + self.file.seal_len();
         if end > self.limit {
             Room::NextFile
         } else if self.file.header().capacity > 0
@@ -158,7 +110,7 @@ impl Appender {
         durable: Option<u64>,
         payload: &Payload,
     ) -> LogResult<Lsn> {
-        let seal = if kind == RecordKind::SEAL { 0 } else { SEAL_RECORD_LEN };
+        let seal = if kind == RecordKind::SEAL { 0 } else { self.file.seal_len() };
         if self.end + payload.record_len() + seal > self.limit {
             return Err(LogError::Exhausted { what: "the bytes of the log file" });
         }
@@ -169,12 +121,9 @@ impl Appender {
         let durable = durable
             .and_then(|at| u32::try_from((self.end - at) / 8).ok())
             .unwrap_or(NOTHING_DURABLE);
-        let header =
-            FrameHeader { kind, sequence, len: payload.len, body_crc: payload.crc, durable };
-        let frame = header.encode(self.file.seed(), self.end);
+        let header = payload.header(kind, sequence, durable);
         let mut pending = lock(&self.file.pending);
-        pending.filling.extend_from_slice(&frame);
-        pending.filling.extend_from_slice(&payload.padded);
+        payload.put(header, &self.file, self.end, &mut pending.filling);
         drop(pending);
         self.end += payload.record_len();
         self.records += 1;
@@ -320,7 +269,7 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Creates the file that `header` names in `dir`.
+    /// Creates the file that the header of `file` names in `dir`.
     ///
     /// With `sites` (for the file, for the directory) the file and its name are durable when this
     /// returns: nothing may be acknowledged in a journal that a crash would take away. Without, that
@@ -330,21 +279,23 @@ impl LogWriter {
     /// If the file exists or the disk fails.
     pub fn create(
         dir: &dyn Dir,
-        header: FileHeader,
+        file: impl Into<NewFile>,
         sites: Option<(SyncSite, SyncSite)>,
     ) -> LogResult<Self> {
-        let handle = dir.create(&header.name().to_name())?;
-        Self::begin(dir, handle, header, HEADER_LEN, sites)
+        let file = file.into();
+        let handle = dir.create(&file.header.name().to_name())?;
+        Self::begin(dir, handle, file, HEADER_LEN, sites)
     }
 
     /// Begins the file `handle`, which has zeros up to `extended`.
     fn begin(
         dir: &dyn Dir,
         handle: FileRef,
-        header: FileHeader,
+        file: NewFile,
         extended: u64,
         sites: Option<(SyncSite, SyncSite)>,
     ) -> LogResult<Self> {
+        let header = &file.header;
         let name = header.name().to_name();
         let block = header.encode();
         if let Err(error) = handle.write_all_at(0, &block[..]) {
@@ -365,7 +316,7 @@ impl LogWriter {
             0 => Lsn::MAX_OFFSET,
             capacity => capacity.min(Lsn::MAX_OFFSET),
         };
-        let file = LogFile::created(handle, header);
+        let file = LogFile::created(handle, file);
         file.extended.store(extended.max(HEADER_LEN), Ordering::Release);
         let file = Arc::new(file);
         let appender =
@@ -399,7 +350,21 @@ impl LogWriter {
     /// # Errors
     /// As [`Appender::append`].
     pub fn append(&mut self, kind: RecordKind, sequence: u64, parts: &[&[u8]]) -> LogResult<Lsn> {
-        self.appender.append(kind, sequence, None, &Payload::new(parts.concat())?)
+        let payload = self.file().payload(parts.concat())?;
+        self.append_payload(kind, sequence, &payload)
+    }
+
+    /// Appends a record with this payload, which is of the form that the file has.
+    ///
+    /// # Errors
+    /// As [`Appender::append`].
+    pub fn append_payload(
+        &mut self,
+        kind: RecordKind,
+        sequence: u64,
+        payload: &Payload,
+    ) -> LogResult<Lsn> {
+        self.appender.append(kind, sequence, None, payload)
     }
 
     /// Writes what was appended: see [`Flusher::write`].
@@ -454,10 +419,11 @@ impl LogWriter {
             oldest_time: span.oldest_time,
             newest_time: span.newest_time,
             digest: self.flusher.digest(),
+            tagged: self.file().is_encrypted(),
         };
         let is_journal = self.file().header().capacity > 0;
         let durable = Some(self.flusher.synced).filter(|&at| is_journal && at > HEADER_LEN);
-        let payload = Payload::new(seal.encode().to_vec())?;
+        let payload = self.file().payload(seal.encode().to_vec())?;
         self.appender.append(RecordKind::SEAL, span.last_sequence, durable, &payload)?;
         self.appender.seal = Some(seal);
         self.appender.limit = self.appender.end;
@@ -490,7 +456,7 @@ pub fn check_sealed(file: &LogFile, end: u64) -> LogResult<Seal> {
     Ok(seal)
 }
 
-const _: () = assert!(SEAL_RECORD_LEN == (FRAME_LEN + seal_layout::LEN) as u64);
-
+#[cfg(test)]
+mod encrypted_tests;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@
 use cairn_io::{Access, Dir, FileExt, FileRef, Name, SyncSite};
 
 use super::{LogWriter, ZEROS, journal_boundary};
-use crate::{FileHeader, LogName, LogResult};
+use crate::{LogName, LogResult, NewFile};
 
 /// Names of spares begin with this.
 const PREFIX: &str = "spare-";
@@ -86,7 +86,7 @@ impl Spare {
         Ok(dir.remove(&self.name)?)
     }
 
-    /// The journal file that `header` names, made of this spare: as [`LogWriter::create`], but for the
+    /// The journal file that the header of `file` names, made of this spare: as [`LogWriter::create`], but for the
     /// zeros that it has already. A crash in between leaves a file that was never begun.
     ///
     /// # Errors
@@ -94,13 +94,14 @@ impl Spare {
     pub fn begin(
         self,
         dir: &dyn Dir,
-        header: FileHeader,
+        file: impl Into<NewFile>,
         sites: (SyncSite, SyncSite),
     ) -> LogResult<LogWriter> {
-        let name = header.name().to_name();
+        let file = file.into();
+        let name = file.header.name().to_name();
         dir.rename_new(&self.name, &name)?;
         let handle = dir.open(&name, Access::ReadWrite)?;
-        LogWriter::begin(dir, handle, header, self.len, Some(sites))
+        LogWriter::begin(dir, handle, file, self.len, Some(sites))
     }
 }
 

@@ -4,7 +4,7 @@ use cairn_io::{MemDisk, Name};
 
 use super::*;
 use crate::{
-    FileClass, FileNumber, Scan, Scanner, Stop, Uuid,
+    FRAME_LEN, FileClass, FileHeader, FileNumber, SEAL_RECORD_LEN, Scan, Scanner, Stop, Uuid,
     tail::{self, Outside, Reason, Verdict},
 };
 
@@ -81,8 +81,8 @@ fn records_are_readable_before_during_and_after_the_write() {
         for (lsn, body) in &lsns {
             assert_eq!(&writer.file().read(*lsn).unwrap().body, body);
             let mut buf = Vec::new();
-            let header = writer.file().read_into(*lsn, 100, &mut buf).unwrap();
-            assert_eq!(&buf[FRAME_LEN..][..header.len as usize], &body[..]);
+            let (_, len) = writer.file().read_into(*lsn, 100, &mut buf).unwrap();
+            assert_eq!(&buf[FRAME_LEN..][..len], &body[..]);
         }
         if round % 2 == 0 {
             writer.write().unwrap();

@@ -10,5 +10,5 @@ mod subject;
 pub use judge::{Expected, Verdict, judge};
 pub use region::{Region, Rule};
 pub use report::{Report, Violation};
-pub(crate) use subject::spread;
 pub use subject::{Subject, large_subjects, subjects};
+pub(crate) use subject::{encrypted, spread};

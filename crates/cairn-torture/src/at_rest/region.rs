@@ -50,6 +50,7 @@ pub(crate) fn regions(image: &Image, path: &str, is_last_open: bool) -> Vec<Regi
     match name {
         "CURRENT" => whole("CURRENT", Rule::Noticed),
         "MANIFEST" => whole("MANIFEST", Rule::Noticed),
+        "KEYRING" => whole("KEYRING", Rule::Noticed),
         "LOCK" | "PROTECTOR" => whole("LOCK", Rule::Ignored),
         "STATE" => state(image, path),
         _ if name.starts_with("spare-") => whole("a spare", Rule::Ignored),

@@ -89,6 +89,13 @@ pub fn large_subjects() -> Checked<Vec<Subject>> {
     Ok(vec![clean, crashed, made("large, backup", &format!("{life}backup\n"), true)?])
 }
 
+/// An encrypted environment that has crashed, and an encrypted backup.
+pub(crate) fn encrypted() -> Checked<Vec<Subject>> {
+    let life = LIFE.replacen("seed=11", "seed=11 encrypted=true", 1);
+    let crashed = made("crashed, encrypted", &life, false)?;
+    Ok(vec![crashed, made("backup, encrypted", &format!("{life}backup\n"), true)?])
+}
+
 /// A closed environment in two data directories, and a backup of it.
 pub(crate) fn spread() -> Checked<Vec<Subject>> {
     let life = LIFE.replacen("seed=11", "seed=11 directories=2", 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cairn_io::{Access, FileExt as _, Name};
 use cairn_log::{FRAME_LEN, FileClass, HEADER_LEN, LogFile, RecordKind, Scan, Scanner, crc32c};
-use cairn_sim::{ChooserExt as _, Image, Seeded};
+use cairn_sim::{ChooserExt as _, Image, Seeded, SimWorld};
 
 use super::{TARGETS, mutate, restore};
 use crate::{
@@ -66,6 +66,9 @@ pub fn corpus() -> Checked<Vec<Seed>> {
     // Nor are texts, schedules and forged backups.
     found.insert("import_text", TEXTS.iter().map(|text| text.to_vec()).collect());
     found.insert("restore_plan", restore::seeds());
+    let keyrings = cairn_env::fuzzing::keyrings(&*SimWorld::new(1).world());
+    let keyrings = keyrings.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
+    found.entry("keyring").or_default().extend(keyrings);
     let mut schedules = random.stream("schedules");
     for len in (20..=200).step_by(20) {
         let mut schedule = vec![0; len];
@@ -118,6 +121,7 @@ fn harvest(
     let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
     match name {
         "STATE" => add("state_file", &bytes),
+        "KEYRING" => add("keyring", &bytes),
         "MANIFEST" => add("manifest", &bytes),
         _ => {}
     }

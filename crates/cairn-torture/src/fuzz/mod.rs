@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
     Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
     Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
@@ -52,6 +52,7 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "import_text", run: cairn_cli::fuzzing::import_text, mutations: 20_000 },
     Target { name: "transaction_schedule", run: transaction_schedule, mutations: 500 },
     Target { name: "simulation", run: simulation, mutations: 300 },
+    Target { name: "keyring", run: cairn_env::fuzzing::keyring, mutations: 10_000 },
 ];
 
 impl Target {

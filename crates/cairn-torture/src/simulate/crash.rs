@@ -10,6 +10,7 @@ use crate::{
     check,
     model::fill,
     problem::{Checked, Problem, Wrong},
+    script::Settings,
 };
 
 /// What ends a process.
@@ -206,9 +207,9 @@ impl Simulation<'_> {
 
     /// A new process opens the environment: it must be found as one of what it may be.
     fn open(&mut self, is_doomed: bool) -> Checked<()> {
-        let directories = self.settings.directories;
+        let Settings { directories, encrypted, .. } = self.settings;
         self.settings = *self.chooser.pick(self.plan.settings, "settings");
-        self.settings.directories = directories;
+        (self.settings.directories, self.settings.encrypted) = (directories, encrypted);
         self.look()?;
         self.processes += 1;
         let has_faults = self.plan.has(super::Event::Fault);

@@ -16,6 +16,8 @@ const CLEANED: Settings =
     Settings { background: true, space: 90, node: 2 << 10, checkpoint: 4000, ..Settings::SMALL };
 /// The same over three data directories.
 const SPREAD: Settings = Settings { directories: 3, ..CLEANED };
+/// The same, encrypted.
+const ENCRYPTED: Settings = Settings { encrypted: true, ..CLEANED };
 
 /// What most workloads have in common.
 const PLAIN: Workload = Workload {
@@ -604,6 +606,44 @@ pub const WORKLOADS: &[Workload] = &[
             (1, Part::Replace),
             (1, Part::Undo),
             (1, Part::Forget),
+        ],
+        ..PLAIN
+    },
+    // Log files of all classes, tails that a crash has torn, and state slots, all under keys.
+    Workload {
+        name: "encrypted",
+        settings: ENCRYPTED,
+        runs_in_round: 2,
+        parts: 20,
+        lens: LARGE,
+        drops: 40,
+        weights: &[
+            (6, Part::Commit),
+            (2, Part::Written),
+            (1, Part::Later),
+            (1, Part::Group),
+            (2, Part::Checkpoint),
+            (2, Part::Work),
+            (2, Part::Clean),
+            (2, Part::Reopen),
+            (1, Part::Power),
+            (2, Part::Die(Death::Anything)),
+        ],
+        ..PLAIN
+    },
+    Workload {
+        name: "encrypted-backups",
+        settings: Settings { directories: 2, ..ENCRYPTED },
+        parts: 12,
+        weights: &[
+            (4, Part::Commit),
+            (2, Part::Backup),
+            (2, Part::Increment),
+            (1, Part::Work),
+            (2, Part::Restore),
+            (1, Part::Replace),
+            (1, Part::Die(Death::Backup)),
+            (1, Part::Die(Death::Restore)),
         ],
         ..PLAIN
     },

@@ -1,0 +1,159 @@
+//! Opening an encrypted environment: by its keys, and by nothing else.
+
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+
+use cairn_env::{
+    EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, KdfCost, KeyProvider, KeyRequest,
+    KeySource, Options, RecoveryReport,
+};
+use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
+
+use crate::fixture::{TestEnv, small_options};
+
+fn key(text: &str) -> KeySource {
+    KeySource::passphrase(text).unwrap().cost(KdfCost::new(8, 1).unwrap())
+}
+
+fn with(key: KeySource) -> Options {
+    small_options().key(key)
+}
+
+fn open(disk: &SimDisk, options: Options) -> EnvResult<(Environment, RecoveryReport)> {
+    Environment::open_in(disk.root(), SimWorld::new(5).world(), options)
+}
+
+#[test]
+fn an_encrypted_environment_opens_with_its_key_only() {
+    for directories in [0, 3] {
+        let disk = SimDisk::new();
+        let options = with(key("right")).data_directories(directories);
+        let mut test = TestEnv::on(disk.clone(), options);
+        test.put("db", b"key", b"value");
+        test.reopen();
+        test.close();
+        for read_only in [false, true] {
+            let refused = |options: Options| open(&disk, options.read_only(read_only)).unwrap_err();
+            assert!(matches!(refused(with(key("wrong"))), EnvError::WrongKey { .. }));
+            assert!(matches!(refused(small_options()), EnvError::KeyRequired { .. }));
+            let (env, report) = open(&disk, with(key("right")).read_only(read_only)).unwrap();
+            assert!(report.unknown_files.is_empty(), "{report}");
+            let db = env.find_database("db").unwrap().unwrap();
+            assert_eq!(env.snapshot().unwrap().get(&db, b"key").unwrap().unwrap(), b"value");
+            env.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_plain_environment_takes_no_key() {
+    let disk = SimDisk::new();
+    TestEnv::on(disk.clone(), small_options()).close();
+    let error = open(&disk, with(key("any"))).unwrap_err();
+    assert!(matches!(error, EnvError::NotEncrypted { .. }) && error.kind() == ErrorKind::Key);
+    let error = EnvironmentKeys::open_in(disk.root(), SimWorld::new(5).world()).unwrap_err();
+    assert!(matches!(error, EnvError::NotEncrypted { .. }), "{error}");
+    open(&disk, small_options()).unwrap();
+}
+
+#[test]
+fn keys_come_from_files_bytes_and_callbacks_too() {
+    struct Agent(bool);
+    impl KeyProvider for Agent {
+        fn key(
+            &self,
+            request: &KeyRequest<'_>,
+            key: &mut [u8; 32],
+        ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            if !self.0 {
+                return Err("the agent is asleep".into());
+            }
+            *key = *request.salt;
+            Ok(())
+        }
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("key");
+    let bytes: [u8; 32] = std::array::from_fn(|i| u8::try_from(i).unwrap());
+    fs::write(&path, bytes).unwrap();
+    let set_mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o600);
+    let disk = SimDisk::new();
+    open(&disk, with(KeySource::key_file(&path))).unwrap().0.close().unwrap();
+    open(&disk, with(KeySource::raw(&mut bytes.clone()))).unwrap().0.close().unwrap();
+    set_mode(0o644);
+    let error = open(&disk, with(KeySource::key_file(&path))).unwrap_err();
+    assert!(matches!(error, EnvError::KeyUnavailable { .. }), "{error}");
+    assert!(error.to_string().contains("chmod 600"), "{error}");
+
+    let disk = SimDisk::new();
+    let agent = |awake| KeySource::provider(Arc::new(Agent(awake)));
+    open(&disk, with(agent(true))).unwrap().0.close().unwrap();
+    open(&disk, with(agent(true))).unwrap().0.close().unwrap();
+    let error = open(&disk, with(agent(false))).unwrap_err();
+    assert!(error.to_string().contains("the agent is asleep"), "{error}");
+    assert!(matches!(error, EnvError::KeyUnavailable { .. }));
+}
+
+#[test]
+fn a_damaged_or_foreign_keyring_is_named() {
+    let (disk, other) = (SimDisk::new(), SimDisk::new());
+    TestEnv::on(disk.clone(), with(key("right"))).close();
+    TestEnv::seeded(other.clone(), with(key("right")), 99).close();
+    const KEYRING: &str = "g-000001/KEYRING";
+    let image = disk.image();
+    let refused = |image| {
+        let error = open(&SimDisk::from_image(&image), with(key("right"))).unwrap_err();
+        assert!(error.to_string().contains("KEYRING"), "{error}");
+        error
+    };
+    for bit in (0..image.read(KEYRING).unwrap().len() * 8).step_by(11) {
+        let error = refused(image.with_bit_flipped(KEYRING, bit));
+        assert!(matches!(error, EnvError::KeyringDamaged { .. }), "bit {bit}: {error}");
+    }
+    let foreign = image.with_file(KEYRING, other.image().read(KEYRING).unwrap());
+    assert!(matches!(refused(foreign), EnvError::ForeignFile { .. }));
+}
+
+#[test]
+fn a_crash_while_an_encrypted_environment_is_created_leaves_nothing_or_all_of_it() {
+    let disk = SimDisk::new();
+    let options = with(key("right"));
+    open(&disk, options.clone()).unwrap().0.close().unwrap();
+    disk.mark("created", 1);
+    let (trace, mut images) = (disk.trace(), 0);
+    let mut cuts = trace.cuts();
+    while let Some(cut) = cuts.next_cut() {
+        for level in Level::ALL {
+            for crashed in cut.crash().images(level, &Bounds::full()) {
+                let disk = SimDisk::from_image(&crashed.image);
+                let (_, report) = open(&disk, options.clone())
+                    .unwrap_or_else(|error| panic!("{crashed}: {error}"));
+                assert!(!report.created || cut.mark("created").is_none(), "{crashed}");
+                images += 1;
+            }
+        }
+    }
+    assert!(images > 30, "{images}");
+}
+
+#[test]
+fn keys_change_while_the_environment_is_open() {
+    let mut test = TestEnv::new(with(key("old")));
+    test.put("db", b"key", b"value");
+    let world = test.world.world();
+    let keys = EnvironmentKeys::open_in(test.disk.root(), world).unwrap();
+    let mut keys = keys.unlock(&key("old")).unwrap();
+    keys.add("second", &key("second")).unwrap();
+    keys.rotate(&key("new")).unwrap();
+    let error = keys.begin_epoch().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    test.put("db", b"key", b"other");
+    test.close();
+    for (text, opens) in [("old", false), ("new", true), ("second", true)] {
+        test.options = with(key(text));
+        assert_eq!(test.open().is_ok(), opens, "{text}");
+        if opens {
+            test.close();
+        }
+    }
+}
