@@ -448,7 +448,14 @@ impl Core {
         utilization.apply(tallies);
         let number = checkpointer.newest.as_ref().map_or(0, |c| c.record.number) + 1;
         let replay_file = run.replay_start.map(Lsn::file);
-        let unsettled = self.forest.unsettled();
+        // In this order: a move that ends in between is unsettled.
+        let is_moving = self.moving.load(Ordering::SeqCst) > 0;
+        let mut unsettled = self.forest.unsettled();
+        if is_moving {
+            let values =
+                utilization.files.iter().filter(|(_, file)| file.class == FileClass::Value);
+            unsettled.extend(values.map(|(number, _)| *number));
+        }
         utilization.mark_dead(number, frozen.generation(), replay_file, &unsettled);
         // Planted: a checkpoint that claims too much.
         let claims_too_much =

@@ -187,6 +187,7 @@ impl Core {
 
     fn clean_some(&self, current: &mut Current) -> EnvResult<(u64, bool)> {
         let from = current.next;
+        let _moving = Moving::begin(self);
         let (moves, more) = self.collect(current)?;
         let mut moved = 0;
         let _guard = self.failure.on_panic();
@@ -327,6 +328,24 @@ impl Core {
     }
 }
 
+/// Values are being written to new places that nothing refers to yet: as long as it lives, no value file is
+/// found dead. (Two checkpoints in between, by other threads, would let the file go, and then it is referred
+/// to.)
+struct Moving<'c>(&'c Core);
+
+impl<'c> Moving<'c> {
+    fn begin(core: &'c Core) -> Self {
+        core.moving.fetch_add(1, Ordering::SeqCst);
+        Self(core)
+    }
+}
+
+impl Drop for Moving<'_> {
+    fn drop(&mut self) {
+        self.0.moving.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Whether what is in use in a file can be given another place now.
 fn can_be_emptied(newest: &Durable, pins: &Pins, number: FileNumber, file: &FileUse) -> bool {
     file.live > 0
@@ -394,4 +413,35 @@ fn choose(
         );
     }
     chosen
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+mod tests {
+    use super::*;
+    use crate::{DatabaseOptions, Environment, Options};
+
+    /// A thread had copied values and not yet said where they are; two checkpoints of another one found that
+    /// nothing refers to the new file, and removed it. Killed processes found it: values were missing.
+    #[test]
+    fn a_file_of_values_that_are_being_moved_outlives_checkpoints_of_others() {
+        let (env, _) = Environment::in_memory(Options::default().background(false)).unwrap();
+        let db = env.database("db", DatabaseOptions::default()).unwrap();
+        let checkpoints = || {
+            for n in 0..4_u8 {
+                env.write(|txn| txn.put(&db, b"key", &[n])).unwrap();
+                env.checkpoint().unwrap();
+            }
+        };
+        checkpoints();
+        let moving = Moving::begin(&env.core);
+        let mut encoder = Encoder::new(Vec::new(), false);
+        encoder.put_large(TreeId(1), b"key", &[7; 5000]);
+        let lsn = env.core.files.append_value(1, encoder).unwrap();
+        checkpoints();
+        assert!(env.core.files.find(lsn.file()).is_some());
+        drop(moving);
+        checkpoints();
+        assert!(env.core.files.find(lsn.file()).is_none());
+    }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub(crate) acknowledged: AtomicU64,
     pub(crate) holders: Holders,
     pub(crate) counters: Counters,
+    /// How many threads write values to places that nothing refers to yet.
+    pub(crate) moving: AtomicUsize,
     pub(crate) schedule: Schedule,
     pub(crate) space: Space,
     /// What scrubbing has found out.

@@ -7,7 +7,7 @@ use cairn_io::{
     Access, Dir, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
     shared::{
         ArcSwap, Condvar, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 use cairn_log::{CommitSpan, DataKeys, Uuid};
@@ -361,6 +361,7 @@ fn assemble(
         acknowledged: AtomicU64::new(sequence),
         holders: Holders::default(),
         counters: super::Counters::default(),
+        moving: AtomicUsize::new(0),
         schedule,
         space: Space::default(),
         scrubbed: Mutex::default(),
