@@ -416,7 +416,6 @@ fn choose(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 mod tests {
     use super::*;
     use crate::{DatabaseOptions, Environment, Options};
