@@ -22,6 +22,7 @@ use crate::{
     checkpoint::Checkpointer,
     core::Core,
     door::Inside,
+    environment::Open,
     keyring,
     pin::{Fate, Pin, PinBudget, PinLoss},
     recovery::Unfinished,
@@ -350,7 +351,7 @@ fn find_cut(core: &Core) -> EnvResult<Moment> {
     Ok((journal_end, commit.time, commit.writer.freeze(sequence)?))
 }
 
-pub(crate) fn begin(core: &Arc<Core>, budget: PinBudget) -> EnvResult<BackupSet> {
+pub(crate) fn begin(core: &Arc<Open>, budget: PinBudget) -> EnvResult<BackupSet> {
     let mut checkpointer = lock(&core.checkpointer);
     let (journal_end, time, root) = match core.options.read_only {
         true => find_cut(core)?,

@@ -8,7 +8,7 @@ use std::{ops::Deref, sync::Arc};
 
 use cairn_io::shared::atomic::{AtomicU64, Ordering};
 
-use crate::{EnvError, EnvResult, core::Core};
+use crate::{EnvError, EnvResult, environment::Open};
 
 /// How many are inside, and above them whether it is closed.
 #[derive(Debug, Default)]
@@ -53,11 +53,11 @@ impl Door {
 #[must_use = "the environment may be closed as soon as it is dropped"]
 #[derive(Debug)]
 pub(crate) struct Inside {
-    core: Arc<Core>,
+    core: Arc<Open>,
     counts: bool,
 }
 
-impl Core {
+impl Open {
     /// Enters, unless the environment has failed or was closed.
     pub(crate) fn enter(self: &Arc<Self>) -> EnvResult<Inside> {
         self.failure.check()?;
@@ -68,7 +68,7 @@ impl Core {
         }
     }
 
-    /// As [`Core::enter`], for who is going to write.
+    /// As [`Open::enter`], for who is going to write.
     pub(crate) fn enter_to_write(self: &Arc<Self>) -> EnvResult<Inside> {
         self.check_write()?;
         self.enter()
@@ -87,9 +87,9 @@ impl Core {
 }
 
 impl Deref for Inside {
-    type Target = Arc<Core>;
+    type Target = Arc<Open>;
 
-    fn deref(&self) -> &Arc<Core> {
+    fn deref(&self) -> &Arc<Open> {
         &self.core
     }
 }

@@ -15,7 +15,8 @@ use cairn_io::{
 use cairn_log::FileNumber;
 
 use crate::{
-    Durability, EnvError, EnvResult, cleaner::Cleaning, core::Core, scrub::Scrubber, sync::lock,
+    Durability, EnvError, EnvResult, cleaner::Cleaning, core::Core, environment::Open,
+    scrub::Scrubber, sync::lock,
 };
 
 /// Bytes that may be accepted and not yet written before a commit that does not wait writes them.
@@ -354,9 +355,9 @@ impl Worker for Maintenance {
 }
 
 /// Starts the background worker, if the options ask for one.
-pub(crate) fn start(core: &Arc<Core>) -> EnvResult<()> {
+pub(crate) fn start(core: &Arc<Open>) -> EnvResult<()> {
     if core.options.background && !core.options.read_only {
-        let worker = Maintenance { core: Arc::downgrade(core), state: State::default() };
+        let worker = Maintenance { core: core.downgrade(), state: State::default() };
         *lock(&core.worker) = Some(core.world.start(Box::new(worker))?);
     }
     Ok(())

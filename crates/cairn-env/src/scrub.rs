@@ -23,6 +23,7 @@ use crate::{
     audit::{Extent, Extents},
     checkpoint::Checkpointer,
     core::Core,
+    environment::Open,
     sync::lock,
     verify::is_for_recovery,
 };
@@ -250,7 +251,7 @@ impl Scrubber {
 /// One pass over all finished log files, taken step by step by whoever asked for it: see
 /// [`Environment::begin_scrub`].
 pub struct Scrub {
-    core: Arc<Core>,
+    core: Arc<Open>,
     pass: Pass,
 }
 

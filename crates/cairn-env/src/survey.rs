@@ -8,7 +8,7 @@ use std::{
 use cairn_btree::{Reached, TreeId, check};
 use cairn_log::{FileNumber, Lsn};
 
-use crate::{EnvResult, Finding, core::Core, verify::Names};
+use crate::{EnvResult, Finding, environment::Open, verify::Names};
 
 /// How the trees of an environment are built: see [`Environment::survey`](crate::Environment::survey).
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl TreeSurvey {
 }
 
 /// Walks all trees of the newest version. Reads each node once, and no large value.
-pub(crate) fn survey(core: &Arc<Core>) -> EnvResult<Survey> {
+pub(crate) fn survey(core: &Arc<Open>) -> EnvResult<Survey> {
     let root = core.freeze_latest()?;
     let _kept = core.keep_version(&root);
     let names = Names::read(core, &root);

@@ -10,7 +10,6 @@ use std::{
 use cairn_env::{
     Database, DatabaseOptions, Durability, EnvError, EnvResult, Environment, Options, VerifyOptions,
 };
-use cairn_io::shared::thread;
 use cairn_sim::{Bounds, Chooser, Image, Level, Seeded, SimDisk};
 
 use crate::{Checked, POSSIBLE, lock, world::ThreadWorld};
@@ -124,16 +123,9 @@ impl Book {
         lock(&self.chooser).choose(n, "program")
     }
 
-    /// Waits until nobody has the environment on this disk: its worker may have been in a step when the
-    /// last handle went, and then ends it.
-    pub(super) fn wait_until_free(&self) -> Checked {
-        for _ in 0..PATIENCE {
-            match open(&self.disk, 1, options()) {
-                Err(EnvError::Locked { .. } | EnvError::AlreadyOpen { .. }) => thread::yield_now(),
-                opened => return opened.and_then(Environment::close).map_err(run),
-            }
-        }
-        Err("the environment is never given back".into())
+    /// Opens the environment on this disk again and closes it, as nobody has it any more.
+    pub(super) fn open_again(&self) -> Checked {
+        open(&self.disk, 1, options()).and_then(Environment::close).map_err(run)
     }
 
     /// The power fails here, for a copy of the disk: what it has left is looked at later.

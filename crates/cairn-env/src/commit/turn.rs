@@ -10,6 +10,7 @@ use cairn_io::shared::{MutexGuard, atomic::Ordering, thread};
 use crate::{
     EnvResult,
     core::{CommitState, Core},
+    environment::Open,
     sync::lock,
 };
 
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Turn {
     /// `None` within another turn of the same thread.
-    core: Option<Arc<Core>>,
+    core: Option<Arc<Open>>,
 }
 
 impl Core {
@@ -46,7 +47,9 @@ impl Core {
         }
         Ok(commit)
     }
+}
 
+impl Open {
     /// Waits until nobody else has a turn, and takes it.
     pub(crate) fn take_turn(self: &Arc<Self>) -> EnvResult<Turn> {
         let mut commit = self.lock_in_turn()?;

@@ -1,6 +1,9 @@
 //! Closing: everything durable, one last checkpoint, and the mark that says so.
 
-use std::sync::atomic::Ordering;
+use std::{
+    ops::Deref,
+    sync::{Arc, Weak, atomic::Ordering},
+};
 
 use crate::{EnvError, EnvResult, Environment, core::Core, sync::lock};
 
@@ -79,7 +82,36 @@ impl Core {
     }
 }
 
-impl Drop for Core {
+/// What the handles of an environment share: when the last of them goes, it is closed before that
+/// returns, so that whoever drops it can open it again at once.
+///
+/// The background worker is not among them. Were it the one that closes, because the last handle went
+/// in the middle of one of its steps, nobody would know when.
+#[derive(Debug)]
+pub(crate) struct Open {
+    core: Arc<Core>,
+}
+
+impl Open {
+    pub(crate) fn new(core: Core) -> Self {
+        Self { core: Arc::new(core) }
+    }
+
+    /// For the background worker, which does not keep the environment open.
+    pub(crate) fn downgrade(&self) -> Weak<Core> {
+        Arc::downgrade(&self.core)
+    }
+}
+
+impl Deref for Open {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl Drop for Open {
     fn drop(&mut self) {
         if self.door.shut() {
             // Whoever wants to know closes explicitly; what fails here the next open finds.

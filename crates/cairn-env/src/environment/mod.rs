@@ -10,6 +10,7 @@ mod stats;
 
 use std::sync::{Arc, atomic::Ordering};
 
+pub(crate) use close::Open;
 pub use identity::Identity;
 pub use pins::PinInfo;
 pub use places::DataDirectory;
@@ -19,7 +20,7 @@ pub(crate) use stats::{Counters, spec};
 use crate::{
     CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,
     ExclusiveTransaction, KeptGeneration, Options, PinBudget, RecoveryReport, Snapshot,
-    SpaceReport, Survey, Transaction, VerifyOptions, VerifyReport, backup::BackupSet, core::Core,
+    SpaceReport, Survey, Transaction, VerifyOptions, VerifyReport, backup::BackupSet,
 };
 
 /// An open environment: one directory tree on disk, any number of named databases in it.
@@ -46,7 +47,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Environment {
-    pub(crate) core: Arc<Core>,
+    pub(crate) core: Arc<Open>,
 }
 
 impl Environment {

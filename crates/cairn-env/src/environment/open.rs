@@ -19,6 +19,7 @@ use crate::{
     core::{CommitState, Core, Holders},
     directories,
     door::Door,
+    environment::Open,
     failure::Failure,
     files::{Files, Identity},
     index::Indexes,
@@ -296,7 +297,7 @@ fn assemble(
     forest: Arc<Forest>,
     state: StateFile,
     recovered: Recovered,
-) -> EnvResult<Arc<Core>> {
+) -> EnvResult<Arc<Open>> {
     let Recovered {
         mut writer,
         checkpoint,
@@ -321,7 +322,7 @@ fn assemble(
     let journal = Journal::default();
     let journaled = report.replayed_bytes;
     journal.begin(sequence);
-    let core = Arc::new(Core {
+    let core = Core {
         options,
         world,
         root,
@@ -368,7 +369,7 @@ fn assemble(
         door: Door::default(),
         worker: Mutex::new(None),
         hold: Mutex::new(None),
-    });
+    };
     core.watch_space()?;
-    Ok(core)
+    Ok(Arc::new(Open::new(core)))
 }

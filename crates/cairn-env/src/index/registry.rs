@@ -15,8 +15,8 @@ use cairn_io::shared::ArcSwap;
 use super::IndexDef;
 use crate::{
     Database, EnvError, EnvResult, Snapshot, Transaction,
-    core::Core,
     descriptor::{Descriptor, IndexFacts},
+    environment::Open,
 };
 
 /// The indexes of each database that has any.
@@ -57,7 +57,7 @@ pub(crate) struct Indexes {
     current: OnceLock<ArcSwap<Registry>>,
 }
 
-impl Core {
+impl Open {
     /// The indexes as of the newest commit.
     pub(crate) fn indexes(self: &Arc<Self>) -> EnvResult<Arc<Registry>> {
         if let Some(current) = self.indexes.current.get() {

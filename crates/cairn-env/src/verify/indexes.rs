@@ -8,12 +8,12 @@ use cairn_btree::FrozenRoot;
 use super::{Finding, Reach, VerifyReport};
 use crate::{
     Snapshot,
-    core::Core,
+    environment::Open,
     index::{self, Disagreement},
 };
 
 /// Compares the indexes with the databases that they follow.
-pub(super) fn verify(core: &Arc<Core>, root: &Arc<FrozenRoot>, report: &mut VerifyReport) {
+pub(super) fn verify(core: &Arc<Open>, root: &Arc<FrozenRoot>, report: &mut VerifyReport) {
     let finding = |database: Option<String>, keys, problem: String| {
         let (file, offset, reach) = (None, None, Reach::Keys);
         Finding { file, offset, database, keys, problem, reach }

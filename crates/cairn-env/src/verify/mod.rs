@@ -12,7 +12,7 @@ use std::{fmt, path::Path, sync::Arc};
 use cairn_log::dump::show_bytes;
 
 pub(crate) use self::log::is_for_recovery;
-use crate::{EnvError, EnvResult, ErrorKind, core::Core};
+use crate::{EnvError, EnvResult, ErrorKind, environment::Open};
 
 /// What to verify.
 #[derive(Clone, Copy, Default)]
@@ -201,7 +201,7 @@ impl VerifyReport {
     }
 }
 
-pub(crate) fn verify(core: &Arc<Core>, options: &VerifyOptions<'_>) -> EnvResult<VerifyReport> {
+pub(crate) fn verify(core: &Arc<Open>, options: &VerifyOptions<'_>) -> EnvResult<VerifyReport> {
     let mut report = VerifyReport::default();
     report.findings.extend(directory::verify(core));
     let mut spots = log::verify(core, options, &mut report);

@@ -7,13 +7,13 @@ use cairn_log::{FileNumber, LogError, Lsn};
 
 use super::{Finding, Reach, VerifyOptions, VerifyReport, indexes, log::Spots};
 use crate::{
-    EnvError, EnvResult, Snapshot, core::Core, database::NAMES, error::tree_kind, sync::lock,
-    utilization::Utilization,
+    EnvError, EnvResult, Snapshot, core::Core, database::NAMES, environment::Open,
+    error::tree_kind, sync::lock, utilization::Utilization,
 };
 
 /// Walks all trees, and ends the list of what is wrong with the log: it tells what of that is needed.
 pub(super) fn verify(
-    core: &Arc<Core>,
+    core: &Arc<Open>,
     options: &VerifyOptions<'_>,
     spots: &mut Spots,
     report: &mut VerifyReport,
@@ -93,7 +93,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn read(core: &Arc<Core>, root: &Arc<FrozenRoot>) -> Self {
+    pub(crate) fn read(core: &Arc<Open>, root: &Arc<FrozenRoot>) -> Self {
         match Snapshot::new(core.follow(), Arc::clone(root)).databases() {
             Ok(databases) => {
                 let named = databases.iter().map(|one| (one.tree, one.name().to_owned()));
