@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use cairn_io::{Access, Dir, FileExt, FileRef, Name};
+use cairn_io::{Access, Dir, FileExt, FileIdentity, FileRef, Name};
 use cairn_log::{
     DataKeys, Digest, FileNumber, Lsn, Predecessor, Timeline, Uuid, crc32c, layout::Field,
 };
@@ -21,7 +21,7 @@ cairn_log::layout! {
     /// A slot of the state file.
     pub mod state_slot {
         MAGIC: 8 = "`CAIRNSTA`",
-        VERSION: 2 = "format version: 1; 2 with data directories; 3 with encryption, with and without these",
+        VERSION: 2 = "format version: 4; 5 with encryption; 1, 2 with data directories and 3 with encryption have no home",
         CLEAN: 1 = "1: closed in order, the checkpoint holds every commit; 0: not",
         DIRECTORIES: 2 = "number of data directories",
         RESERVED: 3 = "zero",
@@ -42,13 +42,15 @@ cairn_log::layout! {
         TAIL_SEQUENCE: 8 = "the last commit number in it or before it",
         TAIL_CHAIN: 32 = "BLAKE3 of its bytes up to that end",
         SEQUENCE: 8 = "a commit number up to which the state is known to go at least",
-        KEY_EPOCH: 4 = "epoch of the data key with which the slot was written; 0 without encryption, as are all that follow",
+        KEY_EPOCH: 4 = "epoch of the data key with which the slot was written; 0 without encryption, as are all that follow up to the code",
         KEY_CHECK: 16 = "derived from that key: tells a wrong one",
         CHECKPOINT_UUID: 16 = "uuid of the file in which the newest checkpoint stands; 0: there is none, or it is not known",
         JOURNAL_UUID: 16 = "uuid of the newest journal file, likewise",
         TAIL_UUID: 16 = "uuid of the journal file whose end is recorded here, likewise",
         MAC: 32 = "HMAC-SHA-256 of the slot with zeros in this field and the next but one",
-        PADDING: 3840 = "zero",
+        HOME: 8 = "number, in its file system, of the file in which the slot was written",
+        HOME_BORN: 8 = "when that was made, in nanoseconds since 1970; 0: not known",
+        PADDING: 3824 = "zero",
         CRC: 4 = "CRC-32C of the bytes before",
     }
 }
@@ -60,6 +62,10 @@ const VERSION: u64 = 1;
 /// An older version does not look into data directories, and must not open what has them.
 const VERSION_DIRECTORIES: u64 = 2;
 const VERSION_ENCRYPTED: u64 = 3;
+/// An older version takes a copy for what it was copied from.
+const VERSION_HOME: u64 = 4;
+const VERSION_HOME_ENCRYPTED: u64 = 5;
+const VERSIONS: std::ops::RangeInclusive<u64> = VERSION..=VERSION_HOME_ENCRYPTED;
 
 /// The state of an environment, as one slot holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +88,8 @@ pub(crate) struct State {
     pub(crate) sequence: u64,
     /// Of an encrypted environment: what vouches for all this.
     pub(crate) encryption: Option<StateEncryption>,
+    /// The file in which it was written; older versions did not say.
+    pub(crate) home: Option<FileIdentity>,
 }
 
 impl State {
@@ -101,6 +109,7 @@ impl State {
             tail: None,
             sequence: 0,
             encryption: None,
+            home: None,
         }
     }
 
@@ -115,10 +124,12 @@ impl State {
     }
 
     const fn version(&self) -> u64 {
-        match (&self.encryption, self.directories) {
-            (Some(_), _) => VERSION_ENCRYPTED,
-            (None, 0) => VERSION,
-            (None, _) => VERSION_DIRECTORIES,
+        match (&self.encryption, &self.home, self.directories) {
+            (Some(_), Some(_), _) => VERSION_HOME_ENCRYPTED,
+            (None, Some(_), _) => VERSION_HOME,
+            (Some(_), None, _) => VERSION_ENCRYPTED,
+            (None, None, 0) => VERSION,
+            (None, None, _) => VERSION_DIRECTORIES,
         }
     }
 
@@ -169,6 +180,10 @@ impl State {
             state_slot::TAIL_UUID.set_bytes(&mut slot, &encryption.tail.0);
             state_slot::MAC.set_bytes(&mut slot, &encryption.mac);
         }
+        if let Some(home) = &self.home {
+            state_slot::HOME.set_number(&mut slot, home.number);
+            state_slot::HOME_BORN.set_number(&mut slot, home.born);
+        }
         let crc = crc32c(&slot[..state_slot::CRC.offset]);
         state_slot::CRC.set_number(&mut slot, crc.into());
         slot
@@ -183,7 +198,7 @@ impl State {
             return None;
         }
         let version = state_slot::VERSION.number(slot);
-        if ![VERSION, VERSION_DIRECTORIES, VERSION_ENCRYPTED].contains(&version) {
+        if !VERSIONS.contains(&version) {
             return Some(Err(version));
         }
         let u32_of = |field: Field| u32::try_from(field.number(slot)).ok();
@@ -199,7 +214,8 @@ impl State {
             }
         }
         let uuid = |field: Field| field.of(slot).try_into().ok().map(Uuid);
-        let encryption = if version == VERSION_ENCRYPTED {
+        let is_encrypted = [VERSION_ENCRYPTED, VERSION_HOME_ENCRYPTED].contains(&version);
+        let encryption = if is_encrypted {
             Some(StateEncryption {
                 epoch: u32_of(state_slot::KEY_EPOCH).filter(|epoch| *epoch > 0)?,
                 check: state_slot::KEY_CHECK.of(slot).try_into().ok()?,
@@ -209,11 +225,17 @@ impl State {
                 mac: state_slot::MAC.of(slot).try_into().ok()?,
             })
         } else {
-            let from_here = state_slot::KEY_EPOCH.offset..state_slot::PADDING.offset;
+            let from_here = state_slot::KEY_EPOCH.offset..state_slot::HOME.offset;
             if slot[from_here].iter().any(|&byte| byte != 0) {
                 return None;
             }
             None
+        };
+        let number_and_birth = (state_slot::HOME.number(slot), state_slot::HOME_BORN.number(slot));
+        let home = match number_and_birth {
+            (number, born) if version >= VERSION_HOME => Some(FileIdentity::new(number, born)),
+            (0, 0) => None,
+            _ => return None,
         };
         let state = Self {
             number: state_slot::NUMBER.number(slot),
@@ -237,6 +259,7 @@ impl State {
             }),
             sequence: state_slot::SEQUENCE.number(slot),
             encryption,
+            home,
         };
         (state.version() == version).then_some(Ok(state))
     }
@@ -246,6 +269,7 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct StateFile {
     file: FileRef,
+    home: FileIdentity,
     pub(crate) state: State,
     /// The keys of an encrypted environment.
     keys: Option<DataKeys>,
@@ -263,6 +287,15 @@ pub(crate) struct Found {
     pub(crate) damaged_slot: bool,
     /// Whether a state stands in the slot of the other one.
     pub(crate) misplaced: bool,
+    /// The file itself.
+    home: FileIdentity,
+}
+
+impl Found {
+    /// Whether this is the file in which the state was written, not one that somebody has copied.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.newest.home == Some(self.home)
+    }
 }
 
 impl StateFile {
@@ -273,13 +306,15 @@ impl StateFile {
         keys: Option<&DataKeys>,
     ) -> EnvResult<Self> {
         let file = dir.create(&STATE)?;
+        let home = file.identity()?;
+        state.home = Some(home);
         sign(&mut state, keys);
         let mut both = vec![0; 2 * SLOT];
         let at = SLOT * usize::from(state.number % 2 == 1);
         both[at..at + SLOT].copy_from_slice(&state.encode());
         file.write_all_at(0, &both)?;
         file.sync(sites::CREATE_STATE)?;
-        Ok(Self { file, state, keys: keys.cloned(), other_epoch: None })
+        Ok(Self { file, home, state, keys: keys.cloned(), other_epoch: None })
     }
 
     /// Opens the state file and reads both slots.
@@ -318,12 +353,13 @@ impl StateFile {
         })?;
         let older = slots.next();
         let damaged_slot = older.is_none() && !(blank && newest.number == 0);
-        Ok((file, Found { newest, older, damaged_slot, misplaced }))
+        let home = file.identity()?;
+        Ok((file, Found { newest, older, damaged_slot, misplaced, home }))
     }
 
     pub(crate) fn new(file: FileRef, found: Found, keys: Option<&DataKeys>) -> Self {
         let other_epoch = found.older.as_ref().and_then(State::key_epoch);
-        Self { file, state: found.newest, keys: keys.cloned(), other_epoch }
+        Self { file, home: found.home, state: found.newest, keys: keys.cloned(), other_epoch }
     }
 
     /// The epochs of the keys with which the slots were written: one, or the same for both, or two.
@@ -335,6 +371,7 @@ impl StateFile {
     /// was created or restored must know that nobody has.
     pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut State)) -> EnvResult<()> {
         change(&mut self.state);
+        self.state.home = Some(self.home);
         sign(&mut self.state, self.keys.as_ref());
         let at = SLOT as u64 * (self.state.number % 2);
         self.file.write_all_at(at, &self.state.encode())?;
@@ -347,6 +384,7 @@ impl StateFile {
         let mut state = self.state.clone();
         change(&mut state);
         state.number += 1;
+        state.home = Some(self.home);
         sign(&mut state, self.keys.as_ref());
         // Planted: always the same slot.
         let at = SLOT as u64 * if cairn_io::planted::is(12) { 0 } else { state.number % 2 };
@@ -384,6 +422,7 @@ mod tests {
                 chain: Digest::of(b"x"),
             }),
             sequence: 80,
+            home: Some(FileIdentity::new(12, 34)),
             ..State::first(Uuid([1; 16]))
         }
     }
@@ -401,8 +440,13 @@ mod tests {
             mac: [5; 32],
         };
         let encrypted = State { encryption: Some(encryption), ..example() };
-        assert_eq!(State::decode(&encrypted.encode()), Some(Ok(encrypted.clone())));
-        for slot in [slot, encrypted.encode()] {
+        let old = State { home: None, ..example() };
+        let old_encrypted = State { home: None, ..encrypted.clone() };
+        for state in [&encrypted, &old, &old_encrypted] {
+            assert_eq!(State::decode(&state.encode()), Some(Ok(state.clone())));
+        }
+        let all = [encrypted, old, old_encrypted].map(|state| state.encode());
+        for slot in all.into_iter().chain([slot]) {
             for bit in 0..SLOT * 8 {
                 let mut flipped = slot.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);

@@ -34,6 +34,7 @@ macro_rules! contract_tests {
             an_empty_write_changes_nothing
             set_len_cuts_and_grows_by_zeros
             rename_replaces_a_file_and_leaves_its_readers_alone
+            a_file_stays_the_same_and_a_copy_is_another
             rename_to_the_same_name_changes_nothing
             a_link_is_a_second_name_of_the_same_bytes
             a_link_never_replaces_and_needs_a_file
@@ -215,6 +216,16 @@ pub fn rename_replaces_a_file_and_leaves_its_readers_alone(dir: &DirRef) {
     assert_eq!(old.links().unwrap(), 0);
     new.write_all_at(0, b"NEW").unwrap();
     assert_eq!(read(dir, "a"), b"NEW", "an open file keeps its identity");
+}
+
+pub fn a_file_stays_the_same_and_a_copy_is_another(dir: &DirRef) {
+    let file = file_with(dir, "a", b"1");
+    let which = file.identity().unwrap();
+    file.write_all_at(0, b"longer").unwrap();
+    let again = dir.open(&name("a"), Access::Read).unwrap();
+    assert_eq!(again.identity().unwrap(), which);
+    let copy = file_with(dir, "b", b"longer");
+    assert_ne!(copy.identity().unwrap(), which);
 }
 
 pub fn rename_to_the_same_name_changes_nothing(dir: &DirRef) {

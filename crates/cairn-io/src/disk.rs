@@ -141,6 +141,25 @@ impl Space {
     }
 }
 
+/// Which file it is, for as long as it exists: neither a copy of it nor a file that was brought back from
+/// an archive is the same one. It stays the same when the system starts again, or the file gets another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileIdentity {
+    /// Its number in the file system. Once it is gone, others may get that number.
+    pub number: u64,
+    /// When it was made, in nanoseconds since 1970; 0 where the file system does not say.
+    pub born: u64,
+}
+
+impl FileIdentity {
+    /// The file of this number that was made then.
+    #[must_use]
+    pub const fn new(number: u64, born: u64) -> Self {
+        Self { number, born }
+    }
+}
+
 /// A directory, held open.
 ///
 /// All operations are relative to the directory itself, not to its path: renaming the directory
@@ -296,6 +315,12 @@ pub trait File: fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever the file system reports.
     fn links(&self) -> IoResult<u64>;
+
+    /// Which file this is.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn identity(&self) -> IoResult<FileIdentity>;
 
     /// A read-only view of `len` bytes without a copy, where the file can be mapped; `None` means
     /// that the caller reads instead. Only for ranges that are written and will never change.

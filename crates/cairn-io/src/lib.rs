@@ -49,8 +49,8 @@ mod threads;
 mod world;
 
 pub use disk::{
-    Access, Dir, DirExt, DirRef, Entry, EntryKind, File, FileExt, FileRef, LockError, LockGuard,
-    LockMode, Space, SyncSite,
+    Access, Dir, DirExt, DirRef, Entry, EntryKind, File, FileExt, FileIdentity, FileRef, LockError,
+    LockGuard, LockMode, Space, SyncSite,
 };
 pub use error::{IoError, IoOp, IoResult};
 pub use mem::MemDisk;

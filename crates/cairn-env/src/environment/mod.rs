@@ -1,6 +1,7 @@
 //! `Environment`: the handle that applications hold.
 
 mod close;
+mod copied;
 mod encryption;
 mod identity;
 mod open;

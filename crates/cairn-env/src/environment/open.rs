@@ -19,7 +19,7 @@ use crate::{
     core::{CommitState, Core, Holders},
     directories,
     door::Door,
-    environment::Open,
+    environment::{Open, copied},
     failure::Failure,
     files::{Files, Identity},
     index::Indexes,
@@ -194,6 +194,11 @@ fn open_generation(
     let source: Arc<dyn cairn_btree::NodeSource> = files.clone();
     let forest = Forest::new(source, options.forest());
     let mut listing = recovery::list(&files)?;
+    // What a writer is doing elsewhere cannot be told from what is missing.
+    let is_copied = !matches!(claim, Claim::Staging)
+        && !has_writer
+        && !found.newest.clean
+        && !found.is_at_home();
     let hold = match claim {
         Claim::Staging => None,
         Claim::Writing(lock) => Some(Hold::Lock(lock)),
@@ -214,6 +219,9 @@ fn open_generation(
     let core = assemble(root, world, options, files, forest, state_file, recovered)?;
     *lock(&core.hold) = hold;
     core.narrow_pin(false);
+    if is_copied {
+        copied::check(&core)?;
+    }
     Ok((Environment { core }, report))
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::node::{DirNode, FileNode, Node};
 use crate::{
-    Access, Dir, DirRef, Entry, EntryKind, File, FileRef, IoError, IoOp, IoResult, LockError,
-    LockGuard, LockMode, Name, Space, SyncSite,
+    Access, Dir, DirRef, Entry, EntryKind, File, FileIdentity, FileRef, IoError, IoOp, IoResult,
+    LockError, LockGuard, LockMode, Name, Space, SyncSite,
 };
 
 /// Free and total bytes as reported: enough that nothing reacts to it, the same on every machine.
@@ -228,6 +228,13 @@ impl File for MemFile {
 
     fn links(&self) -> IoResult<u64> {
         Ok(self.node.links())
+    }
+
+    /// The file of this path on a disk of this name: so it is the same on the disk that a crash has left.
+    fn identity(&self) -> IoResult<FileIdentity> {
+        let path = self.path.as_os_str().as_encoded_bytes();
+        let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        Ok(FileIdentity::new(path.iter().fold(0xcbf2_9ce4_8422_2325, fnv), 0))
     }
 
     fn map(&self, _: u64, _: usize) -> IoResult<Option<Bytes>> {

@@ -34,6 +34,7 @@ use node::{DirNode, FileNode, Node};
 #[derive(Clone, Debug)]
 pub struct MemDisk {
     root: Arc<DirNode>,
+    name: &'static str,
 }
 
 impl Default for MemDisk {
@@ -46,20 +47,27 @@ impl MemDisk {
     /// An empty disk.
     #[must_use]
     pub fn new() -> Self {
-        Self { root: Arc::default() }
+        Self::called("mem")
     }
 
-    /// The root directory. Its path in messages is `mem:`.
+    /// An empty disk that has another name than others: files of the same path on both are not the same,
+    /// as [`File::identity`](crate::File::identity) sees it.
+    #[must_use]
+    pub fn called(name: &'static str) -> Self {
+        Self { root: Arc::default(), name }
+    }
+
+    /// The root directory. Its path in messages is the name of the disk, as in `mem:`.
     #[must_use]
     pub fn root(&self) -> DirRef {
-        Arc::new(MemDir::new(Arc::clone(&self.root), PathBuf::from("mem:")))
+        Arc::new(MemDir::new(Arc::clone(&self.root), PathBuf::from(format!("{}:", self.name))))
     }
 
     /// Another disk with the same content. Bytes are shared until one of the two writes to a file,
     /// so this costs little however much is stored. Locks and open files stay with the original.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { root: self.root.fork(&mut Vec::new()) }
+        Self { root: self.root.fork(&mut Vec::new()), name: self.name }
     }
 
     /// All files, sorted by path, each with its length in bytes.

@@ -13,7 +13,7 @@ use rustix::{
 };
 
 use super::system;
-use crate::{File, IoError, IoOp, IoResult, SyncSite, mapping::Mapping};
+use crate::{File, FileIdentity, IoError, IoOp, IoResult, SyncSite, mapping::Mapping};
 
 /// Most bytes of one transfer: some systems refuse more than a signed 32-bit number.
 const TRANSFER_MAX: usize = 1 << 30;
@@ -81,6 +81,10 @@ impl File for RealFile {
         let links = self.stat().map_err(|errno| self.error(IoOp::Read, errno))?.st_nlink;
         #[allow(clippy::useless_conversion, reason = "the type of the field depends on the system")]
         Ok(u64::from(links))
+    }
+
+    fn identity(&self) -> IoResult<FileIdentity> {
+        system::identity(self.fd.as_fd()).map_err(|errno| self.error(IoOp::Read, errno))
     }
 
     fn map(&self, offset: u64, len: usize) -> IoResult<Option<Bytes>> {

@@ -4,6 +4,8 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::{Errno, Result, retry_on_intr};
 
+use crate::FileIdentity;
+
 /// Makes the bytes and the length of a file durable.
 pub(super) fn sync_file(fd: BorrowedFd<'_>) -> Result<()> {
     #[cfg(target_vendor = "apple")] // there fsync stops at the drive's cache
@@ -36,6 +38,29 @@ pub(super) fn rename_new(fd: BorrowedFd<'_>, from: &str, to: &str) -> Result<()>
 /// Whether an error of [`rename_new`] means that this file system cannot do it.
 pub(super) fn is_unsupported(errno: Errno) -> bool {
     matches!(errno, Errno::INVAL | Errno::NOSYS) || errno == Errno::OPNOTSUPP
+}
+
+/// Which file this is. Where the moment in which it was made cannot be had, the number alone has to do.
+pub(super) fn identity(fd: BorrowedFd<'_>) -> Result<FileIdentity> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{AtFlags, StatxFlags, statx};
+        let wanted = StatxFlags::INO | StatxFlags::BTIME;
+        let found = retry_on_intr(|| statx(fd, "", AtFlags::EMPTY_PATH, wanted));
+        if let Ok(found) = found
+            && found.stx_mask & StatxFlags::INO.bits() != 0
+        {
+            let (seconds, nanos) = (found.stx_btime.tv_sec, found.stx_btime.tv_nsec);
+            let is_known = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+            let seconds = if is_known { u64::try_from(seconds).unwrap_or(0) } else { 0 };
+            let nanos = if is_known { u64::from(nanos) } else { 0 };
+            let born = seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos);
+            return Ok(FileIdentity::new(found.stx_ino, born));
+        }
+    }
+    let stat = retry_on_intr(|| rustix::fs::fstat(fd))?;
+    #[allow(clippy::useless_conversion, reason = "the type of the field depends on the system")]
+    Ok(FileIdentity::new(stat.st_ino.into(), 0))
 }
 
 /// Drops a range from the page cache.

@@ -4,8 +4,8 @@ use std::{any::Any, fmt, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use cairn_io::{
-    Access, Dir, DirRef, Entry as Listed, File, FileRef, IoError, IoOp, IoResult, LockError,
-    LockGuard, LockMode, Name, Space, SyncSite,
+    Access, Dir, DirRef, Entry as Listed, File, FileIdentity, FileRef, IoError, IoOp, IoResult,
+    LockError, LockGuard, LockMode, Name, Space, SyncSite,
 };
 
 use super::Shared;
@@ -214,6 +214,10 @@ impl File for SimFile {
 
     fn links(&self) -> IoResult<u64> {
         self.inner.links()
+    }
+
+    fn identity(&self) -> IoResult<FileIdentity> {
+        self.inner.identity()
     }
 
     fn map(&self, _: u64, _: usize) -> IoResult<Option<Bytes>> {

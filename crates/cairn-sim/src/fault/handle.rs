@@ -9,8 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use cairn_io::{
-    Access, Dir, DirRef, Entry, File, FileRef, IoError, IoOp, IoResult, LockError, LockGuard,
-    LockMode, Name, Space, SyncSite,
+    Access, Dir, DirRef, Entry, File, FileIdentity, FileRef, IoError, IoOp, IoResult, LockError,
+    LockGuard, LockMode, Name, Space, SyncSite,
 };
 
 use super::{
@@ -247,6 +247,11 @@ impl File for FaultFile {
     fn links(&self) -> IoResult<u64> {
         check(&self.state, IoOp::Read, self.path())?;
         self.inner.links()
+    }
+
+    fn identity(&self) -> IoResult<FileIdentity> {
+        check(&self.state, IoOp::Read, self.path())?;
+        self.inner.identity()
     }
 
     fn map(&self, _: u64, _: usize) -> IoResult<Option<Bytes>> {

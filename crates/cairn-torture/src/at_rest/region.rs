@@ -64,7 +64,7 @@ pub(crate) fn regions(image: &Image, path: &str, is_last_open: bool) -> Vec<Regi
 fn state(image: &Image, path: &str) -> Vec<Region> {
     const SLOT: usize = 4096;
     const NUMBER: Range<usize> = 16..24;
-    const USED: usize = 160;
+    const USED: usize = 268;
     let bytes = image.read(path).unwrap_or_default();
     let number = |slot: usize| {
         let bytes = bytes.get(slot * SLOT..).and_then(|slot| slot.get(NUMBER));

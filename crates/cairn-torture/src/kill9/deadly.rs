@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use cairn_io::{
-    Access, Dir, DirRef, Entry, File, FileRef, IoResult, LockError, LockGuard, LockMode, Name,
-    Space, SyncSite,
+    Access, Dir, DirRef, Entry, File, FileIdentity, FileRef, IoResult, LockError, LockGuard,
+    LockMode, Name, Space, SyncSite,
 };
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -246,6 +246,10 @@ impl File for DeadlyFile {
 
     fn links(&self) -> IoResult<u64> {
         self.inner.links()
+    }
+
+    fn identity(&self) -> IoResult<FileIdentity> {
+        self.inner.identity()
     }
 
     fn map(&self, offset: u64, len: usize) -> IoResult<Option<Bytes>> {
