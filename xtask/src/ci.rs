@@ -64,7 +64,7 @@ const STEPS: &[Step] = &[
     here("package", package),
     here("reliability", || reliability::run(&reliability::Options::gate())),
     forward("fuzz-replay", &forward::FUZZ_REPLAY, &[]),
-    forward("bench-smoke", &forward::BENCH, &["--test"]),
+    forward("bench-smoke", &forward::BENCH_ONCE, &[]),
 ];
 
 const fn here(name: &'static str, check: fn() -> Result) -> Step {

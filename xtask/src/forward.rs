@@ -23,6 +23,12 @@ pub(crate) struct Forward {
 pub(crate) const BENCH: Forward =
     Forward { package: "cairn-benches", args: &["bench", "--locked", "-p", "cairn-benches", "--"] };
 
+/// All benchmarks once, built as the rigs are, so that nothing is built for them alone.
+pub(crate) const BENCH_ONCE: Forward = Forward {
+    package: "cairn-benches",
+    args: &["bench", "--locked", "--profile=torture", "-p", "cairn-benches", "--", "--test"],
+};
+
 /// The crash sweeps.
 pub(crate) const CRASH: Forward = Forward {
     package: "cairn-torture",
