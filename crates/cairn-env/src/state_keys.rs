@@ -109,41 +109,59 @@ impl State {
         .map(|(_, uuid)| uuid)
     }
 
-    /// Checks that the state was written with one of the keys; `path` is the environment, for messages.
-    fn authenticate(&self, keys: Option<&DataKeys>, path: &Path) -> EnvResult<()> {
-        let path = || path.to_owned();
+    /// Checks that the state was written with one of the keys. Those that a keyring has given are the right ones
+    /// (`are_right`), so what they do not fit is the state; `path` is the environment, for messages.
+    pub(crate) fn authenticate(
+        &self,
+        keys: Option<&DataKeys>,
+        are_right: bool,
+        path: &Path,
+    ) -> EnvResult<()> {
         let (encryption, keys) = match (&self.encryption, keys) {
             (None, None) => return Ok(()),
-            (None, Some(_)) => return Err(EnvError::NotEncrypted { path: path() }),
+            (None, Some(_)) => return Err(EnvError::NotEncrypted { path: path.to_owned() }),
             (Some(encryption), None) => {
-                return Err(EnvError::KeyRequired { path: path(), epoch: encryption.epoch });
+                let (path, epoch) = (path.to_owned(), encryption.epoch);
+                return Err(EnvError::KeyRequired { path, epoch });
             }
             (Some(encryption), Some(keys)) => (encryption, keys),
         };
         let epoch = encryption.epoch;
+        let fits = |key: &DataKey| is_same(&check_of(key, self.environment), &encryption.check);
+        let changed = || Err(not_authentic(path, "a slot was not written with the key"));
         let Some(key) = keys.get(epoch) else {
-            return Err(EnvError::KeyRequired { path: path(), epoch });
+            // Either the keyring is from before that epoch, or another epoch was written into the slot.
+            let fits_another = keys.epochs().filter_map(|epoch| keys.get(epoch)).any(fits);
+            return match fits_another {
+                true => changed(),
+                false => Err(EnvError::KeyRequired { path: path.to_owned(), epoch }),
+            };
         };
-        if !is_same(&check_of(key, self.environment), &encryption.check) {
-            return Err(EnvError::WrongKey { path: path(), epoch });
+        if !fits(key) && !are_right {
+            return Err(EnvError::WrongKey { path: path.to_owned(), epoch });
         }
         match mac_key(key, self.environment).verify(&self.authenticated(), &encryption.mac) {
             true => Ok(()),
-            false => Err(not_authentic(&path(), "a slot was not written with the key")),
+            false => changed(),
         }
     }
 }
 
 impl Found {
-    /// Checks that both slots were written with these keys, one after the other.
-    pub(crate) fn authenticate(&self, keys: Option<&DataKeys>, path: &Path) -> EnvResult<()> {
-        self.newest.authenticate(keys, path)?;
+    /// Checks that both slots were written with these keys, one after the other: see [`State::authenticate`].
+    pub(crate) fn authenticate(
+        &self,
+        keys: Option<&DataKeys>,
+        are_right: bool,
+        path: &Path,
+    ) -> EnvResult<()> {
+        self.newest.authenticate(keys, are_right, path)?;
         if let Some(older) = &self.older {
             // Both or none: an environment is encrypted from its creation on.
             if older.encryption.is_some() != self.newest.encryption.is_some() {
                 return Err(not_authentic(path, "one slot is that of an encrypted environment"));
             }
-            older.authenticate(keys, path)?;
+            older.authenticate(keys, are_right, path)?;
         }
         if self.newest.encryption.is_none() {
             return Ok(());

@@ -4,13 +4,13 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use cairn_btree::Forest;
 use cairn_io::{
-    Access, Dir, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
+    Access, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
     shared::{
         ArcSwap, Condvar, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
-use cairn_log::{CommitSpan, DataKeys, Uuid};
+use cairn_log::{CommitSpan, Uuid};
 
 use crate::{
     EnvError, EnvResult, Environment, Options, RecoveryReport,
@@ -154,12 +154,10 @@ fn open_generation(
     claim: Claim,
 ) -> EnvResult<(Environment, RecoveryReport)> {
     let has_writer = claim.has_writer();
-    let (state_file, found) = match has_writer {
-        true => {
-            let (keys, path) = (options.encryption.as_ref(), root.dir.path());
-            read_state_beside_writer(&*dir, &**world, keys, path)?
-        }
-        false if options.read_only => StateFile::open(&*dir, Access::Read)?,
+    let read = || StateFile::open(&*dir, Access::Read);
+    let (mut state_file, mut found) = match has_writer {
+        true => patiently(&**world, read)?,
+        false if options.read_only => read()?,
         false => {
             let (file, found) = StateFile::open(&*dir, Access::ReadWrite)?;
             // Whoever wrote the newest slot may have died before its sync, with the system alive. Then the
@@ -168,10 +166,21 @@ fn open_generation(
             (file, found)
         }
     };
-    let options = keyring::opening::unlocked(&root, &*dir, Some(&found.newest), options)?;
-    found.authenticate(options.encryption.as_ref(), root.dir.path())?;
     if let Some(current) = current {
         check_identity(&root, current, &found.newest)?;
+    }
+    let are_right = options.encryption.is_none();
+    let options = keyring::opening::unlocked(&root, &*dir, Some(&found.newest), options)?;
+    let keys = options.encryption.as_ref();
+    let authenticate = |found: &Found| found.authenticate(keys, are_right, root.dir.path());
+    match authenticate(&found) {
+        // Two slots of which one was looked at before a write and the other one after it.
+        Err(EnvError::NotAuthentic { .. }) if has_writer => {
+            let again =
+                || read().and_then(|(file, found)| authenticate(&found).map(|()| (file, found)));
+            (state_file, found) = patiently(&**world, again)?;
+        }
+        checked => checked?,
     }
     let state = found.newest.clone();
     let (asked, count) = (options.data_directories, state.directories);
@@ -227,17 +236,14 @@ fn open_generation(
 
 /// Reads the state file while another process may be writing it. A slot that was looked at in the
 /// middle of that is looked at again, and so are two that do not belong together; one that stays damaged is.
-fn read_state_beside_writer(
-    dir: &dyn Dir,
+fn patiently(
     world: &dyn World,
-    keys: Option<&DataKeys>,
-    path: &Path,
+    read: impl Fn() -> EnvResult<(FileRef, Found)>,
 ) -> EnvResult<(FileRef, Found)> {
     const ATTEMPTS: u32 = 5;
     let mut attempt = 0;
     loop {
-        let read = StateFile::open(dir, Access::Read)
-            .and_then(|(file, found)| found.authenticate(keys, path).map(|()| (file, found)));
+        let read = read();
         attempt += 1;
         match &read {
             Ok((_, found)) if !found.damaged_slot => return read,

@@ -33,6 +33,11 @@ impl Secret {
         &self.0
     }
 
+    /// Whether all its bytes are the same, as in memory that nobody has filled.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.0.iter().all(|byte| *byte == self.0[0])
+    }
+
     /// Whether it is the other one, in a time that does not tell where they differ.
     pub(crate) fn is(&self, other: &Self) -> bool {
         verify_slices_are_equal(&*self.0, &*other.0).is_ok()

@@ -79,6 +79,9 @@ pub(super) struct Purpose<'a> {
     pub(super) kdf: &'a Kdf,
 }
 
+/// What is wrong with a key that was never filled.
+const BLANK: &str = "all bytes of the key are the same: that is none";
+
 /// No passphrase is longer.
 const MAX_PASSPHRASE: usize = 4096;
 
@@ -107,7 +110,8 @@ impl KeySource {
         Self::new(Origin::File(path.into()))
     }
 
-    /// A key of 32 bytes that nobody can guess. Wipes where it came from.
+    /// A key of 32 bytes that nobody can guess. Wipes where it came from. One whose bytes are all the same is
+    /// refused when it is used: nobody has filled it.
     #[must_use]
     pub fn raw(key: &mut [u8; 32]) -> Self {
         Self::new(Origin::Raw(Arc::new(Secret::take(key))))
@@ -165,14 +169,21 @@ impl KeySource {
             (Origin::Passphrase(passphrase), Kdf::Passphrase { cost, salt }) => {
                 cost.derive(passphrase, salt)
             }
+            (Origin::Raw(key), Kdf::Raw) if key.is_blank() => {
+                Err(EnvError::InvalidInput { what: BLANK.into() })
+            }
             (Origin::Raw(key), Kdf::Raw) => Ok((**key).clone()),
             (Origin::File(path), Kdf::Raw) => read_key_file(path),
             (Origin::Provider(provider), Kdf::Provider { salt }) => {
                 let request = KeyRequest { environment, name, salt };
-                Secret::filled(|key| provider.key(&request, key)).map_err(|error| {
+                let unavailable = |why: String| {
                     let what = format!("the callback for the key {name:?}");
-                    EnvError::KeyUnavailable { what, why: error.to_string() }
-                })
+                    EnvError::KeyUnavailable { what, why }
+                };
+                let key = Secret::filled(|key| provider.key(&request, key));
+                let key = key.map_err(|error| unavailable(error.to_string()))?;
+                // One that says that it has the key, and writes none.
+                if key.is_blank() { Err(unavailable(BLANK.into())) } else { Ok(key) }
             }
             _ => Err(EnvError::internal("a key is asked for a key slot of another kind")),
         }
@@ -233,10 +244,7 @@ fn parse_key(content: &[u8]) -> Result<Secret, &'static str> {
         (_, 64) => Secret::filled(|key| parse_hex(digits, key))?,
         _ => return Err("it holds neither 32 bytes nor 64 hexadecimal digits"),
     };
-    if key.bytes().iter().all(|byte| byte == &key.bytes()[0]) {
-        return Err("all bytes of the key are the same: that is none");
-    }
-    Ok(key)
+    if key.is_blank() { Err(BLANK) } else { Ok(key) }
 }
 
 fn parse_hex(digits: &[u8], key: &mut [u8; 32]) -> Result<(), &'static str> {

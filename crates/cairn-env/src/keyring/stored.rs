@@ -204,24 +204,28 @@ impl Keyring {
 
     /// Unlocks it with a key of a user.
     ///
-    /// Every key slot of the kind is tried, so a passphrase costs a run of Argon2id for each.
+    /// Every key slot of the kind is tried, so a passphrase costs a run of Argon2id for each. One for which the
+    /// key cannot be had, as when a callback does not know it, keeps none of the others from being tried.
     ///
     /// # Errors
     /// [`EnvError::WrongKey`] if none has this key; [`EnvError::KeyringDamaged`] if one has, and what it
-    /// wraps is not what was written; [`EnvError::KeyUnavailable`] if the key cannot be had.
+    /// wraps is not what was written; [`EnvError::KeyUnavailable`] if the key cannot be had, and no slot opens.
     pub fn unlock(&self, key: &KeySource) -> EnvResult<UnlockedKeyring> {
         let key = key.loaded()?;
+        let mut unavailable = None;
         for slot in self.slots.iter().filter(|slot| slot.kdf.kind() == key.kind()) {
-            match slot.try_key(&key, self.environment)? {
-                Tried::Wrong => {}
-                Tried::Damaged => {
+            match slot.try_key(&key, self.environment) {
+                Ok(Tried::Wrong) => {}
+                Ok(Tried::Damaged) => {
                     let what = format!("the key {:?} in it is not authentic", slot.name);
                     return Err(damaged(&self.path, &what));
                 }
-                Tried::Opened(held, keyring_key) => return self.open(held, keyring_key),
+                Ok(Tried::Opened(held, keyring_key)) => return self.open(held, keyring_key),
+                Err(error) => drop(unavailable.get_or_insert(error)),
             }
         }
-        Err(EnvError::WrongKey { path: self.path.clone(), epoch: self.newest_epoch() })
+        let wrong = || EnvError::WrongKey { path: self.path.clone(), epoch: self.newest_epoch() };
+        Err(unavailable.unwrap_or_else(wrong))
     }
 
     /// Decrypts the data keys.

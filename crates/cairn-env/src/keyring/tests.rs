@@ -207,6 +207,74 @@ fn keys_come_and_go_and_the_last_one_stays() {
     assert_eq!(unlock(&bytes, &raw(33)).unwrap().info().slots.len(), 32);
 }
 
+/// A full keyring could not be rotated: the new key was added before the old one went.
+#[test]
+fn a_key_of_a_full_keyring_can_be_rotated() {
+    let world = world();
+    let (mut keys, _) = keyring(&raw(1));
+    for n in 2..=32 {
+        keys.add(&format!("key {n}"), &raw(n), &*world).unwrap();
+    }
+    let rotated = keys.rotate(&raw(99), &*world).unwrap();
+    assert_eq!((rotated.name.as_str(), rotated.number, keys.opened_by()), ("first", 33, 33));
+    let bytes = keys.next_write(&*world).unwrap();
+    assert!(matches!(unlock(&bytes, &raw(1)), Err(EnvError::WrongKey { .. })));
+    assert_eq!(unlock(&bytes, &raw(99)).unwrap().info().slots.len(), 32);
+    assert!(unlock(&bytes, &raw(32)).is_ok());
+}
+
+/// Two applications, each with a callback of its own, which knows nothing of the other's key.
+#[test]
+fn a_slot_whose_key_cannot_be_had_hides_no_other_one() {
+    struct Only(&'static str);
+    impl KeyProvider for Only {
+        fn key(
+            &self,
+            request: &KeyRequest<'_>,
+            key: &mut [u8; 32],
+        ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            if request.name != self.0 {
+                return Err(format!("{} is none of mine", request.name).into());
+            }
+            *key = *request.salt;
+            Ok(())
+        }
+    }
+    let only = |name| KeySource::provider(Arc::new(Only(name)));
+    let world = SimWorld::new(6).world();
+    let (mut keys, _) = keyring(&only("first"));
+    keys.add("second", &only("second"), &*world).unwrap();
+    let bytes = keys.next_write(&*world).unwrap();
+    assert_eq!(unlock(&bytes, &only("first")).unwrap().opened_by(), 1);
+    assert_eq!(unlock(&bytes, &only("second")).unwrap().opened_by(), 2);
+    let error = unlock(&bytes, &only("third")).unwrap_err();
+    assert!(matches!(error, EnvError::KeyUnavailable { .. }), "{error}");
+    assert!(error.to_string().contains("first is none of mine"), "{error}");
+}
+
+#[test]
+fn a_key_that_nobody_has_filled_encrypts_nothing() {
+    struct Forgetful;
+    impl KeyProvider for Forgetful {
+        fn key(
+            &self,
+            _: &KeyRequest<'_>,
+            _: &mut [u8; 32],
+        ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            Ok(())
+        }
+    }
+    let refused = |key: &KeySource| {
+        UnlockedKeyring::create(ENVIRONMENT, "first", key, &*world()).unwrap_err()
+    };
+    let error = refused(&KeySource::provider(Arc::new(Forgetful)));
+    assert!(matches!(error, EnvError::KeyUnavailable { .. }), "{error}");
+    for byte in [0, 7] {
+        let error = refused(&KeySource::raw(&mut [byte; 32]));
+        assert!(matches!(error, EnvError::InvalidInput { .. }), "{error}");
+    }
+}
+
 #[test]
 fn a_rotated_key_opens_nothing_that_is_written_later() {
     let world = world();

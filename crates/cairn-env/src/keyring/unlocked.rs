@@ -108,16 +108,31 @@ impl UnlockedKeyring {
         if self.keyring.slots.iter().any(|slot| slot.name == name) {
             return refused(format!("there is a key {name:?} already: choose another name"));
         }
+        let (slot, held) = self.new_slot(name, key, world)?;
+        Ok(self.put(slot, held))
+    }
+
+    /// A new key slot, which is not in the keyring yet.
+    fn new_slot(
+        &mut self,
+        name: &str,
+        key: &KeySource,
+        world: &dyn World,
+    ) -> EnvResult<(KeySlot, Held)> {
         let number = self.keyring.next_slot;
         let next = number.checked_add(1);
         self.keyring.next_slot = next.ok_or(EnvError::Exhausted { what: "numbers of keys" })?;
         let environment = self.keyring.environment;
         let (mut slot, held) = KeySlot::new(number, name, key, environment, world)?;
         slot.fill(&held, &self.keyring_key, environment, world)?;
+        Ok((slot, held))
+    }
+
+    fn put(&mut self, slot: KeySlot, held: Held) -> KeySlotInfo {
         let info = KeySlotInfo::of(&slot);
         self.keyring.slots.push(slot);
         self.held.push(held);
-        Ok(info)
+        info
     }
 
     /// Removes a key slot that is not the last one.
@@ -139,17 +154,19 @@ impl UnlockedKeyring {
     /// Puts another key in place of the one that has opened the keyring, under the same name.
     pub(super) fn rotate(&mut self, key: &KeySource, world: &dyn World) -> EnvResult<KeySlotInfo> {
         let old = self.opened_by;
-        let Some(slot) = self.keyring.slots.iter_mut().find(|slot| slot.number == old) else {
+        let slots = &self.keyring.slots;
+        let Some(at) = slots.iter().position(|slot| slot.number == old) else {
             return Err(EnvError::InvalidInput {
                 what: "the key that is in use was removed".into(),
             });
         };
-        // The new one is there before the old one goes, so that both may have the name in turn.
-        let name = std::mem::take(&mut slot.name);
-        let info = self.add(&name, key, world)?;
-        self.remove(old)?;
-        self.opened_by = info.number;
-        Ok(info)
+        let name = slots[at].name.clone();
+        let (slot, held) = self.new_slot(&name, key, world)?;
+        // It takes the place at once: a full keyring has no room for both.
+        self.keyring.slots.remove(at);
+        self.held.retain(|held| held.number != old);
+        self.opened_by = held.number;
+        Ok(self.put(slot, held))
     }
 
     /// Begins a key epoch: new files are encrypted with a new data key.

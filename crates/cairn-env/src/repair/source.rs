@@ -56,9 +56,9 @@ impl Source {
             Ok(dir) => keys_of(&root, dir, options)?,
             Err(_) => options.encryption.clone(),
         };
-        let keys = keys.as_ref();
+        let (keys, are_right) = (keys.as_ref(), options.encryption.is_none());
         let (states, is_state_certain) = match &in_root {
-            Ok(dir) => read_state(dir, keys, &path, report)?,
+            Ok(dir) => read_state(dir, keys, are_right, &path, report)?,
             Err(_) => no_state(report),
         };
         let in_data = data_roots(&root)?.into_iter().map(|dir| dir.open_dir(&name));
@@ -215,11 +215,13 @@ fn keys_of(root: &Root, dir: &DirRef, options: &Options) -> EnvResult<Option<Dat
 fn read_state(
     dir: &DirRef,
     keys: Option<&DataKeys>,
+    are_right: bool,
     path: &Path,
     report: &mut RepairReport,
 ) -> EnvResult<(Vec<State>, bool)> {
-    let read = StateFile::open(&**dir, Access::Read)
-        .and_then(|(file, found)| found.authenticate(keys, path).map(|()| (file, found)));
+    let read = StateFile::open(&**dir, Access::Read).and_then(|(file, found)| {
+        found.authenticate(keys, are_right, path).map(|()| (file, found))
+    });
     match read {
         Ok((_, found)) => {
             if found.damaged_slot {

@@ -39,8 +39,9 @@ pub(super) fn verify(core: &Core) -> Vec<Finding> {
             }
         }
         Ok((_, state)) => {
-            let keys = core.options.encryption.as_ref();
-            if let Err(error) = state.authenticate(keys, core.root.dir.path()) {
+            // They have opened it.
+            let (keys, are_right) = (core.options.encryption.as_ref(), true);
+            if let Err(error) = state.authenticate(keys, are_right, core.root.dir.path()) {
                 found("STATE".into(), error.to_string());
             }
         }

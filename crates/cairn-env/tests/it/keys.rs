@@ -157,3 +157,70 @@ fn keys_change_while_the_environment_is_open() {
         }
     }
 }
+
+/// Beside a writer the state was held against the keys before the keyring was unlocked, so that no key was right.
+#[test]
+fn a_reader_beside_a_writer_opens_with_its_key() {
+    let disk = SimDisk::new();
+    let test = TestEnv::on(disk.clone(), with(key("right")));
+    test.put("db", b"key", b"value");
+    test.env().checkpoint().unwrap();
+    let (reader, _) = open(&disk, with(key("right")).read_only(true)).unwrap();
+    let db = reader.find_database("db").unwrap().unwrap();
+    assert_eq!(reader.snapshot().unwrap().get(&db, b"key").unwrap().unwrap(), b"value");
+    let refused = |options: Options| open(&disk, options.read_only(true)).unwrap_err();
+    assert!(matches!(refused(with(key("wrong"))), EnvError::WrongKey { .. }));
+    assert!(matches!(refused(small_options()), EnvError::KeyRequired { .. }));
+}
+
+/// The key that has opened the keyring is right. So what of the state does not fit it was changed, by somebody who
+/// put the checksum right.
+#[test]
+fn a_slot_of_the_state_that_was_changed_is_no_wrong_key_and_no_foreign_keyring() {
+    const SLOT: usize = 4096;
+    let disk = SimDisk::new();
+    let mut test = TestEnv::on(disk.clone(), with(key("right")));
+    test.put("db", b"key", b"value");
+    test.close();
+    let image = disk.image();
+    let state = "g-000001/STATE";
+    let number = |slot: usize| image.read(state).unwrap()[slot * SLOT + 16];
+    let newest = usize::from(number(1) > number(0)) * SLOT;
+    for at in 16..288 {
+        let changed = image.with_edit(state, |bytes| {
+            bytes[newest + at] ^= 1;
+            let crc = cairn_log::crc32c(&bytes[newest..newest + SLOT - 4]);
+            bytes[newest + SLOT - 4..newest + SLOT].copy_from_slice(&crc.to_le_bytes());
+        });
+        let disk = SimDisk::from_image(&changed);
+        match open(&disk, with(key("right"))) {
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}: {error}");
+                assert!(error.to_string().contains("STATE"), "byte {at}: {error}");
+            }
+            Ok((_, report)) => assert!(report.state_slot_damaged, "byte {at}: {report}"),
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_wrong_keys_open_no_environment() {
+    let disk = SimDisk::new();
+    let mut test = TestEnv::on(disk.clone(), with(key("right")));
+    test.put("db", b"key", b"value");
+    test.close();
+    let mut keys = EnvironmentKeys::open_in(disk.root(), SimWorld::new(5).world())
+        .unwrap()
+        .unlock(&key("right"));
+    let raw = |n: u32| {
+        let mut bytes = [0x5a; 32];
+        bytes[..4].copy_from_slice(&n.to_le_bytes());
+        KeySource::raw(&mut bytes)
+    };
+    keys.as_mut().unwrap().add("raw", &raw(10_000)).unwrap();
+    for n in 0..10_000 {
+        let error = open(&disk, with(raw(n)).read_only(true)).unwrap_err();
+        assert!(matches!(error, EnvError::WrongKey { .. }), "{n}: {error}");
+    }
+    open(&disk, with(raw(10_000)).read_only(true)).unwrap();
+}
