@@ -12,7 +12,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use crate::{
     Damage, DataKey, FRAME_LEN, FileClass, FileEncryption, FileHeader, FileNumber, FrameHeader,
-    Inset, MacKey, Protection, RecordKind, TAG_LEN, Uuid, inset, layout, nonces,
+    Inset, MacKey, Protection, RecordKind, TAG_LEN, Uuid, buffer::Buffer, inset, layout, nonces,
 };
 
 /// What tells an inset from a record, beside their places.
@@ -133,13 +133,13 @@ impl FileCipher {
     }
 
     /// The inset that stands at `offset` of the file, decrypted from there.
-    pub(crate) fn decrypted_inset(&self, offset: u64, stored: &[u8]) -> Result<Vec<u8>, Damage> {
+    pub(crate) fn decrypted_inset(&self, offset: u64, stored: &[u8]) -> Result<Buffer, Damage> {
         let len = stored.len().checked_sub(TAG_LEN).ok_or(Damage::NotAuthentic)?;
         let (value, tag) = stored.split_at(len);
-        let mut out = vec![0; len];
+        let mut out = Buffer::new(len);
         let nonce = self.nonce(offset, false);
         self.key
-            .open_separate_gather(nonce, Aad::from(INSET), value, tag, &mut out)
+            .open_separate_gather(nonce, Aad::from(INSET), value, tag, out.bytes())
             .map_err(|_| Damage::NotAuthentic)?;
         Ok(out)
     }
@@ -294,7 +294,7 @@ mod tests {
                     assert_eq!(cipher.decrypt_inset(place, &mut value), Ok(()));
                     assert_eq!(&value[..10], b"the value/");
                     let alone = cipher.decrypted_inset(place, &stored[7..33]);
-                    assert_eq!(alone.unwrap(), b"the value/");
+                    assert_eq!(alone.unwrap().as_ref(), b"the value/");
                     assert!(cipher.decrypted_inset(place + 8, &stored[7..33]).is_err());
                     let mut value = stored[7..33].to_vec();
                     assert!(cipher.decrypt_inset(place + 8, &mut value).is_err());

@@ -14,8 +14,8 @@ use cairn_io::{
 use crate::{
     Damage, DataKeys, Digest, FRAME_LEN, FileHeader, FileSeed, FrameHeader, HEADER_LEN, LogError,
     LogName, LogResult, Lsn, NewFile, Payload, Predecessor, RecordKind, Seal, TAG_LEN, Uuid,
-    cipher::FileCipher, crc32c, frame::record_len, layout, new_file, seal::seal_record_len,
-    sync::lock,
+    buffer::Buffer, cipher::FileCipher, crc32c, frame::record_len, layout, new_file,
+    seal::seal_record_len, sync::lock,
 };
 
 /// A record that was read: checked, and owned.
@@ -424,11 +424,11 @@ impl LogFile {
             let value = cipher.decrypted_inset(offset, &stored);
             return Ok(value.map_err(|damage| self.corrupt(offset, damage))?.into());
         }
-        let mut buf = vec![0; len + TAG_LEN];
-        self.read_bytes(offset, &mut buf)?;
-        cipher.decrypt_inset(offset, &mut buf).map_err(|damage| self.corrupt(offset, damage))?;
-        buf.truncate(len);
-        Ok(buf.into())
+        let mut buf = Buffer::new(len + TAG_LEN);
+        self.read_bytes(offset, buf.bytes())?;
+        let opened = cipher.decrypt_inset(offset, buf.bytes());
+        opened.map_err(|damage| self.corrupt(offset, damage))?;
+        Ok(Bytes::from(buf).slice(..len))
     }
 
     /// Reads `len` bytes inside a record as they are, without a copy where `map` is asked for and

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod buffer;
 mod checksum;
 mod cipher;
 pub mod codec;
