@@ -88,7 +88,7 @@ pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
-pub use index::{Index, IndexDef, IndexEntries, IndexEntry};
+pub use index::{Index, IndexCursor, IndexDef, IndexEntries, IndexEntry};
 pub use keyring::{
     EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,
     KeySource, Keyring, KeyringInfo, RetiredEpochs, UnlockedKeyring, UnlockedKeys,

@@ -1,5 +1,6 @@
 //! `Environment`: the handle that applications hold.
 
+mod attached;
 mod close;
 mod encryption;
 mod identity;
@@ -10,6 +11,7 @@ mod stats;
 
 use std::sync::{Arc, atomic::Ordering};
 
+pub(crate) use attached::Attached;
 pub use identity::Identity;
 pub use pins::PinInfo;
 pub use places::DataDirectory;

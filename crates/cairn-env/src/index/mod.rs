@@ -7,6 +7,7 @@
 
 mod build;
 mod check;
+mod cursor;
 mod registry;
 mod upkeep;
 
@@ -15,6 +16,7 @@ use std::{collections::BTreeSet, fmt, ops::RangeBounds, sync::Arc};
 use bytes::Bytes;
 
 pub(crate) use check::{Disagreement, check};
+pub use cursor::IndexCursor;
 pub(crate) use registry::{IndexChange, Indexes, Registry};
 
 use crate::{
