@@ -59,6 +59,24 @@ impl StoreRecord {
         Ok(record)
     }
 
+    /// Options that open the store as it is.
+    pub(crate) fn options(&self, store: &str) -> KvResult<KvOptions> {
+        let read = |schema: &serde_json::Value| Schema::from_json(&schema.to_string());
+        let schema = self.schema.as_ref().map(read).transpose();
+        let schema = schema.map_err(|error| KvError::Corrupt {
+            store: store.into(),
+            what: format!("the schema in its record: {error}"),
+        })?;
+        let mut options = KvOptions::new(self.security_level)
+            .create_if_missing(false)
+            .encrypt(self.encrypt)
+            .backup(self.backup)
+            .auto_sync(self.auto_sync)
+            .store_type(self.store_type);
+        options.schema = schema;
+        Ok(options)
+    }
+
     /// What is to be recorded when the store is opened with what `asked` says.
     ///
     /// # Errors
@@ -114,8 +132,9 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_bytes_and_another_version_is_refused() {
-        let record = record(options().schema(Schema::new()));
+        let record = record(options().schema(Schema::new()).auto_sync(true));
         let bytes = record.encode();
+        assert_eq!(StoreRecord::of(&record.options("s").unwrap()).unwrap(), record);
         assert_eq!(StoreRecord::decode("s", &bytes).unwrap(), record);
         for len in 0..bytes.len() {
             let error = StoreRecord::decode("s", &bytes[..len]).unwrap_err();

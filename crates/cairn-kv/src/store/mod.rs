@@ -77,6 +77,25 @@ impl KvStore {
         })
     }
 
+    /// Options that open a store as it is recorded: for tools, which know no more of it than its id. It is not
+    /// created with them.
+    ///
+    /// ```
+    /// use cairn_kv::{KvOptions, KvStore, SecurityLevel};
+    ///
+    /// let (env, _) = cairn_env::Environment::in_memory(cairn_env::Options::default())?;
+    /// KvStore::open(&env, "notes", KvOptions::new(SecurityLevel::S3))?.put("tea", 1)?;
+    /// let store = KvStore::open(&env, "notes", KvStore::recorded_options(&env, "notes")?)?;
+    /// assert_eq!(store.security_level()?, SecurityLevel::S3);
+    /// # Ok::<(), cairn_kv::KvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`KvError::StoreNotFound`].
+    pub fn recorded_options(env: &Environment, id: &str) -> KvResult<KvOptions> {
+        open::record(env, id)?.options(id)
+    }
+
     /// The ids of all stores of an environment, in order.
     ///
     /// # Errors
@@ -117,7 +136,7 @@ impl KvStore {
     /// [`KvError::Closed`].
     pub fn security_level(&self) -> KvResult<crate::SecurityLevel> {
         let _open = self.shared.content()?;
-        open::security_level(&self.shared.env, &self.shared.id)
+        Ok(open::record(&self.shared.env, &self.shared.id)?.security_level)
     }
 
     /// Whether it is encrypted, which is to say its environment.

@@ -9,7 +9,7 @@ use cairn_env::{Database, DatabaseOptions, Environment, Index, IndexDef};
 
 use super::{Content, Shared};
 use crate::{
-    KvError, KvOptions, KvResult, Schema, SecurityLevel, names,
+    KvError, KvOptions, KvResult, Schema, names,
     record::StoreRecord,
     schema::{self, index_key, path_of},
     sync::lock,
@@ -95,12 +95,10 @@ fn find_record(env: &Environment, id: &str) -> KvResult<Option<StoreRecord>> {
     found.map(|record| StoreRecord::decode(id, &record)).transpose()
 }
 
-/// How sensitive the data of a store is, as recorded.
-pub(super) fn security_level(env: &Environment, id: &str) -> KvResult<SecurityLevel> {
-    match find_record(env, id)? {
-        Some(record) => Ok(record.security_level),
-        None => Err(KvError::StoreNotFound { store: id.into() }),
-    }
+/// What is recorded of a store, which must exist.
+pub(super) fn record(env: &Environment, id: &str) -> KvResult<StoreRecord> {
+    names::check_store_id(id)?;
+    find_record(env, id)?.ok_or_else(|| KvError::StoreNotFound { store: id.into() })
 }
 
 /// The indexes of a schema, built where they are not.
