@@ -83,7 +83,9 @@ pub use cleaner::CleanReport;
 pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 pub use database::{Database, DatabaseKind, DatabaseOptions};
 pub use directories::data_directory_space;
-pub use environment::{About, DataDirectory, Environment, Figure, Identity, PinInfo, Stats, Unit};
+pub use environment::{
+    About, DataDirectory, Environment, Figure, HeldKeys, Identity, PinInfo, Stats, Unit, held_keys,
+};
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,

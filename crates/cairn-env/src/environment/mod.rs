@@ -10,6 +10,7 @@ mod stats;
 
 use std::sync::{Arc, atomic::Ordering};
 
+pub use encryption::{HeldKeys, held_keys};
 pub use identity::Identity;
 pub use pins::PinInfo;
 pub use places::DataDirectory;
