@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, fmt, ops::RangeBounds, sync::Arc};
 use bytes::Bytes;
 
 pub(crate) use check::{Disagreement, check};
-pub(crate) use registry::{IndexChange, Indexes, Registry};
+pub(crate) use registry::{IndexChange, IndexState, Indexes, Registry};
 
 use crate::{
     Database, EnvError, EnvResult, Keys, Multimap, Pairs, Value, View, view::version_with,
