@@ -91,6 +91,14 @@ impl ExclusiveTransaction {
         Ok(created)
     }
 
+    /// The database `name`, of whatever kind, if it exists, as this transaction left it.
+    ///
+    /// # Errors
+    /// If the catalogue cannot be read.
+    pub fn find_database(&mut self, name: &str) -> EnvResult<Option<Database>> {
+        Ok(self.descriptor(name)?.map(|found| found.database))
+    }
+
     fn descriptor(&mut self, name: &str) -> EnvResult<Option<Descriptor>> {
         let found = self.get_in(NAMES, name.as_bytes())?;
         found.map(|found| Descriptor::decode(name, &found)).transpose()
