@@ -10,8 +10,8 @@ use crate::StoreInfo;
 /// The result of what is done with archives.
 pub type ArchiveResult<T> = Result<T, ArchiveError>;
 
-/// An export, an import or a verification that failed. Whatever it is: no archive has come into being or
-/// has changed, and no database has.
+/// An export, an import or a verification that failed. No archive has come into being, and no database has
+/// changed, unless the error of an [`import`](crate::import) or of a sync says that this is not known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
