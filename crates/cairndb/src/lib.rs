@@ -86,17 +86,17 @@ pub mod typed;
 
 pub use cairn_env::{
     About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut,
-    DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DiskLimit, Durability,
-    EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, ExclusiveRange,
+    DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DatabaseShape, DiskLimit,
+    Durability, EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, ExclusiveRange,
     ExclusiveTransaction, Figure, Finding, HolderKind, Identity, Index, IndexCursor, IndexDef,
-    IndexEntries, IndexEntry, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind,
-    KeyProvider, KeyRequest, KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN,
-    MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing, Multimap, Options, Pairs, PendingCommit,
-    PinBudget, PinInfo, Range, Reach, RecoveryReport, RekeyReport, RepairReport, RetiredEpochs,
-    Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot,
-    SpaceHolder, SpaceReport, Stats, Survey, TornTail, Transaction, TransactionRange, TreeSurvey,
-    Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View, finish_rekey,
-    repair,
+    IndexEntries, IndexEntry, IndexShape, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo,
+    KeyKind, KeyProvider, KeyRequest, KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey,
+    MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing, Multimap, Options, Pairs,
+    PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport, RekeyReport, RepairReport,
+    RetiredEpochs, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions,
+    Snapshot, SpaceHolder, SpaceReport, Stats, Survey, TornTail, Transaction, TransactionRange,
+    TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View,
+    finish_rekey, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.

@@ -12,6 +12,7 @@ mod stats;
 use std::sync::{Arc, atomic::Ordering};
 
 pub(crate) use attached::Attached;
+pub use encryption::{HeldKeys, held_keys};
 pub use identity::Identity;
 pub use pins::PinInfo;
 pub use places::DataDirectory;

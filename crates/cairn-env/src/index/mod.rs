@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 pub(crate) use check::{Disagreement, check};
 pub use cursor::IndexCursor;
-pub(crate) use registry::{IndexChange, Indexes, Registry};
+pub(crate) use registry::{IndexChange, IndexState, Indexes, Registry};
 
 use crate::{
     Database, EnvError, EnvResult, Keys, Multimap, Pairs, Value, View, view::version_with,
