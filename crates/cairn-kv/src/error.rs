@@ -1,6 +1,9 @@
 //! `KvError`: what went wrong with a store, and the number that ArkData has for it.
 
+use cairn_archive::ArchiveError;
 use cairn_env::{DiskLimit, EnvError, ErrorKind, Scope};
+
+use crate::SecurityLevel;
 
 /// The result of an operation on a store.
 pub type KvResult<T> = Result<T, KvError>;
@@ -150,6 +153,49 @@ pub enum KvError {
         /// What cannot be understood, and where.
         what: String,
     },
+    /// A backup cannot have this name.
+    #[error("{name:?} is no name for a backup: {why}")]
+    InvalidBackupName {
+        /// What was given.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The store has no such backup.
+    #[error("store {store:?} has no backup {name:?}")]
+    NoSuchBackup {
+        /// Its id.
+        store: String,
+        /// What the backup should be called.
+        name: String,
+    },
+    /// The store has as many backups as it may.
+    #[error(
+        "the store has {count} backups, and may have {max}: delete one, or use a name that is there"
+    )]
+    BackupLimit {
+        /// The limit.
+        max: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The data of a backup is more sensitive than that of the store may be.
+    #[error("the backup is of security level {backup:?}, and the store of {store:?}")]
+    LowerSecurity {
+        /// The level of the store when it was backed up.
+        backup: SecurityLevel,
+        /// Its level now.
+        store: SecurityLevel,
+    },
+    /// Somebody else does what only one can.
+    #[error("busy: {what} is going on")]
+    Busy {
+        /// What is going on.
+        what: &'static str,
+    },
+    /// A backup could not be made or brought back: what is wrong with it, or with its disk.
+    #[error(transparent)]
+    Archive(ArchiveError),
     /// The environment refused. What it means for the change stands there.
     #[error(transparent)]
     Env(#[from] EnvError),
@@ -178,14 +224,21 @@ impl KvError {
             | Self::InvalidDevice { .. }
             | Self::InvalidQuery { .. }
             | Self::QueryTooLong { .. }
-            | Self::InvalidSchema { .. } => Some(401),
+            | Self::InvalidSchema { .. }
+            | Self::InvalidBackupName { .. }
+            | Self::NoSuchBackup { .. } => Some(401),
             Self::TooMany { .. } => Some(15_100_001),
             Self::ChangedOptions { .. } => Some(15_100_002),
             Self::NotEncrypted { .. } | Self::Corrupt { .. } => Some(15_100_003),
             Self::StoreNotFound { .. } | Self::KeyNotFound { .. } => Some(15_100_004),
             Self::Closed { .. } => Some(15_100_005),
-            Self::NotSupported { .. } | Self::NameTaken { .. } => None,
+            Self::NotSupported { .. }
+            | Self::NameTaken { .. }
+            | Self::BackupLimit { .. }
+            | Self::LowerSecurity { .. }
+            | Self::Busy { .. } => None,
             Self::Env(error) => env_code(error),
+            Self::Archive(error) => archive_code(error),
         }
     }
 
@@ -194,6 +247,10 @@ impl KvError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Env(error) => error.kind(),
+            Self::Archive(error) => error.kind(),
+            Self::NoSuchBackup { .. } => ErrorKind::NotFound,
+            Self::BackupLimit { .. } => ErrorKind::Full,
+            Self::Busy { .. } => ErrorKind::Busy,
             Self::NotEncrypted { .. } => ErrorKind::Key,
             Self::StoreNotFound { .. } | Self::KeyNotFound { .. } => ErrorKind::NotFound,
             Self::Closed { .. } => ErrorKind::Closed,
@@ -210,6 +267,7 @@ impl KvError {
     pub fn scope(&self) -> Scope {
         match self {
             Self::Env(error) => error.scope(),
+            Self::Archive(error) => error.scope(),
             Self::Corrupt { .. } => Scope::Store,
             _ => Scope::Operation,
         }
@@ -219,6 +277,32 @@ impl KvError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.kind() == ErrorKind::Conflict
+    }
+}
+
+impl From<ArchiveError> for KvError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Env(error) => Self::Env(error),
+            error => Self::Archive(error),
+        }
+    }
+}
+
+impl From<cairn_io::IoError> for KvError {
+    fn from(error: cairn_io::IoError) -> Self {
+        Self::Archive(ArchiveError::Io(error))
+    }
+}
+
+fn archive_code(error: &ArchiveError) -> Option<u32> {
+    match error {
+        ArchiveError::Env(error) => env_code(error),
+        ArchiveError::NotFound { .. } => Some(401),
+        error => match error.kind() {
+            ErrorKind::Corrupt | ErrorKind::Key => Some(15_100_003),
+            _ => None,
+        },
     }
 }
 

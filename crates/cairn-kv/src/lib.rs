@@ -1,4 +1,4 @@
-//! The key-value store: typed values, queries, result sets, observers.
+//! The key-value store: typed values, queries, result sets, observers, backup and restore.
 //!
 //! A store lives in an environment, beside other stores and databases. Its values are typed; with a
 //! [`Schema`] they are JSON whose fields can be asked for and have indexes. A [`Query`] says which entries are
@@ -37,6 +37,7 @@
 //! It does not synchronise devices. One process writes to an environment at a time.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod device;
 mod entry;
 mod error;
@@ -57,6 +58,9 @@ mod sync;
 mod transaction;
 mod value;
 
+pub use backup::{
+    BackupInfo, BackupOptions, BackupPlace, BackupSchedule, DeleteStatus, ListedBackup, SYNC_SITES,
+};
 pub use entry::Entry;
 pub use error::{KvError, KvResult};
 pub use limits::{

@@ -26,11 +26,13 @@ pub struct Limits {
     pub result_sets: usize,
     /// Most observers at a time (default: 8).
     pub observers: usize,
+    /// Most backups that have a name of their own (default: 5).
+    pub backups: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch: MAX_BATCH_SIZE, result_sets: 8, observers: 8 }
+        Self { batch: MAX_BATCH_SIZE, result_sets: 8, observers: 8, backups: 5 }
     }
 }
 
@@ -53,6 +55,13 @@ impl Limits {
     #[must_use]
     pub fn observers(mut self, observers: usize) -> Self {
         self.observers = observers;
+        self
+    }
+
+    /// Sets [`Limits::backups`](Limits#structfield.backups).
+    #[must_use]
+    pub fn backups(mut self, backups: usize) -> Self {
+        self.backups = backups;
         self
     }
 }

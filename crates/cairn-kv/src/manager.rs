@@ -1,11 +1,15 @@
 //! `KvManager`: the stores of one environment, by id, for those who do not bring one.
 
-use std::{collections::BTreeMap, path::Path, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
-use cairn_env::{Environment, KeySource, Options, RecoveryReport};
+use cairn_env::{Environment, EnvironmentKeys, KeySource, Options, RecoveryReport};
 
 use crate::{
-    KvOptions, KvResult, KvStore,
+    BackupPlace, KvError, KvOptions, KvResult, KvStore,
     store::{delete, store_ids},
     sync::lock,
 };
@@ -66,6 +70,8 @@ impl KvManagerConfig {
 #[derive(Debug)]
 pub struct KvManager {
     env: Environment,
+    /// Where it lies, if this has opened it.
+    path: Option<PathBuf>,
     /// Each store that is open here, and how often.
     open: Mutex<BTreeMap<String, (KvStore, usize)>>,
 }
@@ -81,14 +87,17 @@ impl KvManager {
         if let Some(keys) = keys {
             options = options.key(keys);
         }
+        let path = path.as_ref();
         let (env, _) = Environment::open(path, options)?;
-        Ok(Self::of(&env))
+        BackupPlace::beside(path).attach(&env);
+        Ok(Self { path: Some(path.into()), ..Self::of(&env) })
     }
 
-    /// A manager of the stores of an environment that is open.
+    /// A manager of the stores of an environment that is open. Where their backups lie is for the caller to say:
+    /// [`BackupPlace::attach`].
     #[must_use]
     pub fn of(env: &Environment) -> Self {
-        Self { env: env.clone(), open: Mutex::default() }
+        Self { env: env.clone(), path: None, open: Mutex::default() }
     }
 
     /// The environment.
@@ -147,14 +156,49 @@ impl KvManager {
         store_ids(&self.env)
     }
 
+    /// Begins a new key epoch of the environment: what is written from now on is encrypted with another data key.
+    /// Backups stay restorable. For that the environment is closed, and opened again: all stores that are open
+    /// here are closed, and must be got again. Returns the number of the epoch.
+    ///
+    /// # Errors
+    /// [`KvError::NotEncrypted`]; [`KvError::NotSupported`] for a manager of an environment that somebody else
+    /// has opened; as [`Environment::close`]: then nothing has changed but that the stores are closed.
+    pub fn rekey(&mut self) -> KvResult<u32> {
+        let Some(path) = self.path.clone() else {
+            let what = "to rekey an environment that the manager has not opened itself".into();
+            return Err(KvError::NotSupported { what });
+        };
+        let mut options = self.env.options().clone().create(false);
+        options.encryption = None; // the keyring has them all, and soon a new one
+        let Some(key) = options.key.clone() else {
+            return Err(KvError::NotEncrypted { store: path.display().to_string() });
+        };
+        self.close_all();
+        self.env.clone().close()?;
+        let begun = begin_epoch(&path, &key);
+        let (env, _) = Environment::open(&path, options)?;
+        BackupPlace::beside(&path).attach(&env);
+        self.env = env;
+        begun
+    }
+
+    /// Closes all stores that are open here.
+    fn close_all(&self) {
+        for (_, (store, _)) in std::mem::take(&mut *lock(&self.open)) {
+            store.close();
+        }
+    }
+
     /// Closes all stores that are open here, and the environment.
     ///
     /// # Errors
     /// As [`Environment::close`]: it waits for nobody, and names who has something open.
     pub fn close(self) -> KvResult<()> {
-        for (_, (store, _)) in lock(&self.open).iter() {
-            store.close();
-        }
+        self.close_all();
         Ok(self.env.close()?)
     }
+}
+
+fn begin_epoch(path: &Path, key: &KeySource) -> KvResult<u32> {
+    Ok(EnvironmentKeys::open(path)?.unlock(key)?.begin_epoch()?)
 }

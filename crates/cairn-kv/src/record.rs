@@ -82,6 +82,23 @@ impl StoreRecord {
     /// # Errors
     /// [`KvError::ChangedOptions`] if that is another store.
     pub(crate) fn reopened(&self, store: &str, asked: &Self) -> KvResult<Self> {
+        self.check_same_sort(store, asked)?;
+        if self.security_level > asked.security_level {
+            return Err(KvError::ChangedOptions {
+                store: store.into(),
+                option: "security level",
+                recorded: format!("{:?}", self.security_level),
+                asked: format!("{:?}", asked.security_level),
+            });
+        }
+        Ok(asked.clone())
+    }
+
+    /// An error unless both are of the same sort of store: what must be the same whenever it is opened.
+    ///
+    /// # Errors
+    /// [`KvError::ChangedOptions`].
+    pub(crate) fn check_same_sort(&self, store: &str, asked: &Self) -> KvResult<()> {
         let changed = |option, recorded: String, asked: String| {
             Err(KvError::ChangedOptions { store: store.into(), option, recorded, asked })
         };
@@ -99,11 +116,7 @@ impl StoreRecord {
         if self.schema != asked.schema {
             return changed("schema", show(self), show(asked));
         }
-        if self.security_level > asked.security_level {
-            let of = |record: &Self| format!("{:?}", record.security_level);
-            return changed("security level", of(self), of(asked));
-        }
-        Ok(asked.clone())
+        Ok(())
     }
 }
 

@@ -106,8 +106,9 @@ pub use cairn_env::inspect;
 #[cfg(feature = "kv")]
 pub mod kv {
     pub use cairn_kv::{
-        ChangeNotification, Entry, Explanation, FieldNode, KvError, KvManager, KvManagerConfig,
-        KvOptions, KvResult, KvStore, KvTransaction, Limits, MAX_BATCH_SIZE, MAX_DEVICE_LENGTH,
+        BackupInfo, BackupOptions, BackupPlace, BackupSchedule, ChangeNotification, DeleteStatus,
+        Entry, Explanation, FieldNode, KvError, KvManager, KvManagerConfig, KvOptions, KvResult,
+        KvStore, KvTransaction, Limits, ListedBackup, MAX_BATCH_SIZE, MAX_DEVICE_LENGTH,
         MAX_KEY_LENGTH, MAX_KEY_LENGTH_DEVICE, MAX_QUERY_LENGTH, MAX_STORE_ID_LENGTH,
         MAX_VALUE_LENGTH, Observer, Query, ResultSet, Scalar, Schema, SchemaMode, SecurityLevel,
         StoreEvent, StoreType, SubscribeType, Value, ValueType,

@@ -77,6 +77,13 @@ impl CommitOrder {
         }
     }
 
+    /// The store has become another one with a commit that is synced: all are told to read it again, after what
+    /// they are to be told of before.
+    pub(crate) fn reset(&mut self, commit: u64) {
+        self.acknowledged(commit, true);
+        self.observers.iter().for_each(|observer| observer.queue.push(StoreEvent::Reset));
+    }
+
     /// No more events.
     pub(crate) fn close(&mut self) {
         self.observers.drain(..).for_each(|observer| observer.queue.close());

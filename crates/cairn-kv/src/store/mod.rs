@@ -19,7 +19,7 @@ use std::{
 
 use cairn_env::{Durability, Environment, Snapshot};
 
-pub(crate) use open::{delete, store_ids};
+pub(crate) use open::{delete, indexes, store_ids};
 pub(crate) use select::Selection;
 pub(crate) use shared::{Content, ResultSlot, Shared};
 pub(crate) use write::{Change, Origin, check_batch, net};
@@ -135,8 +135,7 @@ impl KvStore {
     /// # Errors
     /// [`KvError::Closed`].
     pub fn security_level(&self) -> KvResult<crate::SecurityLevel> {
-        let _open = self.shared.content()?;
-        Ok(open::record(&self.shared.env, &self.shared.id)?.security_level)
+        Ok(self.recorded()?.security_level)
     }
 
     /// Whether it is encrypted, which is to say its environment.
@@ -188,8 +187,14 @@ impl KvStore {
     }
 
     fn get_stored(&self, stored: &[u8]) -> KvResult<Option<Value>> {
-        let content = self.shared.content()?;
-        let found = self.snapshot()?.get(&content.data, stored)?;
+        let found = self.shared.with_content(|content| {
+            let snapshot = self.snapshot()?;
+            let found = snapshot.get(&content.data, stored)?;
+            if found.is_none() {
+                snapshot.len(&content.data)?; // nothing is there also if all of it is gone
+            }
+            Ok(found)
+        })?;
         found.map(|value| self.shared.decode(stored, value.into_bytes())).transpose()
     }
 
@@ -322,8 +327,9 @@ impl KvStore {
     /// # Errors
     /// [`KvError::Closed`], and what [`Environment::begin_write`] answers.
     pub fn start_transaction(&self) -> KvResult<KvTransaction> {
-        let content = self.shared.content()?.clone();
+        let content = self.shared.content()?;
         let (txn, epoch) = (self.shared.env.begin_write()?, self.shared.epoch());
+        let content = content.clone();
         Ok(KvTransaction::new(self.clone(), content, epoch, txn))
     }
 
@@ -339,11 +345,20 @@ impl KvStore {
         Ok(Observer::new(Arc::clone(&self.shared), queue))
     }
 
+    /// What is recorded of the store, which must be open.
+    pub(crate) fn recorded(&self) -> KvResult<crate::record::StoreRecord> {
+        let _open = self.shared.content()?;
+        open::record(&self.shared.env, &self.shared.id)
+    }
+
     /// What a query means now.
     fn select(&self, query: &Query) -> KvResult<(Snapshot, Selection, u64)> {
-        let content = self.shared.content()?;
-        let selection = Selection::new(&self.shared, &content, &self.device, query)?;
-        Ok((self.snapshot()?, selection, self.shared.epoch()))
+        self.shared.with_content(|content| {
+            let selection = Selection::new(&self.shared, content, &self.device, query)?;
+            let snapshot = self.snapshot()?;
+            snapshot.len(&content.data)?; // it must be there
+            Ok((snapshot, selection, self.shared.epoch()))
+        })
     }
 
     /// What is durable, if that has everything that this handle has written.

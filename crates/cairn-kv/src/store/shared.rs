@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use cairn_env::{Database, Environment, Index};
+use cairn_env::{Database, EnvError, Environment, Index};
 
 use super::Selection;
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 
 /// What all handles of a store in this process have in common.
 ///
-/// Locks are taken in this order: the registry, content, commit order, a queue of an observer; then those of
+/// Locks are taken in this order: the registry, backing up, restoring, content, commit order, a queue of an observer; then those of
 /// the environment.
 pub(crate) struct Shared {
     pub(crate) env: Environment,
@@ -33,6 +33,10 @@ pub(crate) struct Shared {
     pub(crate) order: Mutex<CommitOrder>,
     limits: Mutex<Limits>,
     result_sets: AtomicUsize,
+    /// Held while a backup is made or deleted.
+    pub(crate) backing_up: Mutex<()>,
+    /// Held while a backup is restored, until its content is in place.
+    pub(crate) restoring: Mutex<()>,
 }
 
 /// The databases of a store.
@@ -72,6 +76,8 @@ impl Shared {
             order: Mutex::default(),
             limits: Mutex::default(),
             result_sets: AtomicUsize::new(0),
+            backing_up: Mutex::default(),
+            restoring: Mutex::default(),
         }
     }
 
@@ -84,6 +90,28 @@ impl Shared {
         match &*content {
             Some(_) => Ok(Reading(content)),
             None => Err(KvError::Closed { what: "store" }),
+        }
+    }
+
+    /// Does something with the content. If that turns out to be gone, a restore is just about to put other
+    /// content in its place: then again, with that.
+    ///
+    /// # Errors
+    /// [`KvError::Closed`], and what is done.
+    pub(crate) fn with_content<T>(&self, act: impl Fn(&Content) -> KvResult<T>) -> KvResult<T> {
+        loop {
+            let (epoch, result) = {
+                let content = self.content()?;
+                (self.epoch(), act(&content))
+            };
+            match result {
+                Err(KvError::Env(EnvError::NoSuchDatabase { .. })) => {}
+                other => return other,
+            }
+            drop(lock(&self.restoring));
+            if self.epoch() == epoch {
+                return result; // somebody has dropped it who is no restore
+            }
         }
     }
 

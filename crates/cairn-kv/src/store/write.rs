@@ -1,6 +1,6 @@
 //! Writing: changes become durable, and then observers learn of them, in the order of the commits.
 
-use cairn_env::{Durability, Environment, Transaction};
+use cairn_env::{Durability, EnvError, Environment, Transaction};
 
 use super::{Content, Shared};
 use crate::{
@@ -28,22 +28,20 @@ const PATIENCE: u32 = 100;
 impl Shared {
     /// Commits changes of its own; returns the number of the commit.
     pub(crate) fn write(&self, origin: Origin<'_>, changes: &[Change]) -> KvResult<u64> {
-        let content = self.content()?;
-        let mut overtaken = 0;
-        loop {
-            let mut txn = self.env.begin_write()?;
-            let order = lock(&self.order);
-            let result = fill(&mut txn, &content, changes)
-                .and_then(|()| self.submit(order, &content, origin, txn, changes));
-            match result {
-                Err(error) if error.is_retryable() && overtaken < PATIENCE => overtaken += 1,
-                Err(error) => return Err(error),
-                Ok(submitted) => {
-                    drop(content);
-                    return self.settle(submitted);
+        let submitted = self.with_content(|content| {
+            let mut overtaken = 0;
+            loop {
+                let mut txn = self.env.begin_write()?;
+                let order = lock(&self.order);
+                let result = fill(&mut txn, content, changes)
+                    .and_then(|()| self.submit(order, content, origin, txn, changes));
+                match result {
+                    Err(error) if error.is_retryable() && overtaken < PATIENCE => overtaken += 1,
+                    other => return other,
                 }
             }
-        }
+        })?;
+        self.settle(submitted)
     }
 
     /// Commits a transaction, which has made these changes.
@@ -54,9 +52,15 @@ impl Shared {
         changes: &[Change],
     ) -> KvResult<u64> {
         let content = self.content()?;
-        let submitted = self.submit(lock(&self.order), &content, origin, txn, changes)?;
+        let submitted = self.submit(lock(&self.order), &content, origin, txn, changes);
         drop(content);
-        self.settle(submitted)
+        match submitted {
+            // What it has changed was replaced by a restore.
+            Err(KvError::Env(EnvError::NoSuchDatabase { .. })) => {
+                Err(KvError::Closed { what: "transaction" })
+            }
+            submitted => self.settle(submitted?),
+        }
     }
 
     /// Gives the commit its place in the order of all.

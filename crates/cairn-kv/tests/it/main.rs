@@ -1,6 +1,7 @@
 //! Stores from outside.
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod backup;
 mod device;
 mod fixture;
 mod limits;
