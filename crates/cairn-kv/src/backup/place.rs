@@ -47,6 +47,7 @@ enum Root {
     /// Created when something is to lie there.
     Path(PathBuf),
     Dir(DirRef),
+    Nowhere,
 }
 
 /// The place of an environment, once it was said.
@@ -55,11 +56,16 @@ struct Attached(Mutex<Option<BackupPlace>>);
 
 impl BackupPlace {
     /// `<environment>.backups`, beside the environment in the directory `environment`. It is created when there
-    /// is a backup.
+    /// is a backup. An environment whose path does not end with a name, such as `..`, has nothing beside it.
     #[must_use]
     pub fn beside(environment: impl AsRef<Path>) -> Self {
-        let environment = environment.as_ref();
-        let mut name = environment.file_name().unwrap_or_default().to_owned();
+        let given = environment.as_ref();
+        // `.` has a name, too: that of where we are.
+        let environment = std::path::absolute(given).unwrap_or_else(|_| given.to_owned());
+        let Some(name) = environment.file_name() else {
+            return Self { root: Root::Nowhere, world: Arc::new(RealWorld::new()) };
+        };
+        let mut name = name.to_owned();
         name.push(".backups");
         Self::at(environment.with_file_name(name))
     }
@@ -86,8 +92,10 @@ impl BackupPlace {
     /// # Errors
     /// [`KvError::NotSupported`] if nobody has said where it is.
     pub(crate) fn of(env: &Environment) -> KvResult<Self> {
-        lock(&env.attached::<Attached>().0).clone().ok_or_else(|| KvError::NotSupported {
-            what: "a backup where nobody has said where it is to lie: see BackupPlace".into(),
+        let place = lock(&env.attached::<Attached>().0).clone();
+        place.filter(|place| !matches!(place.root, Root::Nowhere)).ok_or_else(|| {
+            let what = "a backup where nobody has said where it is to lie: see BackupPlace".into();
+            KvError::NotSupported { what }
         })
     }
 
@@ -100,6 +108,7 @@ impl BackupPlace {
         let root = match &self.root {
             Root::Path(path) => RealDir::open(path),
             Root::Dir(dir) => Ok(DirRef::clone(dir)),
+            Root::Nowhere => return Ok(None),
         };
         let found = parts(store).into_iter().fold(root, |dir, part| dir?.open_dir(&part));
         match found {
@@ -118,6 +127,7 @@ impl BackupPlace {
                 created => created,
             },
             Root::Dir(dir) => Ok(DirRef::clone(dir)),
+            Root::Nowhere => RealDir::open(Path::new("")), // which is nowhere
         };
         Ok(parts(store).into_iter().fold(root, |dir, part| open_or_create(&dir?, &part))?)
     }
@@ -143,5 +153,28 @@ fn parts(store: &str) -> Vec<Name> {
 impl fmt::Debug for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*lock(&self.0), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beside_an_environment_is_never_in_it() {
+        for (environment, expected) in [
+            ("/x/data", Some("/x/data.backups")),
+            ("/x/data/", Some("/x/data.backups")),
+            ("/x/data/.", Some("/x/data.backups")),
+            ("/x/..", None),
+            ("/", None),
+        ] {
+            let Root::Path(path) = BackupPlace::beside(environment).root else {
+                assert_eq!(expected, None, "{environment}");
+                continue;
+            };
+            assert_eq!(path.to_str(), expected, "{environment}");
+            assert!(!path.starts_with(environment));
+        }
     }
 }

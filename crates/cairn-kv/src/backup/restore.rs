@@ -6,7 +6,10 @@
 
 use std::sync::TryLockError;
 
-use cairn_archive::{ArchiveFile, ArchiveKeys, Header, ImportOptions, StoreKind, import};
+use cairn_archive::{
+    ArchiveError, ArchiveFile, ArchiveKeys, Header, ImportOptions, StoreKind, import,
+};
+use cairn_env::EnvError;
 
 use super::{BackupInfo, BackupName, BackupOptions, BackupPlace, store_info};
 use crate::{
@@ -36,7 +39,7 @@ impl KvStore {
     /// As [`KvStore::restore`], with options.
     ///
     /// # Errors
-    /// As [`KvStore::restore`]; [`ArchiveError::Cancelled`](cairn_archive::ArchiveError::Cancelled).
+    /// As [`KvStore::restore`]; [`ArchiveError::Cancelled`].
     pub fn restore_with(&self, name: &str, options: BackupOptions<'_>) -> KvResult<BackupInfo> {
         let name = BackupName::new(name)?;
         let none = || KvError::NoSuchBackup { store: self.id().into(), name: name.as_str().into() };
@@ -44,7 +47,7 @@ impl KvStore {
         let dir = BackupPlace::of(&self.shared.env)?.find(self.id())?.ok_or_else(none)?;
         let archive = ArchiveFile::new(dir, name.file().clone());
         match self.bring_back(&archive, name.as_str(), options, false) {
-            Err(KvError::Archive(cairn_archive::ArchiveError::NotFound { .. })) => Err(none()),
+            Err(KvError::Archive(ArchiveError::NotFound { .. })) => Err(none()),
             restored => restored,
         }
     }
@@ -116,17 +119,33 @@ impl KvStore {
             .rename(&rename)
             .progress(options.progress);
         let store = store_info(&shared.id, record.encode());
-        let report = import(&shared.env, archive, &store, &how)?;
-        match self.new_content(&data) {
-            Ok(content) => shared.replace(content, report.commit),
+        match import(&shared.env, archive, &store, &how) {
+            Ok(report) => {
+                self.go_over(&data, report.commit)?;
+                Ok(BackupInfo::new(name, &report.archive))
+            }
+            Err(error) => {
+                // It has taken effect, although a crash may still take it back.
+                if let ArchiveError::Env(EnvError::CommitPending { commit, .. }) = &error {
+                    self.go_over(&data, *commit)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Puts the content that `commit` has brought in the place of what all handles had.
+    fn go_over(&self, data: &str, commit: u64) -> KvResult<()> {
+        match self.new_content(data) {
+            Ok(content) => self.shared.replace(content, commit),
             Err(error) => {
                 // It is restored, and this process cannot go on with it: the next open tries again.
-                shared.close();
+                self.shared.close();
                 return Err(error);
             }
         }
-        self.has_committed(report.commit);
-        Ok(BackupInfo::new(name, &report.archive))
+        self.has_committed(commit);
+        Ok(())
     }
 
     fn new_content(&self, data: &str) -> KvResult<Content> {
