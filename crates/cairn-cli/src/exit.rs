@@ -78,6 +78,11 @@ impl Failure {
         Self::new(Exit::Findings, ErrorKind::Internal, Scope::Operation, message)
     }
 
+    /// A store refuses something.
+    pub(crate) fn of_store(kind: ErrorKind, scope: Scope, message: impl fmt::Display) -> Self {
+        Self::new(exit_of(kind), kind, scope, message)
+    }
+
     /// A file of the user cannot be used.
     pub(crate) fn io(what: &str, path: &Path, error: &io::Error) -> Self {
         let full = matches!(

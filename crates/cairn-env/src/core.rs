@@ -18,7 +18,7 @@ use crate::{
     checkpoint::Checkpointer,
     commit::{Exclusive, Recent},
     door::Door,
-    environment::Counters,
+    environment::{Attached, Counters},
     failure::Failure,
     files::Files,
     index::Indexes,
@@ -73,6 +73,8 @@ pub(crate) struct Core {
     /// What scrubbing has found out.
     pub(crate) scrubbed: Mutex<Scrubbed>,
     pub(crate) door: Door,
+    /// What crates above keep here.
+    pub(crate) attached: Attached,
     pub(crate) worker: Mutex<Option<WorkerHandle>>,
     /// What keeps others from the environment, as long as it is open.
     pub(crate) hold: Mutex<Option<Hold>>,

@@ -142,6 +142,11 @@ impl Files {
         bytes
     }
 
+    /// The keys of an encrypted environment.
+    pub(crate) const fn keys(&self) -> Option<&DataKeys> {
+        self.keys.as_ref()
+    }
+
     /// Whether the environment is encrypted.
     pub(crate) const fn is_encrypted(&self) -> bool {
         self.keys.is_some()

@@ -60,6 +60,7 @@ mod restore;
 mod root;
 mod scrub;
 mod sequence;
+mod shape;
 mod sites;
 mod snapshot;
 mod space;
@@ -83,12 +84,14 @@ pub use cleaner::CleanReport;
 pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 pub use database::{Database, DatabaseKind, DatabaseOptions};
 pub use directories::data_directory_space;
-pub use environment::{About, DataDirectory, Environment, Figure, Identity, PinInfo, Stats, Unit};
+pub use environment::{
+    About, DataDirectory, Environment, Figure, HeldKeys, Identity, PinInfo, Stats, Unit, held_keys,
+};
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
-pub use index::{Index, IndexDef, IndexEntries, IndexEntry};
+pub use index::{Index, IndexCursor, IndexDef, IndexEntries, IndexEntry};
 pub use keyring::{
     EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,
     KeySource, Keyring, KeyringInfo, Outline, RetiredEpochs, UnlockedKeyring, UnlockedKeys,
@@ -102,6 +105,7 @@ pub use repair::{DamagedPlace, Missing, RepairReport, repair, repair_in};
 pub use restore::{RestoreTarget, Restored};
 pub use scrub::{Scrub, ScrubReport, ScrubState};
 pub use sequence::{Sequence, SequenceOptions};
+pub use shape::{DatabaseShape, IndexShape};
 pub use sites::SYNC_SITES;
 pub use snapshot::{Cursor, Range, Snapshot};
 pub use space::{DiskLimit, HolderKind, SpaceHolder, SpaceReport};

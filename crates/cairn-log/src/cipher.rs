@@ -8,46 +8,26 @@
 //! The key is bound to the environment, the file's uuid and its number, and the nonce to the place. What is
 //! left for the tag to vouch for are the fields of the record header.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-
 use crate::{
     Damage, DataKey, FRAME_LEN, FileClass, FileEncryption, FileHeader, FileNumber, FrameHeader,
-    Inset, MacKey, Protection, RecordKind, TAG_LEN, Uuid, buffer::Buffer, inset, layout, nonces,
+    Inset, MacKey, NumberedCipher, Protection, RecordKind, TAG_LEN, Uuid, buffer::Buffer, inset,
+    layout,
 };
 
 /// What tells an inset from a record, beside their places.
 const INSET: &[u8] = b"inset";
 
 /// The key of one file.
-pub(crate) struct FileCipher {
-    key: LessSafeKey,
-    /// Stands for the key in tests, which must not have it.
-    name: u64,
-}
+pub(crate) struct FileCipher(NumberedCipher);
 
 impl FileCipher {
     /// The key of the file with this header, from the data key of its epoch.
     pub(crate) fn new(key: &DataKey, header: &FileHeader, encryption: &FileEncryption) -> Self {
-        let key = derive(key, header, encryption, "cairn/v1/log");
-        let name = nonces::name(&key);
-        let key = UnboundKey::new(&AES_256_GCM, key.expose())
-            .expect("the algorithm's keys have 32 bytes");
-        Self { key: LessSafeKey::new(key), name }
-    }
-
-    fn nonce(&self, offset: u64, is_new: bool) -> Nonce {
-        let mut bytes = [0; 12];
-        bytes[..8].copy_from_slice(&offset.to_le_bytes());
-        if is_new {
-            nonces::used(self.name, bytes);
-        }
-        Nonce::assume_unique_for_key(bytes)
+        Self(NumberedCipher::new(&derive(key, header, encryption, "cairn/v1/log")))
     }
 
     fn encrypt(&self, offset: u64, vouched: &[u8], bytes: &mut [u8]) -> impl AsRef<[u8]> + use<> {
-        self.key
-            .seal_in_place_separate_tag(self.nonce(offset, true), Aad::from(vouched), bytes)
-            .expect("a record has fewer bytes than the cipher takes at once")
+        self.0.encrypt_apart(offset, vouched, bytes)
     }
 
     /// Encrypts the payload that stands in `out` from `from` on, for the record at `offset`, and appends what
@@ -137,16 +117,12 @@ impl FileCipher {
         let len = stored.len().checked_sub(TAG_LEN).ok_or(Damage::NotAuthentic)?;
         let (value, tag) = stored.split_at(len);
         let mut out = Buffer::new(len);
-        let nonce = self.nonce(offset, false);
-        self.key
-            .open_separate_gather(nonce, Aad::from(INSET), value, tag, out.bytes())
-            .map_err(|_| Damage::NotAuthentic)?;
+        self.0.decrypt_into(offset, INSET, (value, tag), out.bytes())?;
         Ok(out)
     }
 
     fn decrypt(&self, offset: u64, vouched: &[u8], bytes: &mut [u8]) -> Result<(), Damage> {
-        let opened = self.key.open_in_place(self.nonce(offset, false), Aad::from(vouched), bytes);
-        opened.map(drop).map_err(|_| Damage::NotAuthentic)
+        self.0.decrypt_slice(offset, vouched, bytes)
     }
 }
 

@@ -49,6 +49,7 @@ mod name;
 mod new_file;
 #[doc(hidden)]
 pub mod nonces;
+mod numbered;
 mod scan;
 mod seal;
 mod sync;
@@ -75,6 +76,7 @@ pub use keys::{DataKey, DataKeys, InvalidKeys};
 pub use lsn::{FileClass, FileNumber, InvalidLsn, Lsn, Timeline};
 pub use name::{LogName, NotALogName};
 pub use new_file::NewFile;
+pub use numbered::NumberedCipher;
 pub use scan::{Record, Scan, Scanner, Stop};
 pub use seal::{SEAL_RECORD_LEN, Seal, TAGGED_SEAL_RECORD_LEN, seal_record_len};
 pub use uuid::{Digest, InvalidHex, Uuid};

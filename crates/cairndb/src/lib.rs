@@ -77,25 +77,43 @@
 //!
 //! # Features
 //!
-//! `backup` (on by default): the module `backup`.
+//! `backup` (on by default): the module `backup`. `kv` (on by default): the module `kv`, a key-value store with
+//! typed values, queries and observers. `serde` (on by default): the module `typed`, values of types of your own.
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "serde")]
+pub mod typed;
 
 pub use cairn_env::{
     About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut,
-    DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DiskLimit, Durability,
-    EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, ExclusiveRange,
-    ExclusiveTransaction, Figure, Finding, HolderKind, Identity, Index, IndexDef, IndexEntries,
-    IndexEntry, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest,
-    KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_TRANSACTION_LEN,
-    MAX_VALUE_LEN, Missing, Multimap, Options, Outline, Pairs, PendingCommit, PinBudget, PinInfo,
-    Range, Reach, RecoveryReport, RekeyReport, RepairReport, RetiredEpochs, Savepoint, Scope,
-    Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport,
-    Stats, Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit, UnlockedKeyring,
-    UnlockedKeys, Value, VerifyOptions, VerifyReport, View, finish_rekey, repair,
+    DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DatabaseShape, DiskLimit,
+    Durability, EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, ExclusiveRange,
+    ExclusiveTransaction, Figure, Finding, HolderKind, Identity, Index, IndexCursor, IndexDef,
+    IndexEntries, IndexEntry, IndexShape, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo,
+    KeyKind, KeyProvider, KeyRequest, KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey,
+    MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing, Multimap, Options, Outline, Pairs,
+    PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport, RekeyReport, RepairReport,
+    RetiredEpochs, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions,
+    Snapshot, SpaceHolder, SpaceReport, Stats, Survey, TornTail, Transaction, TransactionRange,
+    TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View,
+    finish_rekey, repair,
 };
 
 /// What tools need beside the environment: descriptions of log records.
 pub use cairn_env::inspect;
+
+/// The key-value store: see [`KvStore`](kv::KvStore).
+#[cfg(feature = "kv")]
+pub mod kv {
+    pub use cairn_kv::{
+        BackupInfo, BackupOptions, BackupPlace, BackupSchedule, ChangeNotification, DeleteStatus,
+        Entry, Explanation, FieldNode, KvError, KvManager, KvManagerConfig, KvOptions, KvResult,
+        KvStore, KvTransaction, Limits, ListedBackup, MAX_BATCH_SIZE, MAX_DEVICE_LENGTH,
+        MAX_KEY_LENGTH, MAX_KEY_LENGTH_DEVICE, MAX_QUERY_LENGTH, MAX_STORE_ID_LENGTH,
+        MAX_VALUE_LENGTH, Observer, Query, ResultSet, Scalar, Schema, SchemaMode, SecurityLevel,
+        StoreEvent, StoreType, SubscribeType, Value, ValueType,
+    };
+}
 
 /// Backup and restore.
 #[cfg(feature = "backup")]

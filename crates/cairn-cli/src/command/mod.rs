@@ -10,6 +10,7 @@ pub(crate) mod import;
 mod info;
 mod init;
 mod key;
+mod kv;
 mod log;
 mod rekey;
 mod repair;
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     Repair(repair::Repair),
     Key(key::Key),
+    Kv(kv::Kv),
     Rekey(rekey::Rekey),
     #[command(hide = true)]
     TourWriter(tour::TourWriter),
@@ -106,6 +108,7 @@ impl Command {
             Self::Restore(command) => command.run(output),
             Self::Repair(command) => command.run(output),
             Self::Key(command) => command.run(output),
+            Self::Kv(command) => command.run(output),
             Self::Rekey(command) => command.run(output),
             Self::TourWriter(command) => command.run(output),
         }

@@ -89,6 +89,42 @@ fn all_commands_print_json() {
     session.compare("json.txt");
 }
 
+fn kv_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("kv list data");
+    session.run("kv put data notes tea 7 --type integer");
+    session.run("kv put data notes milk 1.5 --type double");
+    session.run("kv put data notes note plain");
+    session.run("kv put data notes raw 00ff --type bytes");
+    session.run("kv put data notes on true --type boolean");
+    session.run("kv put data notes tea seven --type integer");
+    session.run("kv put data no/store tea 7");
+    session.run("kv get data notes tea");
+    session.run("kv get data notes coffee");
+    session.run("kv get data nothing tea");
+    session.run("kv get data notes tea --device phone");
+    session.run("kv query data notes");
+    session.run("kv query data notes --prefix t");
+    session.run("kv query data notes --limit 1 --offset 2");
+    session.run("kv query data notes --where $.a=7");
+    session.run("kv query data notes --prefix t --explain");
+    session.run("kv delete data notes tea");
+    session.run("kv delete data notes tea");
+    session.run("kv list data");
+    session
+}
+
+#[test]
+fn stores_are_looked_into_by_people() {
+    kv_session(false).compare("kv-text.txt");
+}
+
+#[test]
+fn stores_are_looked_into_by_programs() {
+    kv_session(true).compare("kv-json.txt");
+}
+
 #[test]
 fn help_is_text() {
     let mut session = Session::new(false);
@@ -116,6 +152,12 @@ fn help_is_text() {
         "restore",
         "repair",
         "key",
+        "kv",
+        "kv list",
+        "kv put",
+        "kv get",
+        "kv delete",
+        "kv query",
         "key add",
         "key remove",
         "key rotate",

@@ -14,6 +14,7 @@ use super::parts::CommitRecord;
 use crate::{
     EnvError, EnvResult,
     core::{CommitState, Core},
+    index::IndexChange,
     journal::Room,
     sync::lock,
 };
@@ -116,7 +117,12 @@ impl Core {
     }
 
     /// Commits what the fork has become. It is visible when this returns.
-    pub(crate) fn commit_fork(&self, fork: TreeWriter, parts: u64) -> EnvResult<u64> {
+    pub(crate) fn commit_fork(
+        &self,
+        fork: TreeWriter,
+        parts: u64,
+        index_changes: Vec<IndexChange>,
+    ) -> EnvResult<u64> {
         let mut payload = self.files.payload_of(CommitRecord { time: 0, parts }.encode())?;
         let result = self.lock_with_room(payload.record_len());
         let _guard = self.failure.on_panic();
@@ -139,6 +145,7 @@ impl Core {
         }
         commit.writer.adopt(fork);
         commit.committed(sequence, time);
+        self.indexes.apply(index_changes, sequence);
         commit.recent.pass(sequence);
         self.latest.store(sequence, Ordering::SeqCst);
         drop(commit);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Environment, sync::lock};
+use cairn_log::DataKeys;
+
+use crate::{EnvError, EnvResult, Environment, keyring::file, sync::lock};
 
 impl Environment {
     /// Whether the environment is encrypted.
@@ -28,4 +30,28 @@ impl Environment {
         }
         epochs
     }
+}
+
+/// The keys with which an open environment works: for what is encrypted for whoever can open the
+/// environment, and lies outside of it. Applications have no use for them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HeldKeys {
+    /// The data keys, in memory only.
+    pub data_keys: DataKeys,
+    /// The keyring file as it is now: ciphertext, which holds at least the newest of these keys.
+    pub keyring: Vec<u8>,
+}
+
+/// The keys of an open environment; `None` if it is not encrypted.
+///
+/// # Errors
+/// If the environment has failed or was closed, or its keyring cannot be read.
+pub fn held_keys(env: &Environment) -> EnvResult<Option<HeldKeys>> {
+    let core = env.core.enter()?;
+    let Some(data_keys) = core.files.keys().cloned() else { return Ok(None) };
+    let path = || core.files.dir.path().join(file::KEYRING.as_str());
+    let keyring = file::read_bytes(&*core.files.dir)?
+        .ok_or_else(|| EnvError::KeyringDamaged { path: path(), what: "it is not there".into() })?;
+    Ok(Some(HeldKeys { data_keys, keyring }))
 }

@@ -1,5 +1,6 @@
 //! `Environment`: the handle that applications hold.
 
+mod attached;
 mod close;
 mod copied;
 mod encryption;
@@ -11,7 +12,9 @@ mod stats;
 
 use std::sync::{Arc, atomic::Ordering};
 
+pub(crate) use attached::Attached;
 pub(crate) use close::Open;
+pub use encryption::{HeldKeys, held_keys};
 pub use identity::Identity;
 pub use pins::PinInfo;
 pub use places::DataDirectory;

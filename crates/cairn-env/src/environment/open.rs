@@ -381,6 +381,7 @@ fn assemble(
         space: Space::default(),
         scrubbed: Mutex::default(),
         door: Door::default(),
+        attached: super::Attached::default(),
         worker: Mutex::new(None),
         hold: Mutex::new(None),
     };

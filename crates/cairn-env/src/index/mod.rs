@@ -7,6 +7,7 @@
 
 mod build;
 mod check;
+mod cursor;
 mod registry;
 mod upkeep;
 
@@ -15,7 +16,8 @@ use std::{collections::BTreeSet, fmt, ops::RangeBounds, sync::Arc};
 use bytes::Bytes;
 
 pub(crate) use check::{Disagreement, check};
-pub(crate) use registry::{IndexChange, Indexes, Registry};
+pub use cursor::IndexCursor;
+pub(crate) use registry::{IndexChange, IndexState, Indexes, Registry};
 
 use crate::{
     Database, EnvError, EnvResult, Keys, Multimap, Pairs, Value, View, view::version_with,

@@ -40,6 +40,37 @@ pub(crate) struct IndexState {
     pub(super) def: Option<IndexDef>,
 }
 
+impl IndexSet {
+    /// The databases in which the keys of the indexes lie.
+    pub(crate) fn databases(&self) -> impl Iterator<Item = &Database> {
+        self.indexes.iter().map(IndexState::database)
+    }
+
+    /// What the keys of the index `name` are, if that is known and there is one like this.
+    pub(crate) fn def_of(&self, name: &str, like: &IndexFacts) -> Option<IndexDef> {
+        let is_like = |state: &&IndexState| {
+            let IndexFacts { version, unique, .. } = state.facts;
+            state.database.name() == name && (version, unique) == (like.version, like.unique)
+        };
+        self.indexes.iter().find(is_like)?.def.clone()
+    }
+}
+
+impl IndexState {
+    /// An index that comes whole, with what its keys are if that is known.
+    pub(crate) const fn restored(
+        database: Database,
+        facts: IndexFacts,
+        def: Option<IndexDef>,
+    ) -> Self {
+        Self { database, facts, since: 0, def }
+    }
+
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
 /// A change of the indexes that comes with a commit.
 #[derive(Debug)]
 pub(crate) enum IndexChange {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_env::{
-    Database, EnvError, EnvResult, Environment, ErrorKind, Index, IndexDef, Savepoint, Snapshot,
-    Transaction,
+    Database, EnvError, EnvResult, Environment, ErrorKind, Index, IndexCursor, IndexDef, Savepoint,
+    Snapshot, Transaction,
 };
 use cairn_sim::Seeded;
 
@@ -51,8 +51,42 @@ pub(crate) fn held(snapshot: &Snapshot, index: &Index) -> Found {
         assert_eq!(Some(&first.primary_key.to_vec()), entries.first());
     }
     let pairs: usize = found.values().map(BTreeSet::len).sum();
+    walk(&mut index.cursor(snapshot).unwrap(), &found);
     assert_eq!(snapshot.len(index.database()).unwrap(), pairs as u64);
     found
+}
+
+/// A cursor goes over the same, forwards and backwards, from either end and from each key.
+fn walk(cursor: &mut IndexCursor, found: &Found) {
+    let places = found
+        .iter()
+        .flat_map(|(key, entries)| entries.iter().map(move |entry| (key.clone(), entry.clone())));
+    let places: Vec<_> = places.collect();
+    let at = |cursor: &IndexCursor| (cursor.key().to_vec(), cursor.primary_key().to_vec());
+    let mut seen = Vec::new();
+    while cursor.next().unwrap() {
+        seen.push(at(cursor));
+    }
+    assert_eq!(seen, places);
+    assert!(cursor.key().is_empty());
+    seen.clear();
+    while cursor.previous().unwrap() {
+        seen.insert(0, at(cursor));
+    }
+    assert_eq!(seen, places);
+    for key in found.keys() {
+        let first = places.iter().position(|place| place.0 == *key).unwrap();
+        assert!(cursor.seek(key).unwrap());
+        assert_eq!(at(cursor), places[first]);
+        assert_eq!(cursor.seek_before(key).unwrap(), first > 0);
+        if first > 0 {
+            assert_eq!(at(cursor), places[first - 1]);
+        }
+    }
+    assert_eq!(cursor.first().unwrap(), !places.is_empty());
+    assert_eq!(Some(at(cursor)).filter(|_| !places.is_empty()).as_ref(), places.first());
+    assert_eq!(cursor.last().unwrap(), !places.is_empty());
+    assert_eq!(Some(at(cursor)).filter(|_| !places.is_empty()).as_ref(), places.last());
 }
 
 fn put(env: &Environment, db: &Database, key: &str, value: &str) -> EnvResult<()> {

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use cairn_env::{
     EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, KdfCost, KeyProvider, KeyRequest,
-    KeySource, Options, RecoveryReport,
+    KeySource, Keyring, Options, RecoveryReport, held_keys,
 };
 use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
 
@@ -223,4 +223,18 @@ fn ten_thousand_wrong_keys_open_no_environment() {
         assert!(matches!(error, EnvError::WrongKey { .. }), "{n}: {error}");
     }
     open(&disk, with(raw(10_000)).read_only(true)).unwrap();
+}
+
+/// What is kept for whoever can open the environment is encrypted with these, so the file must hold them.
+#[test]
+fn the_held_keys_are_those_that_the_keyring_file_holds() {
+    let disk = SimDisk::new();
+    let (env, _) = open(&disk, with(key("right"))).unwrap();
+    let held = held_keys(&env).unwrap().expect("it is encrypted");
+    let keyring = Keyring::decode(&held.keyring, "KEYRING".as_ref()).unwrap();
+    assert_eq!(keyring.environment(), env.identity().environment);
+    assert!(keyring.unlock(&key("right")).unwrap().data_keys() == held.data_keys);
+    env.close().unwrap();
+    let (plain, _) = open(&SimDisk::new(), small_options()).unwrap();
+    assert!(held_keys(&plain).unwrap().is_none());
 }

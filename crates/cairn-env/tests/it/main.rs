@@ -22,6 +22,7 @@ mod pins;
 mod recycle;
 mod rekey;
 mod repair;
+mod replace;
 mod scrub;
 mod sequence;
 mod serializable;

@@ -1,6 +1,9 @@
 //! `ExclusiveTransaction`: changes of any size that take effect together, one transaction at a time.
 
+mod replace;
+
 use std::{
+    collections::BTreeSet,
     fmt,
     marker::PhantomData,
     ops::RangeBounds,
@@ -18,6 +21,7 @@ use crate::{
     database::{self, NAMES},
     descriptor::Descriptor,
     door::Inside,
+    index::IndexChange,
 };
 
 /// Changes are logged in parts of about this many bytes.
@@ -57,6 +61,10 @@ pub struct ExclusiveTransaction {
     /// Whether it has put anything, so that limits of the space on disk hold for it.
     adds: bool,
     drops: bool,
+    /// The databases that it has put in place of others.
+    replaced: BTreeSet<TreeId>,
+    /// Changes of the indexes that come with its commit.
+    index_changes: Vec<IndexChange>,
     /// What failed half way: nothing can be committed any more.
     failed: Option<Arc<EnvError>>,
     /// It belongs to the thread that the others wait for.
@@ -76,6 +84,8 @@ impl ExclusiveTransaction {
             sequence,
             adds: false,
             drops: false,
+            replaced: BTreeSet::new(),
+            index_changes: Vec::new(),
             failed: None,
             not_send: PhantomData,
         })
@@ -194,15 +204,19 @@ impl ExclusiveTransaction {
     /// Puts entries whose keys ascend, which is the fastest way to fill a database: leaves are filled one
     /// after the other. Returns how many there were. Keys may lie between those that are there already.
     ///
+    /// Into a database that this transaction has made by
+    /// [`replace_database`](ExclusiveTransaction::replace_database), entries go as they are stored.
+    ///
     /// # Errors
     /// [`EnvError::InvalidInput`] for a key that is not above the one before it: the entries before it
-    /// are put. As [`ExclusiveTransaction::put`].
+    /// are put. [`EnvError::NoPair`] for what is no entry of a multimap or an index. As
+    /// [`ExclusiveTransaction::put`].
     pub fn load<K: AsRef<[u8]>, V: AsRef<[u8]>>(
         &mut self,
         database: &Database,
         entries: impl IntoIterator<Item = (K, V)>,
     ) -> EnvResult<u64> {
-        self.check_writable(database)?;
+        self.check_loadable(database)?;
         let (mut count, mut last) = (0, Vec::new());
         for (key, value) in entries {
             let (key, value) = (key.as_ref(), value.as_ref());
@@ -213,6 +227,7 @@ impl ExclusiveTransaction {
                 return Err(EnvError::InvalidInput { what });
             }
             check_lengths(key, Some(value))?;
+            replace::check_entry(database, key, value)?;
             self.put_in(database.tree, key, value, database.embed_max)?;
             last.clear();
             last.extend_from_slice(key);
@@ -257,12 +272,7 @@ impl ExclusiveTransaction {
         }
         options.check_kind(name)?;
         let created = Database::create(name, self.core.next_tree()?, options);
-        for tree in [NAMES, created.tree] {
-            if !self.fork()?.has(tree)? {
-                self.unlogged.create(tree);
-                self.change(|fork| Ok(fork.create(tree)?))?;
-            }
-        }
+        self.create_tree(created.tree)?;
         self.put_in(
             NAMES,
             name.as_bytes(),
@@ -272,20 +282,25 @@ impl ExclusiveTransaction {
         Ok(created)
     }
 
-    /// Drops a database with everything in it, as
+    /// Creates a tree, and that of the list of databases if this is the first.
+    fn create_tree(&mut self, tree: TreeId) -> EnvResult<()> {
+        for tree in [NAMES, tree] {
+            if !self.fork()?.has(tree)? {
+                self.unlogged.create(tree);
+                self.change(|fork| Ok(fork.create(tree)?))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops a database with everything in it and with its indexes, as
     /// [`Transaction::drop_database`](crate::Transaction::drop_database) does.
     ///
     /// # Errors
-    /// [`EnvError::NoSuchDatabase`] if it does not exist, or not any more. [`EnvError::InvalidInput`] if
-    /// it has an index or is one.
+    /// [`EnvError::NoSuchDatabase`] if it does not exist, or not any more.
     pub fn drop_database(&mut self, database: &Database) -> EnvResult<()> {
-        self.check_no_index(database)?;
         self.check_database(database)?;
-        self.delete_in(NAMES, database.name().as_bytes())?;
-        self.unlogged.drop_tree(database.tree);
-        self.change(|fork| fork.bury(database.tree).map(drop).map_err(EnvError::from))?;
-        self.drops = true;
-        Ok(())
+        self.drop_with_indexes(database)
     }
 
     /// Commits with the environment's durability.
@@ -309,7 +324,8 @@ impl ExclusiveTransaction {
             return Ok(CommitInfo { commit: self.sequence - 1 });
         }
         let Some(fork) = self.fork.take() else { return Err(ended()) };
-        let commit = self.core.commit_fork(fork, self.parts)?;
+        let changes = std::mem::take(&mut self.index_changes);
+        let commit = self.core.commit_fork(fork, self.parts, changes)?;
         if self.drops {
             self.core.schedule.has_graves.store(true, Ordering::Release);
             self.core.wake_worker();
@@ -345,8 +361,7 @@ impl ExclusiveTransaction {
 
     /// An error if a change would leave an index behind.
     fn check_no_index(&self, database: &Database) -> EnvResult<()> {
-        let indexed = self.core.indexes()?.contains_key(&database.tree);
-        if !indexed && database.kind() != DatabaseKind::Index {
+        if database.kind() != DatabaseKind::Index && !self.has_index(database)? {
             return Ok(());
         }
         let what = format!(

@@ -1,0 +1,284 @@
+//! Frames: what an archive consists of behind its head: written one after the other, read with nothing
+//! trusted.
+//!
+//! Content is compressed, then encrypted, then stored. Behind each frame stands its *link*: the BLAKE3 of the
+//! link before it, its head and what is stored. So a frame is right only where it stands, behind those that
+//! stand before it; and the link of the last one stands for all bytes of the archive. In an encrypted archive
+//! the tag of a frame vouches for its head and the link before it, so that only who has the key makes a chain
+//! that holds.
+
+use std::io::{Read, Write};
+
+use cairn_log::{Digest, NumberedCipher, TAG_LEN};
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::{
+    ArchiveError, ArchiveResult,
+    layout::{LINK_LEN, MAX_FRAME, STORED_AS_IS, ZSTANDARD, archive_frame},
+    source::{Sink, Source},
+};
+
+/// What is stored of a frame, at most.
+const MAX_STORED: usize = MAX_FRAME + TAG_LEN;
+
+/// How the content of an archive is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all: the fastest for a fast disk, and for values that are compressed already.
+    None,
+    /// Zstandard at this level, 1 to 19.
+    Zstd(i32),
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::Zstd(3)
+    }
+}
+
+/// Writes frames.
+pub(crate) struct FrameWriter<W> {
+    sink: Sink<W>,
+    cipher: Option<NumberedCipher>,
+    compressor: Option<Compressor<'static>>,
+    /// The link of the frame before.
+    link: [u8; LINK_LEN],
+    number: u64,
+    /// Head, what is stored, and link of the frame that is made.
+    frame: Vec<u8>,
+    stored: Vec<u8>,
+}
+
+impl<W: Write> FrameWriter<W> {
+    /// Writes the beginning of an archive, and then frames.
+    pub(crate) fn new(
+        mut sink: Sink<W>,
+        beginning: &[u8],
+        cipher: Option<NumberedCipher>,
+        compression: Compression,
+    ) -> ArchiveResult<Self> {
+        let compressor = match compression {
+            Compression::None => None,
+            Compression::Zstd(level @ 1..=19) => {
+                Some(Compressor::new(level).map_err(|error| sink.error(error))?)
+            }
+            Compression::Zstd(level) => {
+                let what = format!("Zstandard has the levels 1 to 19, not {level}");
+                return Err(ArchiveError::InvalidInput { what });
+            }
+        };
+        let link = *blake3::hash(beginning).as_bytes();
+        sink.write(beginning)?;
+        sink.write(&link)?;
+        let (frame, stored) = (Vec::new(), Vec::new());
+        Ok(Self { sink, cipher, compressor, link, number: 0, frame, stored })
+    }
+
+    /// Writes the next frame.
+    pub(crate) fn write(&mut self, kind: u8, database: u16, content: &[u8]) -> ArchiveResult<()> {
+        if content.len() > MAX_FRAME {
+            let what = format!("{} bytes are too many for a frame", content.len());
+            return Err(ArchiveError::InvalidInput { what });
+        }
+        let compression = self.compress(content)?;
+        let tag_len = if self.cipher.is_some() { TAG_LEN } else { 0 };
+        let mut head = [0; archive_frame::LEN];
+        let stored_len = (self.stored.len() + tag_len) as u64;
+        archive_frame::STORED.set_number(&mut head, stored_len);
+        archive_frame::LENGTH.set_number(&mut head, content.len() as u64);
+        archive_frame::KIND.set_number(&mut head, kind.into());
+        archive_frame::COMPRESSION.set_number(&mut head, compression.into());
+        archive_frame::DATABASE.set_number(&mut head, database.into());
+        if let Some(cipher) = &self.cipher {
+            cipher.encrypt(self.number, &vouched(&head, &self.link), &mut self.stored);
+        }
+        self.link = link(&self.link, &head, &self.stored);
+        self.number += 1;
+        self.frame.clear();
+        self.frame.extend_from_slice(&head);
+        self.frame.extend_from_slice(&self.stored);
+        self.frame.extend_from_slice(&self.link);
+        self.sink.write(&self.frame)
+    }
+
+    /// Puts what is to be stored into place; returns how it is compressed.
+    fn compress(&mut self, content: &[u8]) -> ArchiveResult<u8> {
+        self.stored.clear();
+        if let Some(compressor) = &mut self.compressor {
+            self.stored.reserve(zstd::zstd_safe::compress_bound(content.len()));
+            let compressed = compressor.compress_to_buffer(content, &mut self.stored);
+            let len = compressed.map_err(|error| self.sink.error(error))?;
+            if len < content.len() {
+                return Ok(ZSTANDARD);
+            }
+            self.stored.clear();
+        }
+        self.stored.extend_from_slice(content);
+        Ok(STORED_AS_IS)
+    }
+
+    /// The link of the last frame, how many bytes were written, and to what.
+    pub(crate) fn finish(mut self) -> ArchiveResult<(Digest, u64, W)> {
+        self.sink.flush()?;
+        let written = self.sink.written();
+        Ok((Digest(self.link), written, self.sink.into_inner()))
+    }
+
+    pub(crate) const fn written(&self) -> u64 {
+        self.sink.written()
+    }
+}
+
+/// Reads frames.
+pub(crate) struct FrameReader<R> {
+    source: Source<R>,
+    cipher: Option<NumberedCipher>,
+    decompressor: Option<Decompressor<'static>>,
+    link: [u8; LINK_LEN],
+    number: u64,
+    stored: Vec<u8>,
+    content: Vec<u8>,
+}
+
+/// What the head of a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameHead {
+    pub(crate) kind: u8,
+    pub(crate) database: u16,
+    /// Where the frame begins in the archive.
+    pub(crate) at: u64,
+    stored: usize,
+    length: usize,
+    is_compressed: bool,
+    bytes: [u8; archive_frame::LEN],
+}
+
+impl<R: Read> FrameReader<R> {
+    /// Frames behind a beginning with this link.
+    pub(crate) fn new(
+        source: Source<R>,
+        link: [u8; LINK_LEN],
+        cipher: Option<NumberedCipher>,
+    ) -> Self {
+        let (stored, content) = (Vec::new(), Vec::new());
+        Self { source, cipher, decompressor: None, link, number: 0, stored, content }
+    }
+
+    pub(crate) const fn source(&self) -> &Source<R> {
+        &self.source
+    }
+
+    /// The link of the last frame that was read.
+    pub(crate) const fn link(&self) -> Digest {
+        Digest(self.link)
+    }
+
+    /// Reads the next frame as it is stored, and checks that it follows the one before.
+    pub(crate) fn read_stored(&mut self) -> ArchiveResult<FrameHead> {
+        let at = self.source.position();
+        let mut bytes = [0; archive_frame::LEN];
+        self.source.fill(&mut bytes, "a frame")?;
+        let head = self.head(at, bytes)?;
+        self.stored.resize(head.stored, 0);
+        self.source.fill(&mut self.stored, "a frame")?;
+        let mut expected = [0; LINK_LEN];
+        self.source.fill(&mut expected, "a frame")?;
+        self.link = link(&self.link, &bytes, &self.stored);
+        if self.link != expected {
+            return Err(self.source.damaged(at, "the digest of a frame does not match"));
+        }
+        self.number += 1;
+        Ok(head)
+    }
+
+    /// What the head of a frame says, if it can be said at all. Nothing is read or made room for before.
+    fn head(&self, at: u64, bytes: [u8; archive_frame::LEN]) -> ArchiveResult<FrameHead> {
+        let number = |field: cairn_log::layout::Field| {
+            usize::try_from(field.number(&bytes)).unwrap_or(usize::MAX)
+        };
+        let (stored, length) = (number(archive_frame::STORED), number(archive_frame::LENGTH));
+        let compression = number(archive_frame::COMPRESSION);
+        let is_compressed = compression == usize::from(ZSTANDARD);
+        let is_known = is_compressed || compression == usize::from(STORED_AS_IS);
+        if stored > MAX_STORED || length > MAX_FRAME || length == 0 || !is_known {
+            return Err(self.source.damaged(at, "the head of a frame is none"));
+        }
+        if archive_frame::RESERVED.number(&bytes) != 0 {
+            return Err(self
+                .source
+                .damaged(at, "the head of a frame holds what was never written"));
+        }
+        let kind = u8::try_from(number(archive_frame::KIND)).unwrap_or(0);
+        let database = u16::try_from(number(archive_frame::DATABASE)).unwrap_or(u16::MAX);
+        Ok(FrameHead { kind, database, at, stored, length, is_compressed, bytes })
+    }
+
+    /// Reads the next frame with its content: see [`FrameReader::content`].
+    pub(crate) fn read(&mut self) -> ArchiveResult<FrameHead> {
+        let (before, number) = (self.link, self.number);
+        let head = self.read_stored()?;
+        if let Some(cipher) = &self.cipher {
+            let vouched = vouched(&head.bytes, &before);
+            if cipher.decrypt(number, &vouched, &mut self.stored).is_err() {
+                return Err(self.source.not_authentic(head.at));
+            }
+        }
+        let is_whole = match head.is_compressed {
+            true => self.decompress(head.length)?,
+            false => {
+                std::mem::swap(&mut self.content, &mut self.stored);
+                self.content.len() == head.length
+            }
+        };
+        match is_whole {
+            true => Ok(head),
+            false => Err(self.source.damaged(head.at, "a frame does not hold what its head says")),
+        }
+    }
+
+    /// Decompresses what is stored to exactly `length` bytes, and no more; returns whether that was it.
+    fn decompress(&mut self, length: usize) -> ArchiveResult<bool> {
+        let decompressor = match &mut self.decompressor {
+            Some(decompressor) => decompressor,
+            none => {
+                let new = Decompressor::new().map_err(|error| self.source.error(error))?;
+                none.insert(new)
+            }
+        };
+        self.content.resize(length, 0);
+        let decompressed = decompressor.decompress_to_buffer(&self.stored, &mut self.content[..]);
+        Ok(decompressed.is_ok_and(|len| len == length))
+    }
+
+    /// The content of the frame that was read last.
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// An error unless the archive ends here.
+    pub(crate) fn expect_end(&mut self) -> ArchiveResult<()> {
+        let at = self.source.position();
+        match self.source.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(self.source.damaged(at, "there is more behind its end")),
+        }
+    }
+}
+
+fn link(before: &[u8; LINK_LEN], head: &[u8; archive_frame::LEN], stored: &[u8]) -> [u8; LINK_LEN] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before).update(head).update(stored);
+    *hasher.finalize().as_bytes()
+}
+
+/// What the tag of a frame vouches for beside its content.
+fn vouched(
+    head: &[u8; archive_frame::LEN],
+    before: &[u8; LINK_LEN],
+) -> [u8; archive_frame::LEN + LINK_LEN] {
+    let mut vouched = [0; archive_frame::LEN + LINK_LEN];
+    vouched[..archive_frame::LEN].copy_from_slice(head);
+    vouched[archive_frame::LEN..].copy_from_slice(before);
+    vouched
+}

@@ -1,0 +1,154 @@
+//! `Source` and `Sink`: streams that an archive is read from and written to, with a name and a position.
+
+use std::{
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use cairn_io::{File, FileExt, FileRef, IoError};
+
+use crate::{ArchiveError, ArchiveResult};
+
+/// What an archive is read from.
+pub(crate) struct Source<R> {
+    stream: R,
+    path: PathBuf,
+    position: u64,
+}
+
+impl<R: Read> Source<R> {
+    pub(crate) const fn new(stream: R, path: PathBuf) -> Self {
+        Self { stream, path, position: 0 }
+    }
+
+    pub(crate) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads until `buf` is full or the stream ends; returns how many bytes there were.
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> ArchiveResult<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.stream.read(&mut buf[done..]) {
+                Ok(0) => break,
+                Ok(read) => done += read.min(buf.len() - done),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.error(error)),
+            }
+        }
+        self.position += done as u64;
+        Ok(done)
+    }
+
+    /// Fills `buf` with the next bytes of `what`.
+    pub(crate) fn fill(&mut self, buf: &mut [u8], what: &'static str) -> ArchiveResult<()> {
+        match self.read(buf)? == buf.len() {
+            true => Ok(()),
+            false => {
+                Err(ArchiveError::Truncated { path: self.path.clone(), at: self.position, what })
+            }
+        }
+    }
+
+    pub(crate) fn error(&self, error: io::Error) -> ArchiveError {
+        of_stream(&self.path, error)
+    }
+
+    pub(crate) fn damaged(&self, at: u64, what: impl Into<String>) -> ArchiveError {
+        ArchiveError::Damaged { path: self.path.clone(), at, what: what.into() }
+    }
+
+    pub(crate) fn not_authentic(&self, at: u64) -> ArchiveError {
+        ArchiveError::NotAuthentic { path: self.path.clone(), at }
+    }
+}
+
+/// What an archive is written to.
+pub(crate) struct Sink<W> {
+    stream: W,
+    path: PathBuf,
+    written: u64,
+}
+
+impl<W: Write> Sink<W> {
+    pub(crate) const fn new(stream: W, path: PathBuf) -> Self {
+        Self { stream, path, written: 0 }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> ArchiveResult<()> {
+        self.stream.write_all(bytes).map_err(|error| of_stream(&self.path, error))?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) -> ArchiveResult<()> {
+        self.stream.flush().map_err(|error| of_stream(&self.path, error))
+    }
+
+    pub(crate) fn error(&self, error: io::Error) -> ArchiveError {
+        of_stream(&self.path, error)
+    }
+}
+
+impl<W> Sink<W> {
+    pub(crate) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    pub(crate) fn into_inner(self) -> W {
+        self.stream
+    }
+}
+
+/// What a stream said; of a file, what the disk said.
+fn of_stream(path: &Path, error: io::Error) -> ArchiveError {
+    match error.downcast::<IoError>() {
+        Ok(error) => error.into(),
+        Err(source) => ArchiveError::Stream { path: path.to_owned(), source },
+    }
+}
+
+/// A file of a disk, from front to back.
+#[derive(Debug)]
+pub struct FileStream {
+    file: FileRef,
+    at: u64,
+}
+
+impl FileStream {
+    pub(crate) const fn new(file: FileRef) -> Self {
+        Self { file, at: 0 }
+    }
+
+    pub(crate) fn file(&self) -> &dyn File {
+        &*self.file
+    }
+}
+
+impl Read for FileStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_full_at(self.at, buf).map_err(to_stream)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Write for FileStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.file.write_all_at(self.at, buf).map_err(to_stream)?;
+        self.at += buf.len() as u64;
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn to_stream(error: IoError) -> io::Error {
+    io::Error::new(error.kind(), error)
+}

@@ -1,0 +1,8 @@
+//! Archives from outside.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+
+mod crash;
+mod damage;
+mod fixture;
+mod keys;
+mod round_trip;

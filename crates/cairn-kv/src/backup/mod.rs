@@ -1,0 +1,218 @@
+//! Backups of one store: archives under names, made while it is used, and put back in one commit.
+//!
+//! `place` says where they lie, `name` what they may be called, `restore` how they come back, `schedule` when
+//! one is made by itself.
+
+mod info;
+mod name;
+mod place;
+mod restore;
+mod schedule;
+
+use std::{collections::BTreeMap, fmt};
+
+use cairn_archive::{
+    ArchiveError, ArchiveFile, ArchiveKeys, ExportOptions, Report, StoreInfo, StoreKind, export,
+    remove_unfinished,
+};
+use cairn_io::DirRef;
+
+pub use info::{BackupInfo, DeleteStatus, ListedBackup};
+use name::BackupName;
+pub use place::BackupPlace;
+pub use schedule::BackupSchedule;
+
+use crate::{KvError, KvResult, KvStore, names, sync::lock};
+
+/// Deleting a backup: without it a crash brings back one that was said to be gone.
+const DELETED: cairn_io::SyncSite = cairn_io::SyncSite::new("kv.backup-deleted");
+
+/// Every durability barrier of this crate, by name.
+pub const SYNC_SITES: &[cairn_io::SyncSite] = &[place::FOLDER, DELETED];
+
+/// How far a backup or a restore has come, and whether it goes on: see [`cairn_archive::Report`].
+#[derive(Clone, Copy, Default)]
+pub struct BackupOptions<'p> {
+    progress: Report<'p>,
+}
+
+impl<'p> BackupOptions<'p> {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reports progress; what it answers with `Break` ends it, and nothing has changed.
+    #[must_use]
+    pub const fn progress(mut self, progress: Report<'p>) -> Self {
+        self.progress = progress;
+        self
+    }
+}
+
+impl fmt::Debug for BackupOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BackupOptions(progress: {})", self.progress.is_some())
+    }
+}
+
+impl KvStore {
+    /// Backs the store up under a name, while it is used: one archive, as of one commit. It is written beside
+    /// one that has the name, synced, read back and checked, and only then takes the name; so until then, and
+    /// if it fails or is killed, the old one is there.
+    ///
+    /// Of an encrypted store the backup is encrypted, and opens with any key that opens the environment.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// use cairn_kv::{KvManager, KvManagerConfig, KvOptions, SecurityLevel};
+    ///
+    /// let manager = KvManager::open(&path, KvManagerConfig::new())?;
+    /// let store = manager.get_store("notes", KvOptions::new(SecurityLevel::S1))?;
+    /// store.put("tea", "buy")?;
+    /// let backup = store.backup("BK001")?;
+    /// assert_eq!(backup.entries, 1);
+    /// store.delete("tea")?;
+    /// store.restore("BK001")?;
+    /// assert_eq!(store.get("tea")?, Some("buy".into()));
+    /// assert_eq!(store.delete_backup(["BK001"])?[0].1.code(), 0);
+    /// # Ok::<(), cairn_kv::KvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`KvError::InvalidBackupName`]: it has 1 to 96 letters, digits, `-`, `_` and `.`, does not begin with a
+    /// `.`, and is not `autoBackup`. [`KvError::BackupLimit`] if the store has 5 others, unless
+    /// [`Limits::backups`](crate::Limits#structfield.backups) says otherwise; the automatic one does not count.
+    /// [`KvError::NotSupported`] if nobody has said where backups lie ([`BackupPlace`]); [`KvError::Closed`];
+    /// [`KvError::Archive`].
+    pub fn backup(&self, name: &str) -> KvResult<BackupInfo> {
+        self.backup_with(name, BackupOptions::new())
+    }
+
+    /// As [`KvStore::backup`], with options.
+    ///
+    /// # Errors
+    /// As [`KvStore::backup`]; [`ArchiveError::Cancelled`].
+    pub fn backup_with(&self, name: &str, options: BackupOptions<'_>) -> KvResult<BackupInfo> {
+        let name = BackupName::of_new(name)?;
+        self.write_backup(&name, options)
+    }
+
+    /// Makes the automatic backup, in place of the one before. It has the name `autoBackup`, counts for no
+    /// limit, and can be restored by name.
+    ///
+    /// # Errors
+    /// [`KvError::NotSupported`] if the store was opened with
+    /// [`KvOptions::backup`](crate::KvOptions#structfield.backup) off; else as [`KvStore::backup`].
+    pub fn auto_backup(&self) -> KvResult<BackupInfo> {
+        if !self.recorded()?.backup {
+            let what = "the automatic backup, which the options of the store rule out".into();
+            return Err(KvError::NotSupported { what });
+        }
+        self.write_backup(&BackupName::automatic(), BackupOptions::new())
+    }
+
+    fn write_backup(&self, name: &BackupName, options: BackupOptions<'_>) -> KvResult<BackupInfo> {
+        let (shared, record) = (&self.shared, self.recorded()?);
+        let place = BackupPlace::of(&shared.env)?;
+        let _alone = lock(&shared.backing_up);
+        let dir = place.make(&shared.id)?;
+        if !shared.env.options().read_only {
+            // Whoever only reads is not alone: another process may be making one.
+            remove_unfinished(&*dir)?;
+        }
+        let names = names_in(&dir)?;
+        let (count, max) =
+            (names.iter().filter(|name| !name.is_automatic()).count(), shared.limits().backups);
+        if !name.is_automatic() && !names.contains(name) && count >= max {
+            return Err(KvError::BackupLimit { max, count });
+        }
+        if !shared.env.options().read_only {
+            shared.env.sync()?;
+        }
+        let snapshot = shared.env.durable_snapshot()?;
+        let store = store_info(&shared.id, record.encode());
+        let archive = ArchiveFile::new(dir, name.file().clone());
+        let data = names::data(&shared.id);
+        let how = ExportOptions::default().replace(true).progress(options.progress);
+        let report =
+            export(&shared.env, &snapshot, &store, &[&data], &archive, place.world(), &how)?;
+        Ok(BackupInfo::new(name.as_str(), &report))
+    }
+
+    /// The backups of the store by name, the automatic one among them. Each is read and checked, which takes its
+    /// time; what is wrong with one stands in its place. It works on a closed store as well.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, or the environment was closed.
+    pub fn backups(&self) -> KvResult<Vec<ListedBackup>> {
+        let Some(dir) = BackupPlace::of(&self.shared.env)?.find(self.id())? else {
+            return Ok(Vec::new());
+        };
+        let keys = ArchiveKeys::of(&self.shared.env)?;
+        let listed = |name: BackupName| {
+            let archive = ArchiveFile::new(dir.clone(), name.file().clone());
+            let state =
+                archive.verify(&keys, None).map(|report| BackupInfo::new(name.as_str(), &report));
+            ListedBackup { name: name.as_str().into(), state: state.map_err(KvError::from) }
+        };
+        Ok(names_in(&dir)?.into_iter().map(listed).collect())
+    }
+
+    /// Deletes backups; returns what became of each, by name and without duplicates. It works on a closed store
+    /// as well.
+    ///
+    /// # Errors
+    /// [`KvError::EmptyBatch`] without names; if the folder cannot be opened.
+    pub fn delete_backup<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> KvResult<Vec<(String, DeleteStatus)>> {
+        let mut results: BTreeMap<String, DeleteStatus> = BTreeMap::new();
+        for name in names {
+            results.insert(name.as_ref().into(), DeleteStatus::NotFound);
+        }
+        if results.is_empty() {
+            return Err(KvError::EmptyBatch);
+        }
+        let _alone = lock(&self.shared.backing_up);
+        if let Some(dir) = BackupPlace::of(&self.shared.env)?.find(self.id())? {
+            let known = names_in(&dir)?;
+            for (name, status) in &mut results {
+                if let Some(name) = known.iter().find(|known| known.as_str() == name) {
+                    *status = delete(&dir, name);
+                }
+            }
+        }
+        Ok(results.into_iter().collect())
+    }
+}
+
+fn delete(dir: &DirRef, name: &BackupName) -> DeleteStatus {
+    if name.is_automatic() {
+        return DeleteStatus::Refused;
+    }
+    match dir.remove(name.file()).and_then(|()| dir.sync(DELETED)) {
+        Ok(()) => DeleteStatus::Deleted,
+        Err(error) if error.is_not_found() => DeleteStatus::NotFound,
+        Err(error) => DeleteStatus::Failed(KvError::Archive(ArchiveError::Io(error))),
+    }
+}
+
+/// The backups in a folder, by name.
+fn names_in(dir: &DirRef) -> KvResult<Vec<BackupName>> {
+    let entries = dir.list().map_err(ArchiveError::Io)?;
+    let is_file = |entry: &cairn_io::Entry| entry.kind == cairn_io::EntryKind::File;
+    let names = entries.into_iter().filter(is_file).filter_map(|entry| entry.name);
+    let mut names: Vec<_> = names.filter_map(|name| BackupName::of_file(&name)).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// What archives say of the store that they are of.
+fn store_info(id: &str, record: Vec<u8>) -> StoreInfo {
+    let kind = StoreKind::KEY_VALUE;
+    StoreInfo { kind, name: id.into(), options: record, ..StoreInfo::databases() }
+}

@@ -1,0 +1,161 @@
+//! Writing: changes become durable, and then observers learn of them, in the order of the commits.
+
+use cairn_env::{Durability, EnvError, Environment, Transaction};
+
+use super::{Content, Shared};
+use crate::{
+    Entry, KvError, KvResult,
+    observer::{ChangeNotification, CommitOrder},
+    sync::lock,
+};
+
+/// A change as it is stored: key, and value if it is put.
+pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// From where a change comes, and how sure it is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'o> {
+    pub(crate) device: &'o str,
+    /// So many bytes of a stored key are no part of the key.
+    pub(crate) stripped: usize,
+    pub(crate) durability: Durability,
+}
+
+/// How often a transaction that reads nothing but what its indexes need is overtaken, at most. All changes
+/// of the store wait for each other; so it is somebody who writes past it.
+const PATIENCE: u32 = 100;
+
+impl Shared {
+    /// Commits changes of its own; returns the number of the commit.
+    pub(crate) fn write(&self, origin: Origin<'_>, changes: &[Change]) -> KvResult<u64> {
+        let submitted = self.with_content(|content| {
+            let mut overtaken = 0;
+            loop {
+                let mut txn = self.env.begin_write()?;
+                let order = lock(&self.order);
+                let result = fill(&mut txn, content, changes)
+                    .and_then(|()| self.submit(order, content, origin, txn, changes));
+                match result {
+                    Err(error) if error.is_retryable() && overtaken < PATIENCE => overtaken += 1,
+                    other => return other,
+                }
+            }
+        })?;
+        self.settle(submitted)
+    }
+
+    /// Commits a transaction, which has made these changes.
+    pub(crate) fn commit(
+        &self,
+        origin: Origin<'_>,
+        txn: Transaction,
+        changes: &[Change],
+    ) -> KvResult<u64> {
+        let content = self.content()?;
+        let submitted = self.submit(lock(&self.order), &content, origin, txn, changes);
+        drop(content);
+        match submitted {
+            // What it has changed was replaced by a restore.
+            Err(KvError::Env(EnvError::NoSuchDatabase { .. })) => {
+                Err(KvError::Closed { what: "transaction" })
+            }
+            submitted => self.settle(submitted?),
+        }
+    }
+
+    /// Gives the commit its place in the order of all.
+    fn submit(
+        &self,
+        mut order: std::sync::MutexGuard<'_, CommitOrder>,
+        content: &Content,
+        origin: Origin<'_>,
+        txn: Transaction,
+        changes: &[Change],
+    ) -> KvResult<Submitted> {
+        let notification = match order.concerns_anybody(origin.device) {
+            true => Some(self.describe(content, origin, changes)?),
+            false => None,
+        };
+        let pending = txn.submit(origin.durability)?;
+        let is_observed = notification.is_some();
+        if let Some(mut notification) = notification {
+            notification.commit = pending.commit();
+            order.submitted(notification);
+        }
+        let is_synced = !matches!(
+            origin.durability,
+            Durability::NoSync | Durability::WriteNoSync | Durability::Relaxed(_)
+        );
+        Ok(Submitted { pending, is_observed, is_synced })
+    }
+
+    /// Waits until the commit is as sure as it is to be, and tells observers.
+    fn settle(&self, submitted: Submitted) -> KvResult<u64> {
+        let Submitted { pending, is_observed, is_synced } = submitted;
+        let commit = pending.wait()?.commit;
+        if is_observed {
+            lock(&self.order).acknowledged(commit, is_synced);
+        }
+        Ok(commit)
+    }
+
+    /// What the changes do to the store as it is. Nobody else changes it meanwhile.
+    fn describe(
+        &self,
+        content: &Content,
+        origin: Origin<'_>,
+        changes: &[Change],
+    ) -> KvResult<ChangeNotification> {
+        let before = self.env.begin_write()?;
+        let mut notification = ChangeNotification::new(origin.device);
+        for (stored, value) in changes {
+            let existed = before.contains(&content.data, stored)?;
+            let key = bytes::Bytes::copy_from_slice(&stored[origin.stripped..]);
+            match value {
+                None if existed => notification.deleted.push(key),
+                None => {}
+                Some(value) => {
+                    let value = self.decode(stored, bytes::Bytes::copy_from_slice(value))?;
+                    let entry = Entry { key, value };
+                    match existed {
+                        true => notification.updated.push(entry),
+                        false => notification.inserted.push(entry),
+                    }
+                }
+            }
+        }
+        Ok(notification)
+    }
+}
+
+struct Submitted {
+    pending: cairn_env::PendingCommit,
+    is_observed: bool,
+    is_synced: bool,
+}
+
+fn fill(txn: &mut Transaction, content: &Content, changes: &[Change]) -> KvResult<()> {
+    for (key, value) in changes {
+        match value {
+            Some(value) => txn.put(&content.data, key, value)?,
+            None => txn.delete(&content.data, key)?,
+        }
+    }
+    Ok(())
+}
+
+/// The durability of a handle that has chosen none.
+pub(crate) fn durability(env: &Environment, chosen: Option<Durability>) -> Durability {
+    chosen.unwrap_or(env.options().durability)
+}
+
+/// Later changes of a key take the place of earlier ones.
+pub(crate) fn net(changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
+    let net: std::collections::BTreeMap<_, _> = changes.into_iter().collect();
+    net.into_iter().collect()
+}
+
+/// An error unless a batch is as small as it must be.
+pub(crate) fn check_batch(len: usize, max: usize) -> KvResult<()> {
+    if len > max { Err(KvError::BatchTooLarge { len, max }) } else { Ok(()) }
+}

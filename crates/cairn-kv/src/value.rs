@@ -1,0 +1,286 @@
+//! `Value`: what a key leads to, and its bytes.
+//!
+//! A stored value is one byte that says its type, and what follows from that: see `docs/format/kv.md`.
+
+use bytes::Bytes;
+
+use crate::{KvError, KvResult, MAX_VALUE_LENGTH};
+
+/// The type of a value, and of a field of a [`Schema`](crate::Schema).
+///
+/// The numbers are ArkData's, and are what stands in the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum ValueType {
+    /// Text.
+    String = 0,
+    /// A whole number of 32 bits.
+    Integer = 1,
+    /// A number of 32 bits with a fraction.
+    Float = 2,
+    /// Bytes.
+    ByteArray = 3,
+    /// True or false.
+    Boolean = 4,
+    /// A number of 64 bits with a fraction.
+    Double = 5,
+    /// A whole number of 64 bits.
+    Long = 6,
+}
+
+/// A value of a store: what it was put as is what comes back.
+///
+/// ```
+/// use cairn_kv::{Value, ValueType};
+///
+/// let value = Value::from("tea");
+/// assert_eq!((value.as_str(), value.value_type()), (Some("tea"), ValueType::String));
+/// assert_eq!(Value::from(1.5).as_f64(), Some(1.5));
+/// assert_eq!(Value::from(7).as_i64(), Some(7));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Text.
+    String(String),
+    /// A whole number of 32 bits.
+    Integer(i32),
+    /// A number of 32 bits with a fraction.
+    Float(f32),
+    /// Bytes. A large value may be memory of a file that is mapped.
+    ByteArray(Bytes),
+    /// True or false.
+    Boolean(bool),
+    /// A number of 64 bits with a fraction.
+    Double(f64),
+    /// A whole number of 64 bits.
+    Long(i64),
+}
+
+impl Value {
+    /// Its type.
+    #[must_use]
+    pub const fn value_type(&self) -> ValueType {
+        match self {
+            Self::String(_) => ValueType::String,
+            Self::Integer(_) => ValueType::Integer,
+            Self::Float(_) => ValueType::Float,
+            Self::ByteArray(_) => ValueType::ByteArray,
+            Self::Boolean(_) => ValueType::Boolean,
+            Self::Double(_) => ValueType::Double,
+            Self::Long(_) => ValueType::Long,
+        }
+    }
+
+    /// The text, if it is some.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a byte array, and of text those of its UTF-8.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::String(text) => Some(text.as_bytes()),
+            Self::ByteArray(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one.
+    #[must_use]
+    pub const fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Integer(number) => Some(*number as i64),
+            Self::Long(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The number with a fraction, if it is one.
+    #[must_use]
+    pub const fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Float(number) => Some(*number as f64),
+            Self::Double(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Whether it is true, if it can be.
+    #[must_use]
+    pub const fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Boolean(is) => Some(*is),
+            _ => None,
+        }
+    }
+
+    /// The bytes under which it is stored.
+    ///
+    /// # Errors
+    /// [`KvError::ValueTooLong`].
+    pub(crate) fn encode(&self) -> KvResult<Vec<u8>> {
+        let len = self.as_bytes().map_or(8, <[u8]>::len);
+        if len > MAX_VALUE_LENGTH {
+            return Err(KvError::ValueTooLong { len, max: MAX_VALUE_LENGTH });
+        }
+        let mut stored = Vec::with_capacity(1 + len);
+        stored.push(self.value_type() as u8);
+        match self {
+            Self::String(text) => stored.extend_from_slice(text.as_bytes()),
+            Self::ByteArray(bytes) => stored.extend_from_slice(bytes),
+            Self::Integer(number) => stored.extend_from_slice(&number.to_le_bytes()),
+            Self::Float(number) => stored.extend_from_slice(&number.to_le_bytes()),
+            Self::Boolean(is) => stored.push(u8::from(*is)),
+            Self::Double(number) => stored.extend_from_slice(&number.to_le_bytes()),
+            Self::Long(number) => stored.extend_from_slice(&number.to_le_bytes()),
+        }
+        Ok(stored)
+    }
+
+    /// The value that is stored as `stored`; what is wrong with it, if it is none.
+    pub(crate) fn decode(stored: Bytes) -> Result<Self, &'static str> {
+        const LENGTH: &str = "the length of a value does not fit its type";
+        let Some((&code, payload)) = stored.split_first() else {
+            return Err("a value without a type");
+        };
+        match code {
+            0 => match std::str::from_utf8(payload) {
+                Ok(text) => Ok(Self::String(text.to_owned())),
+                Err(_) => Err("a string that is not UTF-8"),
+            },
+            1 => payload.try_into().map(i32::from_le_bytes).map(Self::Integer).or(Err(LENGTH)),
+            2 => payload.try_into().map(f32::from_le_bytes).map(Self::Float).or(Err(LENGTH)),
+            3 => Ok(Self::ByteArray(stored.slice(1..))),
+            4 => match payload {
+                [0] => Ok(Self::Boolean(false)),
+                [1] => Ok(Self::Boolean(true)),
+                _ => Err("a boolean that is neither true nor false"),
+            },
+            5 => payload.try_into().map(f64::from_le_bytes).map(Self::Double).or(Err(LENGTH)),
+            6 => payload.try_into().map(i64::from_le_bytes).map(Self::Long).or(Err(LENGTH)),
+            _ => Err("a value of an unknown type"),
+        }
+    }
+
+    /// The payload of a stored value that may follow a schema: text, or bytes.
+    pub(crate) fn document(stored: &[u8]) -> Option<&[u8]> {
+        match stored.split_first() {
+            Some((0 | 3, document)) => Some(document),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! from {
+    ($($type:ty => $variant:ident: $make:expr;)+) => {
+        $(impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant($make(value))
+            }
+        })+
+    };
+}
+
+from! {
+    &str => String: str::to_owned;
+    String => String: std::convert::identity;
+    i32 => Integer: std::convert::identity;
+    f32 => Float: std::convert::identity;
+    Bytes => ByteArray: std::convert::identity;
+    Vec<u8> => ByteArray: Bytes::from;
+    &[u8] => ByteArray: Bytes::copy_from_slice;
+    bool => Boolean: std::convert::identity;
+    f64 => Double: std::convert::identity;
+    i64 => Long: std::convert::identity;
+}
+
+/// The table of `docs/format/kv.md` about values.
+pub(crate) fn spec() -> (&'static str, String) {
+    let examples = [
+        (Value::from("tea"), "UTF-8"),
+        (Value::from(-2), "signed, little-endian"),
+        (Value::from(1.5f32), "IEEE 754, little-endian"),
+        (Value::from(&[0xca, 0xfe][..]), "as they are"),
+        (Value::from(true), "0 or 1"),
+        (Value::from(1.5), "IEEE 754, little-endian"),
+        (Value::from(-2i64), "signed, little-endian"),
+    ];
+    let mut table =
+        String::from("| type | value | payload | example | stored as |\n|--:|---|---|---|---|\n");
+    for (value, payload) in examples {
+        let stored = value.encode().unwrap_or_default();
+        let hex: Vec<_> = stored.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (code, kind, hex) = (value.value_type() as u8, value.value_type(), hex.join(" "));
+        table += &format!("| {code} | `{kind:?}` | {payload} | `{value:?}` | `{hex}` |\n");
+    }
+    ("kv_value", table)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            ".{0,20}".prop_map(Value::String),
+            any::<i32>().prop_map(Value::Integer),
+            any::<f32>().prop_map(Value::Float),
+            vec(any::<u8>(), 0..20).prop_map(Value::from),
+            any::<bool>().prop_map(Value::Boolean),
+            any::<f64>().prop_map(Value::Double),
+            any::<i64>().prop_map(Value::Long),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_survives_its_bytes(value in values()) {
+            let stored = value.encode().unwrap();
+            prop_assert_eq!(stored[0], value.value_type() as u8);
+            let read = Value::decode(stored.clone().into()).unwrap();
+            prop_assert_eq!(read.encode().unwrap(), stored); // by its bytes: NaN equals nothing
+        }
+
+        #[test]
+        fn what_is_no_value_is_refused_and_what_is_one_comes_back(stored in vec(any::<u8>(), 0..12)) {
+            if let Ok(value) = Value::decode(stored.clone().into()) {
+                prop_assert_eq!(value.encode().unwrap(), stored);
+            }
+        }
+
+        #[test]
+        fn a_value_of_a_fixed_length_has_it(value in values(), cut in 0usize..9) {
+            let stored = value.encode().unwrap();
+            if value.as_bytes().is_none() && cut < stored.len() {
+                prop_assert!(Value::decode(stored[..cut].to_vec().into()).is_err());
+                let longer = [&stored[..], &[0]].concat();
+                prop_assert!(Value::decode(longer.into()).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_has_at_most_4194303_bytes() {
+        assert!(Value::from(vec![0; MAX_VALUE_LENGTH]).encode().is_ok());
+        let error = Value::from(vec![0; MAX_VALUE_LENGTH + 1]).encode().unwrap_err();
+        assert!(matches!(error, KvError::ValueTooLong { len: 4_194_304, max: 4_194_303 }));
+        assert_eq!(error.code(), Some(401));
+        assert!(Value::from("x".repeat(MAX_VALUE_LENGTH + 1)).encode().is_err());
+    }
+
+    #[test]
+    fn the_numbers_of_types_are_those_of_arkdata() {
+        use ValueType::{Boolean, ByteArray, Double, Float, Integer, Long, String};
+        let numbers = [String, Integer, Float, ByteArray, Boolean, Double, Long].map(|t| t as u8);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
+    }
+}

@@ -1,0 +1,15 @@
+//! Stores from outside.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+
+mod backup;
+mod crash;
+mod device;
+mod fixture;
+mod limits;
+mod manager;
+mod model;
+mod observer;
+mod options;
+mod query;
+mod result_set;
+mod transaction;
