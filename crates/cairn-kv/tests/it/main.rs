@@ -12,4 +12,5 @@ mod observer;
 mod options;
 mod query;
 mod result_set;
+mod soak;
 mod transaction;
