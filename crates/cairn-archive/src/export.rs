@@ -4,10 +4,10 @@
 //! what has the name of an archive was whole once, and a crash leaves what was there before, or the new one,
 //! and maybe a file that [`remove_unfinished`] knows.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use cairn_env::{DatabaseKind, DatabaseShape, EnvError, Environment, Snapshot, held_keys};
-use cairn_io::{Dir, SyncSite, WorldRef};
+use cairn_io::{Dir, RealWorld, SyncSite, WorldRef};
 use cairn_log::{NumberedCipher, Uuid};
 
 use crate::{
@@ -166,6 +166,22 @@ pub fn export(
         remove_quietly(&temporary);
     }
     written
+}
+
+/// As [`export`], to a file of the real disk; its directory must be there.
+///
+/// # Errors
+/// As [`export`] and [`ArchiveFile::at`].
+pub fn export_to(
+    env: &Environment,
+    snapshot: &Snapshot,
+    store: &StoreInfo,
+    databases: &[&str],
+    path: impl AsRef<Path>,
+    options: &ExportOptions<'_>,
+) -> ArchiveResult<ArchiveReport> {
+    let (archive, world) = (ArchiveFile::at(path)?, Arc::new(RealWorld::new()) as WorldRef);
+    export(env, snapshot, store, databases, &archive, &world, options)
 }
 
 /// The beginning of an archive of an environment, what encrypts it, and what opens it again.

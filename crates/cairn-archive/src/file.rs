@@ -90,6 +90,14 @@ impl ArchiveFile {
         ArchiveReader::new(FileStream::new(self.file()?), self.path(), keys)
     }
 
+    /// The epoch of the data key under which it is encrypted; `None` if it is not. Takes no key.
+    ///
+    /// # Errors
+    /// As [`ArchiveFile::open`], but for those about keys.
+    pub fn key_epoch(&self) -> ArchiveResult<Option<u32>> {
+        reader::key_epoch(FileStream::new(self.file()?), self.path())
+    }
+
     /// Reads all of it: each byte is checked, each entry is in its place, and they add up. Nothing is
     /// restored.
     ///

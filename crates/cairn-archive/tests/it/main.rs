@@ -3,6 +3,7 @@
 
 mod crash;
 mod damage;
+mod diff;
 mod fixture;
 mod keys;
 mod round_trip;
