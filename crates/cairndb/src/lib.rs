@@ -77,7 +77,7 @@
 //!
 //! # Features
 //!
-//! `backup` (on by default): the module `backup`.
+//! `backup` and `archive` (both on by default): the modules of these names.
 #![forbid(unsafe_code)]
 
 pub use cairn_env::{
@@ -97,6 +97,38 @@ pub use cairn_env::{
 
 /// What tools need beside the environment: descriptions of log records.
 pub use cairn_env::inspect;
+
+/// Archives: one store, or some databases, as one portable file.
+///
+/// ```
+/// use cairndb::{DatabaseOptions, Environment, Options, archive};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let (path, file) = (dir.path().join("data"), dir.path().join("users.cairn"));
+/// let (env, _) = Environment::open(&path, Options::default())?;
+/// let users = env.database("users", DatabaseOptions::default())?;
+/// env.write(|txn| txn.put(&users, b"ada", b"1815"))?;
+///
+/// let (snapshot, store) = (env.snapshot()?, archive::StoreInfo::databases());
+/// let options = archive::ExportOptions::default();
+/// archive::export_to(&env, &snapshot, &store, &["users"], &file, &options)?;
+///
+/// env.write(|txn| txn.delete(&users, b"ada"))?;
+/// let file = archive::ArchiveFile::at(&file)?;
+/// let report = archive::import(&env, &file, &store, &archive::ImportOptions::default())?;
+/// assert_eq!(env.snapshot()?.get(&report.databases[0], b"ada")?.unwrap(), b"1815");
+/// # Ok::<(), archive::ArchiveError>(())
+/// ```
+#[cfg(feature = "archive")]
+pub mod archive {
+    pub use cairn_archive::{
+        ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReader, ArchiveReport, ArchiveResult,
+        ArchivedDatabase, BeforeCommit, Change, Compression, DatabaseTotals, DiffReport,
+        Difference, ExportOptions, FileReader, FileStream, Header, ImportOptions, ImportReport,
+        Item, Progress, Report, Side, Step, StoreInfo, StoreKind, StoredReport, Totals, diff,
+        export_to, import, verify, verify_stored,
+    };
+}
 
 /// Backup and restore.
 #[cfg(feature = "backup")]
