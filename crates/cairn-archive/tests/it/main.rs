@@ -5,5 +5,6 @@ mod crash;
 mod damage;
 mod diff;
 mod fixture;
+mod golden;
 mod keys;
 mod round_trip;
