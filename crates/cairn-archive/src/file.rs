@@ -116,7 +116,9 @@ impl ArchiveFile {
     pub fn verify_stored(&self, progress: Report<'_>) -> ArchiveResult<StoredReport> {
         let file = self.file()?;
         let mut counter = Counter::new(Step::Verifying, 0, Some(file.len()?), progress);
-        reader::verify_stored(FileStream::new(file), self.path(), |at| counter.at(at))
+        let stream = FileStream::new(file);
+        let report = reader::verify_stored(stream, self.path(), |at| counter.at(at))?;
+        counter.now().map(|()| report)
     }
 
     pub(crate) fn file(&self) -> ArchiveResult<FileRef> {
