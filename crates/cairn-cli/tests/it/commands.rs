@@ -112,6 +112,22 @@ fn kv_session(json: bool) -> Session {
     session.run("kv delete data notes tea");
     session.run("kv delete data notes tea");
     session.run("kv list data");
+    session.run("kv backups data notes");
+    session.run("kv backup data notes BK001");
+    session.run("kv put data notes milk 2.5 --type double");
+    session.run("kv backup data notes BK002");
+    session.run("kv backup data notes ../BK003");
+    session.run("kv backups data notes");
+    session.run("kv restore data notes BK001");
+    session.run("kv get data notes milk");
+    session.run("kv restore data notes --latest");
+    session.run("kv get data notes milk");
+    session.run("kv restore data notes BK009");
+    session.dir.write("data.backups/notes/BK003.bak", "no archive");
+    session.run("kv restore data notes BK003");
+    session.run("kv backups data notes");
+    session.run("kv delete-backup data notes BK003 BK001 BK009");
+    session.run("kv backups data notes");
     session
 }
 
@@ -158,6 +174,10 @@ fn help_is_text() {
         "kv get",
         "kv delete",
         "kv query",
+        "kv backup",
+        "kv restore",
+        "kv backups",
+        "kv delete-backup",
         "key add",
         "key remove",
         "key rotate",
