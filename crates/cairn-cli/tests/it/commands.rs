@@ -109,6 +109,8 @@ fn kv_session(json: bool) -> Session {
     session.run("kv query data notes --limit 1 --offset 2");
     session.run("kv query data notes --where $.a=7");
     session.run("kv query data notes --prefix t --explain");
+    session.run("kv watch data notes --every 0 --looks 2");
+    session.run("kv watch data notes --every never");
     session.run("kv delete data notes tea");
     session.run("kv delete data notes tea");
     session.run("kv list data");
@@ -174,6 +176,7 @@ fn help_is_text() {
         "kv get",
         "kv delete",
         "kv query",
+        "kv watch",
         "kv backup",
         "kv restore",
         "kv backups",

@@ -3,6 +3,7 @@
 mod backups;
 mod entries;
 mod query;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -48,6 +49,7 @@ enum KvCommand {
     Get(entries::Get),
     Delete(entries::Delete),
     Query(query::QueryCommand),
+    Watch(watch::Watch),
     Backup(backups::Backup),
     Restore(backups::Restore),
     Backups(backups::Backups),
@@ -62,6 +64,7 @@ impl Kv {
             KvCommand::Get(command) => command.run(output),
             KvCommand::Delete(command) => command.run(output),
             KvCommand::Query(command) => command.run(output),
+            KvCommand::Watch(command) => command.run(output),
             KvCommand::Backup(command) => command.run(output),
             KvCommand::Restore(command) => command.run(output),
             KvCommand::Backups(command) => command.run(output),
