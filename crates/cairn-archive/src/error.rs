@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cairn_env::{EnvError, ErrorKind, Scope};
 use cairn_io::IoError;
+use cairn_log::Uuid;
 
 use crate::StoreInfo;
 
@@ -106,7 +107,10 @@ pub enum ArchiveError {
         epoch: u32,
     },
     /// The archive is that of another store.
-    #[error("{} is an archive of {found}, not of {expected}", path.display())]
+    #[error(
+        "{} is an archive of {found} in environment {from}, not of {expected} in {environment}",
+        path.display()
+    )]
     OtherStore {
         /// The archive.
         path: PathBuf,
@@ -114,6 +118,10 @@ pub enum ArchiveError {
         found: Box<StoreInfo>,
         /// Of which it should be.
         expected: Box<StoreInfo>,
+        /// The environment that it is from.
+        from: Uuid,
+        /// The environment that it was to come into.
+        environment: Uuid,
     },
     /// The archive is encrypted, and the environment is not.
     #[error(

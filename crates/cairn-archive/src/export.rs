@@ -1,18 +1,18 @@
 //! Export: a store at one commit becomes an archive.
 //!
-//! It is written under a name of its own, synced, read back and verified, and only then takes its name. So
+//! It is written under a name of its own, synced, read back and compared, and only then takes its name. So
 //! what has the name of an archive was whole once, and a crash leaves what was there before, or the new one,
 //! and maybe a file that [`remove_unfinished`] knows.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use cairn_env::{DatabaseKind, DatabaseShape, EnvError, Environment, Snapshot, held_keys};
-use cairn_io::{Dir, SyncSite, WorldRef};
-use cairn_log::{NumberedCipher, Uuid};
+use cairn_io::{Dir, RealWorld, SyncSite, WorldRef};
+use cairn_log::{Digest, NumberedCipher, Uuid};
 
 use crate::{
     ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReport, ArchiveResult, ArchivedDatabase,
-    Compression, Header, Report, Step, StoreInfo,
+    Compression, Header, Report, Step, StoreInfo, Totals,
     frame::FrameWriter,
     head::{Head, check_keyring},
     header::MAX_DATABASES,
@@ -93,7 +93,7 @@ impl fmt::Debug for ExportOptions<'_> {
 /// Writes a store, as a snapshot of its environment has it, to a new archive. `databases` are the names of
 /// those that make it up; their indexes come along, but for those that are still being built.
 ///
-/// Takes some 4 MiB, and the time in which the snapshot keeps what was superseded since; nobody waits for it.
+/// It is synced, read back and compared before it has its name. Takes some 4 MiB, and the time in which the snapshot keeps what was superseded since; nobody waits for it.
 /// Of an encrypted environment the archive is encrypted with a key of its own, which the newest data key of
 /// the environment wraps; its keyring goes along, after the key with which the environment is open has opened
 /// it.
@@ -154,18 +154,28 @@ pub fn export(
     let beginning = [head.bytes(), &keyring].concat();
     let temporary = ArchiveFile::new(archive.dir_ref(), unfinished::name_of(head.archive()));
     let written = write(snapshot, &header, &beginning, cipher, &temporary, options)
-        .and_then(|(link, bytes)| {
-            let report = temporary.verify(&keys, options.progress)?;
-            match (report.digest, report.bytes) == (link, bytes) && report.header == header {
-                true => Ok(report),
-                false => Err(not_read_back(&temporary, "it is another archive")),
-            }
-        })
+        .and_then(|written| read_back(&temporary, &header, written, &keys, options.progress))
         .and_then(|report| publish(&temporary, archive, options.replace).map(|()| report));
     if written.is_err() {
         remove_quietly(&temporary);
     }
     written
+}
+
+/// As [`export`], to a file of the real disk; its directory must be there.
+///
+/// # Errors
+/// As [`export`] and [`ArchiveFile::at`].
+pub fn export_to(
+    env: &Environment,
+    snapshot: &Snapshot,
+    store: &StoreInfo,
+    databases: &[&str],
+    path: impl AsRef<Path>,
+    options: &ExportOptions<'_>,
+) -> ArchiveResult<ArchiveReport> {
+    let (archive, world) = (ArchiveFile::at(path)?, Arc::new(RealWorld::new()) as WorldRef);
+    export(env, snapshot, store, databases, &archive, &world, options)
 }
 
 /// The beginning of an archive of an environment, what encrypts it, and what opens it again.
@@ -230,7 +240,14 @@ fn no_such(name: &str) -> EnvError {
     EnvError::NoSuchDatabase { name: name.into() }
 }
 
-/// Writes the file and makes its bytes durable. Returns the digest of what is stored, and how much that is.
+/// What was written, and is durable.
+struct Exported {
+    totals: Totals,
+    digest: Digest,
+    bytes: u64,
+}
+
+/// Writes the file and makes its bytes durable.
 fn write(
     snapshot: &Snapshot,
     header: &Header,
@@ -238,7 +255,7 @@ fn write(
     cipher: Option<NumberedCipher>,
     to: &ArchiveFile,
     options: &ExportOptions<'_>,
-) -> ArchiveResult<(cairn_log::Digest, u64)> {
+) -> ArchiveResult<Exported> {
     let sink = Sink::new(FileStream::new(to.dir().create(to.name())?), to.path());
     let frames = FrameWriter::new(sink, beginning, cipher, options.compression)?;
     let frame_len = if options.frame_len == 0 { FRAME } else { options.frame_len };
@@ -258,10 +275,34 @@ fn write(
     counter.now()?;
     let written = writer.finish()?;
     written.into.file().sync(WRITTEN)?;
-    if written.totals.entries() != header.entries() {
-        return Err(not_read_back(to, "entries are missing"));
+    Ok(Exported { totals: written.totals, digest: written.link, bytes: written.bytes })
+}
+
+/// Reads the file back: its beginning with the keys that are to open it, and every byte of it as it is stored,
+/// of which the digest was computed while it was written.
+fn read_back(
+    file: &ArchiveFile,
+    header: &Header,
+    written: Exported,
+    keys: &ArchiveKeys,
+    progress: Report<'_>,
+) -> ArchiveResult<ArchiveReport> {
+    let reader = file.open(keys)?;
+    let stored = file.verify_stored(progress)?;
+    let is_same = reader.header() == header
+        && reader.archive() == stored.archive
+        && (stored.digest, stored.bytes) == (written.digest, written.bytes);
+    match is_same {
+        true => Ok(ArchiveReport {
+            archive: stored.archive,
+            header: reader.header().clone(),
+            totals: written.totals,
+            key_epoch: stored.key_epoch,
+            bytes: stored.bytes,
+            digest: stored.digest,
+        }),
+        false => Err(not_read_back(file, "it is another archive")),
     }
-    Ok((written.link, written.bytes))
 }
 
 fn not_read_back(file: &ArchiveFile, why: &str) -> ArchiveError {

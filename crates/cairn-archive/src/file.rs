@@ -90,6 +90,14 @@ impl ArchiveFile {
         ArchiveReader::new(FileStream::new(self.file()?), self.path(), keys)
     }
 
+    /// The epoch of the data key under which it is encrypted; `None` if it is not. Takes no key.
+    ///
+    /// # Errors
+    /// As [`ArchiveFile::open`], but for those about keys.
+    pub fn key_epoch(&self) -> ArchiveResult<Option<u32>> {
+        reader::key_epoch(FileStream::new(self.file()?), self.path())
+    }
+
     /// Reads all of it: each byte is checked, each entry is in its place, and they add up. Nothing is
     /// restored.
     ///
@@ -108,7 +116,9 @@ impl ArchiveFile {
     pub fn verify_stored(&self, progress: Report<'_>) -> ArchiveResult<StoredReport> {
         let file = self.file()?;
         let mut counter = Counter::new(Step::Verifying, 0, Some(file.len()?), progress);
-        reader::verify_stored(FileStream::new(file), self.path(), |at| counter.at(at))
+        let stream = FileStream::new(file);
+        let report = reader::verify_stored(stream, self.path(), |at| counter.at(at))?;
+        counter.now().map(|()| report)
     }
 
     pub(crate) fn file(&self) -> ArchiveResult<FileRef> {

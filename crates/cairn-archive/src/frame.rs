@@ -47,7 +47,7 @@ pub(crate) struct FrameWriter<W> {
     number: u64,
     /// Head, what is stored, and link of the frame that is made.
     frame: Vec<u8>,
-    stored: Vec<u8>,
+    compressed: Vec<u8>,
 }
 
 impl<W: Write> FrameWriter<W> {
@@ -71,8 +71,8 @@ impl<W: Write> FrameWriter<W> {
         let link = *blake3::hash(beginning).as_bytes();
         sink.write(beginning)?;
         sink.write(&link)?;
-        let (frame, stored) = (Vec::new(), Vec::new());
-        Ok(Self { sink, cipher, compressor, link, number: 0, frame, stored })
+        let (frame, compressed) = (Vec::new(), Vec::new());
+        Ok(Self { sink, cipher, compressor, link, number: 0, frame, compressed })
     }
 
     /// Writes the next frame.
@@ -81,40 +81,42 @@ impl<W: Write> FrameWriter<W> {
             let what = format!("{} bytes are too many for a frame", content.len());
             return Err(ArchiveError::InvalidInput { what });
         }
+        self.frame.clear();
+        self.frame.resize(archive_frame::LEN, 0);
         let compression = self.compress(content)?;
         let tag_len = if self.cipher.is_some() { TAG_LEN } else { 0 };
+        let stored_len = self.frame.len() - archive_frame::LEN + tag_len;
         let mut head = [0; archive_frame::LEN];
-        let stored_len = (self.stored.len() + tag_len) as u64;
-        archive_frame::STORED.set_number(&mut head, stored_len);
+        archive_frame::STORED.set_number(&mut head, stored_len as u64);
         archive_frame::LENGTH.set_number(&mut head, content.len() as u64);
         archive_frame::KIND.set_number(&mut head, kind.into());
         archive_frame::COMPRESSION.set_number(&mut head, compression.into());
         archive_frame::DATABASE.set_number(&mut head, database.into());
+        self.frame[..archive_frame::LEN].copy_from_slice(&head);
         if let Some(cipher) = &self.cipher {
-            cipher.encrypt(self.number, &vouched(&head, &self.link), &mut self.stored);
+            let mut stored = self.frame.split_off(archive_frame::LEN);
+            cipher.encrypt(self.number, &vouched(&head, &self.link), &mut stored);
+            self.frame.append(&mut stored);
         }
-        self.link = link(&self.link, &head, &self.stored);
+        self.link = link(&self.link, &[&self.frame]);
         self.number += 1;
-        self.frame.clear();
-        self.frame.extend_from_slice(&head);
-        self.frame.extend_from_slice(&self.stored);
         self.frame.extend_from_slice(&self.link);
         self.sink.write(&self.frame)
     }
 
-    /// Puts what is to be stored into place; returns how it is compressed.
+    /// Puts what is to be stored behind the head; returns how it is compressed.
     fn compress(&mut self, content: &[u8]) -> ArchiveResult<u8> {
-        self.stored.clear();
         if let Some(compressor) = &mut self.compressor {
-            self.stored.reserve(zstd::zstd_safe::compress_bound(content.len()));
-            let compressed = compressor.compress_to_buffer(content, &mut self.stored);
+            let room = zstd::zstd_safe::compress_bound(content.len());
+            self.compressed.resize(self.compressed.len().max(room), 0);
+            let compressed = compressor.compress_to_buffer(content, &mut self.compressed[..]);
             let len = compressed.map_err(|error| self.sink.error(error))?;
             if len < content.len() {
+                self.frame.extend_from_slice(&self.compressed[..len]);
                 return Ok(ZSTANDARD);
             }
-            self.stored.clear();
         }
-        self.stored.extend_from_slice(content);
+        self.frame.extend_from_slice(content);
         Ok(STORED_AS_IS)
     }
 
@@ -184,7 +186,7 @@ impl<R: Read> FrameReader<R> {
         self.source.fill(&mut self.stored, "a frame")?;
         let mut expected = [0; LINK_LEN];
         self.source.fill(&mut expected, "a frame")?;
-        self.link = link(&self.link, &bytes, &self.stored);
+        self.link = link(&self.link, &[&bytes, &self.stored]);
         if self.link != expected {
             return Err(self.source.damaged(at, "the digest of a frame does not match"));
         }
@@ -266,9 +268,13 @@ impl<R: Read> FrameReader<R> {
     }
 }
 
-fn link(before: &[u8; LINK_LEN], head: &[u8; archive_frame::LEN], stored: &[u8]) -> [u8; LINK_LEN] {
+/// The link of a frame, which comes in parts, behind that of the one before.
+fn link(before: &[u8; LINK_LEN], parts: &[&[u8]]) -> [u8; LINK_LEN] {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(before).update(head).update(stored);
+    hasher.update(before);
+    for part in parts {
+        hasher.update(part);
+    }
     *hasher.finalize().as_bytes()
 }
 

@@ -190,6 +190,8 @@ fn check_store(
         path: archive.path(),
         found: Box::new(found.clone()),
         expected: Box::new(store.clone()),
+        from: header.environment,
+        environment,
     })
 }
 

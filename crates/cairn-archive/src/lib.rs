@@ -69,7 +69,7 @@ mod writer;
 
 pub use diff::{Change, DiffReport, Difference, Side, diff};
 pub use error::{ArchiveError, ArchiveResult};
-pub use export::{ExportOptions, SYNC_SITES, export};
+pub use export::{ExportOptions, SYNC_SITES, export, export_to};
 pub use file::{ArchiveFile, ArchiveReport, FileReader, verify};
 pub use footer::{DatabaseTotals, Totals};
 pub use frame::Compression;

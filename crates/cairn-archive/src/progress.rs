@@ -22,11 +22,11 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is being done. An export writes and verifies, an import verifies and imports.
+    /// What is being done. An export writes, and reads what it has written; an import verifies and imports.
     pub step: Step,
-    /// Entries done in this step.
+    /// Entries done in this step; 0 where an archive is read as it is stored.
     pub entries: u64,
-    /// Entries in all, as far as they are known.
+    /// Entries in all; 0 where they are not known.
     pub entries_total: u64,
     /// Bytes of the archive that were written or read in this step.
     pub bytes: u64,

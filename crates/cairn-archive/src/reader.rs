@@ -313,6 +313,13 @@ fn malformed<R: Read>(source: &Source<R>, at: u64, what: &str, error: DecodeErro
     source.damaged(at, format!("its {what} makes no sense: {error}"))
 }
 
+/// The epoch of the data key under which an archive is encrypted, of which only the beginning is read; `None`
+/// if it is not encrypted.
+pub(crate) fn key_epoch(stream: impl Read, path: PathBuf) -> ArchiveResult<Option<u32>> {
+    let epoch = begin(stream, path)?.head.epoch();
+    Ok((epoch != 0).then_some(epoch))
+}
+
 /// The beginning of an archive.
 struct Beginning<R> {
     source: Source<R>,

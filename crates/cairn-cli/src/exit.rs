@@ -5,7 +5,7 @@ use std::{fmt, fs, io, path::Path, process::ExitCode};
 
 use cairn_io::IoError;
 use cairn_log::LogError;
-use cairndb::{EnvError, ErrorKind, Scope, backup::BackupError};
+use cairndb::{EnvError, ErrorKind, Scope, archive::ArchiveError, backup::BackupError};
 use serde::Serialize;
 
 use crate::output::Output;
@@ -255,6 +255,45 @@ impl From<BackupError> for Failure {
                     _ => failure,
                 }
             }
+        }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let kind = error.kind();
+        let advice = match &error {
+            ArchiveError::NotFound { .. } => "check the path",
+            ArchiveError::Empty { .. } | ArchiveError::NotAnArchive { .. } => {
+                "check the path; nothing was changed"
+            }
+            ArchiveError::Exists { .. } => "choose another path, or add --replace",
+            ArchiveError::OtherStore { .. } => {
+                "nothing was changed; add --other-environment if databases of another environment are to \
+                 come into this one"
+            }
+            ArchiveError::WouldBePlain { .. } => {
+                "nothing was changed; `cairn init --encrypt` makes an environment that is encrypted"
+            }
+            ArchiveError::KeyRequired { .. } => {
+                "say where its key is: --key-file, --key-fd or --passphrase-fd; at a terminal the \
+                 passphrase is asked for (`cairn archive verify --stored` takes none)"
+            }
+            ArchiveError::WrongKey { .. } => {
+                "nothing was changed: an archive has the keys of its time (--archive-key-file)"
+            }
+            _ if kind == ErrorKind::Corrupt => {
+                "nothing was changed; this archive must not be used: take another one, and look at its disk"
+            }
+            _ => advice(kind),
+        };
+        match error {
+            ArchiveError::Env(error) => error.into(),
+            ArchiveError::Io(error) => error.into(),
+            ArchiveError::NotFound { .. } => {
+                Self::new(Exit::Usage, kind, Scope::Operation, &error).advise(advice)
+            }
+            error => Self::new(exit_of(kind), kind, error.scope(), &error).advise(advice),
         }
     }
 }

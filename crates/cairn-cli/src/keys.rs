@@ -42,6 +42,23 @@ pub(crate) struct NewKeyArgs {
     cost: CostArgs,
 }
 
+/// The options of the key of an archive that was made while another key opened its environment.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct ArchiveKeyArgs {
+    /// Take the key with which the archive was made, if it is another one, from this file
+    #[arg(long, value_name = "FILE", conflicts_with = "archive_passphrase_fd")]
+    archive_key_file: Option<PathBuf>,
+    /// Take the passphrase with which the archive was made from this file descriptor
+    #[arg(long, value_name = "N")]
+    archive_passphrase_fd: Option<u32>,
+}
+
+impl ArchiveKeyArgs {
+    pub(crate) fn key(&self) -> Result<Option<KeySource>, Failure> {
+        given(self.archive_key_file.as_deref(), None, self.archive_passphrase_fd)
+    }
+}
+
 /// What a new passphrase is to cost.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct CostArgs {

@@ -77,8 +77,8 @@
 //!
 //! # Features
 //!
-//! `backup` (on by default): the module `backup`. `kv` (on by default): the module `kv`, a key-value store with
-//! typed values, queries and observers. `serde` (on by default): the module `typed`, values of types of your own.
+//! All are on by default. `archive` and `backup`: the modules of these names. `kv`: the module `kv`, a key-value store
+//! with typed values, queries and observers. `serde`: the module `typed`, values of types of your own.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "serde")]
@@ -112,6 +112,38 @@ pub mod kv {
         MAX_KEY_LENGTH, MAX_KEY_LENGTH_DEVICE, MAX_QUERY_LENGTH, MAX_STORE_ID_LENGTH,
         MAX_VALUE_LENGTH, Observer, Query, ResultSet, Scalar, Schema, SchemaMode, SecurityLevel,
         StoreEvent, StoreType, SubscribeType, Value, ValueType,
+    };
+}
+
+/// Archives: one store, or some databases, as one portable file.
+///
+/// ```
+/// use cairndb::{DatabaseOptions, Environment, Options, archive};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let (path, file) = (dir.path().join("data"), dir.path().join("users.cairn"));
+/// let (env, _) = Environment::open(&path, Options::default())?;
+/// let users = env.database("users", DatabaseOptions::default())?;
+/// env.write(|txn| txn.put(&users, b"ada", b"1815"))?;
+///
+/// let (snapshot, store) = (env.snapshot()?, archive::StoreInfo::databases());
+/// let options = archive::ExportOptions::default();
+/// archive::export_to(&env, &snapshot, &store, &["users"], &file, &options)?;
+///
+/// env.write(|txn| txn.delete(&users, b"ada"))?;
+/// let file = archive::ArchiveFile::at(&file)?;
+/// let report = archive::import(&env, &file, &store, &archive::ImportOptions::default())?;
+/// assert_eq!(env.snapshot()?.get(&report.databases[0], b"ada")?.unwrap(), b"1815");
+/// # Ok::<(), archive::ArchiveError>(())
+/// ```
+#[cfg(feature = "archive")]
+pub mod archive {
+    pub use cairn_archive::{
+        ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReader, ArchiveReport, ArchiveResult,
+        ArchivedDatabase, BeforeCommit, Change, Compression, DatabaseTotals, DiffReport,
+        Difference, ExportOptions, FileReader, FileStream, Header, ImportOptions, ImportReport,
+        Item, Progress, Report, Side, Step, StoreInfo, StoreKind, StoredReport, Totals, diff,
+        export_to, import, verify, verify_stored,
     };
 }
 

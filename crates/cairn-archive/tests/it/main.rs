@@ -3,6 +3,8 @@
 
 mod crash;
 mod damage;
+mod diff;
 mod fixture;
+mod golden;
 mod keys;
 mod round_trip;

@@ -88,7 +88,10 @@ fn progress_ends_at_what_there_is() {
     for step in [Step::Writing, Step::Verifying, Step::Importing] {
         let of_step: Vec<_> = seen.iter().filter(|seen| seen.step == step).collect();
         let total = made.totals.entries();
-        assert!(of_step.iter().all(|seen| seen.entries_total == total && seen.entries <= total));
+        // What reads an archive as it is stored knows of no entries.
+        let known = of_step.iter().filter(|seen| seen.entries_total > 0);
+        assert!(known.clone().all(|seen| seen.entries_total == total && seen.entries <= total));
+        assert!(known.count() > 0, "{step:?}");
         assert!(!of_step.is_empty(), "{step:?}");
     }
     let last = seen.iter().rfind(|seen| seen.step == Step::Verifying).unwrap();

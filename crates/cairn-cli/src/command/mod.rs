@@ -1,5 +1,6 @@
 //! The commands: one file each, with its arguments, its help and its JSON.
 
+mod archive;
 mod backup;
 mod checkpoint;
 mod clean;
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     Compact(clean::Compact),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Archive(archive::Archive),
     Repair(repair::Repair),
     Key(key::Key),
     Kv(kv::Kv),
@@ -106,6 +108,7 @@ impl Command {
             Self::Compact(command) => command.run(output),
             Self::Backup(command) => command.run(output),
             Self::Restore(command) => command.run(output),
+            Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),
             Self::Key(command) => command.run(output),
             Self::Kv(command) => command.run(output),

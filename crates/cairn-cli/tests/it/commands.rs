@@ -66,6 +66,27 @@ fn session(json: bool) -> Session {
     session.run("restore backup another --in-place");
     session.run("restore backup another --in-place --other-environment");
     session.run("get another ada");
+    session.run("archive create data one.cairn --no-compression");
+    session.run("archive create data one.cairn");
+    session.run("archive create data none.cairn --db nobody");
+    session.run("archive create data none.cairn --in-the-clear");
+    session.run("archive show one.cairn");
+    session.run("archive show none.cairn");
+    session.run("archive verify one.cairn");
+    session.run("archive verify one.cairn --stored");
+    session.run("archive verify all.csv");
+    session.run("archive diff one.cairn data");
+    session.run("put data ada later");
+    session.run("put data new 1");
+    session.run("archive diff one.cairn data");
+    session.run("archive create data two.cairn --no-compression");
+    session.run("archive diff two.cairn one.cairn --limit 1");
+    session.run("archive restore one.cairn data");
+    session.run("get data ada");
+    session.run("init third");
+    session.run("archive restore one.cairn third");
+    session.run("archive restore one.cairn third --other-environment");
+    session.run("archive diff one.cairn third");
     session.run("verify restored");
     session.run("compact restored");
     session.run("scan restored --db people");
@@ -187,6 +208,12 @@ fn help_is_text() {
         "key list",
         "key check",
         "rekey",
+        "archive",
+        "archive create",
+        "archive show",
+        "archive verify",
+        "archive restore",
+        "archive diff",
     ] {
         session.run(&format!("help {command}"));
     }

@@ -69,6 +69,23 @@ fn session(json: bool) -> Session {
     session.run_with("get data ada --key-fd 0", b"too short");
     session.run("init plain");
     session.run("get plain ada --key-file one.key");
+    session.run("archive create data one.cairn --no-compression --key-file one.key");
+    session.run("archive show one.cairn");
+    session.run("archive show one.cairn --key-file one.key");
+    session.run("archive verify one.cairn --key-file two.key");
+    session.run("archive verify one.cairn --key-file one.key");
+    session.run("archive verify one.cairn --stored");
+    session.run("archive diff one.cairn data --key-file one.key");
+    session.run("archive restore one.cairn data --key-file one.key");
+    session.run("archive restore one.cairn plain --other-environment");
+    session.run("archive restore one.cairn plain --other-environment --archive-key-file one.key");
+    session.run(
+        "archive restore one.cairn plain --other-environment --archive-key-file one.key --in-the-clear",
+    );
+    session.run("get plain ada");
+    session
+        .run("archive create data clear.cairn --in-the-clear --no-compression --key-file one.key");
+    session.run("archive verify clear.cairn");
     session.run("key list plain");
     session.run("key check plain --key-file one.key");
     session.run("init another --key-file one.key");

@@ -69,6 +69,9 @@ pub fn corpus() -> Checked<Vec<Seed>> {
     let keyrings = cairn_env::fuzzing::keyrings(&*SimWorld::new(1).world());
     let keyrings = keyrings.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
     found.entry("keyring").or_default().extend(keyrings);
+    let archives = cairn_archive::fuzzing::archives(&SimWorld::new(1).world());
+    let archives = archives.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
+    found.insert("archive", archives);
     let mut schedules = random.stream("schedules");
     for len in (20..=200).step_by(20) {
         let mut schedule = vec![0; len];
