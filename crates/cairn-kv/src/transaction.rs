@@ -137,13 +137,8 @@ impl KvTransaction {
     /// A conflict; [`KvError::Closed`] if the store was closed or restored meanwhile; what a commit answers.
     pub fn commit(self) -> KvResult<()> {
         self.check()?;
-        let Self { store, content, txn, changed, .. } = self;
-        let value = |key: Vec<u8>| -> KvResult<Change> {
-            let value = txn.get(&content.data, &key)?.map(|value| value.to_vec());
-            Ok((key, value))
-        };
-        let changes = changed.into_iter().map(value).collect::<KvResult<Vec<_>>>()?;
-        let commit = store.shared.commit(store.origin(), txn, &changes)?;
+        let Self { store, txn, changed, .. } = self;
+        let commit = store.shared.commit(store.origin(), txn, &changed)?;
         store.has_committed(commit);
         Ok(())
     }

@@ -77,8 +77,8 @@
 //!
 //! # Features
 //!
-//! All are on by default. `backup` and `archive`: the modules of these names. `kv`: the module `kv`, a key-value
-//! store with typed values, queries and observers. `serde`: the module `typed`, values of types of your own.
+//! All are on by default. `archive` and `backup`: the modules of these names. `kv`: the module `kv`, a key-value store
+//! with typed values, queries and observers. `serde`: the module `typed`, values of types of your own.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "serde")]

@@ -130,9 +130,27 @@ fn kv_session(json: bool) -> Session {
     session.run("kv query data notes --limit 1 --offset 2");
     session.run("kv query data notes --where $.a=7");
     session.run("kv query data notes --prefix t --explain");
+    session.run("kv watch data notes --every 0 --looks 2");
+    session.run("kv watch data notes --every never");
     session.run("kv delete data notes tea");
     session.run("kv delete data notes tea");
     session.run("kv list data");
+    session.run("kv backups data notes");
+    session.run("kv backup data notes BK001");
+    session.run("kv put data notes milk 2.5 --type double");
+    session.run("kv backup data notes BK002");
+    session.run("kv backup data notes ../BK003");
+    session.run("kv backups data notes");
+    session.run("kv restore data notes BK001");
+    session.run("kv get data notes milk");
+    session.run("kv restore data notes --latest");
+    session.run("kv get data notes milk");
+    session.run("kv restore data notes BK009");
+    session.dir.write("data.backups/notes/BK003.bak", "no archive");
+    session.run("kv restore data notes BK003");
+    session.run("kv backups data notes");
+    session.run("kv delete-backup data notes BK003 BK001 BK009");
+    session.run("kv backups data notes");
     session
 }
 
@@ -179,6 +197,11 @@ fn help_is_text() {
         "kv get",
         "kv delete",
         "kv query",
+        "kv watch",
+        "kv backup",
+        "kv restore",
+        "kv backups",
+        "kv delete-backup",
         "key add",
         "key remove",
         "key rotate",

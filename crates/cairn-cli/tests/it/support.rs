@@ -193,7 +193,8 @@ fn redact(text: &str, dir: &Path) -> String {
 
 fn redact_json(line: &str) -> String {
     let mut line = line.to_owned();
-    for member in ["seconds", "uuid", "environment", "time", "created", "timeline"] {
+    for member in ["seconds", "uuid", "environment", "time", "created", "timeline", "archive_bytes"]
+    {
         let name = format!("\"{member}\":");
         let mut from = 0;
         while let Some(at) = line[from..].find(&name) {

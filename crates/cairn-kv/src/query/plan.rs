@@ -20,7 +20,13 @@ pub(crate) enum Access {
     /// The entries with the prefix, in the order of their keys.
     Keys,
     /// So many fields from the first of the schema's indexes, the keys of its index in these ranges.
-    Index { number: usize, ranges: Ranges, descending: bool },
+    Index {
+        number: usize,
+        ranges: Ranges,
+        descending: bool,
+        /// Whether the ranges have nothing but what the condition holds for.
+        is_exact: bool,
+    },
 }
 
 /// How a query was executed, and what that took: from [`KvStore::explain`](crate::KvStore::explain).
@@ -85,7 +91,8 @@ fn chosen(parts: &Parts, schema: &Schema) -> Access {
             let is_suggested = parts.suggested.as_ref() == Some(&path);
             let cost = if is_suggested { Cost::Suggested } else { Cost::of(&ranges) };
             let descending = is_order(parts, &path) == Some(true);
-            (cost, Access::Index { number, ranges, descending })
+            let is_exact = parts.condition.iter().all(|of| ranges::are_exact(of, &path));
+            (cost, Access::Index { number, ranges, descending, is_exact })
         })
     };
     let best = fields().filter_map(narrowing).min_by_key(|(cost, _)| *cost);
@@ -98,11 +105,9 @@ fn chosen(parts: &Parts, schema: &Schema) -> Access {
         let descending = is_order(parts, &path)?;
         let is_exact = field_type(schema, &path).is_ok_and(|of| of != ValueType::String);
         let ranges = Ranges::everything();
-        (is_exact && parts.prefix.is_empty()).then_some(Access::Index {
-            number,
-            ranges,
-            descending,
-        })
+        let of_all = parts.condition.is_none();
+        let index = Access::Index { number, ranges, descending, is_exact: of_all };
+        (is_exact && parts.prefix.is_empty()).then_some(index)
     });
     in_order.unwrap_or(Access::Keys)
 }

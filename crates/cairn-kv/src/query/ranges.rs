@@ -127,6 +127,28 @@ pub(crate) fn of_field(expression: &Expression, field: &[String]) -> Ranges {
     }
 }
 
+/// Whether these keys are those of documents for which the expression holds, and of no others: then nobody need
+/// look at the documents themselves.
+pub(crate) fn are_exact(expression: &Expression, field: &[String]) -> bool {
+    match expression {
+        Expression::All(terms) | Expression::Any(terms) => {
+            terms.iter().all(|term| are_exact(term, field))
+        }
+        Expression::Test { path, test } => path == field && is_exact(test),
+    }
+}
+
+fn is_exact(test: &Test) -> bool {
+    match test {
+        Test::Compare(Comparison::NotEqual, _) | Test::Like { .. } => false,
+        Test::Compare(_, scalar) => index_key(scalar).is_exact,
+        Test::IsNull(_) => true,
+        Test::In { list, negated, .. } => {
+            !negated && list.iter().all(|scalar| index_key(scalar).is_exact)
+        }
+    }
+}
+
 fn of_test(test: &Test) -> Ranges {
     match test {
         Test::Compare(comparison, scalar) => of_comparison(*comparison, scalar),
@@ -235,6 +257,9 @@ mod tests {
             let ranges = of_field(&expression, &["f".into()]);
             let key = index_key(&seen).bytes;
             prop_assert!(!holds(&expression, &seen) || has(&ranges, &key), "{ranges:?}");
+            if are_exact(&expression, &["f".into()]) {
+                prop_assert_eq!(holds(&expression, &seen), has(&ranges, &key), "{:?}", ranges);
+            }
             for pair in ranges.0.windows(2) {
                 prop_assert!(pair[0].end.as_ref().is_some_and(|end| *end <= pair[1].start));
             }

@@ -47,15 +47,17 @@ impl Selection {
             }
             (StoreType::DeviceCollaboration, of) => device::head(of.as_deref().unwrap_or(device)),
         };
+        // What the index says need not be asked of the values.
+        let is_told = matches!(access, Access::Index { is_exact: true, .. });
         let filter = match (&schema, parts.condition.take()) {
-            (Some(schema), Some(expression)) => {
+            (Some(schema), Some(expression)) if !is_told => {
                 Some(Filter { schema: Arc::clone(schema), expression })
             }
             _ => None,
         };
         let index = match access {
             Access::Keys => None,
-            Access::Index { number, ranges, descending } => {
+            Access::Index { number, ranges, descending, .. } => {
                 Some((content.indexes[number].clone(), ranges, descending))
             }
         };

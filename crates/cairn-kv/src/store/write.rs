@@ -1,5 +1,8 @@
 //! Writing: changes become durable, and then observers learn of them, in the order of the commits.
 
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
 use cairn_env::{Durability, EnvError, Environment, Transaction};
 
 use super::{Content, Shared};
@@ -11,6 +14,15 @@ use crate::{
 
 /// A change as it is stored: key, and value if it is put.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// What a transaction has changed, each key once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Changed<'c> {
+    /// These changes.
+    Changes(&'c [Change]),
+    /// These keys: what became of them the transaction knows.
+    Keys(&'c BTreeSet<Vec<u8>>),
+}
 
 /// From where a change comes, and how sure it is to be.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +45,9 @@ impl Shared {
             loop {
                 let mut txn = self.env.begin_write()?;
                 let order = lock(&self.order);
-                let result = fill(&mut txn, content, changes)
-                    .and_then(|()| self.submit(order, content, origin, txn, changes));
+                let result = fill(&mut txn, content, changes).and_then(|()| {
+                    self.submit(order, content, origin, txn, Changed::Changes(changes))
+                });
                 match result {
                     Err(error) if error.is_retryable() && overtaken < PATIENCE => overtaken += 1,
                     other => return other,
@@ -44,15 +57,16 @@ impl Shared {
         self.settle(submitted)
     }
 
-    /// Commits a transaction, which has made these changes.
+    /// Commits a transaction, which has changed these keys.
     pub(crate) fn commit(
         &self,
         origin: Origin<'_>,
         txn: Transaction,
-        changes: &[Change],
+        keys: &BTreeSet<Vec<u8>>,
     ) -> KvResult<u64> {
         let content = self.content()?;
-        let submitted = self.submit(lock(&self.order), &content, origin, txn, changes);
+        let changed = Changed::Keys(keys);
+        let submitted = self.submit(lock(&self.order), &content, origin, txn, changed);
         drop(content);
         match submitted {
             // What it has changed was replaced by a restore.
@@ -70,10 +84,10 @@ impl Shared {
         content: &Content,
         origin: Origin<'_>,
         txn: Transaction,
-        changes: &[Change],
+        changed: Changed<'_>,
     ) -> KvResult<Submitted> {
         let notification = match order.concerns_anybody(origin.device) {
-            true => Some(self.describe(content, origin, changes)?),
+            true => Some(self.describe(content, origin, &txn, changed)?),
             false => None,
         };
         let pending = txn.submit(origin.durability)?;
@@ -104,25 +118,35 @@ impl Shared {
         &self,
         content: &Content,
         origin: Origin<'_>,
-        changes: &[Change],
+        txn: &Transaction,
+        changed: Changed<'_>,
     ) -> KvResult<ChangeNotification> {
         let before = self.env.begin_write()?;
         let mut notification = ChangeNotification::new(origin.device);
-        for (stored, value) in changes {
+        let mut tell = |stored: &[u8], value: Option<Bytes>| -> KvResult<()> {
             let existed = before.contains(&content.data, stored)?;
-            let key = bytes::Bytes::copy_from_slice(&stored[origin.stripped..]);
-            match value {
-                None if existed => notification.deleted.push(key),
-                None => {}
-                Some(value) => {
-                    let value = self.decode(stored, bytes::Bytes::copy_from_slice(value))?;
-                    let entry = Entry { key, value };
-                    match existed {
-                        true => notification.updated.push(entry),
-                        false => notification.inserted.push(entry),
-                    }
+            let key = Bytes::copy_from_slice(&stored[origin.stripped..]);
+            let Some(value) = value else {
+                if existed {
+                    notification.deleted.push(key);
                 }
+                return Ok(());
+            };
+            let entry = Entry { key, value: self.decode(stored, value)? };
+            match existed {
+                true => notification.updated.push(entry),
+                false => notification.inserted.push(entry),
             }
+            Ok(())
+        };
+        match changed {
+            Changed::Changes(changes) => changes.iter().try_for_each(|(key, value)| {
+                tell(key, value.as_deref().map(Bytes::copy_from_slice))
+            })?,
+            Changed::Keys(keys) => keys.iter().try_for_each(|key| {
+                let value = txn.get(&content.data, key)?;
+                tell(key, value.map(cairn_env::Value::into_bytes))
+            })?,
         }
         Ok(notification)
     }

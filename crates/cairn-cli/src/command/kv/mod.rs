@@ -1,7 +1,9 @@
 //! `cairn kv`: the key-value stores of an environment.
 
+mod backups;
 mod entries;
 mod query;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -32,7 +34,8 @@ Examples:
   cairn kv put data notes tea 7 --type integer
   cairn kv get data notes tea
   cairn kv query data people --where '$.age >= 18' --where '$.city = \"Paris\"' --order '$.name'
-  cairn kv list data"
+  cairn kv backup data notes BK001
+  cairn kv restore data notes --latest"
 )]
 pub(crate) struct Kv {
     #[command(subcommand)]
@@ -46,6 +49,11 @@ enum KvCommand {
     Get(entries::Get),
     Delete(entries::Delete),
     Query(query::QueryCommand),
+    Watch(watch::Watch),
+    Backup(backups::Backup),
+    Restore(backups::Restore),
+    Backups(backups::Backups),
+    DeleteBackup(backups::DeleteBackup),
 }
 
 impl Kv {
@@ -56,6 +64,11 @@ impl Kv {
             KvCommand::Get(command) => command.run(output),
             KvCommand::Delete(command) => command.run(output),
             KvCommand::Query(command) => command.run(output),
+            KvCommand::Watch(command) => command.run(output),
+            KvCommand::Backup(command) => command.run(output),
+            KvCommand::Restore(command) => command.run(output),
+            KvCommand::Backups(command) => command.run(output),
+            KvCommand::DeleteBackup(command) => command.run(output),
         }
     }
 }
@@ -208,6 +221,11 @@ impl From<KvError> for Failure {
             KvError::StoreNotFound { .. } => {
                 Self::not_found(&error).advise("`cairn kv list ENV` lists the stores")
             }
+            KvError::NoSuchBackup { .. } => {
+                Self::not_found(&error).advise("`cairn kv backups ENV STORE` lists them")
+            }
+            KvError::BackupLimit { .. } => Self::usage(&error)
+                .advise("`cairn kv delete-backup` makes room; a name that is there is used again"),
             error => Self::of_store(error.kind(), error.scope(), &error),
         }
     }
