@@ -1,6 +1,7 @@
 //! Everybody at once: writers, readers with result sets, an observer, backups and restores.
 //!
 //! For two seconds, or as many as `CAIRN_SOAK` says.
+#![expect(clippy::disallowed_methods, reason = "threads of the system, for a time of its clock")]
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +32,7 @@ impl Random {
     fn below(&mut self, n: u32) -> u32 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (u64::from(n) * (self.0 >> 32) >> 32).try_into().unwrap()
+        ((u64::from(n) * (self.0 >> 32)) >> 32).try_into().unwrap()
     }
 
     fn key(&mut self) -> String {
