@@ -91,7 +91,7 @@ pub use generations::{
 pub use index::{Index, IndexDef, IndexEntries, IndexEntry};
 pub use keyring::{
     EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,
-    KeySource, Keyring, KeyringInfo, RetiredEpochs, UnlockedKeyring, UnlockedKeys,
+    KeySource, Keyring, KeyringInfo, Outline, RetiredEpochs, UnlockedKeyring, UnlockedKeys,
 };
 pub use multimap::{Keys, Multimap, Pairs};
 pub use options::{Durability, Options};

@@ -87,10 +87,10 @@ pub use cairn_env::{
     ExclusiveTransaction, Figure, Finding, HolderKind, Identity, Index, IndexDef, IndexEntries,
     IndexEntry, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest,
     KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_TRANSACTION_LEN,
-    MAX_VALUE_LEN, Missing, Multimap, Options, Pairs, PendingCommit, PinBudget, PinInfo, Range,
-    Reach, RecoveryReport, RekeyReport, RepairReport, RetiredEpochs, Savepoint, Scope, Scrub,
-    ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport, Stats,
-    Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit, UnlockedKeyring,
+    MAX_VALUE_LEN, Missing, Multimap, Options, Outline, Pairs, PendingCommit, PinBudget, PinInfo,
+    Range, Reach, RecoveryReport, RekeyReport, RepairReport, RetiredEpochs, Savepoint, Scope,
+    Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions, Snapshot, SpaceHolder, SpaceReport,
+    Stats, Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit, UnlockedKeyring,
     UnlockedKeys, Value, VerifyOptions, VerifyReport, View, finish_rekey, repair,
 };
 

@@ -1,8 +1,8 @@
 //! `cairn info`: what an environment is, and what opening it found.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use cairndb::{DataDirectory, KeptGeneration, RecoveryReport};
+use cairndb::{DataDirectory, EnvironmentKeys, KeptGeneration, Outline, RecoveryReport};
 use serde::Serialize;
 
 use crate::{
@@ -16,7 +16,11 @@ use crate::{
 
 /// Tell what an environment is: identity, databases, directories, last checkpoint, what recovery found
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  cairn info data")]
+#[command(after_help = "\
+Example:
+  cairn info data
+
+Of an encrypted environment it tells without the key only what shows on the disk.")]
 pub(crate) struct Info {
     /// The directory of the environment
     env: PathBuf,
@@ -69,6 +73,27 @@ struct DataDirectoryJson {
 struct KeyEpochJson {
     epoch: u32,
     files: u64,
+}
+
+/// What shows of an encrypted environment without its key.
+#[derive(Serialize)]
+struct LockedJson {
+    environment: PathBuf,
+    uuid: String,
+    generation: u32,
+    incarnation: u64,
+    commit: u64,
+    checkpoint: Option<u64>,
+    files: u64,
+    bytes: u64,
+    encrypted: bool,
+    locked: bool,
+    keys: u64,
+    key_epochs: Vec<KeyEpochJson>,
+}
+
+fn key_epochs(epochs: BTreeMap<u32, u64>) -> Vec<KeyEpochJson> {
+    epochs.into_iter().map(|(epoch, files)| KeyEpochJson { epoch, files }).collect()
 }
 
 /// What an environment held before it was restored in place.
@@ -138,7 +163,13 @@ impl From<KeptGeneration> for KeptJson {
 
 impl Info {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env, &self.unlock)?;
+        let key = self.unlock.of_environment(&self.env)?;
+        if key.is_none()
+            && let Ok(keys) = EnvironmentKeys::open(&self.env)
+        {
+            return self.locked(&keys, output);
+        }
+        let env = open::for_reading_with(&self.env, key)?;
         let (identity, stats, recovery) = (env.identity(), env.stats()?, env.recovery_report());
         let snapshot = env.snapshot()?;
         let mut databases = Vec::new();
@@ -171,15 +202,9 @@ impl Info {
             "log files    {journal} journal, {node} node, {value} value; {}",
             size(stats.file_bytes)
         ))?;
-        let key_epochs = env.key_epochs().into_iter();
-        let key_epochs: Vec<_> =
-            key_epochs.map(|(epoch, files)| KeyEpochJson { epoch, files }).collect();
+        let key_epochs = key_epochs(env.key_epochs());
         if env.is_encrypted() {
-            let epochs = key_epochs.iter().map(|KeyEpochJson { epoch, files }| {
-                format!("key epoch {epoch} in {}", several(*files, "file"))
-            });
-            let epochs: Vec<_> = epochs.collect();
-            output.line(format_args!("encrypted    {}", epochs.join(", ")))?;
+            output.line(format_args!("encrypted    {}", in_words(&key_epochs)))?;
         }
         let places = env.data_directories()?;
         if !places.is_empty() {
@@ -227,4 +252,49 @@ impl Info {
         })?;
         Ok(Exit::Good)
     }
+    /// What shows without a key. Nobody vouches for it.
+    fn locked(self, keys: &EnvironmentKeys, output: &mut Output) -> Outcome {
+        let (info, outline) = (keys.info(), keys.outline()?);
+        let Outline { generation, incarnation, checkpoint, commit, files, bytes, .. } = outline;
+        let (uuid, count) = (info.environment.to_string(), info.slots.len() as u64);
+        let key_epochs = key_epochs(outline.epochs);
+        let checkpoint = (checkpoint > 0).then_some(checkpoint);
+        let runs = several(incarnation, "run");
+        output.line(format_args!("environment  {}", self.env.display()))?;
+        output.line(format_args!("uuid         {uuid}"))?;
+        output.line(format_args!("generation   {generation}"))?;
+        output.line(format_args!("written      in {runs}, at least up to commit {commit}"))?;
+        match checkpoint {
+            Some(number) => output.line(format_args!("checkpoint   {number}"))?,
+            None => output.line(format_args!("checkpoint   none"))?,
+        }
+        output.line(format_args!("log files    {files}; {}", size(bytes)))?;
+        output.line(format_args!("encrypted    {}", in_words(&key_epochs)))?;
+        let any = several(count, "key");
+        output.line(format_args!(
+            "locked       {any} in its keyring; with one of them, more is told"
+        ))?;
+        output.json(&LockedJson {
+            uuid,
+            generation,
+            incarnation,
+            commit,
+            checkpoint,
+            files,
+            bytes,
+            encrypted: true,
+            locked: true,
+            keys: count,
+            key_epochs,
+            environment: self.env,
+        })?;
+        Ok(Exit::Good)
+    }
+}
+
+fn in_words(epochs: &[KeyEpochJson]) -> String {
+    let epochs = epochs.iter().map(|KeyEpochJson { epoch, files }| {
+        format!("key epoch {epoch} in {}", several(*files, "file"))
+    });
+    epochs.collect::<Vec<_>>().join(", ")
 }

@@ -40,6 +40,8 @@ fn session(json: bool) -> Session {
     session.run("key remove data 3 --key-file one.key");
     session.run("key remove data backup-host --key-file one.key");
     session.run("info data --key-file one.key");
+    session.run("info data");
+    session.run("info data --key-file two.key");
     session.run("rekey data");
     session.run("rekey data --key-file two.key");
     session.run("rekey data --key-file one.key");

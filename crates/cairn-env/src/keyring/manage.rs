@@ -2,21 +2,17 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use cairn_io::{Access, DirRef, RealDir, RealWorld, WorldRef};
-use cairn_log::{LogFile, LogName};
+use cairn_io::{DirRef, RealDir, RealWorld, WorldRef};
 
 use super::{
     file,
     info::{KeySlotInfo, KeyringInfo},
+    place::{Outline, Place},
     source::KeySource,
     stored::Keyring,
     unlocked::UnlockedKeyring,
 };
-use crate::{
-    EnvError, EnvResult,
-    root::{Current, Root},
-    state::{STATE, StateFile},
-};
+use crate::{EnvError, EnvResult, root::Root};
 
 /// The keyring of an environment, locked: it can be looked at.
 ///
@@ -42,14 +38,6 @@ use crate::{
 pub struct EnvironmentKeys {
     place: Place,
     keyring: Keyring,
-}
-
-/// Where a keyring lies.
-struct Place {
-    root: Root,
-    current: Current,
-    dir: DirRef,
-    world: WorldRef,
 }
 
 /// What became of older key epochs.
@@ -104,6 +92,15 @@ impl EnvironmentKeys {
     #[must_use]
     pub fn newest_epoch(&self) -> u32 {
         self.keyring.newest_epoch()
+    }
+
+    /// What of the environment shows without a key. Files that cannot be read, or go while somebody cleans, are
+    /// left out.
+    ///
+    /// # Errors
+    /// What is wrong with the state file or a data directory.
+    pub fn outline(&self) -> EnvResult<Outline> {
+        self.place.outline()
     }
 
     /// Unlocks it with a key of a user.
@@ -230,56 +227,6 @@ impl UnlockedKeys {
         self.keys = keys;
         Ok(result)
     }
-}
-
-impl Place {
-    /// The key epochs of all files of the generation, with their names.
-    fn epochs_in_use(&self) -> EnvResult<BTreeMap<u32, Vec<String>>> {
-        let mut in_use = BTreeMap::<u32, Vec<String>>::new();
-        let mut add = |epoch: u32, name: &str| in_use.entry(epoch).or_default().push(name.into());
-        let (_, found) = StateFile::open(&*self.dir, Access::Read)?;
-        let count = found.newest.directories;
-        for state in [Some(found.newest), found.older].into_iter().flatten() {
-            if let Some(encryption) = state.encryption {
-                add(encryption.epoch, STATE.as_str());
-            }
-        }
-        let Current { environment, generation } = self.current;
-        let data = self.root.open_data(environment, count, generation)?;
-        for dir in [&self.dir].into_iter().chain(&data) {
-            for entry in dir.list()? {
-                let Ok(name) = entry.display.parse::<LogName>() else { continue };
-                let file = LogFile::open_any(dir.open(&name.to_name(), Access::Read)?)?;
-                if let Some(encryption) = &file.header().encryption {
-                    add(encryption.epoch, &entry.display);
-                }
-            }
-        }
-        Ok(in_use)
-    }
-
-    /// The keyring as it is now, of the generation that counted when it was first read.
-    fn read(&self) -> EnvResult<Keyring> {
-        let Some(keyring) = file::read(&*self.dir)? else {
-            return Err(EnvError::NotEncrypted { path: self.root.dir.path().to_owned() });
-        };
-        check_environment(&keyring, self.current.environment)?;
-        if self.root.current()? != Some(self.current) {
-            let holders = vec!["a restore, which has put other keys in place".into()];
-            return Err(EnvError::Busy { holders });
-        }
-        Ok(keyring)
-    }
-}
-
-/// An error if a keyring is that of another environment.
-pub(super) fn check_environment(keyring: &Keyring, expected: cairn_log::Uuid) -> EnvResult<()> {
-    let found = keyring.environment();
-    if found == expected {
-        return Ok(());
-    }
-    let why = format!("it is the keyring of the environment {found}, this one is {expected}");
-    Err(EnvError::ForeignFile { path: keyring.path.clone(), why })
 }
 
 impl std::fmt::Debug for EnvironmentKeys {

@@ -3,7 +3,7 @@
 use cairn_io::{Dir, World};
 use cairn_log::{DataKeys, Uuid};
 
-use super::{UnlockedKeyring, file, manage::check_environment, stored::damaged};
+use super::{UnlockedKeyring, file, place::check_environment, stored::damaged};
 use crate::{EnvError, EnvResult, Options, root::Root, state::State};
 
 /// What the first key of an environment is called.
