@@ -130,3 +130,110 @@ fn nothing_that_is_printed_or_written_holds_a_key() {
         assert!(!holds(b"horse") && !holds(b"0123456701") && !holds(&raw), "{}", path.display());
     }
 }
+
+/// Whether text or bytes hold `what`, as it is, in hexadecimal, or as a list of numbers.
+fn holds(bytes: &[u8], what: &[u8]) -> bool {
+    let hex: String = what.iter().map(|byte| format!("{byte:02x}")).collect();
+    let numbers: Vec<_> = what.iter().map(u8::to_string).collect();
+    let forms = [what.to_vec(), hex.clone().into_bytes(), hex.to_uppercase().into_bytes()];
+    let numbers = [", ", ","].map(|between| numbers.join(between).into_bytes());
+    forms.iter().chain(&numbers).any(|form| bytes.windows(form.len()).any(|w| w == &form[..]))
+}
+
+/// Everything that a life of an environment leaves on the disk (the environment itself, backups, restored ones, a
+/// repaired one, whatever lies in the directory for temporary files), and everything that is said meanwhile by
+/// commands that are not asked for entries: nowhere stands what was put, nor what opens it.
+#[test]
+fn no_canary_is_left_on_the_disk_or_in_what_is_said() {
+    const DATA: &str = "canary-of-the-data";
+    const DATABASE: &str = "canary-of-the-names";
+    const WORD: &str = "canary-of-the-passphrases";
+    let dir = Dir::new();
+    let said = std::cell::RefCell::new(Vec::new());
+    let run = |line: &str, input: &str| {
+        let mut args: Vec<_> = line.split(' ').collect();
+        let is_opened = !line.starts_with("init") && !line.contains("passphrase-fd");
+        args.extend(["--passphrase-fd", "0"].into_iter().filter(|_| is_opened));
+        // The passphrase is the first line of what stands on standard input.
+        let ran = dir.run_with(&args, format!("{WORD}\n{input}").as_bytes());
+        said.borrow_mut().extend_from_slice(&ran.out);
+        said.borrow_mut().extend_from_slice(ran.err.as_bytes());
+        ran
+    };
+    let entries = |from: u32, to: u32| -> String {
+        let line = |n: u32| {
+            let value =
+                format!("{DATA} {n} {}", "v".repeat(if n.is_multiple_of(7) { 40_000 } else { 50 }));
+            format!("{{\"key\":\"{DATA} {n}\",\"value\":\"{value}\"}}\n")
+        };
+        (from..to).map(line).collect()
+    };
+    run("init data --encrypt --passphrase-fd 0 --kdf-memory 1MiB", "").good();
+    dir.write("outside/entries.jsonl", entries(0, 60));
+    let import = format!("import data outside/entries.jsonl --format jsonl --db {DATABASE}");
+    run(&import, "").good();
+    run("checkpoint data", "").good();
+    run("backup data one.backup", "").good();
+    dir.write("outside/entries.jsonl", entries(40, 90));
+    run(&import, "").good();
+    run("clean data", "").good();
+    run("backup data two.backup --since one.backup", "").good();
+    run("verify data", "").good();
+    run("verify two.backup", "").good();
+    run("info data", "");
+    run("stats data", "").good();
+    run("scrub data", "").good();
+    run("restore two.backup restored", "").good();
+    run("restore one.backup data --in-place", "").good();
+    run("rekey data", "").good();
+    run("rekey data --finish", "").good();
+    run("key list data --json", "");
+    run("key check data", "").good();
+    // What goes wrong.
+    run("get data nothing", "");
+    run("put data key", "");
+    run("init data --encrypt --passphrase-fd 0", "");
+    for args in [&["get", "data", "x", "--passphrase-fd", "0"][..], &["verify", "data"]] {
+        for input in ["", "wrong\n"] {
+            let ran = dir.run_with(args, input.as_bytes());
+            said.borrow_mut().extend_from_slice(ran.err.as_bytes());
+        }
+    }
+    for (path, mut content) in dir.files("restored") {
+        let (name, middle) = (path.clone(), content.len() / 2);
+        let Some(byte) = content.get_mut(middle) else { continue };
+        *byte ^= 0x40;
+        let whole = fs::read(&name).unwrap();
+        fs::write(&name, content).unwrap();
+        run("checkpoint restored", "");
+        fs::write(&name, whole).unwrap();
+    }
+    fs::remove_file(dir.path("restored/g-000001/STATE")).unwrap();
+    run("info restored", "");
+    run("repair restored repaired", "");
+    for command in ["", "init", "put", "key", "rekey", "backup", "restore", "import"] {
+        let args: Vec<_> = [command, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+        said.borrow_mut().extend_from_slice(&dir.run(&args).good().out);
+    }
+    let said = said.take();
+    assert!(said.len() > 10_000, "{}", said.len());
+    // The name of the database was given as an argument, and `info` was asked for it.
+    for canary in [DATA, WORD] {
+        assert!(!holds(&said, canary.as_bytes()), "{}", String::from_utf8_lossy(&said));
+    }
+    let files = dir.files("");
+    let inside = files.iter().filter(|(path, _)| !path.starts_with(dir.path("outside")));
+    let mut seen = 0;
+    for (path, content) in inside {
+        seen += 1;
+        for canary in [DATA, DATABASE, WORD] {
+            assert!(!holds(content, canary.as_bytes()), "{canary} in {}", path.display());
+        }
+    }
+    assert!(
+        seen > 20 && holds(&fs::read(dir.path("outside/entries.jsonl")).unwrap(), DATA.as_bytes())
+    );
+    // It would have been found: the data are there, for who has the key.
+    let scanned = run(&format!("scan data --db {DATABASE}"), "").good();
+    assert!(holds(&scanned.out, DATA.as_bytes()));
+}

@@ -273,6 +273,46 @@ fn each_record_of_a_journal_that_a_crash_has_cut_is_authentic_or_detected() {
     assert!(cases > 30, "{cases}");
 }
 
+/// Errors are written to logs. What they say of damage, as text and as a program prints it, is places and checksums.
+#[test]
+fn no_error_about_damage_shows_what_was_encrypted() {
+    let (image, _) = closed();
+    let shows = |text: &str| {
+        let numbers: Vec<_> = CANARY[..12].bytes().map(|byte| byte.to_string()).collect();
+        text.contains(&CANARY[..12]) || text.contains(&numbers.join(", "))
+    };
+    assert!(shows(CANARY) && shows(&format!("{:?}", CANARY.as_bytes())));
+    let mut errors = 0;
+    let mut check = |text: String| {
+        errors += 1;
+        assert!(!shows(&text), "{text}");
+    };
+    let paths: Vec<_> = image.files().map(|(path, len)| (path.to_owned(), len)).collect();
+    for (path, len) in paths {
+        let step = usize::try_from(len / 60).unwrap().max(1);
+        for at in (0..usize::try_from(len).unwrap()).step_by(step) {
+            let env =
+                match open(&image.with_bit_flipped(&path, at * 8), encrypted().read_only(true)) {
+                    Ok(env) => env,
+                    Err(error) => {
+                        check(format!("{error} {error:?}"));
+                        continue;
+                    }
+                };
+            check(format!("{env:?} {} {:?}", env.recovery_report(), env.recovery_report()));
+            if let Err(error) = content(&env) {
+                check(format!("{error} {error:?}"));
+            }
+            match env.verify(&VerifyOptions::new()) {
+                // Whoever has asked for them by the key is told which keys are affected, apart from the problem.
+                Ok(report) => report.findings.into_iter().for_each(|one| check(one.problem)),
+                Err(error) => check(format!("{error} {error:?}")),
+            }
+        }
+    }
+    assert!(errors > 300, "{errors}");
+}
+
 #[test]
 fn each_header_field_that_is_changed_is_detected() {
     let (image, _) = closed();
