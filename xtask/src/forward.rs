@@ -41,6 +41,18 @@ pub(crate) const BLOCKS: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "blocks"],
 };
 
+/// Changes by somebody who has no key.
+pub(crate) const TAMPER: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "tamper"],
+};
+
+/// Nonces, of which none may come twice.
+pub(crate) const NONCES: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "nonces"],
+};
+
 /// The syncs that are left out.
 pub(crate) const SYNC_MUTANTS: Forward = Forward {
     package: "cairn-torture",

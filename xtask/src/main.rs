@@ -68,6 +68,10 @@ enum Command {
     Flip(Rest),
     /// Damage every block and every file of an environment and look for silence
     Blocks(Rest),
+    /// Damage an encrypted environment as somebody does who has no key, and look for silence
+    Tamper(Rest),
+    /// Bring encrypted environments back to where they were: no nonce is used twice
+    Nonces(Rest),
     /// Let every call to the disk fail, in every way
     IoErrors(Rest),
     /// Let transactions get in each other's way, and explain all that they saw
@@ -115,6 +119,8 @@ fn main() -> ExitCode {
         Command::Crash(rest) => forward::CRASH.run(&rest),
         Command::Flip(rest) => forward::FLIP.run(&rest),
         Command::Blocks(rest) => forward::BLOCKS.run(&rest),
+        Command::Tamper(rest) => forward::TAMPER.run(&rest),
+        Command::Nonces(rest) => forward::NONCES.run(&rest),
         Command::IoErrors(rest) => forward::IO_ERRORS.run(&rest),
         Command::Serial(rest) => forward::SERIAL.run(&rest),
         Command::Planted(rest) => forward::planted(&rest),

@@ -25,6 +25,19 @@ pub fn count() -> usize {
     USED.with_borrow(|used| used.as_ref().map_or(0, HashSet::len))
 }
 
+/// What stands for each key that this thread has used.
+#[must_use]
+pub fn keys() -> HashSet<u64> {
+    USED.with_borrow(|used| used.iter().flatten().map(|(key, _)| *key).collect())
+}
+
+/// A key that this crate knows nothing of encrypts with this nonce: one of a keyring.
+pub fn encrypting(key: &[u8; DataKey::LEN], nonce: [u8; 12]) {
+    if cfg!(debug_assertions) {
+        used(name(&DataKey::new(*key)), nonce);
+    }
+}
+
 /// What stands for a key.
 pub(crate) fn name(key: &DataKey) -> u64 {
     if !cfg!(debug_assertions) {

@@ -14,6 +14,7 @@ pub mod kill9;
 pub mod memory;
 pub mod model;
 pub mod mutants;
+pub mod nonces;
 pub mod operation;
 pub mod part;
 pub mod planted;
@@ -28,6 +29,7 @@ pub mod simulate;
 pub mod state_id;
 pub mod sweep;
 pub mod table;
+pub mod tamper;
 pub mod without;
 pub mod workload;
 

@@ -13,12 +13,14 @@ use aws_lc_rs::{
     error::Unspecified,
     hkdf::{HKDF_SHA256, Prk, Salt},
 };
-use cairn_log::Uuid;
+use cairn_log::{Uuid, nonces};
 use zeroize::Zeroizing;
 
 use super::{layout::TAG_LEN, secret::Secret};
 use crate::{EnvError, EnvResult};
 
+/// Each key encrypts once.
+const NONCE: [u8; 12] = [0; 12];
 const WRAP: &[u8] = b"cairn/v1/keyring/wrap";
 const COMMIT: &[u8] = b"cairn/v1/keyring/commit";
 const DATA_KEYS: &[u8] = b"cairn/v1/keyring/data-keys";
@@ -82,8 +84,9 @@ pub(super) fn data_keys_key(
 /// Encrypts in place.
 pub(super) fn encrypt(key: &Secret, aad: &[u8], bytes: &mut [u8]) -> EnvResult<[u8; TAG_LEN]> {
     let cipher = cipher(key).map_err(broken)?;
+    nonces::encrypting(key.bytes(), NONCE);
     let tag = cipher
-        .seal_in_place_separate_tag(Nonce::assume_unique_for_key([0; 12]), Aad::from(aad), bytes)
+        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(NONCE), Aad::from(aad), bytes)
         .map_err(broken)?;
     tag.as_ref().try_into().map_err(|_| EnvError::internal("a tag of another length"))
 }
@@ -94,7 +97,7 @@ pub(super) fn decrypt<'b>(
     aad: &[u8],
     bytes: &'b mut [u8],
 ) -> Result<&'b [u8], Unspecified> {
-    let nonce = Nonce::assume_unique_for_key([0; 12]);
+    let nonce = Nonce::assume_unique_for_key(NONCE);
     cipher(key)?.open_in_place(nonce, Aad::from(aad), bytes).map(|plain| &*plain)
 }
 

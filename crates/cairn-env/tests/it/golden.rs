@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairn_env::{Environment, Options, VerifyOptions};
+use cairn_env::{Environment, EnvironmentKeys, KdfCost, KeySource, Options, VerifyOptions};
 use cairn_log::{DataKey, DataKeys};
+use cairn_sim::SimWorld;
 
 use crate::fixture::{Model, TestEnv, content, small_options};
 
@@ -34,18 +35,50 @@ fn keys() -> DataKeys {
     DataKeys::new([(1, DataKey::new(*b"the key of the golden, no secret"))]).unwrap()
 }
 
-fn options_of(golden: &str, options: Options) -> Options {
-    if golden.ends_with("-encrypted") { options.encryption(keys()) } else { options }
+/// The key of goldens whose name says that they have a keyring.
+fn raw_key() -> KeySource {
+    KeySource::raw(&mut { *b"the second golden key, no secret" })
+}
+
+/// The other one.
+fn passphrase() -> KeySource {
+    KeySource::passphrase("no secret").unwrap().cost(KdfCost::new(64, 2).unwrap())
+}
+
+/// The ways to open a golden.
+fn options_of(golden: &str, options: &Options) -> Vec<Options> {
+    match golden.rsplit_once('-') {
+        Some((_, "encrypted")) => vec![options.clone().encryption(keys())],
+        Some((_, "keyring")) => {
+            [raw_key(), passphrase()].map(|key| options.clone().key(key)).into()
+        }
+        _ => vec![options.clone()],
+    }
+}
+
+/// A second key, and a second key epoch.
+fn change_keys(test: &mut TestEnv) {
+    test.close();
+    let world = SimWorld::new(3).world();
+    let keys = EnvironmentKeys::open_in(test.disk.root(), world).unwrap();
+    let mut keys = keys.unlock(&raw_key()).unwrap();
+    keys.add("people", &passphrase()).unwrap();
+    keys.begin_epoch().unwrap();
+    test.open().unwrap();
 }
 
 /// Writes an environment with that content.
 fn write(options: Options) -> TestEnv {
-    let test = TestEnv::new(options.journal_file_bytes(64 << 10));
+    let has_keyring = options.key.is_some();
+    let mut test = TestEnv::new(options.journal_file_bytes(64 << 10));
     for n in 0..200u32 {
         test.put("numbers", &n.to_le_bytes(), n.to_string().as_bytes());
     }
     test.put("large", b"5000", &large(5000));
     test.env().checkpoint().unwrap();
+    if has_keyring {
+        change_keys(&mut test);
+    }
     for n in 200..300u32 {
         test.put("numbers", &n.to_le_bytes(), n.to_string().as_bytes());
     }
@@ -61,10 +94,9 @@ fn write(options: Options) -> TestEnv {
 }
 
 fn update() {
-    for (golden, killed) in
-        ["v1", "v1-encrypted"].into_iter().flat_map(|golden| [(golden, false), (golden, true)])
-    {
-        let mut test = write(options_of(golden, small_options()));
+    let all = ["v1", "v1-encrypted", "v1-keyring"].into_iter();
+    for (golden, killed) in all.flat_map(|golden| [(golden, false), (golden, true)]) {
+        let mut test = write(options_of(golden, &small_options()).remove(0));
         if killed {
             std::mem::forget(test.env.take());
         } else {
@@ -106,21 +138,22 @@ fn golden_environments_open_with_every_value_and_go_on() {
         }
         for state in ["closed", "killed"] {
             let name = version.file_name().unwrap().to_str().unwrap();
-            let options = options_of(name, Options::default());
-            let dir = tempfile::tempdir().unwrap();
-            copy(&version.join(state), dir.path());
-            let (env, report) = Environment::open(dir.path(), options.clone()).unwrap();
-            assert_eq!(report.clean, state == "closed", "{report}");
-            assert!(content(&env).unwrap() == expected(), "{}", version.display());
-            let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
-            assert!(findings.is_empty(), "{findings:?}");
-            let numbers = env.find_database("numbers").unwrap().unwrap();
-            env.write(|txn| txn.put(&numbers, b"more", b"1")).unwrap();
-            env.close().unwrap();
-            let (env, _) = Environment::open(dir.path(), options).unwrap();
-            assert_eq!(env.snapshot().unwrap().len(&numbers).unwrap(), 271);
-            opened += 1;
+            for options in options_of(name, &Options::default()) {
+                let dir = tempfile::tempdir().unwrap();
+                copy(&version.join(state), dir.path());
+                let (env, report) = Environment::open(dir.path(), options.clone()).unwrap();
+                assert_eq!(report.clean, state == "closed", "{report}");
+                assert!(content(&env).unwrap() == expected(), "{}", version.display());
+                let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
+                assert!(findings.is_empty(), "{findings:?}");
+                let numbers = env.find_database("numbers").unwrap().unwrap();
+                env.write(|txn| txn.put(&numbers, b"more", b"1")).unwrap();
+                env.close().unwrap();
+                let (env, _) = Environment::open(dir.path(), options).unwrap();
+                assert_eq!(env.snapshot().unwrap().len(&numbers).unwrap(), 271);
+                opened += 1;
+            }
         }
     }
-    assert!(opened >= 4);
+    assert!(opened >= 8);
 }

@@ -11,4 +11,4 @@ pub use judge::{Expected, Verdict, judge};
 pub use region::{Region, Rule};
 pub use report::{Report, Violation};
 pub use subject::{Subject, large_subjects, subjects};
-pub(crate) use subject::{encrypted, spread};
+pub(crate) use subject::{encrypted, spread, tampered};

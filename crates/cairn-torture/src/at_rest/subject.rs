@@ -96,6 +96,30 @@ pub(crate) fn encrypted() -> Checked<Vec<Subject>> {
     Ok(vec![crashed, made("backup, encrypted", &format!("{life}backup\n"), true)?])
 }
 
+/// Encrypted environments of more than 64 KiB, one closed and one that has crashed, each with a copy of it that
+/// went on in its own way: the same environment, the same keys, files of the same names.
+pub(crate) fn tampered() -> Checked<Vec<(Subject, Image)>> {
+    const OWN: &str = "
+commit sync +0/1=901*60 +1/2=902*3000 -2/5
+checkpoint
+commit sync +0/3=903*100 +0/91=904*40
+commit sync +1/3=905*50
+";
+    const OTHER: &str = "
+commit sync +0/1=911*60 +1/2=912*3000 -2/5
+checkpoint
+commit sync +0/3=913*100 +0/91=914*40
+commit sync +1/3=915*50
+";
+    let life = large::life().replacen("seed=11", "seed=11 encrypted=true", 1);
+    let own = format!("{life}close\nopen\n{OWN}");
+    // Each process has a randomness of its own, so the copy goes on in another one.
+    let twin = left(&format!("{life}close\nopen\nclose\nopen\n{OTHER}"), false)?;
+    let closed = made("tampered with, closed", &format!("{own}close\n"), true)?;
+    let crashed = made("tampered with, crashed", &own, false)?;
+    Ok(vec![(closed, twin.clone()), (crashed, twin)])
+}
+
 /// A closed environment in two data directories, and a backup of it.
 pub(crate) fn spread() -> Checked<Vec<Subject>> {
     let life = LIFE.replacen("seed=11", "seed=11 directories=2", 1);

@@ -6,11 +6,13 @@ mod crash;
 mod flip;
 mod io_errors;
 mod kill9;
+mod nonces;
 mod planted;
 mod power_cut;
 mod serial;
 mod simulate;
 mod sync_mutants;
+mod tamper;
 
 use cairn_torture::figure::Figure;
 
@@ -44,6 +46,10 @@ pub(crate) enum Command {
     Flip(flip::Flip),
     /// Zero, misplace, exchange, cut and set back blocks and files of environments and of backups
     Blocks(blocks::Blocks),
+    /// Change encrypted environments without their key: nothing of it passes
+    Tamper(tamper::Tamper),
+    /// Bring encrypted environments back to where they were: no nonce is used twice
+    Nonces(nonces::Nonces),
     /// Let every call to the disk fail, in every way
     IoErrors(io_errors::IoErrors),
     /// Let transactions get in each other's way, and explain all that they saw
@@ -70,6 +76,8 @@ impl Command {
             Self::SyncMutants(command) => command.run(),
             Self::Flip(command) => command.run(),
             Self::Blocks(command) => command.run(),
+            Self::Tamper(command) => command.run(),
+            Self::Nonces(command) => command.run(),
             Self::IoErrors(command) => command.run(),
             Self::Serial(command) => command.run(),
             Self::Kill9(command) => command.run(),
