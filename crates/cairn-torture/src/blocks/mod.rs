@@ -16,7 +16,7 @@ use self::{
     rule::Ground,
 };
 use crate::{
-    at_rest::{Expected, Report, Rule, Subject, Verdict, judge, spread, subjects},
+    at_rest::{Expected, Report, Rule, Subject, Verdict, encrypted, judge, spread, subjects},
     pool,
     problem::{Checked, Problem, Wrong},
 };
@@ -107,6 +107,7 @@ pub fn repeat(case: Case) -> Checked<Option<(String, Checked<Verdict>)>> {
 fn all() -> Checked<Vec<Subject>> {
     let mut all = subjects()?;
     all.extend(spread()?);
+    all.extend(encrypted()?);
     Ok(all)
 }
 
