@@ -72,8 +72,8 @@ pub struct Plan {
     pub keys: usize,
     /// How long values may be, in bytes.
     pub lens: &'static [u32],
-    /// How the environment may be opened; each process chooses, but the number of data directories
-    /// stays what the first one chose.
+    /// How the environment may be opened; each process chooses, but the number of data directories, and
+    /// whether it is encrypted, stay what the first one chose.
     pub settings: &'static [Settings],
     /// Whether all is equally probable, so that going through every run takes no time for the same ones.
     pub is_even: bool,
@@ -124,6 +124,13 @@ const SETTINGS: &[Settings] = &[
         checkpoint: 64 << 10,
         space: 50,
         directories: 2,
+        ..Settings::SMALL
+    },
+    Settings {
+        encrypted: true,
+        background: true,
+        checkpoint: 16 << 10,
+        space: 70,
         ..Settings::SMALL
     },
 ];
