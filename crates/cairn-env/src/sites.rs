@@ -49,11 +49,11 @@ pub(crate) const RESTORING: SyncSite = SyncSite::new("restore.mark");
 /// The removal of that mark, or of a generation that nothing refers to any more.
 pub(crate) const RESTORED: SyncSite = SyncSite::new("restore.end");
 
-/// A keyring that takes the place of another one, and its name. The tests of the keyring prove that it is
-/// needed: no workload of the sweep changes one.
+/// A keyring that takes the place of another one, and its name, before anything is encrypted with what only it
+/// holds.
 pub(crate) const KEYRING: SyncSite = SyncSite::new("keyring");
 
-/// All of them but that of the keyring, for the sweep that switches each off in turn.
+/// All of them, for the sweep that switches each off in turn.
 pub const SYNC_SITES: &[SyncSite] = &[
     CREATE_STATE,
     CREATE_GENERATION,
@@ -76,4 +76,5 @@ pub const SYNC_SITES: &[SyncSite] = &[
     FIRST_WRITE,
     RESTORING,
     RESTORED,
+    KEYRING,
 ];

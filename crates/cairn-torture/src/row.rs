@@ -85,6 +85,8 @@ rows! {
     Undo = "undo of a restore",
     /// Letting go what was there before.
     Forget = "forget what was restored",
+    /// A key epoch begins.
+    Rekey = "key epoch",
     /// A repair of what any of these crashes has left, after more damage.
     Repair = "repair",
 }

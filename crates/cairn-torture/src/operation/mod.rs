@@ -64,6 +64,8 @@ pub enum Operation {
     Undo,
     /// Lets that go.
     Forget,
+    /// Begins a key epoch of the environment, which must be closed and encrypted.
+    Rekey,
     /// Does the operation until the process dies at this call to the disk; the system lives on.
     Die(u32, Box<Operation>),
     /// The power fails, and leaves what this level and this seed choose.

@@ -92,6 +92,7 @@ impl fmt::Display for Operation {
             Self::Replace => write!(f, "replace"),
             Self::Undo => write!(f, "undo"),
             Self::Forget => write!(f, "forget"),
+            Self::Rekey => write!(f, "rekey"),
             Self::Die(calls, operation) => write!(f, "die {calls} {operation}"),
             Self::Power(level, seed) => write!(f, "power {level} {seed}"),
         }
@@ -164,6 +165,7 @@ fn parse(text: &str) -> Option<Operation> {
         "replace" => Operation::Replace,
         "undo" => Operation::Undo,
         "forget" => Operation::Forget,
+        "rekey" => Operation::Rekey,
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@ mod clients;
 mod commits;
 mod copies;
 mod generations;
+mod keys;
 
 use std::{
     collections::BTreeMap,
@@ -138,6 +139,7 @@ impl<'s> Runner<'s> {
             Operation::Replace => self.replace(),
             Operation::Undo => self.undo(),
             Operation::Forget => self.forget(),
+            Operation::Rekey => self.rekey(),
             Operation::Die(calls, operation) => self.die(*calls, operation),
             Operation::Power(level, seed) => {
                 let mut chooser = Seeded::new((*seed).into()).stream("power");

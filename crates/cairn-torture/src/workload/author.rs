@@ -46,6 +46,8 @@ pub(super) enum Part {
     /// The worker, after some time.
     Work,
     Reopen,
+    /// It is closed, a key epoch begins, and it is opened again.
+    Rekey,
     /// The process dies in the middle of something.
     Die(Death),
     /// The process dies in the middle of its first write: at each of its calls in turn.
@@ -194,6 +196,9 @@ impl<'a, C: Chooser + ?Sized> Author<'a, C> {
                 self.operations.extend([Operation::Pass(ms), Operation::Work]);
             }
             Part::Reopen => self.operations.extend([Operation::Close, Operation::Open]),
+            Part::Rekey => {
+                self.operations.extend([Operation::Close, Operation::Rekey, Operation::Open]);
+            }
             Part::Die(death) => self.death(death),
             Part::FirstWrites => self.first_writes(),
             Part::Power => {

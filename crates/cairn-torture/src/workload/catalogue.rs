@@ -626,6 +626,7 @@ pub const WORKLOADS: &[Workload] = &[
             (2, Part::Work),
             (2, Part::Clean),
             (2, Part::Reopen),
+            (4, Part::Rekey),
             (1, Part::Power),
             (2, Part::Die(Death::Anything)),
         ],
