@@ -13,6 +13,11 @@ use crate::{
 /// The engine that the others are compared with.
 const OURS: &str = ENGINES[0].name;
 
+/// The same, encrypted: compared with nothing but the plain one.
+const ENCRYPTED: &str = ENGINES[1].name;
+/// What each row of the encrypted one must reach of the plain one.
+const ENCRYPTED_LEAST: f64 = 0.85;
+
 /// What a row has to show, and how it is said.
 struct Goal {
     row: Row,
@@ -81,7 +86,8 @@ impl Figures<'_> {
 
     /// The best of the others.
     fn best(&self, row: Row, which: fn(&Entry) -> bool) -> f64 {
-        let others = ENGINES.iter().filter(|entry| entry.name != OURS && which(entry));
+        let is_other = |entry: &&Entry| ![OURS, ENCRYPTED].contains(&entry.name);
+        let others = ENGINES.iter().filter(is_other).filter(|entry| which(entry));
         others.map(|entry| self.of(entry.name, row)).fold(f64::NAN, f64::max)
     }
 }
@@ -112,6 +118,7 @@ pub fn page(
     )?;
     rates(&mut page, engines, rounds)?;
     goals(&mut page, rounds)?;
+    encryption(&mut page, rounds)?;
     costs(&mut page, engines, rounds)?;
     if let Some(large) = large {
         large_environment(&mut page, large)?;
@@ -162,6 +169,33 @@ fn goals(page: &mut String, rounds: &[Round]) -> Result {
             goal.row.name().rsplit_once(',').map_or("", |(name, _)| name),
             goal.said,
         )?;
+    }
+    writeln!(page)?;
+    Ok(())
+}
+
+/// The encrypted environment beside the plain one, if both had their turns.
+fn encryption(page: &mut String, rounds: &[Round]) -> Result {
+    let ratio_of = |row: Row| {
+        let figures = rounds.iter().map(|round| Figures { round });
+        let ratios = figures.map(|figures| figures.of(ENCRYPTED, row) / figures.ours(row));
+        let mut ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
+        ratios.sort_by(f64::total_cmp);
+        Some((*ratios.first()?, ratios[ratios.len() / 2], *ratios.last()?))
+    };
+    if ratio_of(Row::Get).is_none() {
+        return Ok(());
+    }
+    writeln!(
+        page,
+        "## Encryption\n\nThe encrypted environment as a part of the plain one, within a round. The goal is \
+         {ENCRYPTED_LEAST} in every row.\n\n| row | median | least … most | |\n|---|--:|--:|---|"
+    )?;
+    for row in Row::ALL {
+        let Some((least, middle, most)) = ratio_of(row) else { continue };
+        let verdict = if middle >= ENCRYPTED_LEAST { "reached" } else { "**missed**" };
+        let (name, _) = row.name().rsplit_once(',').unwrap_or((row.name(), ""));
+        writeln!(page, "| {name} | {middle:.2} | {least:.2} … {most:.2} | {verdict} |")?;
     }
     writeln!(page)?;
     Ok(())
@@ -228,7 +262,7 @@ fn settings(page: &mut String, engines: &[&Entry]) -> Result {
 fn version(entry: &Entry) -> String {
     const LOCK: &str = include_str!("../Cargo.lock");
     let package = match entry.name {
-        "cairndb" => "cairn-env",
+        "cairndb" | "cairndb-encrypted" => "cairn-env",
         "lmdb" => "lmdb-master-sys",
         "sqlite" => "libsqlite3-sys",
         name => name,
@@ -237,7 +271,7 @@ fn version(entry: &Entry) -> String {
     let found = lines.find(|line| *line == format!("name = \"{package}\""));
     let version = found.and_then(|_| lines.next()).unwrap_or_default();
     let version = version.trim_start_matches("version = ").trim_matches('"');
-    match package == entry.name || entry.name == "cairndb" {
+    match package == entry.name || package == "cairn-env" {
         true => version.to_owned(),
         false => format!("{package} {version}"),
     }

@@ -1,6 +1,8 @@
-//! CairnDB.
+//! CairnDB, plain and encrypted.
 
-use cairn_env::{Database, DatabaseOptions, Durability, Environment, Options};
+use std::path::Path;
+
+use cairn_env::{Database, DatabaseOptions, Durability, Environment, KeySource, Options};
 
 use super::{CACHE, Commit, Engine, Entry, Key, Writer};
 use crate::Result;
@@ -9,13 +11,24 @@ pub const ENTRY: Entry = Entry {
     name: "cairndb",
     settings: "cache 1 GiB; `Durability::Sync`, `NoSync` where nothing is synced",
     b_tree: true,
+    open: |dir| open(dir, Options::default()),
+};
+
+pub const ENCRYPTED: Entry = Entry {
+    name: "cairndb-encrypted",
+    settings: "the same, with `Options::key`: AES-256-GCM",
+    b_tree: true,
     open: |dir| {
-        let options = Options::default().cache_bytes(CACHE);
-        let (env, _) = Environment::open(dir.join("env"), options)?;
-        let database = env.database("main", DatabaseOptions::default())?;
-        Ok(Box::new(Cairn { env, database }))
+        let mut key = std::array::from_fn(|i| u8::try_from(i).unwrap_or(0));
+        open(dir, Options::default().key(KeySource::raw(&mut key)))
     },
 };
+
+fn open(dir: &Path, options: Options) -> Result<Box<dyn Engine>> {
+    let (env, _) = Environment::open(dir.join("env"), options.cache_bytes(CACHE))?;
+    let database = env.database("main", DatabaseOptions::default())?;
+    Ok(Box::new(Cairn { env, database }))
+}
 
 struct Cairn {
     env: Environment,

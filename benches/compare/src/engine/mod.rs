@@ -65,6 +65,6 @@ pub struct Entry {
     pub open: fn(&Path) -> Result<Box<dyn Engine>>,
 }
 
-/// All engines, ours first.
+/// All engines, ours first, then the same encrypted.
 pub const ENGINES: &[Entry] =
-    &[cairn::ENTRY, redb::ENTRY, lmdb::ENTRY, fjall::ENTRY, sqlite::ENTRY];
+    &[cairn::ENTRY, cairn::ENCRYPTED, redb::ENTRY, lmdb::ENTRY, fjall::ENTRY, sqlite::ENTRY];
