@@ -207,9 +207,11 @@ impl LogFile {
         stored: &mut [u8],
         with_insets: bool,
     ) -> Result<usize, Damage> {
-        let stored = &mut stored[..header.len as usize];
+        let (stored, padding) = stored.split_at_mut(header.len as usize);
         match &self.cipher {
             None => Ok(stored.len()),
+            // No tag vouches for it, and only zeros are written there.
+            Some(_) if padding.iter().any(|&byte| byte != 0) => Err(Damage::NotAuthentic),
             Some(cipher) => cipher.decrypt_payload(header, offset, stored, with_insets),
         }
     }

@@ -20,7 +20,7 @@ use crate::{
 Example:
   cairn info data
 
-Of an encrypted environment without its key only what shows on the disk: its uuid, keys, files, sizes.")]
+Of an encrypted environment it tells without the key only what shows on the disk.")]
 pub(crate) struct Info {
     /// The directory of the environment
     env: PathBuf,

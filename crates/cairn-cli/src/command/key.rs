@@ -84,7 +84,8 @@ Example:
   cairn key remove data backup-host
 
 Whoever has the key and an old copy of the keyring can still read what was encrypted until now:
-`cairn rekey` begins with another data key, and --finish encrypts everything with it.")]
+`cairn rekey` begins with another data key, and --finish encrypts everything with it.
+Of several keys the others have to go before that: the guide on encryption says why.")]
 struct Remove {
     /// The directory of the environment
     env: PathBuf,

@@ -160,7 +160,9 @@ impl UnlockedKeys {
     /// Takes a key out of use, by the number of its key slot.
     ///
     /// Whoever has it and a copy of the keyring from before still reads what was encrypted until then: see
-    /// [`UnlockedKeys::begin_epoch`].
+    /// [`UnlockedKeys::begin_epoch`]. And as long as there is a key slot whose key was not at hand here, also what is
+    /// encrypted later, if he gets a later keyring: all slots hold one key, which only who has the keys of all
+    /// can replace. When one slot is left, it is replaced.
     ///
     /// # Errors
     /// [`EnvError::InvalidInput`] if there is no such key, or no other one; [`EnvError::Busy`].
@@ -178,7 +180,8 @@ impl UnlockedKeys {
     }
 
     /// Begins a key epoch: files that are begun from the next open on are encrypted with a new data key.
-    /// What there is stays encrypted with the keys that it has, until the cleaner moves it.
+    /// What there is stays encrypted with the keys that it has, until the cleaner moves it. After a leak: see
+    /// [`UnlockedKeys::remove`].
     ///
     /// # Errors
     /// [`EnvError::Locked`] and [`EnvError::AlreadyOpen`] if somebody has the environment open for writing;

@@ -300,6 +300,31 @@ fn a_rotated_key_opens_nothing_that_is_written_later() {
     assert!(matches!(unlock(&rotated, &raw(2)), Err(EnvError::WrongKey { .. })));
 }
 
+/// What the guide says to do after a leak, and why: one key of somebody who is not here keeps the keyring key.
+#[test]
+fn a_removed_key_opens_nothing_later_only_when_no_other_slot_was_left_as_it_was() {
+    let world = world();
+    let (mut keys, _) = keyring(&raw(1));
+    for n in [2, 3] {
+        keys.add(&format!("key {n}"), &raw(n), &*world).unwrap();
+    }
+    let before = keys.next_write(&*world).unwrap();
+    let leaked = unlock(&before, &raw(1)).unwrap();
+    let opens = |bytes: &[u8]| {
+        let leaked = leaked.keyring_key_for_tests();
+        decode(bytes).unwrap().decrypt_data_keys(leaked).is_ok()
+    };
+    let mut keys = unlock(&before, &raw(2)).unwrap();
+    keys.remove(1).unwrap();
+    keys.begin_epoch(&*world).unwrap();
+    assert!(opens(&keys.next_write(&*world).unwrap()), "the third slot needs the old keyring key");
+    keys.remove(3).unwrap();
+    keys.begin_epoch(&*world).unwrap();
+    keys.add("key 3", &raw(3), &*world).unwrap();
+    let after = keys.next_write(&*world).unwrap();
+    assert!(!opens(&after) && unlock(&after, &raw(3)).is_ok());
+}
+
 #[test]
 fn a_slot_of_an_older_keyring_or_of_another_environment_is_refused() {
     let world = world();

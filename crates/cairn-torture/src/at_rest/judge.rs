@@ -5,6 +5,7 @@ use std::ops::Range;
 use cairn_backup::{RestoreOptions, restore_from, verify_in};
 use cairn_env::{EnvError, Environment, ErrorKind, RecoveryReport, VerifyOptions};
 use cairn_io::MemDisk;
+use cairn_log::LogError;
 use cairn_sim::SimWorld;
 
 use super::{region::Rule, subject::Subject};
@@ -157,6 +158,10 @@ fn environment(subject: &Subject, disk: &MemDisk, expected: &Expected<'_>) -> Ch
 fn refused(error: &EnvError, expected: &Expected<'_>) -> Checked<Verdict> {
     match error.kind() {
         ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::NotFound | ErrorKind::Exists => {
+            expected.named(Verdict::Refused, &error.to_string())
+        }
+        // A file that says to be of another key epoch needs a key that nobody has.
+        ErrorKind::Key if matches!(error, EnvError::Log(LogError::KeyRequired { .. })) => {
             expected.named(Verdict::Refused, &error.to_string())
         }
         kind => {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
-use cairn_log::layout::file_header;
+use cairn_log::{FRAME_LEN, layout::file_header};
 use cairn_sim::Image;
 
 use super::forge::{put_right, records};
@@ -81,6 +81,10 @@ impl Tampering {
             // Nothing is left that could be authentic or not.
             Self::Dropped(place) | Self::CutOut(place) | Self::OfTwin(place) if place.is_last => {
                 Rule::Wiped
+            }
+            // The header says how long the record is: it looks like one that was torn.
+            Self::Changed(place, at) if place.is_last && *at < place.bytes.start + FRAME_LEN => {
+                Rule::Torn
             }
             // What stands behind the end of a journal does not count, whatever it is.
             Self::Doubled(place) if place.is_end => Rule::Behind,
