@@ -10,6 +10,7 @@ use std::path::Path;
 use cairn_env::{EnvError, HeldKeys, KeySource, Keyring};
 use cairn_io::World;
 use cairn_log::{DataKey, DataKeys, NumberedCipher, TAG_LEN, Uuid, crc32c};
+use zeroize::Zeroizing;
 
 use crate::{
     ArchiveError, ArchiveKeys, ArchiveResult,
@@ -47,12 +48,12 @@ impl Head {
         archive_head::ALGORITHM.set_number(bytes, ALGORITHM);
         archive_head::KEYRING_LEN.set_number(bytes, keys.keyring.len() as u64);
         archive_head::KEY_EPOCH.set_number(bytes, epoch.into());
-        let mut random = [0; DataKey::LEN];
-        world.random(&mut random);
-        archive_head::SALT.set_bytes(bytes, &random);
-        world.random(&mut random);
-        let key = DataKey::new(random);
-        random.fill(0);
+        let mut salt = [0; 32];
+        world.random(&mut salt);
+        archive_head::SALT.set_bytes(bytes, &salt);
+        let mut random = Zeroizing::new([0; DataKey::LEN]);
+        world.random(&mut *random);
+        let key = DataKey::new(*random);
         let mut wrapped = key.expose().to_vec();
         head.wrapping(data_key).encrypt(0, head.vouched(), &mut wrapped);
         let (wrapped, tag) = wrapped.split_at(DataKey::LEN);
@@ -147,13 +148,12 @@ impl Head {
     }
 
     fn unwrap(&self, data_key: &DataKey) -> Option<NumberedCipher> {
-        let mut key = archive_head::WRAPPED.of(&self.bytes).to_vec();
+        let mut key = Zeroizing::new(archive_head::WRAPPED.of(&self.bytes).to_vec());
         key.extend_from_slice(archive_head::TAG.of(&self.bytes));
         debug_assert_eq!(key.len(), DataKey::LEN + TAG_LEN, "as the layout has it");
         self.wrapping(data_key).decrypt(0, self.vouched(), &mut key).ok()?;
-        let bytes: [u8; DataKey::LEN] = key.as_slice().try_into().ok()?;
-        key.fill(0);
-        Some(NumberedCipher::new(&DataKey::new(bytes)))
+        let bytes = Zeroizing::new(<[u8; DataKey::LEN]>::try_from(key.as_slice()).ok()?);
+        Some(NumberedCipher::new(&DataKey::new(*bytes)))
     }
 
     /// What decrypts the frames of an encrypted archive, with the keyring that travels in it.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use cairn_archive::{
-    ArchiveError, ArchiveFile, ArchiveKeys, ExportOptions, ImportOptions, StoreInfo, export,
-    remove_unfinished,
+    ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReport, ExportOptions, ImportOptions, StoreInfo,
+    export, remove_unfinished,
 };
 use cairn_env::{EnvError, Environment, Options, VerifyOptions};
 use cairn_io::Name;
-use cairn_sim::{Bounds, Fault, FaultDisk, Level, Rule, SimDisk, SimWorld};
+use cairn_sim::{Bounds, Fault, FaultDisk, Level, Rule, SimDisk, SimWorld, Trace};
 
 use crate::fixture::{TestStore, content, ordered, raw_key, small_options};
 
@@ -26,10 +26,8 @@ fn filled(options: Options, entries: u32) -> TestStore {
     store
 }
 
-/// At every crash of two exports under one name there is no archive, the first, or the second; each is whole,
-/// and what is left of the other goes.
-#[test]
-fn a_crash_in_an_export_leaves_the_old_archive_or_the_new_one() {
+/// Two exports under one name, and what they have made.
+fn two_exports() -> (SimDisk, Vec<ArchiveReport>) {
     let store = filled(small_options(), 40);
     let disk = SimDisk::new();
     let file = ArchiveFile::new(disk.root(), Name::constant("archive"));
@@ -44,7 +42,11 @@ fn a_crash_in_an_export_leaves_the_old_archive_or_the_new_one() {
         made.push(report.unwrap());
         disk.mark("made", round.into());
     }
-    let trace = disk.trace();
+    (disk, made)
+}
+
+/// How many crash states have no archive, the first, and the second; or what is wrong with one.
+fn sweep(trace: &Trace, made: &[ArchiveReport]) -> Result<[usize; 3], String> {
     let (mut cuts, mut seen, mut found_of) = (trace.cuts(), BTreeSet::new(), [0; 3]);
     while let Some(cut) = cuts.next_cut() {
         let promised = cut.mark("made").unwrap_or(0);
@@ -53,6 +55,7 @@ fn a_crash_in_an_export_leaves_the_old_archive_or_the_new_one() {
                 if !seen.insert((crashed.image.hash(), promised)) {
                     continue;
                 }
+                let place = format!("cut {}, {crashed}", cut.position());
                 let disk = crashed.image.to_mem();
                 let file = ArchiveFile::new(disk.root(), Name::constant("archive"));
                 let found = match file.verify(&ArchiveKeys::none(), None) {
@@ -60,17 +63,40 @@ fn a_crash_in_an_export_leaves_the_old_archive_or_the_new_one() {
                     Ok(report) => {
                         1 + made.iter().position(|made| *made == report).expect("one of the two")
                     }
-                    Err(error) => panic!("cut {}, {crashed}: {error}", cut.position()),
+                    Err(error) => return Err(format!("{place}: {error}")),
                 };
-                assert!(found as u64 >= promised, "cut {}, {crashed}", cut.position());
+                if (found as u64) < promised {
+                    return Err(format!("{place}: archive {promised} is lost"));
+                }
                 found_of[found] += 1;
                 remove_unfinished(&*disk.root()).unwrap();
                 let left = disk.root().list().unwrap().len();
-                assert_eq!(left, usize::from(found > 0), "cut {}, {crashed}", cut.position());
+                assert_eq!(left, usize::from(found > 0), "{place}");
             }
         }
     }
+    Ok(found_of)
+}
+
+/// At every crash of two exports under one name there is no archive, the first, or the second; each is whole,
+/// and what is left of the other goes.
+#[test]
+fn a_crash_in_an_export_leaves_the_old_archive_or_the_new_one() {
+    let (disk, made) = two_exports();
+    let found_of = sweep(&disk.trace(), &made).unwrap();
     assert!(found_of.iter().all(|&found| found > 0), "{found_of:?}");
+}
+
+/// Each sync of an export is there for a crash that would do harm without it.
+#[test]
+fn no_sync_of_an_export_can_be_left_out() {
+    let (disk, made) = two_exports();
+    for site in cairn_archive::SYNC_SITES {
+        let without = disk.trace().without_syncs(|removed, _| removed == *site);
+        let wrong = sweep(&without, &made).expect_err(site.name());
+        // Without its name an archive is lost, without its bytes there is one that is not whole.
+        assert_eq!(wrong.contains("is lost"), site.name() == "archive.name", "{site}: {wrong}");
+    }
 }
 
 /// At every crash of an import the store is the one before or that of the archive, whole, and goes on.
