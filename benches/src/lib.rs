@@ -1,8 +1,7 @@
 //! What the benchmarks share: keys, and an environment that is full of them.
 //!
-//! There is a bench a layer: `log`, `tree`, `environment`, `encryption`, `index`, `kv`, `backup`. `cargo xtask bench` runs
-//! them all, `cargo xtask bench -- get` those with `get` in their names, `cargo xtask bench --test` each
-//! once.
+//! There is a bench a layer: `log`, `tree`, `environment`, `encryption`, `index`, `archive`, `kv`, `backup`. `cargo xtask
+//! bench` runs them all, `cargo xtask bench -- get` those with `get` in their names, `cargo xtask bench --test` each once.
 //! Comparisons with other engines are in `compare`, a workspace of its own.
 #![forbid(unsafe_code)]
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use cairn_env::{Environment, Options, VerifyOptions};
-use cairn_io::{DirRef, Name, WorldRef};
-use cairn_kv::{BackupPlace, KvOptions, KvStore, Query, Value};
-use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
+use cairn_io::{DirRef, Name, SyncSite, WorldRef};
+use cairn_kv::{BackupPlace, Entry, KvOptions, KvStore, Query, SYNC_SITES, Value};
+use cairn_sim::{Bounds, FaultDisk, Level, SimDisk, SimWorld};
 
 use crate::{
     fixture::{options, people},
@@ -63,13 +63,15 @@ fn of_age(store: &KvStore, age: i32) -> usize {
     entries.len()
 }
 
-#[test]
-fn a_crash_leaves_the_store_before_a_call_or_after_it_and_every_backup() {
+/// What a store does, with what there is after each call; without the syncs of one site, if one is given.
+fn run(without: Option<SyncSite>) -> (SimDisk, Vec<State>) {
     let (disk, world) = (SimDisk::new(), SimWorld::new(7).world());
-    let root = disk.root();
+    let faults = FaultDisk::new(disk.root());
+    faults.skip_syncs(without);
+    let root = faults.root();
     root.create_dir(&DATA).unwrap();
     root.create_dir(&BACKUPS).unwrap();
-    root.sync(cairn_io::SyncSite::new("test.root")).unwrap();
+    root.sync(SyncSite::new("test.root")).unwrap();
     let (env, store) = open(&root, &world);
 
     let mut states = vec![State::default()];
@@ -85,7 +87,7 @@ fn a_crash_leaves_the_store_before_a_call_or_after_it_and_every_backup() {
         disk.mark("step", states.len() as u64 - 1);
     };
     done(&store, None);
-    store.put_batch((0..4).map(|n| cairn_kv::Entry::new(format!("k{n}"), person(n % 2)))).unwrap();
+    store.put_batch((0..4).map(|n| Entry::new(format!("k{n}"), person(n % 2)))).unwrap();
     done(&store, None);
     store.backup("BK001").unwrap();
     done(&store, Some(("BK001", true)));
@@ -105,9 +107,15 @@ fn a_crash_leaves_the_store_before_a_call_or_after_it_and_every_backup() {
     done(&store, None);
     store.delete_backup(["BK002"]).unwrap();
     done(&store, Some(("BK002", false)));
+    store.put("k9", person(2)).unwrap();
+    done(&store, None);
     drop(store);
     env.close().unwrap();
+    (disk, states)
+}
 
+/// Looks at what each crash may leave; returns the steps that were found.
+fn sweep(disk: &SimDisk, states: &[State]) -> Result<BTreeSet<usize>, String> {
     let trace = disk.trace();
     let (mut cuts, mut seen, mut reached) = (trace.cuts(), BTreeSet::new(), BTreeSet::new());
     while let Some(cut) = cuts.next_cut() {
@@ -119,40 +127,63 @@ fn a_crash_leaves_the_store_before_a_call_or_after_it_and_every_backup() {
                 if !seen.insert((crashed.image.hash(), step)) {
                     continue;
                 }
-                let place = format!("cut {}, step {step}, {crashed}", cut.position());
-                let found = look(&crashed.image.to_mem().root(), &states[step..=next], &place);
+                let found =
+                    look(&crashed.image.to_mem().root(), &states[step..=next]).map_err(|what| {
+                        format!("cut {}, step {step}, {crashed}: {what}", cut.position())
+                    })?;
                 reached.insert(step + found);
             }
         }
     }
-    assert!(reached.into_iter().eq(1..states.len()), "each step is where a crash can leave it");
+    Ok(reached)
 }
 
 /// Opens what a crash has left; returns which of the states the entries are those of.
-fn look(root: &DirRef, states: &[State], place: &str) -> usize {
+fn look(root: &DirRef, states: &[State]) -> Result<usize, String> {
     let world = SimWorld::new(9).world();
     let (env, store) = open(root, &world);
+    let check = || {
+        let report = env.verify(&VerifyOptions::default()).unwrap();
+        if report.findings.is_empty() { Ok(()) } else { Err(format!("{report:?}")) }
+    };
     let found = content(&store);
     let at = states.iter().position(|state| state.entries == found);
-    let at = at.unwrap_or_else(|| panic!("{place}: {found:?} is in none of {states:?}"));
+    let at = at.ok_or_else(|| format!("{found:?} is in none of {states:?}"))?;
     let ages = found.values().filter(|value| value.as_str() == Some(&person(1))).count();
-    assert_eq!(of_age(&store, 1), ages, "{place}");
-    let report = env.verify(&VerifyOptions::default()).unwrap();
-    assert!(report.findings.is_empty(), "{place}: {report:?}");
-
+    if of_age(&store, 1) != ages {
+        return Err("the index does not agree with the entries".into());
+    }
+    check()?;
     // Whatever is listed is whole, and is what it was when it was made.
     let mut backups = BTreeMap::new();
     for listed in store.backups().unwrap() {
-        let backup = listed.state.unwrap_or_else(|error| panic!("{place}: {error}"));
+        let backup = listed.state.map_err(|error| error.to_string())?;
         store.restore(&backup.name).unwrap();
         backups.insert(backup.name, content(&store));
     }
-    assert!(states.iter().any(|state| state.backups == backups), "{place}: {backups:?}");
+    if states.iter().all(|state| state.backups != backups) {
+        return Err(format!("backups {backups:?} are in none of {states:?}"));
+    }
     store.backup("after").unwrap(); // and it goes on
     store.put("after", person(7)).unwrap();
-    let report = env.verify(&VerifyOptions::default()).unwrap();
-    assert!(report.findings.is_empty(), "{place}: {report:?}");
-    at
+    check()?;
+    Ok(at)
+}
+
+#[test]
+fn a_crash_leaves_the_store_before_a_call_or_after_it_and_every_backup() {
+    let (disk, states) = run(None);
+    let reached = sweep(&disk, &states).unwrap();
+    assert!(reached.into_iter().eq(1..states.len()), "each step is where a crash can leave it");
+}
+
+#[test]
+fn without_any_sync_of_this_crate_something_is_lost() {
+    for &site in SYNC_SITES {
+        let (disk, states) = run(Some(site));
+        let lost = sweep(&disk, &states).expect_err(&format!("{site} is not needed"));
+        assert!(lost.contains("backups"), "{site}: {lost}");
+    }
 }
 
 /// The index of a schema is built for what is there: a crash in the middle leaves no half of it.
@@ -162,11 +193,9 @@ fn a_crash_while_an_index_is_built_leaves_no_half_index() {
     let root = disk.root();
     root.create_dir(&DATA).unwrap();
     root.create_dir(&BACKUPS).unwrap();
-    root.sync(cairn_io::SyncSite::new("test.root")).unwrap();
+    root.sync(SyncSite::new("test.root")).unwrap();
     let (env, store) = open(&root, &world);
-    store
-        .put_batch((0..20).map(|n| cairn_kv::Entry::new(format!("k{n:02}"), person(n % 4))))
-        .unwrap();
+    store.put_batch((0..20).map(|n| Entry::new(format!("k{n:02}"), person(n % 4)))).unwrap();
     store.close();
     // Somebody has dropped the index: the next open builds it.
     let index = env.find_database("cairn.kv/store/index/0").unwrap().unwrap();

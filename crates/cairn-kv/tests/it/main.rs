@@ -4,6 +4,7 @@
 mod backup;
 mod crash;
 mod device;
+mod errors;
 mod fixture;
 mod limits;
 mod manager;

@@ -143,3 +143,18 @@ fn the_error_of_a_missing_key_has_its_number() {
     assert!(matches!(&error, KvError::KeyNotFound { key } if key == b"k"));
     assert_eq!(error.code(), Some(15_100_004));
 }
+
+#[test]
+fn reads_are_of_what_is_durable_and_of_what_the_handle_has_written() {
+    let env = environment();
+    let quick = options().durability(cairn_env::Durability::NoSync);
+    let [mine, theirs] = [0, 1].map(|_| KvStore::open(&env, "store", quick.clone()).unwrap());
+    mine.put("k", 1).unwrap();
+    assert_eq!(mine.get("k").unwrap(), Some(1.into()));
+    assert_eq!(mine.get_result_size("").unwrap(), 1);
+    // A crash would take it back, so nobody else builds on it yet.
+    assert_eq!(theirs.get("k").unwrap(), None);
+    assert!(theirs.get_entries("").unwrap().is_empty());
+    env.sync().unwrap();
+    assert_eq!(theirs.get("k").unwrap(), Some(1.into()));
+}

@@ -218,6 +218,7 @@ impl From<KvError> for Failure {
     fn from(error: KvError) -> Self {
         match error {
             KvError::Env(error) => error.into(),
+            KvError::Archive(error) => error.into(),
             KvError::StoreNotFound { .. } => {
                 Self::not_found(&error).advise("`cairn kv list ENV` lists the stores")
             }
