@@ -11,7 +11,7 @@ use crate::{
     text,
 };
 
-/// Put a value under a key of a store, in one durable commit; makes the store if there is none
+/// Put a value under a key of a store, durably; makes the store if there is none
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
