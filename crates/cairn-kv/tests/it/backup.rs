@@ -427,7 +427,8 @@ fn a_store_with_the_longest_id_has_a_folder() {
 }
 
 fn key(n: u8) -> KeySource {
-    KeySource::raw(&mut [n; 32])
+    // One whose bytes are all the same is none.
+    KeySource::raw(&mut std::array::from_fn(|at| if at == 0 { n } else { 0x5a }))
 }
 
 #[test]

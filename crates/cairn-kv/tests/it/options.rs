@@ -53,7 +53,7 @@ fn encryption_without_keys_is_refused() {
 #[test]
 fn in_an_encrypted_environment_every_store_is_and_says_so() {
     let options_of = || {
-        let key = KeySource::raw(&mut [7; 32]);
+        let key = KeySource::raw(&mut std::array::from_fn(|at| u8::try_from(at).unwrap()));
         Options::default().background(false).key(key)
     };
     let (env, _) = Environment::in_memory(options_of()).unwrap();
