@@ -260,6 +260,7 @@ pub fn fail(case: &Case, seed: u64) -> Result<Passed, Violation> {
             stepped?;
             if met.is_none() && user.is_struck() {
                 met = Some(number);
+                user.doubts_what_a_sync_has_met();
                 user.survives(Level::LoseAll)?;
                 user.survives(Level::KeepAll)?;
             }

@@ -4,7 +4,7 @@
 use std::{cell::Cell, fmt};
 
 use cairn_backup::BackupError;
-use cairn_env::{EnvError, Environment, ErrorKind, Options, VerifyOptions};
+use cairn_env::{EnvError, Environment, ErrorKind, Options, VerifyOptions, kept_generation};
 use cairn_io::{DirRef, Name, SyncSite};
 use cairn_sim::{Bounds, FaultDisk, Image, Level, Seeded, SimDisk, SimWorld};
 
@@ -145,6 +145,13 @@ impl User {
         !self.faults.struck().is_empty()
     }
 
+    /// What a failed sync was to make durable may be gone, although it was written and the process lives.
+    pub(super) fn doubts_what_a_sync_has_met(&mut self) {
+        if self.faults.struck().iter().any(|call| call.contains(": sync ")) {
+            self.known.current.written = self.known.current.durable;
+        }
+    }
+
     pub(super) fn newest(&self) -> &Contents {
         state(&self.histories, &self.known.current, self.known.current.begun)
     }
@@ -152,8 +159,10 @@ impl User {
     /// Commits up to `durable` cannot be lost any more, nor those up to `written` when the process dies.
     pub(super) fn acknowledge(&mut self, written: u64, durable: u64) {
         let expected = &mut self.known.current;
-        if durable > expected.durable {
-            self.known.instead = None;
+        if durable > expected.durable && self.known.instead.take().is_some() {
+            // What is kept is decided as well.
+            let has_kept = kept_generation(self.sound.environment.clone()).ok().flatten().is_some();
+            self.known.kept = self.known.kept.filter(|_| has_kept);
         }
         expected.durable = expected.durable.max(durable);
         expected.written = expected.written.max(written).max(durable);

@@ -406,7 +406,10 @@ impl User {
             // Until something durable is built on it, a failure may still take it back.
             let old = std::mem::replace(&mut self.known.current, current);
             self.known.instead = acted.is_err().then_some(old);
-            self.known.kept = kept;
+            // A failure may also bring back what was let go.
+            if acted.is_ok() || kept.is_some() {
+                self.known.kept = kept;
+            }
         }
         acted.map_err(|error| self.told(&error))
     }
