@@ -45,9 +45,11 @@ pub(crate) fn check<'h>(
     }
     if has_kept {
         undo_restore(disk.root()).map_err(|error| wrong(format!("going back: {error}")))?;
-        any_of(&Image::of(&disk), &[known.kept, known.instead, Some(known.current)]).map_err(
-            |problem| Problem { story: format!("gone back: {}", problem.story), ..problem },
-        )?;
+        any_of(&Image::of(&disk), &[known.kept, known.let_go, known.instead, Some(known.current)])
+            .map_err(|problem| Problem {
+                story: format!("gone back: {}", problem.story),
+                ..problem
+            })?;
     }
     Ok(found)
 }

@@ -162,7 +162,9 @@ impl User {
         if durable > expected.durable && self.known.instead.take().is_some() {
             // What is kept is decided as well.
             let has_kept = kept_generation(self.sound.environment.clone()).ok().flatten().is_some();
-            self.known.kept = self.known.kept.filter(|_| has_kept);
+            if !has_kept {
+                self.known.let_go = self.known.kept.take();
+            }
         }
         expected.durable = expected.durable.max(durable);
         expected.written = expected.written.max(written).max(durable);

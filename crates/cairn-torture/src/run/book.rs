@@ -53,13 +53,15 @@ pub struct Generations {
     pub instead: Option<Expected>,
     /// What it held before a restore in place, as long as that is kept.
     pub kept: Option<Expected>,
+    /// What was kept, and was let go by a call that failed: a loss of power may bring it back.
+    pub let_go: Option<Expected>,
 }
 
 impl Generations {
     /// The only one that there is.
     #[must_use]
     pub const fn only(current: Expected) -> Self {
-        Self { current, instead: None, kept: None }
+        Self { current, instead: None, kept: None, let_go: None }
     }
 }
 
@@ -191,7 +193,7 @@ impl Book {
 
     /// Everything that is known of the environment.
     pub(crate) fn generations(&self) -> Generations {
-        Generations { current: self.expected, instead: self.instead, kept: self.kept }
+        Generations { current: self.expected, instead: self.instead, kept: self.kept, let_go: None }
     }
 
     pub(crate) fn learn(&mut self) {
