@@ -12,7 +12,7 @@ use crate::StoreInfo;
 pub type ArchiveResult<T> = Result<T, ArchiveError>;
 
 /// An export, an import or a verification that failed. No archive has come into being, and no database has
-/// changed, unless the error of an [`import`](crate::import) or of a sync says that this is not known.
+/// changed, unless the error of an [`import`](crate::import()) or of a sync says that this is not known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {

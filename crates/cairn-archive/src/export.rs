@@ -2,7 +2,7 @@
 //!
 //! It is written under a name of its own, synced, read back and compared, and only then takes its name. So
 //! what has the name of an archive was whole once, and a crash leaves what was there before, or the new one,
-//! and maybe a file that [`remove_unfinished`] knows.
+//! and maybe a file that [`remove_unfinished`](crate::remove_unfinished) knows.
 
 use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 

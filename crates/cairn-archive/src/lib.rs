@@ -10,8 +10,8 @@
 //!   keyring. Whoever opens the environment opens the archive ([`ArchiveKeys`]);
 //! - a stream: [`ArchiveReader`] reads it from front to back in some 3 MiB, whatever it says.
 //!
-//! [`export`] writes an archive under a name of its own, reads it back, and only then gives it its name. It is
-//! never written again. [`import`] verifies all of an archive first, and then puts new databases in the places
+//! [`export()`] writes an archive under a name of its own, reads it back, and only then gives it its name. It is
+//! never written again. [`import()`] verifies all of an archive first, and then puts new databases in the places
 //! of the old ones in one commit, in an exclusive transaction: a death at any moment leaves the store as it was
 //! or as the archive has it, and nothing to clean up but garbage in the log. Handles of what was replaced are
 //! those of dropped databases: they find nothing in later snapshots, and write nothing. Whoever keeps handles
