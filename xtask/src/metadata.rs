@@ -1,6 +1,6 @@
 //! What `cargo metadata` says, as far as it is needed here.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -10,6 +10,8 @@ use crate::{Result, process};
 #[derive(Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
+    /// Where everything is built.
+    pub(crate) target_directory: PathBuf,
 }
 
 /// One package.

@@ -8,25 +8,21 @@
 
 mod splice;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, process::Command};
 
 use self::splice::{Tables, splice, tables};
-use crate::{Repository, Result, process, reliability, report, workspace::Workspace};
+use crate::{
+    Repository, Result, metadata::Metadata, process, reliability, report, workspace::Workspace,
+};
 
 /// Rewrites the pages, or with `check` only compares them.
 pub(crate) fn run(check: bool) -> Result {
     let repository = Repository::load()?;
     let workspace = Workspace::read(&repository)?;
-    let mut printed = Vec::new();
-    for member in &workspace.members {
-        if repository.has(&format!("{}/examples/{}-spec.rs", member.path, member.name)) {
-            // The profile of the tests, so that they find the crate built already.
-            let example = format!("--example={}-spec", member.name);
-            let run =
-                ["run", "--quiet", "--locked", "--profile=test", &example, "-p", &member.name];
-            printed.push((member.name.clone(), process::output(&mut process::cargo(&run))?));
-        }
-    }
+    let has_tables =
+        |path: &str, name: &str| repository.has(&format!("{path}/examples/{name}-spec.rs"));
+    let owners = workspace.members.iter().filter(|member| has_tables(&member.path, &member.name));
+    let mut printed = print(owners.map(|member| member.name.as_str()))?;
     printed.push(("xtask".to_owned(), reliability::printed()?));
     let (tables, mut findings) = collect(&printed);
     let pages: BTreeMap<_, _> =
@@ -45,6 +41,23 @@ pub(crate) fn run(check: bool) -> Result {
     report("spec", &findings)?;
     println!("spec: {} tables in {} pages agree with the code", tables.len(), pages.len());
     Ok(())
+}
+
+/// What the examples of these crates print. All are built at once, as the tests are, with the features that
+/// the whole workspace asks for: after the tests there is nothing left to build.
+fn print<'n>(crates: impl Iterator<Item = &'n str>) -> Result<Vec<(String, String)>> {
+    let crates: Vec<&str> = crates.collect();
+    let examples: Vec<String> =
+        crates.iter().map(|name| format!("--example={name}-spec")).collect();
+    let build = ["build", "--quiet", "--locked", "--profile=test", "--workspace"];
+    let build: Vec<&str> = build.into_iter().chain(examples.iter().map(String::as_str)).collect();
+    process::output(&mut process::cargo(&build))?;
+    let built = Metadata::members()?.target_directory.join("debug/examples");
+    let print = |name: &&str| {
+        let example = built.join(format!("{name}-spec{}", std::env::consts::EXE_SUFFIX));
+        Ok(((*name).to_owned(), process::output(&mut Command::new(example))?))
+    };
+    crates.iter().map(print).collect()
 }
 
 /// All tables by name, from what each crate printed.
