@@ -41,7 +41,6 @@ impl Staging {
         let State { environment, directories: count, .. } = state;
         directories::check_count(count)?;
         let generation = Generation(state.generation);
-        let is_again = root.dir.has(&generation.dir_name())?;
         let dir = empty(&root.dir, generation)?;
         if let Some(keyring) = keyring {
             keyring::file::create(&*dir, keyring)?;
@@ -54,7 +53,6 @@ impl Staging {
         let mut data = Vec::new();
         for number in 1..=count {
             let home = match root.data_dir(number)? {
-                Some(home) if is_again => named_again(root, number, generation, home)?,
                 Some(home) => home,
                 None => root.dir.create_dir(&directories::name(number))?,
             };
@@ -86,18 +84,11 @@ impl Staging {
     }
 }
 
-/// An empty generation directory in `home`, whatever an attempt that was cut short has left. Its name is a
-/// new one: a sync that failed leaves names in memory that no later one makes durable.
+/// An empty generation directory in `home`, whatever an attempt that was cut short has left.
 fn empty(home: &DirRef, generation: Generation) -> EnvResult<DirRef> {
-    clear(home, generation)?;
-    Ok(home.create_dir(&generation.dir_name())?)
-}
-
-/// Removes a generation directory that an attempt has left.
-fn clear(home: &DirRef, generation: Generation) -> EnvResult<()> {
     let name = generation.dir_name();
     if !home.has(&name)? {
-        return Ok(());
+        return Ok(home.create_dir(&name)?);
     }
     let dir = home.open_dir(&name)?;
     for entry in dir.list()? {
@@ -105,21 +96,5 @@ fn clear(home: &DirRef, generation: Generation) -> EnvResult<()> {
             dir.remove(&name)?;
         }
     }
-    Ok(home.remove_dir(&name)?)
-}
-
-/// A data directory that the attempt before may have made: it gets its name again, unless it is in use, as
-/// what is mounted is.
-fn named_again(
-    root: &Root,
-    number: u16,
-    generation: Generation,
-    home: DirRef,
-) -> EnvResult<DirRef> {
-    clear(&home, generation)?;
-    let name = directories::name(number);
-    match root.dir.remove_dir(&name) {
-        Ok(()) => Ok(root.dir.create_dir(&name)?),
-        Err(_) => Ok(home),
-    }
+    Ok(dir)
 }
