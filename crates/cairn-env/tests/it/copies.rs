@@ -217,7 +217,7 @@ fn copy_while_writing(options: &Options, seeds: std::ops::Range<u64>) -> Tally {
 
 /// How many copies: a few, or as many as the environment variable says.
 fn copies() -> u64 {
-    std::env::var("CAIRN_COPIES").ok().map_or(400, |count| count.parse().expect("a number"))
+    std::env::var("CAIRN_COPIES").ok().map_or(150, |count| count.parse().expect("a number"))
 }
 
 #[test]
