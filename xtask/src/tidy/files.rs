@@ -23,6 +23,15 @@ pub(super) fn none_is_large(repository: &Repository, _: &Workspace) -> Vec<Strin
         .collect()
 }
 
+/// What a build or a benchmark writes is written again by the next one.
+pub(super) fn none_was_built(repository: &Repository, _: &Workspace) -> Vec<String> {
+    let is_built = |path: &&str| path.split('/').any(|part| part == "target");
+    let paths = repository.files().map(|(path, _)| path).filter(is_built);
+    paths
+        .map(|path| format!("{path}: was built; remove it, and add its `target` to .gitignore"))
+        .collect()
+}
+
 /// A path of one machine in a committed text is a command or a link that works nowhere else.
 pub(super) fn no_developer_paths(repository: &Repository, _: &Workspace) -> Vec<String> {
     let mut findings = Vec::new();
@@ -64,6 +73,12 @@ mod tests {
     #[test]
     fn a_large_file_is_found() {
         finds_in("data.txt", &"x".repeat((1 << 20) + 1), "data.txt", "more than 1 MiB");
+    }
+
+    #[test]
+    fn what_was_built_is_found() {
+        let path = "benches/target/criterion/get/new/sample.json";
+        finds_in(path, "{}\n", path, "was built");
     }
 
     #[test]

@@ -13,6 +13,7 @@ type Check = fn(&Repository, &Workspace) -> Vec<String>;
 
 const CHECKS: &[Check] = &[
     files::none_is_large,
+    files::none_was_built,
     files::no_developer_paths,
     files::lock_file_is_committed,
     sources::are_rust,
