@@ -180,7 +180,8 @@ impl Session {
     }
 }
 
-/// The text without what differs from run to run: places, times, rates, uuids, digests.
+/// The text without what differs from run to run: places, times, rates, uuids, digests, and how many records
+/// were verified: a log that waits for its disk has one more, its watermark.
 fn redact(text: &str, dir: &Path) -> String {
     let text = text.replace(dir.canonicalize().unwrap().to_str().unwrap(), "DIR");
     let text = text.replace(dir.to_str().unwrap(), "DIR");
@@ -193,8 +194,17 @@ fn redact(text: &str, dir: &Path) -> String {
 
 fn redact_json(line: &str) -> String {
     let mut line = line.to_owned();
-    for member in ["seconds", "uuid", "environment", "time", "created", "timeline", "archive_bytes"]
-    {
+    let members = [
+        "seconds",
+        "uuid",
+        "environment",
+        "time",
+        "created",
+        "timeline",
+        "archive_bytes",
+        "records",
+    ];
+    for member in members {
         let name = format!("\"{member}\":");
         let mut from = 0;
         while let Some(at) = line[from..].find(&name) {
@@ -224,6 +234,8 @@ fn redact_words(line: &str) -> String {
             let end = words[i + 1].trim_start_matches(&*next);
             redacted.push(word.replace(&this, "RATE") + end);
             i += 1;
+        } else if number && words.get(i + 1) == Some(&"records,") {
+            redacted.push(word.replace(&this, "COUNT"));
         } else if this.len() == 10 && this.split('-').all(|part| part.parse::<u16>().is_ok()) {
             // The time of day follows, and UTC with whatever stands behind it.
             let end = words.get(i + 2).map_or("", |word| word.trim_start_matches("UTC"));
