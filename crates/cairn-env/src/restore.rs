@@ -1,8 +1,8 @@
 //! `RestoreTarget`: a directory that becomes an environment only when everything in it was proved.
 //!
-//! The first thing that a restore writes is the file `RESTORING`, the last thing that it removes;
-//! while it is there, the directory does not open and says how to go on. The environment comes into
-//! being by `CURRENT`, after the restored files were opened, replayed and walked.
+//! The first thing that a restore writes is the file `RESTORING`; while it is there, and no `CURRENT`, the
+//! directory does not open and says how to go on. The environment comes into being by `CURRENT`, after the
+//! restored files were opened, replayed and walked. Only then the mark is removed, and nothing depends on that.
 //!
 //! In place, the files go into new generation directories beside those that count, in the root and in
 //! each data directory; `RESTORING` is not needed because `CURRENT` does not know of them, and the last
@@ -50,6 +50,16 @@ pub struct Restored {
     pub kept: Option<u32>,
 }
 
+/// The directory, locked, when all that may go has gone.
+struct Target {
+    root: Root,
+    lock: LockGuard,
+    /// What counts until the switch, in place.
+    kept: Option<Current>,
+    /// Whether a restore before this one may have left data directories.
+    is_again: bool,
+}
+
 impl RestoreTarget {
     /// Begins a restore of `cut` into `root`, which must be empty, or hold an unfinished restore:
     /// that one starts over. `how` is what an open of the half-filled directory tells its user; `keyring`
@@ -77,9 +87,9 @@ impl RestoreTarget {
         }
         root.check_no_strangers(&[cut.environment])?;
         root.begin_restoring(how)?;
-        root.remove_current()?;
         root.remove_others(None, &*world)?; // of a restore that was cut short
-        Self::stage(root, world, cut, lock, None, keyring)
+        let target = Target { root, lock, kept: None, is_again: unfinished };
+        Self::stage(target, world, cut, keyring)
     }
 
     /// Begins a restore of `cut` in place of what the environment in `root` holds. That is kept until
@@ -121,18 +131,14 @@ impl RestoreTarget {
         }
         this.check_no_strangers(&[current.environment, cut.environment])?;
         this.remove_others(Some(current.generation), &*world)?;
-        Self::stage(this, world, cut, lock, Some(current), keyring)
+        // It may be: nothing tells.
+        let target = Target { root: this, lock, kept: Some(current), is_again: true };
+        Self::stage(target, world, cut, keyring)
     }
 
     /// Makes the generation directories.
-    fn stage(
-        root: Root,
-        world: WorldRef,
-        cut: Cut,
-        lock: LockGuard,
-        kept: Option<Current>,
-        keyring: Option<&[u8]>,
-    ) -> EnvResult<Self> {
+    fn stage(target: Target, world: WorldRef, cut: Cut, keyring: Option<&[u8]>) -> EnvResult<Self> {
+        let Target { root, lock, kept, is_again } = target;
         let generation = match kept {
             Some(_) => root.next_generation()?,
             None => Generation::FIRST,
@@ -156,7 +162,7 @@ impl RestoreTarget {
             sequence: cut.commit,
             ..State::first(cut.environment)
         };
-        let staging = Staging::create(&root, state, None, keyring)?;
+        let staging = Staging::create(&root, state, is_again, None, keyring)?;
         Ok(Self { root, staging, timeline, world, cut, lock, generation, kept })
     }
 
@@ -210,9 +216,14 @@ impl std::fmt::Debug for RestoreTarget {
 
 fn not_empty(root: &Root) -> EnvError {
     let path = root.dir.path().display();
-    let what = format!(
-        "{path} is not empty: a restore needs a new or an empty directory, or to be told to go in place"
-    );
+    let what = match root.dir.has(&RESTORING) {
+        Ok(true) => {
+            format!("{path} is not empty: the restore into it had come to its end, and it opens")
+        }
+        _ => format!(
+            "{path} is not empty: a restore needs a new or an empty directory, or to be told to go in place"
+        ),
+    };
     EnvError::InvalidInput { what }
 }
 
@@ -256,23 +267,17 @@ fn prove(
 
 const RESTORING: Name = Name::constant("RESTORING");
 const RESTORING_NEW: Name = Name::constant("RESTORING.new");
-const CURRENT: Name = Name::constant("CURRENT");
 
 impl Root {
     pub(crate) fn begin_restoring(&self, how: &str) -> EnvResult<()> {
         Ok(self.dir.replace_small(&RESTORING, &RESTORING_NEW, how.as_bytes(), sites::RESTORING)?)
     }
 
-    /// A restore that ended between the switch and the removal of its mark starts over.
-    pub(crate) fn remove_current(&self) -> EnvResult<()> {
-        match self.dir.remove(&CURRENT) {
+    /// Removes the mark if it is there. It means nothing beside `CURRENT`, so nobody waits for that.
+    pub(crate) fn end_restoring(&self) -> EnvResult<()> {
+        match self.dir.remove(&RESTORING) {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }
-    }
-
-    pub(crate) fn end_restoring(&self) -> EnvResult<()> {
-        self.dir.remove(&RESTORING)?;
-        Ok(self.dir.sync(sites::RESTORED)?)
     }
 }

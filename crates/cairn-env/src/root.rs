@@ -195,15 +195,20 @@ impl Root {
     }
 
     /// Makes durable what `CURRENT` says. It is written anew: a sync that failed leaves a name in memory that
-    /// later syncs do not cover.
+    /// later syncs do not cover. The mark of the restore that it came from is removed if it is there again.
     pub(crate) fn confirm(&self) -> EnvResult<()> {
         let Some(generations) = self.generations()? else { return Ok(()) };
         let text = generations.encode();
-        Ok(self.dir.replace_small(&CURRENT, &CURRENT_NEW, text.as_bytes(), sites::FIRST_WRITE)?)
+        self.dir.replace_small(&CURRENT, &CURRENT_NEW, text.as_bytes(), sites::FIRST_WRITE)?;
+        self.end_restoring()
     }
 
-    /// The text that an unfinished restore left.
+    /// The text that an unfinished restore left. One that has written `CURRENT` is finished: that its mark is
+    /// still there, or there again, is no reason to bring anything back once more.
     pub(crate) fn restoring(&self) -> EnvResult<Option<String>> {
+        if self.dir.has(&CURRENT)? {
+            return Ok(None);
+        }
         match self.dir.read_small(&RESTORING, 64 << 10) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.is_not_found() => Ok(None),

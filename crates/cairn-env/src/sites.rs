@@ -46,7 +46,7 @@ pub(crate) const FIRST_WRITE: SyncSite = SyncSite::new("create.first_write");
 
 /// The mark of an unfinished restore, before anything else is written.
 pub(crate) const RESTORING: SyncSite = SyncSite::new("restore.mark");
-/// The removal of that mark, or of a generation that nothing refers to any more.
+/// The removal of a generation that nothing refers to any more.
 pub(crate) const RESTORED: SyncSite = SyncSite::new("restore.end");
 
 /// A keyring that takes the place of another one, and its name, before anything is encrypted with what only it

@@ -31,10 +31,12 @@ impl Staging {
     ///
     /// `STATE` is durable before anything else is made: what a crash then leaves in the data directories
     /// is known to be ours, and not that of a disk that is mounted in the wrong place.
-    /// With `keys` it will be an encrypted environment; `keyring` is the file from which they come.
+    /// With `keys` it will be an encrypted environment; `keyring` is the file from which they come. `is_again`
+    /// says that an attempt before this one may have left data directories.
     pub(crate) fn create(
         root: &Root,
         state: State,
+        is_again: bool,
         keys: Option<&DataKeys>,
         keyring: Option<&[u8]>,
     ) -> EnvResult<Self> {
@@ -53,6 +55,7 @@ impl Staging {
         let mut data = Vec::new();
         for number in 1..=count {
             let home = match root.data_dir(number)? {
+                Some(home) if is_again => named_again(root, number, generation, home)?,
                 Some(home) => home,
                 None => root.dir.create_dir(&directories::name(number))?,
             };
@@ -84,11 +87,18 @@ impl Staging {
     }
 }
 
-/// An empty generation directory in `home`, whatever an attempt that was cut short has left.
+/// An empty generation directory in `home`, whatever an attempt that was cut short has left. Its name is a
+/// new one: a sync that failed leaves names in memory that no later one makes durable.
 fn empty(home: &DirRef, generation: Generation) -> EnvResult<DirRef> {
+    clear(home, generation)?;
+    Ok(home.create_dir(&generation.dir_name())?)
+}
+
+/// Removes a generation directory that an attempt has left.
+fn clear(home: &DirRef, generation: Generation) -> EnvResult<()> {
     let name = generation.dir_name();
     if !home.has(&name)? {
-        return Ok(home.create_dir(&name)?);
+        return Ok(());
     }
     let dir = home.open_dir(&name)?;
     for entry in dir.list()? {
@@ -96,5 +106,21 @@ fn empty(home: &DirRef, generation: Generation) -> EnvResult<DirRef> {
             dir.remove(&name)?;
         }
     }
-    Ok(dir)
+    Ok(home.remove_dir(&name)?)
+}
+
+/// A data directory that the attempt before may have made: it gets its name again, unless it is in use, as
+/// what is mounted is.
+fn named_again(
+    root: &Root,
+    number: u16,
+    generation: Generation,
+    home: DirRef,
+) -> EnvResult<DirRef> {
+    clear(&home, generation)?;
+    let name = directories::name(number);
+    match root.dir.remove_dir(&name) {
+        Ok(()) => Ok(root.dir.create_dir(&name)?),
+        Err(_) => Ok(home),
+    }
 }

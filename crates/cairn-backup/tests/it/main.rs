@@ -6,6 +6,7 @@ mod damage;
 mod directories;
 mod empty_journal;
 mod encrypted;
+mod failed_syncs;
 mod fixture;
 mod growing;
 mod in_place;

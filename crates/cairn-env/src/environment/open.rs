@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use cairn_btree::Forest;
 use cairn_io::{
-    Access, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
+    Access, DirExt as _, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
     shared::{
         ArcSwap, Condvar, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -280,7 +280,9 @@ fn create(root: &Root, world: &WorldRef, options: &Options) -> EnvResult<Current
     let environment = Uuid(uuid);
     let state = State { directories, ..State::first(environment) };
     let new = keyring::opening::create(environment, options, &**world)?;
-    let staging = Staging::create(root, state, new.keys.as_ref(), new.keyring.as_deref())?;
+    let is_again = root.dir.has(&Generation::FIRST.dir_name())?;
+    let (keys, keyring) = (new.keys.as_ref(), new.keyring.as_deref());
+    let staging = Staging::create(root, state, is_again, keys, keyring)?;
     staging.make_durable(root)?;
     let current = Current { environment, generation: Generation::FIRST };
     root.switch(current)?;

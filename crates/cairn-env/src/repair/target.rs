@@ -39,8 +39,8 @@ impl Target {
         check()?;
         let lock = root.lock(&**world)?;
         check()?;
+        let is_again = root.restoring()?.is_some();
         root.begin_restoring(HOW)?;
-        root.remove_current()?;
         let mut uuid = [0; 16];
         world.random(&mut uuid);
         let environment = Uuid(uuid);
@@ -48,7 +48,8 @@ impl Target {
         let state = State { directories, ..State::first(environment) };
         // Not the keyring of the source, which belongs to its environment. Other keys have to be added again.
         let new = keyring::opening::create(environment, &options, &**world)?;
-        let staging = Staging::create(&root, state, new.keys.as_ref(), new.keyring.as_deref())?;
+        let (keys, keyring) = (new.keys.as_ref(), new.keyring.as_deref());
+        let staging = Staging::create(&root, state, is_again, keys, keyring)?;
         staging.make_durable(&root)?;
         let options = options.read_only(false).background(false);
         let staged = Root::new(Arc::clone(&root.dir));

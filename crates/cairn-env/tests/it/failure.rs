@@ -28,6 +28,18 @@ fn faulty(options: Options) -> Faulty {
 }
 
 impl Faulty {
+    /// Created while a call fails, and once more if that is told; then the disk works.
+    fn tried_again(options: Options, rule: Rule) -> Self {
+        let sim = SimDisk::new();
+        let disk = FaultDisk::on_sim(&sim, 0);
+        disk.inject(rule);
+        let open = || Environment::open_in(disk.root(), SimWorld::new(3).world(), options.clone());
+        let env = open().or_else(|_| open()).unwrap().0;
+        disk.clear();
+        let db = env.database("db", DatabaseOptions::default()).unwrap();
+        Self { sim, disk, env, db }
+    }
+
     fn put(&self, key: &[u8], durability: Durability) -> Result<(), EnvError> {
         self.env.write_with(durability, |txn| txn.put(&self.db, key, &[1; 100]))
     }
@@ -42,6 +54,28 @@ impl Faulty {
         std::mem::forget(self.env);
         let disk = SimDisk::from_image(&image.image);
         Environment::open_in(disk.root(), SimWorld::new(4).world(), small_options()).unwrap().0
+    }
+}
+
+/// Names whose sync has failed are in memory, and no later sync makes them durable: a creation that is tried
+/// again gives them again.
+#[test]
+fn a_creation_that_is_tried_again_after_a_failed_sync_survives_a_loss_of_power() {
+    for directories in [0, 2] {
+        let options = || small_options().data_directories(directories);
+        for nth in 0.. {
+            let test =
+                Faulty::tried_again(options(), Rule::new(Fault::NoSpace).op(IoOp::Sync).nth(nth));
+            if !test.disk.has_struck() {
+                assert!(nth > 3, "{nth} syncs");
+                break;
+            }
+            test.put(b"key", Durability::Sync).unwrap();
+            let env = test.after_power_loss();
+            let db = env.find_database("db").unwrap();
+            let db = db.unwrap_or_else(|| panic!("sync {nth}, {directories} directories"));
+            assert!(env.snapshot().unwrap().get(&db, b"key").unwrap().is_some());
+        }
     }
 }
 

@@ -217,7 +217,6 @@ impl Runner<'_> {
             }
             Err(error) => return Err(failed(error)),
         };
-        restores[number].done = true;
         let mut learn = |restores: &[RestoreState]| {
             side.tape.learn(Knowledge::Restores(restores.to_vec()));
         };
@@ -323,6 +322,9 @@ fn go_on(
     let commit = txn.commit_with(Durability::Sync).map_err(failed)?.commit;
     let expected = &mut restores[last].expected;
     (expected.durable, expected.written) = (commit, commit);
+    // Of a restore whose process died, only this says that it has ended: its mark may have been gone, and
+    // that not durable, when the environment was opened.
+    restores[last].done = true;
     learn(restores);
     Ok(())
 }
