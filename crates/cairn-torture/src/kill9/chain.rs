@@ -139,6 +139,9 @@ impl<'g> Chain<'g> {
         command.arg("live").args(life.args());
         if matches!(death, Death::Starve(_)) {
             command.stderr(Stdio::null()); // there it says that it has no memory
+            // For a backtrace it needs some, and where two threads asked for too much at once, the allocator that
+            // counts waits for ever until one of them has ended: it is to be aborted without.
+            command.env("RUST_BACKTRACE", "0");
         }
         let ground = &mut *self.ground;
         let (words, status) =
