@@ -128,8 +128,10 @@ impl Slot {
     }
 }
 
-const FIRST_CHUNK: u64 = 1024;
-const CHUNKS: usize = 23;
+/// Few: a table is gone through slot by slot when it is dropped, and small environments come and go.
+const FIRST_CHUNK: u64 = 64;
+/// Enough for every number of 32 bits.
+const CHUNKS: usize = 27;
 
 /// All slots: a table that grows without moving.
 #[derive(Debug)]
@@ -187,7 +189,8 @@ impl SlotTable {
         };
         let (chunk, at) = Self::place(index);
         let slots = self.chunks[chunk].get_or_init(|| {
-            std::iter::repeat_with(Slot::default).take(1 << (chunk + 10)).collect()
+            let len = usize::try_from(FIRST_CHUNK << chunk).expect("a number of 32 bits fits it");
+            std::iter::repeat_with(Slot::default).take(len).collect()
         });
         let slot = &slots[at];
         (SlotId { index, stamp: slot.stamp() }, slot)
@@ -208,8 +211,6 @@ impl SlotTable {
         lock(&self.free).list.extend(indexes);
     }
 }
-
-const _: () = assert!(FIRST_CHUNK == 1 << 10, "chunk sizes are computed from it");
 
 #[cfg(test)]
 mod tests {
@@ -233,5 +234,7 @@ mod tests {
         assert_eq!((again.index, again.stamp, slot.lsn()), (7, 1, None));
         assert!(table.get(ids[7]).is_err(), "the old id stays an error");
         assert!(table.at(1_000_000).is_none());
+        let (chunk, at) = SlotTable::place(u32::MAX);
+        assert!(chunk < CHUNKS && (at as u64) < FIRST_CHUNK << chunk);
     }
 }
