@@ -181,7 +181,7 @@ impl Root {
                 }
             }
             if before != (gone, numbers.len()) {
-                home.sync(sites::RESTORED)?;
+                home.sync(sites::GENERATION_GONE)?;
             }
         }
         gone.generations = numbers.len() as u64;

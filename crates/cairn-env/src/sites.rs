@@ -47,7 +47,7 @@ pub(crate) const FIRST_WRITE: SyncSite = SyncSite::new("create.first_write");
 /// The mark of an unfinished restore, before anything else is written.
 pub(crate) const RESTORING: SyncSite = SyncSite::new("restore.mark");
 /// The removal of a generation that nothing refers to any more.
-pub(crate) const RESTORED: SyncSite = SyncSite::new("restore.end");
+pub(crate) const GENERATION_GONE: SyncSite = SyncSite::new("generation.gone");
 
 /// A keyring that takes the place of another one, and its name, before anything is encrypted with what only it
 /// holds.
@@ -75,6 +75,6 @@ pub const SYNC_SITES: &[SyncSite] = &[
     RECOVERED_NAMES,
     FIRST_WRITE,
     RESTORING,
-    RESTORED,
+    GENERATION_GONE,
     KEYRING,
 ];
