@@ -155,7 +155,7 @@ impl KvStore {
             what: "its database is missing after a restore".into(),
         })?;
         let indexes = indexes(&shared.env, &shared.id, &data, shared.schema.as_ref())?;
-        Ok(Content { data, indexes })
+        Content::now(&shared.env, data, indexes)
     }
 }
 

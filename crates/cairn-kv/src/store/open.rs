@@ -37,7 +37,7 @@ pub(super) fn open(env: &Environment, id: &str, options: &KvOptions) -> KvResult
         None => {
             let schema = options.schema.clone().map(Arc::new);
             let indexes = indexes(env, id, &data, schema.as_ref())?;
-            let content = Content { data, indexes };
+            let content = Content::now(env, data, indexes)?;
             let shared = Shared::new(env.clone(), id.into(), options.store_type, schema, content);
             let shared = Arc::new(shared);
             open.retain(|_, other| other.strong_count() > 0);
