@@ -426,7 +426,7 @@ fn a_store_with_the_longest_id_has_a_folder() {
     }
 }
 
-fn key(n: u8) -> KeySource {
+pub(crate) fn key(n: u8) -> KeySource {
     // One whose bytes are all the same is none.
     KeySource::raw(&mut std::array::from_fn(|at| if at == 0 { n } else { 0x5a }))
 }
