@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-use cairn_env::{Durability, Environment, Snapshot};
+use cairn_env::{Durability, EnvError, Environment, Snapshot};
 
 pub(crate) use open::{delete, indexes, store_ids};
 pub(crate) use select::Selection;
@@ -372,9 +372,15 @@ impl KvStore {
     }
 
     fn write(&self, changes: &[Change]) -> KvResult<()> {
-        let commit = self.shared.write(self.origin(), changes)?;
-        self.has_committed(commit);
-        Ok(())
+        self.committed(self.shared.write(self.origin(), changes))
+    }
+
+    /// Takes note of a commit of this handle, also of one that took effect and is still to be written.
+    pub(crate) fn committed(&self, commit: KvResult<u64>) -> KvResult<()> {
+        if let Ok(commit) | Err(KvError::Env(EnvError::CommitPending { commit, .. })) = &commit {
+            self.has_committed(*commit);
+        }
+        commit.map(drop)
     }
 
     pub(crate) fn has_committed(&self, commit: u64) {

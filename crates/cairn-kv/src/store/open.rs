@@ -31,7 +31,14 @@ pub(super) fn open(env: &Environment, id: &str, options: &KvOptions) -> KvResult
     }
     let registry = env.attached::<Registry>();
     let mut open = lock(&registry.0);
-    let shared = open.get(id).and_then(Weak::upgrade).filter(|shared| shared.is_open());
+    let shared = open.get(id).and_then(Weak::upgrade).filter(|shared| {
+        let is_open = shared.is_open();
+        if !is_open {
+            // Whoever restores it goes on: other content is about to come.
+            drop(lock(&shared.restoring));
+        }
+        is_open
+    });
     let data = recorded(env, id, options, shared.is_some())?;
     let shared = match shared {
         Some(shared) => shared,

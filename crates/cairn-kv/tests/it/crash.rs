@@ -395,6 +395,34 @@ fn what_was_restored_and_is_not_durable_yet_is_there_for_all_handles() {
     assert!(pending > 0, "no call has left a commit to be written");
 }
 
+/// A handle sees what it has put and what is still to be written; so does one that is opened after that.
+#[test]
+fn what_was_put_and_is_not_durable_yet_is_there_for_who_has_put_it() {
+    for in_transaction in [false, true] {
+        let faults = FaultDisk::new(SimDisk::new().root());
+        let (root, world) = (faults.root(), SimWorld::new(8).world());
+        prepare(&root);
+        let (env, store) = open(&root, &world, &small_options());
+        let full = Rule::new(Fault::NoSpace).op(IoOp::Write).and_on();
+        faults.inject(full.file(|name| name.starts_with("J-")));
+        let put = || match in_transaction {
+            false => store.put("k", person(1)),
+            true => {
+                let mut txn = store.start_transaction()?;
+                txn.put("k", person(1))?;
+                txn.commit()
+            }
+        };
+        let error = put().unwrap_err();
+        assert!(matches!(error, KvError::Env(EnvError::CommitPending { .. })), "{error}");
+        faults.clear();
+        assert_eq!((store.get("k").unwrap(), of_age(&store, 1)), (Some(person(1).into()), 1));
+        store.close();
+        let fresh = KvStore::open(&env, "store", kv_options()).unwrap();
+        assert_eq!((fresh.get("k").unwrap(), of_age(&fresh, 1)), (Some(person(1).into()), 1));
+    }
+}
+
 /// The index of a schema is built for what is there: a crash in the middle leaves no half of it.
 #[test]
 fn a_crash_while_an_index_is_built_leaves_no_half_index() {
