@@ -32,15 +32,19 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     /// Creates the file beside what it is to become.
-    pub(crate) fn beside(archive: &ArchiveFile, id: Uuid) -> ArchiveResult<Self> {
-        let archive = ArchiveFile::new(archive.dir_ref(), name_of(id));
-        let (dir, name) = (archive.dir(), archive.name());
+    pub(crate) fn beside(archive: &ArchiveFile, mut id: Uuid) -> ArchiveResult<Self> {
         for _ in 0..ATTEMPTS {
+            let archive = ArchiveFile::new(archive.dir_ref(), name_of(id));
+            let (dir, name) = (archive.dir(), archive.name());
             let writing = match dir.lock(name, LockMode::Shared) {
                 Ok(guard) => Some(guard),
                 Err(LockError::Io(error)) if error.kind() == io::ErrorKind::Unsupported => None,
                 Err(LockError::Io(error)) => return Err(error.into()),
-                Err(_) => continue, // somebody is about to remove what was empty a moment ago
+                Err(_) => {
+                    // Somebody has seen it before it was locked, and is about to remove it.
+                    id.0[0] = id.0[0].wrapping_add(1);
+                    continue;
+                }
             };
             let opened = dir.open(name, Access::ReadWrite);
             let file = opened.inspect_err(|_| dir.remove(name).unwrap_or_default())?;
