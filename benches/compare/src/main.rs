@@ -7,13 +7,17 @@
 //! A *turn* is one engine doing all the work ([`work`]) in a process of its own, so that peak memory is
 //! that engine's. A *round* is one turn of each engine; ratios are taken within a round, where the
 //! machine was the same for all, and the table shows medians over the rounds.
+//!
+//! Two more commands are about the key-value store: `json` and `store`.
 #![deny(unsafe_code)] // but for what heed demands
 
 mod engine;
+mod json;
 mod large;
 mod measure;
 mod report;
 mod round;
+mod store;
 mod work;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -29,6 +33,10 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 enum Command {
     /// Run all engines in turn and print the table
     Run(Run),
+    /// Queries on an indexed field of JSON documents, beside SQLite
+    Json(json::Json),
+    /// Backup and restore of a key-value store, beside copying and loading
+    Store(store::Store),
     /// One engine, once, in this process; prints JSON
     #[command(hide = true)]
     Turn {
@@ -71,6 +79,8 @@ struct Run {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Run(run) => round::run(&run),
+        Command::Json(json) => json::run(&json),
+        Command::Store(store) => store::run(&store),
         Command::Turn { engine, size, dir } => round::turn(&engine, size, &dir),
         Command::Large { step } => large::run(&step),
     };

@@ -199,7 +199,7 @@ fn existing(n: u64, salt: u64, entries: u64) -> Key {
 }
 
 /// A bijection that looks random (the finalizer of SplitMix64).
-fn mix(mut n: u64) -> u64 {
+pub fn mix(mut n: u64) -> u64 {
     n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     n ^ (n >> 31)

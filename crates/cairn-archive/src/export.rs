@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use cairn_env::{DatabaseKind, DatabaseShape, EnvError, Environment, Snapshot, held_keys};
-use cairn_io::{Dir, RealWorld, SyncSite, WorldRef};
+use cairn_io::{Dir, FileRef, RealWorld, SyncSite, WorldRef};
 use cairn_log::{Digest, NumberedCipher, Uuid};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     progress::Counter,
     source::{FileStream, Sink},
     store::{MAX_NAME, MAX_OPTIONS},
-    unfinished::{self, remove_quietly},
+    unfinished::{self, Unfinished},
     writer::ArchiveWriter,
 };
 
@@ -152,12 +152,13 @@ pub fn export(
     };
     let (head, keyring, cipher, keys) = begin(env, archive, world, options.in_the_clear)?;
     let beginning = [head.bytes(), &keyring].concat();
-    let temporary = ArchiveFile::new(archive.dir_ref(), unfinished::name_of(head.archive()));
-    let written = write(snapshot, &header, &beginning, cipher, &temporary, options)
-        .and_then(|written| read_back(&temporary, &header, written, &keys, options.progress))
-        .and_then(|report| publish(&temporary, archive, options.replace).map(|()| report));
+    let unfinished = Unfinished::beside(archive, head.archive())?;
+    let temporary = &unfinished.archive;
+    let written = write(snapshot, &header, &beginning, cipher, &unfinished, options)
+        .and_then(|written| read_back(temporary, &header, written, &keys, options.progress))
+        .and_then(|report| publish(temporary, archive, options.replace).map(|()| report));
     if written.is_err() {
-        remove_quietly(&temporary);
+        unfinished.remove_quietly();
     }
     written
 }
@@ -253,10 +254,10 @@ fn write(
     header: &Header,
     beginning: &[u8],
     cipher: Option<NumberedCipher>,
-    to: &ArchiveFile,
+    to: &Unfinished,
     options: &ExportOptions<'_>,
 ) -> ArchiveResult<Exported> {
-    let sink = Sink::new(FileStream::new(to.dir().create(to.name())?), to.path());
+    let sink = Sink::new(FileStream::new(FileRef::clone(&to.file)), to.archive.path());
     let frames = FrameWriter::new(sink, beginning, cipher, options.compression)?;
     let frame_len = if options.frame_len == 0 { FRAME } else { options.frame_len };
     let mut writer = ArchiveWriter::new(frames, header, frame_len)?;

@@ -124,7 +124,8 @@ pub struct ImportReport {
 }
 
 /// Puts what an archive holds in the place of what a store holds now, in one commit, which is durable when
-/// this returns. Commits of other threads wait meanwhile; snapshots go on and see nothing of it. An archive may
+/// this returns. Commits of other threads, to whatever database, wait while entries are loaded, and not while the
+/// archive is verified before; snapshots go on and see nothing of it. An archive may
 /// be larger than memory, but for each of its values.
 ///
 /// See [`ExclusiveTransaction::replace_database`] for what becomes of handles and indexes.

@@ -1,15 +1,19 @@
-//! Files of exports that were never finished.
+//! Files of exports that are not finished: locked as long as somebody writes them, left by whoever died.
 
-use cairn_io::{Dir, DirExt, Name};
+use std::io;
+
+use cairn_io::{Access, Dir, DirExt, FileRef, IoError, IoOp, LockError, LockGuard, LockMode, Name};
 use cairn_log::Uuid;
 
 use crate::{ArchiveFile, ArchiveResult};
 
 /// What the name of an unfinished archive begins with; its id follows.
 const PREFIX: &str = "unfinished-";
+/// How often whoever cleans up may come between a name and its lock.
+const ATTEMPTS: usize = 16;
 
 /// The name under which an archive is written.
-pub(crate) fn name_of(archive: Uuid) -> Name {
+fn name_of(archive: Uuid) -> Name {
     Name::new(format!("{PREFIX}{archive}")).expect("hexadecimal digits behind letters are a name")
 }
 
@@ -18,15 +22,49 @@ pub(crate) fn exists(archive: &ArchiveFile) -> ArchiveResult<bool> {
     Ok(archive.dir().has(archive.name())?)
 }
 
-/// Removes what an export has left that failed. Its error is what counts; should this fail as well, the file
-/// stays, under a name that [`remove_unfinished`] knows.
-pub(crate) fn remove_quietly(file: &ArchiveFile) {
-    file.dir().remove(file.name()).unwrap_or_default();
+/// An archive that is being written, under a name that no other has.
+pub(crate) struct Unfinished {
+    pub(crate) archive: ArchiveFile,
+    pub(crate) file: FileRef,
+    /// It says that somebody is writing; it ends with the process. `None` where files cannot be locked.
+    _writing: Option<LockGuard>,
+}
+
+impl Unfinished {
+    /// Creates the file beside what it is to become.
+    pub(crate) fn beside(archive: &ArchiveFile, mut id: Uuid) -> ArchiveResult<Self> {
+        for _ in 0..ATTEMPTS {
+            let archive = ArchiveFile::new(archive.dir_ref(), name_of(id));
+            let (dir, name) = (archive.dir(), archive.name());
+            let writing = match dir.lock(name, LockMode::Shared) {
+                Ok(guard) => Some(guard),
+                Err(LockError::Io(error)) if error.kind() == io::ErrorKind::Unsupported => None,
+                Err(LockError::Io(error)) => return Err(error.into()),
+                Err(_) => {
+                    // Somebody has seen it before it was locked, and is about to remove it.
+                    id.0[0] = id.0[0].wrapping_add(1);
+                    continue;
+                }
+            };
+            let opened = dir.open(name, Access::ReadWrite);
+            let file = opened.inspect_err(|_| dir.remove(name).unwrap_or_default())?;
+            return Ok(Self { archive, file, _writing: writing });
+        }
+        let busy = io::ErrorKind::ResourceBusy;
+        Err(IoError::new(IoOp::Lock, &archive.path(), busy).into())
+    }
+
+    /// Removes it, when the export has failed. The error of that is what counts; should this fail as well, the
+    /// file stays, under a name that [`remove_unfinished`] knows.
+    pub(crate) fn remove_quietly(&self) {
+        self.archive.dir().remove(self.archive.name()).unwrap_or_default();
+    }
 }
 
 /// Removes what exports into a directory have left that were killed; returns how many files that were.
 ///
-/// Only for whoever knows that no export into this directory is going on.
+/// What is being written, by this process or another one, stays. Where files cannot be locked that cannot be
+/// told, and everything stays.
 ///
 /// # Errors
 /// If the disk fails.
@@ -35,10 +73,18 @@ pub fn remove_unfinished(dir: &dyn Dir) -> ArchiveResult<usize> {
     for entry in dir.list()? {
         let Some(name) = entry.name else { continue };
         let id = name.as_str().strip_prefix(PREFIX).map(str::parse::<Uuid>);
-        if matches!(id, Some(Ok(_))) {
-            dir.remove(&name)?;
-            removed += 1;
+        if !matches!(id, Some(Ok(_))) {
+            continue;
         }
+        let _alone = match dir.lock(&name, LockMode::Exclusive) {
+            Ok(guard) => guard,
+            Err(LockError::Io(error)) if error.kind() != io::ErrorKind::Unsupported => {
+                return Err(error.into());
+            }
+            Err(_) => continue,
+        };
+        dir.remove(&name)?;
+        removed += 1;
     }
     Ok(removed)
 }

@@ -62,7 +62,7 @@ pub(crate) struct Core {
     pub(crate) published: ArcSwap<FrozenRoot>,
     /// The newest commit.
     pub(crate) latest: AtomicU64,
-    /// The newest commit that was acknowledged, at whatever level.
+    /// The newest commit that was acknowledged, at whatever level, or said to be pending.
     pub(crate) acknowledged: AtomicU64,
     pub(crate) holders: Holders,
     pub(crate) counters: Counters,

@@ -46,7 +46,8 @@ pub enum SecurityLevel {
 ///
 /// | option | at a later open |
 /// |---|---|
-/// | `encrypt`, `store_type`, `schema` | must be the same, else [`KvError::ChangedOptions`] |
+/// | `encrypt`, `store_type` | must be the same, else [`KvError::ChangedOptions`] |
+/// | `schema` | may [grow](Schema#growth) while nobody has the store open, else the same error |
 /// | `security_level` | may be raised, not lowered |
 /// | `backup`, `auto_sync` | recorded anew |
 /// | all others | not recorded |

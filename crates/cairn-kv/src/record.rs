@@ -59,14 +59,19 @@ impl StoreRecord {
         Ok(record)
     }
 
-    /// Options that open the store as it is.
-    pub(crate) fn options(&self, store: &str) -> KvResult<KvOptions> {
+    /// The schema, if the store has one.
+    pub(crate) fn schema(&self, store: &str) -> KvResult<Option<Schema>> {
         let read = |schema: &serde_json::Value| Schema::from_json(&schema.to_string());
         let schema = self.schema.as_ref().map(read).transpose();
-        let schema = schema.map_err(|error| KvError::Corrupt {
+        schema.map_err(|error| KvError::Corrupt {
             store: store.into(),
             what: format!("the schema in its record: {error}"),
-        })?;
+        })
+    }
+
+    /// Options that open the store as it is.
+    pub(crate) fn options(&self, store: &str) -> KvResult<KvOptions> {
+        let schema = self.schema(store)?;
         let mut options = KvOptions::new(self.security_level)
             .create_if_missing(false)
             .encrypt(self.encrypt)
@@ -82,7 +87,7 @@ impl StoreRecord {
     /// # Errors
     /// [`KvError::ChangedOptions`] if that is another store.
     pub(crate) fn reopened(&self, store: &str, asked: &Self) -> KvResult<Self> {
-        self.check_same_sort(store, asked)?;
+        self.check_sort(store, asked)?;
         if self.security_level > asked.security_level {
             return Err(KvError::ChangedOptions {
                 store: store.into(),
@@ -94,17 +99,13 @@ impl StoreRecord {
         Ok(asked.clone())
     }
 
-    /// An error unless both are of the same sort of store: what must be the same whenever it is opened.
+    /// An error unless what this store has is of the sort that `asked` says: a schema may have grown.
     ///
     /// # Errors
     /// [`KvError::ChangedOptions`].
-    pub(crate) fn check_same_sort(&self, store: &str, asked: &Self) -> KvResult<()> {
+    pub(crate) fn check_sort(&self, store: &str, asked: &Self) -> KvResult<()> {
         let changed = |option, recorded: String, asked: String| {
             Err(KvError::ChangedOptions { store: store.into(), option, recorded, asked })
-        };
-        let show = |record: &Self| match &record.schema {
-            Some(schema) => schema.to_string(),
-            None => "none".into(),
         };
         if self.encrypt != asked.encrypt {
             return changed("encrypt", self.encrypt.to_string(), asked.encrypt.to_string());
@@ -113,10 +114,36 @@ impl StoreRecord {
             let of = |record: &Self| format!("{:?}", record.store_type);
             return changed("store type", of(self), of(asked));
         }
-        if self.schema != asked.schema {
-            return changed("schema", show(self), show(asked));
+        if self.schema == asked.schema {
+            return Ok(());
         }
-        Ok(())
+        let why = match (self.schema(store)?, asked.schema(store)?) {
+            (Some(old), Some(new)) => old.check_growth(&new).err(),
+            _ => Some("a store has a schema from the beginning, or never".into()),
+        };
+        why.map_or(Ok(()), |why| {
+            changed("schema", self.schema_text(), format!("{}: {why}", asked.schema_text()))
+        })
+    }
+
+    /// An error unless both have the same schema.
+    ///
+    /// # Errors
+    /// [`KvError::ChangedOptions`], for this reason.
+    pub(crate) fn check_same_schema(&self, store: &str, asked: &Self, why: &str) -> KvResult<()> {
+        if self.schema == asked.schema {
+            return Ok(());
+        }
+        Err(KvError::ChangedOptions {
+            store: store.into(),
+            option: "schema",
+            recorded: self.schema_text(),
+            asked: format!("{}: {why}", asked.schema_text()),
+        })
+    }
+
+    fn schema_text(&self) -> String {
+        self.schema.as_ref().map_or_else(|| "none".into(), serde_json::Value::to_string)
     }
 }
 
@@ -174,6 +201,17 @@ mod tests {
             assert_eq!(error.code(), Some(15_100_002));
             assert!(matches!(error, KvError::ChangedOptions { option: of, .. } if of == option));
         }
+        let with = |fields: usize| {
+            let mut schema = Schema::new();
+            for n in 0..fields {
+                let field = crate::FieldNode::new(format!("f{n}"), crate::ValueType::Long);
+                schema.root.append_child(field.nullable(true));
+            }
+            record(options().schema(schema))
+        };
+        assert_eq!(with(1).reopened("s", &with(2)).unwrap(), with(2));
+        let error = with(2).reopened("s", &with(1)).unwrap_err();
+        assert!(error.to_string().contains("$.f1 any more"), "{error}");
         assert_eq!(reopened(options()).unwrap(), created);
         let raised = KvOptions::new(SecurityLevel::S4).backup(false).auto_sync(true);
         assert_eq!(reopened(raised.clone()).unwrap(), record(raised));

@@ -138,9 +138,7 @@ impl KvTransaction {
     pub fn commit(self) -> KvResult<()> {
         self.check()?;
         let Self { store, txn, changed, .. } = self;
-        let commit = store.shared.commit(store.origin(), txn, &changed)?;
-        store.has_committed(commit);
-        Ok(())
+        store.committed(store.shared.commit(store.origin(), txn, &changed))
     }
 
     /// Gives the changes up, which dropping it does as well.

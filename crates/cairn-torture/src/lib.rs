@@ -27,6 +27,7 @@ pub mod script;
 pub mod serial;
 pub mod simulate;
 pub mod state_id;
+pub mod stores;
 pub mod sweep;
 pub mod table;
 pub mod tamper;

@@ -11,7 +11,7 @@ use cairn_archive::{
     export, remove_unfinished,
 };
 use cairn_env::{EnvError, Environment, Options, VerifyOptions};
-use cairn_io::Name;
+use cairn_io::{DirRef, Name, RealDir};
 use cairn_sim::{Bounds, Fault, FaultDisk, Level, Rule, SimDisk, SimWorld, Trace};
 
 use crate::fixture::{TestStore, content, ordered, raw_key, small_options};
@@ -311,4 +311,34 @@ fn a_name_that_is_taken_is_left_alone() {
     let second = store.export("one", &ExportOptions::default().replace(true)).unwrap();
     assert_eq!(store.archive("one").verify(&ArchiveKeys::none(), None).unwrap(), second);
     assert_eq!(store.archives.root().list().unwrap().len(), 1);
+}
+
+/// Cleaning up leaves alone what somebody writes, and takes what nobody does any more.
+#[test]
+fn what_is_being_written_is_not_removed_as_unfinished() {
+    let scratch = tempfile::tempdir().unwrap();
+    for dir in [SimDisk::new().root(), RealDir::open(scratch.path()).unwrap()] {
+        let store = filled(small_options(), 40);
+        let (info, world) = (StoreInfo::databases(), store.world.world());
+        let left = Name::constant("unfinished-00112233445566778899aabbccddeeff");
+        let other = Name::constant("unfinished");
+        for name in [&left, &other] {
+            dir.create(name).unwrap();
+        }
+        let file = ArchiveFile::new(DirRef::clone(&dir), Name::constant("archive"));
+        let [calls, removed] = [0, 0].map(AtomicU64::new);
+        let clean = |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            removed.fetch_add(remove_unfinished(&*dir).unwrap() as u64, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        };
+        let options = ExportOptions::default().progress(Some(&clean));
+        let snapshot = store.env().snapshot().unwrap();
+        export(store.env(), &snapshot, &info, &["db"], &file, &world, &options).unwrap();
+        assert!(calls.into_inner() > 1);
+        assert_eq!(removed.into_inner(), 1, "what was left before");
+        file.verify(&ArchiveKeys::none(), None).unwrap();
+        let names: Vec<_> = dir.list().unwrap().into_iter().map(|entry| entry.display).collect();
+        assert_eq!(names, ["archive", "unfinished"]);
+    }
 }

@@ -213,12 +213,19 @@ impl Core {
             Durability::WriteNoSync => self.flush_to(sequence, false),
             Durability::NoSync | Durability::Relaxed(_) => Ok(()),
         };
-        flushed.map_err(|error| match error.may_try_again() {
-            true => EnvError::CommitPending { commit: sequence, cause: Arc::new(error) },
-            false => error,
-        })?;
+        let pending = match flushed {
+            Ok(()) => None,
+            Err(error) if error.may_try_again() => Some(error),
+            Err(error) => return Err(error),
+        };
+        // One that is pending has taken effect as well: whoever is told so finds it.
         self.acknowledged.fetch_max(sequence, Ordering::AcqRel);
-        self.after_commit(durability)
+        match pending {
+            None => self.after_commit(durability),
+            Some(error) => {
+                Err(EnvError::CommitPending { commit: sequence, cause: Arc::new(error) })
+            }
+        }
     }
 }
 

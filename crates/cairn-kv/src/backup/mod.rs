@@ -119,10 +119,7 @@ impl KvStore {
         let place = BackupPlace::of(&shared.env)?;
         let _alone = lock(&shared.backing_up);
         let dir = place.make(&shared.id)?;
-        if !shared.env.options().read_only {
-            // Whoever only reads is not alone: another process may be making one.
-            remove_unfinished(&*dir)?;
-        }
+        remove_unfinished(&*dir)?;
         let names = names_in(&dir)?;
         let (count, max) =
             (names.iter().filter(|name| !name.is_automatic()).count(), shared.limits().backups);

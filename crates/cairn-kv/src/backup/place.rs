@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -121,9 +122,7 @@ impl BackupPlace {
     pub(super) fn make(&self, store: &str) -> KvResult<DirRef> {
         let root = match &self.root {
             Root::Path(path) => match RealDir::create(path) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                    RealDir::open(path)
-                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => RealDir::open(path),
                 created => created,
             },
             Root::Dir(dir) => Ok(DirRef::clone(dir)),
@@ -135,7 +134,11 @@ impl BackupPlace {
 
 fn open_or_create(dir: &DirRef, name: &Name) -> IoResult<DirRef> {
     let below = match dir.open_dir(name) {
-        Err(error) if error.is_not_found() => dir.create_dir(name)?,
+        Err(error) if error.is_not_found() => match dir.create_dir(name) {
+            // Another process was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => dir.open_dir(name)?,
+            created => created?,
+        },
         opened => opened?,
     };
     // Whoever has created it may have died before this.

@@ -4,16 +4,16 @@
 //! with what there is, though commits wait; from then on handles have the new content, result sets and
 //! transactions of the old one end, and observers are told to read the store again.
 
-use std::sync::TryLockError;
+use std::{cell::RefCell, sync::TryLockError};
 
 use cairn_archive::{
     ArchiveError, ArchiveFile, ArchiveKeys, Header, ImportOptions, StoreKind, import,
 };
-use cairn_env::EnvError;
+use cairn_env::{EnvError, EnvResult, ExclusiveTransaction};
 
 use super::{BackupInfo, BackupName, BackupOptions, BackupPlace, store_info};
 use crate::{
-    KvError, KvResult, KvStore, names,
+    KvError, KvResult, KvStore, Schema, names,
     record::StoreRecord,
     store::{Content, indexes},
     sync::lock,
@@ -25,13 +25,14 @@ impl KvStore {
     /// end with [`KvError::Closed`]; observers get one [`StoreEvent::Reset`](crate::StoreEvent::Reset). The
     /// backup stays as it is.
     ///
-    /// Writers of the environment wait meanwhile. A store whose content is damaged can be restored as well, as
+    /// Writers of the environment, those of other stores too, wait while the entries are loaded; not while the
+    /// archive is verified before that. A store whose content is damaged can be restored as well, as
     /// long as its environment is valid.
     ///
     /// # Errors
     /// [`KvError::NoSuchBackup`]; [`KvError::Archive`] if it is damaged, cut off, empty, of another store, or
     /// encrypted with another key; [`KvError::ChangedOptions`] and [`KvError::LowerSecurity`] if the store was
-    /// another one then; [`KvError::Busy`] during another restore; [`KvError::Closed`]. Nothing has changed then.
+    /// another one then; [`KvError::ValueMismatch`] if its schema has grown since, and a value does not follow it; [`KvError::Busy`] during another restore; [`KvError::Closed`]. Nothing has changed then.
     pub fn restore(&self, name: &str) -> KvResult<BackupInfo> {
         self.restore_with(name, BackupOptions::new())
     }
@@ -70,7 +71,7 @@ impl KvStore {
     }
 
     /// Restores from an archive anywhere, also from that of another store: this is the call for a store that
-    /// moved. It must be of the same sort, with the same schema.
+    /// moved. It must be of the same sort, with the same schema or one that has grown into it.
     ///
     /// # Errors
     /// As [`KvStore::restore`].
@@ -100,7 +101,7 @@ impl KvStore {
         drop(shared.content()?);
         let record = self.recorded()?;
         let header = archive.open(&ArchiveKeys::of(&shared.env)?)?.header().clone();
-        check_record(shared.id.as_str(), &record, &header)?;
+        let grown = check_record(shared.id.as_str(), &record, &header)?;
 
         let data = names::data(&shared.id);
         let of_archive = names::data(&header.store.name);
@@ -118,8 +119,18 @@ impl KvStore {
             .replaces(&own)
             .rename(&rename)
             .progress(options.progress);
+        let mismatch = RefCell::new(None);
+        let adapt = |txn: &mut ExclusiveTransaction, _: &Header| match &grown {
+            Some(grown) => grown.adapt(txn, &shared.id, &mismatch),
+            None => Ok(()),
+        };
+        let how = how.before_commit(&adapt);
         let store = store_info(&shared.id, record.encode());
-        match import(&shared.env, archive, &store, &how) {
+        let imported = import(&shared.env, archive, &store, &how);
+        if let Some(mismatch) = mismatch.take() {
+            return Err(mismatch);
+        }
+        match imported {
             Ok(report) => {
                 self.go_over(&data, report.commit)?;
                 Ok(BackupInfo::new(name, &report.archive))
@@ -155,23 +166,62 @@ impl KvStore {
             what: "its database is missing after a restore".into(),
         })?;
         let indexes = indexes(&shared.env, &shared.id, &data, shared.schema.as_ref())?;
-        Ok(Content { data, indexes })
+        Content::now(&shared.env, data, indexes)
     }
 }
 
 /// An error unless the store was the same sort of store when the archive was made. Archives of other kinds are
-/// refused by the import.
-fn check_record(id: &str, record: &StoreRecord, header: &Header) -> KvResult<()> {
+/// refused by the import. Returns how its schema has grown since.
+fn check_record(id: &str, record: &StoreRecord, header: &Header) -> KvResult<Option<Grown>> {
     if header.store.kind != StoreKind::KEY_VALUE {
-        return Ok(());
+        return Ok(None);
     }
     let then = StoreRecord::decode(id, &header.store.options)?;
-    then.check_same_sort(id, record)?;
+    then.check_sort(id, record)?;
     let (backup, store) = (then.security_level, record.security_level);
     if backup > store {
         return Err(KvError::LowerSecurity { backup, store });
     }
-    Ok(())
+    Ok(match (then.schema(id)?, record.schema(id)?) {
+        (Some(then), Some(now)) if then != now => Some(Grown { then, now }),
+        _ => None,
+    })
+}
+
+/// The schema of a store when it was backed up, and what it is now.
+struct Grown {
+    then: Schema,
+    now: Schema,
+}
+
+impl Grown {
+    /// Makes of what comes from the archive what the store may hold now: no other values, and no index that the
+    /// schema does not have. What it does not have yet is built after the commit.
+    fn adapt(
+        &self,
+        txn: &mut ExclusiveTransaction,
+        store: &str,
+        mismatch: &RefCell<Option<KvError>>,
+    ) -> EnvResult<()> {
+        if self.then.lacks_fields_of(&self.now)
+            && let Some(data) = txn.find_database(&names::data(store))?
+        {
+            for entry in txn.prefix(&data, b"")? {
+                let (key, stored) = entry?;
+                if let Err(error) = self.now.check_entry(&key, &stored) {
+                    let what = error.to_string();
+                    mismatch.replace(Some(error));
+                    return Err(EnvError::InvalidInput { what });
+                }
+            }
+        }
+        for number in self.then.indexes_unlike(&self.now) {
+            if let Some(index) = txn.find_database(&names::index(store, number))? {
+                txn.drop_database(&index)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl crate::store::Shared {

@@ -252,6 +252,7 @@ mod tests {
             new().order_by_asc(""),
             new().set_suggest_index("^"),
             new().limit(1, 2).limit(3, 4),
+            new().device_id("a").device_id("b"),
             new().prefix_key("a").prefix_key("b"),
             (0..33).fold(deep, |query, _| query.end_group()),
         ] {

@@ -22,7 +22,7 @@ use crate::{KvError, KvResult, MAX_QUERY_LENGTH, Scalar, options::check_device, 
 /// does not hold, but for [`Query::is_null`]; as in SQL, not even [`Query::not_equal_to`] does.
 ///
 /// Without an order, entries come in the order of their keys, unless an index is gone through for more than
-/// single values: then in that of its field, and then of their keys. [`KvStore::explain`] says which.
+/// one value: then in that of its field, and then of their keys. [`KvStore::explain`] says which.
 ///
 /// What is wrong with a query is said when it is used.
 ///
@@ -51,7 +51,6 @@ use crate::{KvError, KvResult, MAX_QUERY_LENGTH, Scalar, options::check_device, 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
     calls: Vec<Call>,
-    device: Option<String>,
 }
 
 /// What was called.
@@ -66,6 +65,7 @@ enum Call {
     Limit { total: u64, offset: u64 },
     PrefixKey(Vec<u8>),
     SuggestIndex(String),
+    DeviceId(String),
 }
 
 /// What a condition asks of a field.
@@ -272,9 +272,8 @@ impl Query {
 
     /// The entries of this device, in a device collaboration store.
     #[must_use]
-    pub fn device_id(mut self, device: impl Into<String>) -> Self {
-        self.device = Some(device.into());
-        self
+    pub fn device_id(self, device: impl Into<String>) -> Self {
+        self.call(Call::DeviceId(device.into()))
     }
 
     fn test(self, field: impl Into<String>, test: Test) -> Self {
@@ -302,8 +301,7 @@ impl Query {
     /// # Errors
     /// [`KvError::InvalidQuery`], [`KvError::QueryTooLong`], [`KvError::InvalidDevice`].
     pub(crate) fn parts(&self) -> KvResult<Parts> {
-        let mut parts = Parts { device: self.device.clone(), ..Parts::default() };
-        self.device.iter().try_for_each(|device| check_device(device))?;
+        let mut parts = Parts::default();
         let len = self.calls.iter().map(Call::len).sum();
         if len > MAX_QUERY_LENGTH {
             return Err(KvError::QueryTooLong { len, max: MAX_QUERY_LENGTH });
@@ -320,6 +318,10 @@ impl Query {
                 Call::PrefixKey(prefix) => parts.prefix = one_prefix(&parts.prefix, prefix)?,
                 Call::SuggestIndex(field) => {
                     once(&mut parts.suggested, checked_path(field)?, "suggested index")?;
+                }
+                Call::DeviceId(device) => {
+                    check_device(device)?;
+                    once(&mut parts.device, device.clone(), "device")?;
                 }
                 condition => conditions.push(condition),
             }
@@ -348,6 +350,7 @@ impl Call {
             }
             Self::Order { field, .. } | Self::SuggestIndex(field) => field.len(),
             Self::PrefixKey(prefix) => prefix.len(),
+            Self::DeviceId(device) => device.len(),
             Self::And | Self::Or | Self::BeginGroup | Self::EndGroup | Self::Limit { .. } => 0,
         }
     }

@@ -12,10 +12,9 @@ impl Query {
     pub fn sql_like(&self) -> KvResult<String> {
         self.parts()?;
         let mut text = String::new();
-        if let Some(device) = &self.device {
-            push(&mut text, &["^DEVICE_ID", &escaped(device)]);
-        }
-        self.calls.iter().for_each(|call| show(call, &mut text));
+        let (device, others): (Vec<_>, Vec<_>) =
+            self.calls.iter().partition(|call| matches!(call, Call::DeviceId(_)));
+        device.into_iter().chain(others).for_each(|call| show(call, &mut text));
         let (len, max) = (text.len(), MAX_QUERY_LENGTH);
         if len > max { Err(KvError::QueryTooLong { len, max }) } else { Ok(text) }
     }
@@ -44,6 +43,7 @@ fn show(call: &Call, text: &mut String) {
             push(text, &["^KEY_PREFIX", &escaped(&String::from_utf8_lossy(prefix))]);
         }
         Call::SuggestIndex(field) => push(text, &["^SUGGEST_INDEX", &escaped(field)]),
+        Call::DeviceId(device) => push(text, &["^DEVICE_ID", &escaped(device)]),
         Call::Condition { field, test } => show_test(&escaped(field), test, text),
     }
 }

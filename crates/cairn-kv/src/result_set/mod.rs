@@ -20,7 +20,7 @@ use crate::{
 ///
 /// Entries are found when they are moved to, so the first one is there at once however many follow, and
 /// memory does not grow with them. An order that no index gives is the exception: then the keys of all are
-/// found and sorted first. To count them, or to move to the last one, is to go over all once, unless it is
+/// found and sorted first. After a move that failed it stands before the first one. To count them, or to move to the last one, is to go over all once, unless it is
 /// all entries of a store; of large sets it is dear.
 ///
 /// When its store is closed, deleted or restored it ends: everything answers [`KvError::Closed`]. A store
@@ -149,11 +149,14 @@ impl ResultSet {
     pub fn move_to_first(&mut self) -> KvResult<bool> {
         self.check()?;
         let (total, offset) = self.window();
+        self.place = Place::BeforeFirst;
         let mut found = total > 0 && self.rows.first()?;
         for _ in 0..offset {
             found = found && self.rows.next()?;
         }
-        self.place = if found { Place::On(0) } else { Place::BeforeFirst };
+        if found {
+            self.place = Place::On(0);
+        }
         if !found {
             self.count = Some(0);
         }
@@ -171,8 +174,11 @@ impl ResultSet {
                 Ok(false)
             }
             count if self.window() == (u64::MAX, 0) => {
+                self.place = Place::BeforeFirst;
                 let found = self.rows.last()?;
-                self.place = if found { Place::On(count - 1) } else { Place::BeforeFirst };
+                if found {
+                    self.place = Place::On(count - 1);
+                }
                 Ok(found)
             }
             count => self.walk_to(count - 1),
@@ -190,6 +196,7 @@ impl ResultSet {
             Place::AfterLast => return Ok(false),
             Place::On(at) => at + 1,
         };
+        self.place = Place::BeforeFirst;
         let found = at < self.window().0 && self.rows.next()?;
         if !found {
             self.count = Some(at);
@@ -212,8 +219,11 @@ impl ResultSet {
                 Ok(false)
             }
             Place::On(at) => {
+                self.place = Place::BeforeFirst;
                 let found = self.rows.previous()?;
-                self.place = if found { Place::On(at - 1) } else { Place::BeforeFirst };
+                if found {
+                    self.place = Place::On(at - 1);
+                }
                 Ok(found)
             }
         }

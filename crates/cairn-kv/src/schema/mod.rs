@@ -1,10 +1,11 @@
 //! `Schema`: what the values of a store look like, so that they can be checked and found.
 //!
 //! The values of a store with a schema are JSON. `field` is one of the fields that they have, `text` the
-//! schema as JSON, `document` one value under a schema, `index_key` the order of what an index holds.
+//! schema as JSON, `document` one value under a schema, `growth` what may become of a schema, `index_key` the order of what an index holds.
 
 mod document;
 mod field;
+mod growth;
 mod index_key;
 mod text;
 
@@ -43,6 +44,13 @@ pub enum SchemaMode {
 /// A value is a string, or a byte array, that holds one JSON object. A field that may not be null must be
 /// there, unless it has a default. What was put is what comes back: a default is what a query sees where
 /// the field is missing, and changes no value.
+///
+/// # Growth
+///
+/// A store may be opened with another schema than it was created with, if the new one has all fields of the old one
+/// as they were, the same mode and the same [`Schema::skip`]. If values may have other fields, new ones may come
+/// that may be null or have a default; values that were put before must follow them, else the open says
+/// [`KvError::ValueMismatch`] and nothing has changed. Indexes may come and go.
 ///
 /// ```
 /// use cairn_kv::{FieldNode, Schema, ValueType};
@@ -133,6 +141,17 @@ impl Schema {
     /// [`KvError::ValueMismatch`].
     pub(crate) fn check_value(&self, stored: &[u8]) -> KvResult<()> {
         document::check(self, stored).map_err(|what| KvError::ValueMismatch { what })
+    }
+
+    /// An error that names the key unless the value of an entry follows the schema, as both are stored.
+    ///
+    /// # Errors
+    /// [`KvError::ValueMismatch`].
+    pub(crate) fn check_entry(&self, key: &[u8], stored: &[u8]) -> KvResult<()> {
+        document::check(self, stored).map_err(|what| {
+            let what = format!("under {:?}: {what}", String::from_utf8_lossy(key));
+            KvError::ValueMismatch { what }
+        })
     }
 
     /// What a query sees of a field of a document.

@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-use cairn_env::{Durability, Environment, Snapshot};
+use cairn_env::{Durability, EnvError, Environment, Snapshot};
 
 pub(crate) use open::{delete, indexes, store_ids};
 pub(crate) use select::Selection;
@@ -35,7 +35,7 @@ use crate::{
 /// is open until the last one is dropped, or [closed](KvStore::close). A key is any bytes, and their order
 /// is that of entries.
 ///
-/// Reads see what is durable, and always what this handle has written.
+/// Reads see what is durable, and always what this handle has written and what there was when the store was opened.
 ///
 /// ```
 /// use cairn_kv::{KvOptions, KvStore, SecurityLevel};
@@ -188,7 +188,7 @@ impl KvStore {
 
     fn get_stored(&self, stored: &[u8]) -> KvResult<Option<Value>> {
         let found = self.shared.with_content(|content| {
-            let snapshot = self.snapshot()?;
+            let snapshot = self.snapshot(content)?;
             let found = snapshot.get(&content.data, stored)?;
             if found.is_none() {
                 snapshot.len(&content.data)?; // nothing is there also if all of it is gone
@@ -292,7 +292,7 @@ impl KvStore {
         let (total, offset) = selection.limit();
         match selection.len(&snapshot)? {
             Some(all) => Ok(all.saturating_sub(offset).min(total)),
-            None => Ok(selection.explain(&snapshot)?.returned),
+            None => selection.count(&snapshot),
         }
     }
 
@@ -355,25 +355,32 @@ impl KvStore {
     fn select(&self, query: &Query) -> KvResult<(Snapshot, Selection, u64)> {
         self.shared.with_content(|content| {
             let selection = Selection::new(&self.shared, content, &self.device, query)?;
-            let snapshot = self.snapshot()?;
+            let snapshot = self.snapshot(content)?;
             snapshot.len(&content.data)?; // it must be there
             Ok((snapshot, selection, self.shared.epoch()))
         })
     }
 
-    /// What is durable, if that has everything that this handle has written.
-    fn snapshot(&self) -> KvResult<Snapshot> {
+    /// What is durable, if that has the content and everything that this handle has written. It may not: a store
+    /// that was created or restored by a commit which is still to be synced is there for this process already.
+    fn snapshot(&self, content: &Content) -> KvResult<Snapshot> {
         let durable = self.shared.env.durable_snapshot()?;
-        match durable.commit() >= self.last.load(Ordering::Acquire) {
+        match durable.commit() >= content.since.max(self.last.load(Ordering::Acquire)) {
             true => Ok(durable),
             false => Ok(self.shared.env.snapshot()?),
         }
     }
 
     fn write(&self, changes: &[Change]) -> KvResult<()> {
-        let commit = self.shared.write(self.origin(), changes)?;
-        self.has_committed(commit);
-        Ok(())
+        self.committed(self.shared.write(self.origin(), changes))
+    }
+
+    /// Takes note of a commit of this handle, also of one that took effect and is still to be written.
+    pub(crate) fn committed(&self, commit: KvResult<u64>) -> KvResult<()> {
+        if let Ok(commit) | Err(KvError::Env(EnvError::CommitPending { commit, .. })) = &commit {
+            self.has_committed(*commit);
+        }
+        commit.map(drop)
     }
 
     pub(crate) fn has_committed(&self, commit: u64) {

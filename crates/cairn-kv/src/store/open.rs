@@ -31,13 +31,21 @@ pub(super) fn open(env: &Environment, id: &str, options: &KvOptions) -> KvResult
     }
     let registry = env.attached::<Registry>();
     let mut open = lock(&registry.0);
-    let data = recorded(env, id, options)?;
-    let shared = match open.get(id).and_then(Weak::upgrade).filter(|shared| shared.is_open()) {
+    let shared = open.get(id).and_then(Weak::upgrade).filter(|shared| {
+        let is_open = shared.is_open();
+        if !is_open {
+            // Whoever restores it goes on: other content is about to come.
+            drop(lock(&shared.restoring));
+        }
+        is_open
+    });
+    let data = recorded(env, id, options, shared.is_some())?;
+    let shared = match shared {
         Some(shared) => shared,
         None => {
             let schema = options.schema.clone().map(Arc::new);
             let indexes = indexes(env, id, &data, schema.as_ref())?;
-            let content = Content { data, indexes };
+            let content = Content::now(env, data, indexes)?;
             let shared = Shared::new(env.clone(), id.into(), options.store_type, schema, content);
             let shared = Arc::new(shared);
             open.retain(|_, other| other.strong_count() > 0);
@@ -50,21 +58,55 @@ pub(super) fn open(env: &Environment, id: &str, options: &KvOptions) -> KvResult
 }
 
 /// The database of the entries, created if need be, after what is recorded was compared.
-fn recorded(env: &Environment, id: &str, options: &KvOptions) -> KvResult<Database> {
+fn recorded(env: &Environment, id: &str, options: &KvOptions, is_open: bool) -> KvResult<Database> {
     let asked = StoreRecord::of(options)?;
     let Some(record) = find_record(env, id)? else {
         return create(env, id, options, &asked);
     };
     let reopened = record.reopened(id, &asked)?;
-    if reopened != record && !env.options().read_only {
-        let stores = env.database(names::STORES, DatabaseOptions::default())?;
-        env.write(|txn| txn.put(&stores, id.as_bytes(), &reopened.encode()))?;
+    if is_open {
+        record.check_same_schema(id, &asked, "it cannot change while the store is open")?;
+    }
+    if env.options().read_only {
+        record.check_same_schema(id, &asked, "it cannot change where nothing is written")?;
     }
     let name = names::data(id);
-    env.find_database(&name)?.ok_or_else(|| KvError::Corrupt {
+    let data = env.find_database(&name)?.ok_or_else(|| KvError::Corrupt {
         store: id.into(),
         what: format!("its database {name:?} is missing"),
-    })
+    })?;
+    if reopened != record && !env.options().read_only {
+        change(env, id, &data, &record, &reopened)?;
+    }
+    Ok(data)
+}
+
+/// Records what is new, and drops the indexes that the schema does not have any more, in one commit. Those that
+/// it does not have yet are built after that: without them the store is the new one already.
+fn change(
+    env: &Environment,
+    id: &str,
+    data: &Database,
+    old: &StoreRecord,
+    new: &StoreRecord,
+) -> KvResult<()> {
+    let mut gone = Vec::new();
+    if let (Some(old), Some(new)) = (old.schema(id)?, new.schema(id)?) {
+        if old.lacks_fields_of(&new) {
+            for entry in env.snapshot()?.iter(data)? {
+                let (key, stored) = entry?;
+                new.check_entry(&key, &stored)?;
+            }
+        }
+        for number in old.indexes_unlike(&new) {
+            gone.extend(env.find_database(&names::index(id, number))?);
+        }
+    }
+    let stores = env.database(names::STORES, DatabaseOptions::default())?;
+    Ok(env.write(|txn| {
+        txn.put(&stores, id.as_bytes(), &new.encode())?;
+        gone.iter().try_for_each(|index| txn.drop_database(index))
+    })?)
 }
 
 /// The store and its database come into being in one commit.

@@ -90,6 +90,11 @@ impl Selection {
         }
     }
 
+    /// How many entries there are: found one after the other, whatever the order that is asked for.
+    pub(crate) fn count(self, snapshot: &Snapshot) -> KvResult<u64> {
+        Ok(Self { sorts: false, ..self }.explain(snapshot)?.returned)
+    }
+
     /// What it takes to find all of it: done, and counted.
     pub(crate) fn explain(&self, snapshot: &Snapshot) -> KvResult<Explanation> {
         let mut rows = self.rows(snapshot)?;

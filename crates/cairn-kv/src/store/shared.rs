@@ -45,6 +45,18 @@ pub(crate) struct Content {
     pub(crate) data: Database,
     /// In the order of the schema.
     pub(crate) indexes: Vec<Index>,
+    /// A commit at which all of them were there, and whole: no read is of an older one.
+    pub(crate) since: u64,
+}
+
+impl Content {
+    /// What there is now.
+    ///
+    /// # Errors
+    /// If the environment cannot be read.
+    pub(crate) fn now(env: &Environment, data: Database, indexes: Vec<Index>) -> KvResult<Self> {
+        Ok(Self { data, indexes, since: env.snapshot()?.commit() })
+    }
 }
 
 /// The content of a store, which does not become another one meanwhile.

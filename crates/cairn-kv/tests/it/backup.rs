@@ -1,6 +1,14 @@
 //! Backups: what ArkData's guide does, its limits and outcomes, and what its own get wrong.
 
-use std::{collections::BTreeMap, fs, ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
 use cairn_archive::{ArchiveError, ArchiveFile, Step};
 use cairn_env::{Environment, EnvironmentKeys, ErrorKind, KeySource, Options, VerifyOptions};
@@ -272,6 +280,42 @@ fn who_is_looking_does_not_stand_in_the_way() {
     }
 }
 
+/// Who opens a store that was closed while it is restored waits for what comes, and has that.
+#[test]
+fn a_store_that_is_closed_and_opened_during_a_restore_has_what_was_restored() {
+    let Kept { store, manager, .. } = &kept(options());
+    store.put("a", 1).unwrap();
+    store.backup("BK001").unwrap();
+    store.put("a", 2).unwrap();
+    let env = manager.environment();
+    let (tell, told) = mpsc::channel();
+    let (tell, told) = (Mutex::new(Some(tell)), Mutex::new(told));
+    thread::scope(|scope| {
+        let opening = Mutex::new(None);
+        let reopen = |progress: cairn_archive::Progress| {
+            if progress.step == Step::Importing
+                && let Some(tell) = tell.lock().unwrap().take()
+            {
+                store.close();
+                let open = move || {
+                    let opened = KvStore::open(env, "storeId", options()).unwrap();
+                    tell.send(()).unwrap();
+                    opened
+                };
+                *opening.lock().unwrap() = Some(scope.spawn(open));
+                // It has all the time that it needs to open what is about to go.
+                let early = told.lock().unwrap().recv_timeout(Duration::from_millis(100));
+                assert!(early.is_err(), "it has opened what is about to go");
+            }
+            ControlFlow::Continue(())
+        };
+        store.restore_with("BK001", BackupOptions::new().progress(Some(&reopen))).unwrap();
+        let opened = opening.lock().unwrap().take().unwrap().join().unwrap();
+        assert_eq!(opened.get("a").unwrap(), Some(1.into()));
+        opened.put("a", 3).unwrap();
+    });
+}
+
 #[test]
 fn a_schema_and_its_indexes_come_back() {
     let Kept { store, manager, .. } = &kept(options().schema(people()));
@@ -426,7 +470,7 @@ fn a_store_with_the_longest_id_has_a_folder() {
     }
 }
 
-fn key(n: u8) -> KeySource {
+pub(crate) fn key(n: u8) -> KeySource {
     // One whose bytes are all the same is none.
     KeySource::raw(&mut std::array::from_fn(|at| if at == 0 { n } else { 0x5a }))
 }
@@ -508,7 +552,7 @@ fn everything_goes_on_during_backups_and_restores() {
     let observer = store.observe(SubscribeType::All).unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
     let is_done = || done.load(std::sync::atomic::Ordering::Relaxed);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for writer in 0..2 {
             scope.spawn(move || (0..60).for_each(|n| put(n * 2 + writer)));
         }

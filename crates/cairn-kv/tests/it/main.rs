@@ -6,6 +6,7 @@ mod crash;
 mod device;
 mod errors;
 mod fixture;
+mod growth;
 mod limits;
 mod manager;
 mod model;

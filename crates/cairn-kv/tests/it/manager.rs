@@ -1,7 +1,7 @@
 //! Managers: stores by id, their handles, closing and deleting.
 
-use cairn_env::{Environment, ErrorKind, Options};
-use cairn_kv::{KvError, KvManager, KvManagerConfig, KvStore, SubscribeType};
+use cairn_env::{Durability, Environment, ErrorKind, Options};
+use cairn_kv::{KvError, KvManager, KvManagerConfig, KvStore, Query, SubscribeType};
 
 use crate::fixture::{environment, options, people, store};
 
@@ -131,7 +131,7 @@ fn a_store_of_an_environment_that_is_read_is_read() {
     env.close().unwrap();
     let (env, _) = Environment::open(dir.path(), Options::default().read_only(true)).unwrap();
     let store = KvStore::open(&env, "store", options().schema(people())).unwrap();
-    let query = cairn_kv::Query::new().equal_to("$.age", 7);
+    let query = Query::new().equal_to("$.age", 7);
     assert_eq!(store.get_entries(query).unwrap().len(), 1);
     assert_eq!(store.put("k", 1).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(KvStore::open(&env, "other", options()).is_err());
@@ -147,7 +147,7 @@ fn the_error_of_a_missing_key_has_its_number() {
 #[test]
 fn reads_are_of_what_is_durable_and_of_what_the_handle_has_written() {
     let env = environment();
-    let quick = options().durability(cairn_env::Durability::NoSync);
+    let quick = options().durability(Durability::NoSync);
     let [mine, theirs] = [0, 1].map(|_| KvStore::open(&env, "store", quick.clone()).unwrap());
     mine.put("k", 1).unwrap();
     assert_eq!(mine.get("k").unwrap(), Some(1.into()));
@@ -157,4 +157,21 @@ fn reads_are_of_what_is_durable_and_of_what_the_handle_has_written() {
     assert!(theirs.get_entries("").unwrap().is_empty());
     env.sync().unwrap();
     assert_eq!(theirs.get("k").unwrap(), Some(1.into()));
+}
+
+/// The commit that creates a store, and those that build its indexes, may be as unsure as any other.
+#[test]
+fn a_store_that_no_sync_has_made_durable_is_there_for_whom_opened_it() {
+    let unsure = Options::default().background(false).durability(Durability::NoSync);
+    let (env, _) = Environment::in_memory(unsure).unwrap();
+    let with_schema = options().schema(people());
+    let store = KvStore::open(&env, "store", with_schema.clone()).unwrap();
+    let by_age = || Query::new().equal_to("$.age", 7);
+    assert_eq!(store.get("k").unwrap(), None);
+    assert_eq!(store.get_result_size(by_age()).unwrap(), 0);
+    store.put("k", r#"{"name":"x","age":7}"#).unwrap();
+    store.close();
+    let again = KvStore::open(&env, "store", with_schema).unwrap();
+    assert_eq!(again.get_entries(by_age()).unwrap().len(), 1);
+    assert!(again.get_result_set("").unwrap().move_to_first().unwrap());
 }

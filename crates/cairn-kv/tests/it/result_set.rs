@@ -1,6 +1,9 @@
 //! Result sets: positions, moves, what they show and when they end.
 
-use cairn_kv::{KvStore, Query, ResultSet};
+use cairn_env::{Environment, Options};
+use cairn_io::{IoOp, MemDisk};
+use cairn_kv::{KvResult, KvStore, Query, ResultSet};
+use cairn_sim::{Fault, FaultDisk, Rule, SimWorld};
 
 use crate::fixture::{environment, options, people, store};
 
@@ -61,6 +64,37 @@ fn moves_beyond_an_end_stand_there() {
     assert!(!set.move_to(-7).unwrap() && set.is_before_first().unwrap());
     assert!(!set.move_to(i64::MAX).unwrap() && set.is_after_last().unwrap());
     assert!(!set.move_by(i64::MIN).unwrap() && set.is_before_first().unwrap());
+}
+
+#[test]
+fn after_a_move_that_failed_it_stands_before_the_first_entry() {
+    let disk = FaultDisk::new(MemDisk::new().root());
+    let world = SimWorld::new(1).world();
+    let (env, _) =
+        Environment::open_in(disk.root(), world, Options::default().background(false)).unwrap();
+    let store = KvStore::open(&env, "store", options().schema(people())).unwrap();
+    for n in 0..4 {
+        // So large that each is read on its own, to see whether it is meant.
+        let value = format!("{{\"name\":\"{}\",\"id\":{n}}}", "x".repeat(100_000));
+        store.put(format!("k{n}"), value).unwrap();
+    }
+    let mut set = store.get_result_set(Query::new().greater_than("$.id", 0)).unwrap();
+    let moves: [fn(&mut ResultSet) -> KvResult<bool>; 4] = [
+        ResultSet::move_to_first,
+        ResultSet::move_to_next,
+        ResultSet::move_to_previous,
+        ResultSet::move_to_last,
+    ];
+    assert_eq!(set.count().unwrap(), 3);
+    for step in moves {
+        assert!(set.move_to(1).unwrap());
+        disk.inject(Rule::new(Fault::Eio).op(IoOp::Read).and_on());
+        step(&mut set).unwrap_err();
+        assert_eq!((set.position().unwrap(), key(&set)), (-1, None));
+        disk.clear();
+        assert!(set.move_to_next().unwrap());
+        assert_eq!(key(&set).unwrap(), "k1");
+    }
 }
 
 #[test]

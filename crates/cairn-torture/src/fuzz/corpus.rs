@@ -83,6 +83,11 @@ pub fn corpus() -> Checked<Vec<Seed>> {
         schedules.bytes(&mut choices, "choices");
         found.entry("simulation").or_default().push(choices);
     }
+    for len in [100, 200, 400].into_iter().cycle().take(2 * OF_EACH) {
+        let mut choices = vec![0; len];
+        schedules.bytes(&mut choices, "choices");
+        found.entry("store").or_default().push(choices);
+    }
     let mut seeds = Vec::new();
     for target in TARGETS {
         let mut inputs = found.remove(target.name).unwrap_or_default();

@@ -9,6 +9,7 @@ mod mutate;
 mod restore;
 mod schedule;
 mod simulation;
+mod store;
 
 pub use corpus::{Seed, corpus};
 pub use environment::environment_image;
@@ -16,6 +17,7 @@ pub use mutate::mutate;
 pub use restore::restore_plan;
 pub use schedule::transaction_schedule;
 pub use simulation::simulation;
+pub use store::store;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +32,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
     Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
     Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
@@ -54,6 +56,7 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "simulation", run: simulation, mutations: 300 },
     Target { name: "keyring", run: cairn_env::fuzzing::keyring, mutations: 10_000 },
     Target { name: "archive", run: cairn_archive::fuzzing::archive, mutations: 10_000 },
+    Target { name: "store", run: store, mutations: 500 },
 ];
 
 impl Target {

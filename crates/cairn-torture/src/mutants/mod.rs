@@ -16,10 +16,11 @@ use cairn_sim::Op;
 use crate::{
     figure::Figure,
     pool,
-    problem::Problem,
+    problem::{Checked, Problem},
     run::{Recording, record},
     script::Script,
     state_id::{Effort, RunId},
+    stores::{self, Swept},
     sweep::{Sweep, Violation},
     without::{Place, Without},
     workload::{WORKLOADS, Workload},
@@ -33,12 +34,15 @@ pub const JUSTIFIED: &[(&str, &str)] = &[(
 )];
 
 /// All sites of the engine, and each of them apart at the places that are added to an environment: a data
-/// directory, a new generation, a value file.
+/// directory, a new generation, a value file. Then those of stores, which have no such places.
 #[must_use]
 pub fn syncs() -> Vec<Without> {
     let syncs = sites().into_iter();
+    let of_stores =
+        stores::sites().into_iter().map(|site| Without { site, place: Place::Anywhere });
     syncs
         .flat_map(|site| Place::ALL.into_iter().map(move |place| Without { site, place }))
+        .chain(of_stores)
         .collect()
 }
 
@@ -132,10 +136,35 @@ impl fmt::Display for Report {
     }
 }
 
-/// Removes each of `syncs` in turn from one round of all workloads. Places at which a site has no sync in
-/// any of them are left out.
+/// Removes each of `syncs` in turn from one round of all workloads, those of stores from what a store does. Places
+/// at which a site has no sync in any of them are left out.
 #[must_use]
 pub fn run(syncs: &[Without], effort: Effort, seed: u64, threads: usize) -> Report {
+    let (of_stores, syncs): (Vec<Without>, Vec<Without>) =
+        syncs.iter().partition(|syncs| stores::sites().contains(&syncs.site));
+    let mut report = match syncs.is_empty() {
+        true => Report::default(),
+        false => in_workloads(&syncs, effort, seed, threads),
+    };
+    let swept = pool::run(threads, &of_stores, |syncs| in_stores(*syncs));
+    for result in swept {
+        match result {
+            Ok(mutant) => report.mutants.push(mutant),
+            Err(problem) => report.broken.push(problem.to_string()),
+        }
+    }
+    report
+}
+
+/// Looks for a crash of a store that shows that a site is missed.
+fn in_stores(without: Without) -> Checked<Mutant> {
+    let Swept { syncs, checked, problem } = stores::sweep(Some(without.site))?;
+    let run = RunId { workload: "stores".into(), seed: 0 };
+    let proof = problem.map(|problem| Violation::of_run(run, problem));
+    Ok(Mutant { without, syncs, checked, proof })
+}
+
+fn in_workloads(syncs: &[Without], effort: Effort, seed: u64, threads: usize) -> Report {
     let ids = WORKLOADS.iter().flat_map(|workload| {
         (0..workload.runs_in_round as u64).map(move |run| RunId::of(workload, seed + run))
     });

@@ -1,0 +1,179 @@
+//! Backup and restore of a key-value store, beside what they cannot be faster than: copying and hashing the bytes of
+//! the archive, and a sorted load of the same entries; and what writers notice of a backup.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use cairn_env::{DatabaseOptions, Durability, Environment, Options};
+use cairn_kv::{Entry, KvManager, KvManagerConfig, KvOptions, KvStore, Limits, SecurityLevel};
+
+use crate::Result;
+
+#[derive(clap::Args)]
+pub struct Store {
+    /// MiB of entries
+    #[arg(long, default_value_t = 1024)]
+    mib: u64,
+    /// Bytes of a value
+    #[arg(long, default_value_t = 1000)]
+    value: usize,
+    /// How many rounds; the table shows medians
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// What a round has measured, in MiB per second but for the commits per second.
+#[derive(Default)]
+struct Measured {
+    copied: Vec<f64>,
+    backed_up: Vec<f64>,
+    loaded: Vec<f64>,
+    restored: Vec<f64>,
+    alone: Vec<f64>,
+    beside: Vec<f64>,
+}
+
+pub fn run(what: &Store) -> Result {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("data");
+    let manager = KvManager::open(&path, KvManagerConfig::new())?;
+    let options = KvOptions::new(SecurityLevel::S1).limits(Limits::default().batch(10_000));
+    let store = manager.get_store("store", options.clone().durability(Durability::NoSync))?;
+    let entries = (what.mib << 20) / (what.value as u64 + 8);
+    let values = Values::new(what.value.max(100));
+    for first in (0..entries).step_by(10_000) {
+        let batch = first..entries.min(first + 10_000);
+        store.put_batch(batch.map(|n| Entry::new(key(n), values.value(n, what.value))))?;
+    }
+    manager.environment().checkpoint()?;
+    let other = manager.get_store("other", options.durability(Durability::WriteNoSync))?;
+    let archive = dir.path().join("data.backups/store/BK001.bak");
+
+    let mut measured = Measured::default();
+    for round in 0..what.rounds {
+        let start = Instant::now();
+        let bytes = store.backup("BK001")?.bytes;
+        measured.backed_up.push(rate(bytes, start));
+        measured.copied.push(copy_and_hash(&archive, &dir.path().join("copy"))?);
+        let sleep = || Ok(thread::sleep(Duration::from_secs(3)));
+        measured.alone.push(commits_during(&other, &values, sleep)?);
+        let back_up = || Ok(drop(store.backup("BK002")?));
+        measured.beside.push(commits_during(&other, &values, back_up)?);
+        let fresh = dir.path().join(format!("load{round}"));
+        measured.loaded.push(load(&fresh, &values, entries, what.value)?);
+        let start = Instant::now();
+        store.restore("BK001")?;
+        measured.restored.push(rate(entries * (what.value as u64 + 8), start));
+    }
+    let [copied, backed_up, loaded, restored, alone, beside] = [
+        measured.copied,
+        measured.backed_up,
+        measured.loaded,
+        measured.restored,
+        measured.alone,
+        measured.beside,
+    ]
+    .map(median);
+    println!("copy and hash      {copied:>9.0} MiB/s");
+    println!("backup             {backed_up:>9.0} MiB/s  {:.2} of it", backed_up / copied);
+    println!("sorted load        {loaded:>9.0} MiB/s");
+    println!("restore            {restored:>9.0} MiB/s  {:.2} of it", restored / loaded);
+    println!("commits            {alone:>9.0} /s");
+    println!(
+        "beside a backup    {beside:>9.0} /s     {:.0} % slower",
+        100.0 * (1.0 - beside / alone)
+    );
+    Ok(())
+}
+
+fn key(n: u64) -> [u8; 8] {
+    n.to_be_bytes()
+}
+
+/// Bytes of which values are pieces, so that making one costs next to nothing.
+struct Values(Vec<u8>);
+
+impl Values {
+    fn new(longest: usize) -> Self {
+        Self(
+            (0..)
+                .flat_map(|at| crate::work::mix(at).to_le_bytes())
+                .take(longest + (64 << 10))
+                .collect(),
+        )
+    }
+
+    fn value(&self, n: u64, len: usize) -> &[u8] {
+        let at = usize::try_from(crate::work::mix(n) % (64 << 10)).unwrap_or(0);
+        &self.0[at..at + len]
+    }
+}
+
+fn rate(bytes: u64, since: Instant) -> f64 {
+    bytes as f64 / f64::from(1 << 20) / since.elapsed().as_secs_f64()
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}
+
+/// What every archive costs at least.
+fn copy_and_hash(from: &Path, to: &Path) -> Result<f64> {
+    let start = Instant::now();
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    let (mut buf, mut hasher, mut bytes) = (vec![0; 256 << 10], blake3::Hasher::new(), 0);
+    loop {
+        match from.read(&mut buf)? {
+            0 => break,
+            read => {
+                hasher.update(&buf[..read]);
+                to.write_all(&buf[..read])?;
+                bytes += read as u64;
+            }
+        }
+    }
+    to.sync_all()?;
+    std::hint::black_box(hasher.finalize());
+    Ok(rate(bytes, start))
+}
+
+/// Commits per second of another store while something is done.
+fn commits_during(store: &KvStore, values: &Values, act: impl FnOnce() -> Result) -> Result<f64> {
+    let (stop, start) = (AtomicBool::new(false), Instant::now());
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| -> Result<u32> {
+            let mut n = 0;
+            while !stop.load(Ordering::Relaxed) {
+                store.put(key(u64::from(n % 10_000)), values.value(u64::from(n), 100))?;
+                n += 1;
+            }
+            Ok(n)
+        });
+        let done = act();
+        let seconds = start.elapsed().as_secs_f64();
+        stop.store(true, Ordering::Relaxed);
+        let commits = writer.join().map_err(|_| "the writer has panicked")??;
+        done.map(|()| f64::from(commits) / seconds)
+    })
+}
+
+/// A sorted load of the same entries into an environment of its own.
+fn load(dir: &Path, values: &Values, entries: u64, len: usize) -> Result<f64> {
+    let (env, _) = Environment::open(dir, Options::default())?;
+    let start = Instant::now();
+    let mut txn = env.begin_exclusive()?;
+    let database = txn.create_database("main", DatabaseOptions::default())?;
+    txn.load(&database, (0..entries).map(|n| (key(n), values.value(n, len))))?;
+    txn.commit_with(Durability::Sync)?;
+    let rate = rate(entries * (len as u64 + 8), start);
+    env.close()?;
+    std::fs::remove_dir_all(dir)?;
+    Ok(rate)
+}
