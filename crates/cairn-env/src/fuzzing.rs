@@ -9,6 +9,7 @@ use crate::{
     EnvError, EnvResult, KdfCost, KeySource, Keyring, UnlockedKeyring,
     checkpoint::CheckpointRecord,
     commit::Decoder,
+    ship::Attachment,
     state::{STATE, StateFile},
 };
 
@@ -23,6 +24,27 @@ pub fn state_file(input: &[u8]) {
 
 fn write(dir: &DirRef, bytes: &[u8]) -> cairn_io::IoResult<()> {
     dir.create(&STATE)?.write_all_at(0, bytes)
+}
+
+/// Any bytes as the file `REPLICA`, as they are and with the checksum made right: what decodes must encode to the
+/// same bytes.
+pub fn replica_file(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let body = text.rfind("crc32c ").map_or(&*text, |at| &text[..at]);
+    let repaired = format!("{body}crc32c {:08x}\n", crc32c(body.as_bytes()));
+    for text in [&*text, &*repaired] {
+        if let Some(attachment) = Attachment::decode(text) {
+            assert_eq!(attachment.encode(), text);
+        }
+    }
+}
+
+/// A file that `replica_file` accepts, for the corpus.
+#[must_use]
+pub fn replica_files() -> Vec<Vec<u8>> {
+    let example = crate::ship::attachment::attachment_example();
+    let text = example.trim_start_matches("```text\n").trim_end_matches("```\n").to_owned();
+    vec![text.into_bytes()]
 }
 
 /// Any bytes as a checkpoint record: what decodes must encode to the same bytes.

@@ -108,8 +108,8 @@ pub use scrub::{Scrub, ScrubReport, ScrubState};
 pub use sequence::{Sequence, SequenceOptions};
 pub use shape::{DatabaseShape, IndexShape};
 pub use ship::{
-    JournalPiece, JournalSink, ReplicaOptions, ReplicaPolicy, ReplicaState, ReplicaStatus,
-    ShipMode, Shipment,
+    JournalPiece, JournalSink, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaState,
+    ReplicaStatus, ShipMode, Shipment, detach_replica, promote_replica, replica_info,
 };
 pub use sites::{REPLICA_SYNC_SITES, SYNC_SITES};
 pub use snapshot::{Cursor, Range, Snapshot};

@@ -37,7 +37,7 @@ pub(crate) struct Attachment {
 
 impl Attachment {
     /// Text, as `CURRENT` is, for the same reasons.
-    fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let Self { environment, timeline, side, number, is_attached } = self;
         let side = match side {
             Side::Source => "source",

@@ -15,11 +15,13 @@
 //! | `replica` | the directory that is one |
 //! | `filling`, `refresh` | its first base, and newer ones |
 //! | `reconcile` | both meet again |
+//! | `manage` | what tools do while nobody has either open |
 //! | `tending` | what is done beside commits, step by step |
 
 pub(crate) mod attachment;
 mod feed;
 mod filling;
+mod manage;
 mod policy;
 pub(crate) mod reconcile;
 mod refresh;
@@ -31,6 +33,7 @@ mod status;
 mod tending;
 
 pub(crate) use attachment::Attachment;
+pub use manage::{ReplicaInfo, detach_replica, promote_replica, replica_info};
 pub use policy::{ReplicaOptions, ReplicaPolicy};
 pub use shipment::{ShipMode, Shipment};
 pub(crate) use shipping::Shipping;

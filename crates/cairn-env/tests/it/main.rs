@@ -24,6 +24,7 @@ mod rekey;
 mod repair;
 mod replace;
 mod replica;
+mod replica_kills;
 mod scrub;
 mod sequence;
 mod serializable;
