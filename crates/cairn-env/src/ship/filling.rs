@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use cairn_io::{DirRef, FileExt, LockGuard, shared::atomic::Ordering};
-use cairn_log::{FileClass, LogFile, Timeline};
+use cairn_log::{FileClass, LogError, LogFile, Timeline};
 
 use crate::{
     EnvError, EnvResult, PinBudget,
@@ -215,7 +215,11 @@ impl Filling {
                 {
                     continue;
                 }
-                let Ok(file) = LogFile::open(&*dir, name, environment) else { continue };
+                let file = match LogFile::open(&*dir, name, environment) {
+                    // What has no valid header holds nothing that could be read.
+                    Err(LogError::Corrupt { .. }) => continue,
+                    opened => opened?,
+                };
                 let end = replica::valid_end(&file)?;
                 let known = core.files.find(name.number);
                 let known = known.filter(|known| known.header().file == file.header().file);

@@ -158,7 +158,7 @@ fn bring_over(open: &Open, files: &Files, listing: &Listing) -> EnvResult<u64> {
             return Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why });
         }
     }
-    let Ok(ours) = files.look_at(name) else { return Ok(0) };
+    let ours = files.look_at(name)?;
     if ours.header() != theirs.header() {
         let why = format!("{name} is another file here than there; open the replica instead");
         return Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why });

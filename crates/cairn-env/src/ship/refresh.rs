@@ -53,6 +53,8 @@ impl Refresh {
                 return Ok(false);
             }
         }
+        // Keys may have come and gone, of users, while the environment was open.
+        replica.take_keyring(&*core.files.dir)?;
         replica.sync_names()?;
         let Durable { lsn, record } = &self.checkpoint;
         let uuid = core.files.get(lsn.file())?.header().file;

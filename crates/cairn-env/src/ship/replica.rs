@@ -14,8 +14,8 @@ use std::fmt;
 
 use cairn_io::{Access, Dir, DirExt, DirRef, FileExt, FileRef, LockGuard, shared::Mutex};
 use cairn_log::{
-    DataKeys, FileClass, FileHeader, FileNumber, HEADER_LEN, LogFile, LogName, Lsn, Scan, Scanner,
-    Uuid, journal_boundary,
+    DataKeys, FileClass, FileHeader, FileNumber, HEADER_LEN, LogError, LogFile, LogName, Lsn, Scan,
+    Scanner, Uuid, journal_boundary,
 };
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     checkpoint::CheckpointRecord,
     core::Core,
     keyring,
+    recovery::replay::has_no_records,
     root::{Generation, Root},
     ship::{JournalPiece, JournalSink},
     sites,
@@ -368,7 +369,15 @@ pub(super) fn newest_journal(
     }
     journals.sort_by_key(|(name, _)| name.number);
     while let Some((name, dir)) = journals.pop() {
-        let Ok(file) = LogFile::open(&**dir, name, environment) else { continue };
+        let file = match LogFile::open(&**dir, name, environment) {
+            // A crash came before it had its header.
+            Err(LogError::Corrupt { .. })
+                if has_no_records(&*dir.open(&name.to_name(), Access::Read)?)? =>
+            {
+                continue;
+            }
+            opened => opened?,
+        };
         let end = valid_end(&file)?;
         return Ok(Some((file, end)));
     }

@@ -229,7 +229,7 @@ impl Core {
 
     /// How the replica is; `None` if there is none, and should be none.
     pub(crate) fn replica_status(&self) -> Option<ReplicaStatus> {
-        let options = self.options.replica.as_ref()?;
+        let options = self.options.replica.as_ref().filter(|_| !self.options.read_only)?;
         let now = self.world.monotonic();
         let tending = lock(&self.shipping.tending);
         let (state, feed) = match (&tending.replica, tending.work.as_deref()) {

@@ -498,3 +498,127 @@ fn without_its_syncs_a_replica_loses_what_was_acknowledged() {
         assert!(broken, "nothing shows that {site} is needed");
     }
 }
+
+/// Commits and checkpoints with a replica on which call number `nth`, and with `and_on` every one after it,
+/// fails. Returns the keys that were acknowledged, and whether a call was struck.
+fn with_fault(
+    here: &SimDisk,
+    there: &SimDisk,
+    policy: ReplicaPolicy,
+    nth: u64,
+    and_on: bool,
+) -> (Vec<u32>, bool) {
+    let (faults, world) = (FaultDisk::new(there.root()), SimWorld::new(3));
+    let options = small_options().replica_in(faults.root(), policy);
+    let rule = Rule::new(Fault::Eio).nth(nth);
+    faults.inject(if and_on { rule.and_on() } else { rule });
+    let mut acknowledged = Vec::new();
+    let opened = Environment::open_in(here.root(), world.world(), options);
+    if policy == ReplicaPolicy::Degrade {
+        let error = opened.as_ref().err();
+        assert!(error.is_none(), "call {nth}: {error:?}");
+    }
+    if let Ok((env, _)) = opened {
+        for n in 0..40 {
+            let done = put(&env, &ordered(n), &[7; 700]);
+            assert!(policy == ReplicaPolicy::Require || done.is_ok(), "call {nth}: {done:?}");
+            assert_eq!(done.is_ok(), env.is_valid(), "call {nth}: {done:?}");
+            if done.is_err() {
+                break;
+            }
+            acknowledged.push(n);
+            if n % 10 == 9 && env.checkpoint().is_err() {
+                break;
+            }
+        }
+        // The process dies: locks of a disk in memory go with its handles alone.
+        std::mem::forget(env);
+    }
+    (acknowledged, !faults.struck().is_empty())
+}
+
+#[test]
+fn whatever_call_to_the_replica_fails_nothing_that_was_acknowledged_is_lost() {
+    for policy in [ReplicaPolicy::Require, ReplicaPolicy::Degrade] {
+        for and_on in [false, true] {
+            let mut calls = 0;
+            for nth in (0_u64..).step_by(7) {
+                let (here, there) = (SimDisk::new(), SimDisk::new());
+                let (acknowledged, struck) = with_fault(&here, &there, policy, nth, and_on);
+                if !struck {
+                    break;
+                }
+                calls += 1;
+                let place = format!("{policy:?}, call {nth}, {and_on}");
+                let (here, there) =
+                    (SimDisk::from_image(&here.image()), SimDisk::from_image(&there.image()));
+                if policy == ReplicaPolicy::Require && !acknowledged.is_empty() {
+                    // Alone: it has everything that was acknowledged.
+                    let alone = SimDisk::from_image(&there.image());
+                    let (env, report) = open(alone.root(), &small_options(), 9)
+                        .unwrap_or_else(|error| panic!("{place}: {error}"));
+                    for n in &acknowledged {
+                        assert!(get(&env, &ordered(*n)).is_some(), "{place}: {n}; {report}");
+                    }
+                }
+                // Together again, with nothing that fails.
+                let options = small_options().replica_in(there.root(), policy);
+                let (env, report) = open(here.root(), &options, 4)
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
+                assert_eq!(state(&env), ReplicaState::Attached, "{place}");
+                put(&env, b"next", b"value").unwrap();
+                for n in &acknowledged {
+                    assert!(get(&env, &ordered(*n)).is_some(), "{place}: {n}; {report}");
+                }
+                let expected = content(&env).unwrap();
+                std::mem::forget(env);
+                let there = SimDisk::from_image(&there.image());
+                let (env, report) = open(there.root(), &small_options(), 9)
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
+                assert!(content(&env).unwrap() == expected, "{place}: {report}");
+                verified(&env);
+            }
+            assert!(calls > 30, "{policy:?}: only {calls} calls");
+        }
+    }
+}
+
+/// The newest journal file of a replica could not be read for a moment: the one before it was taken for the
+/// newest, and what followed was sent again, in place of what was there. A process that died in the middle of
+/// that left a replica without commits that it had had.
+#[test]
+fn whatever_fails_when_both_meet_again_the_replica_keeps_what_it_has() {
+    let disk = two_directories();
+    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
+    for n in 0..40 {
+        put(&env, &ordered(n), &[7; 700]).unwrap();
+    }
+    let expected = content(&env).unwrap();
+    let disk = killed(&disk, env);
+    let mut calls = 0;
+    for nth in 0_u64.. {
+        let disk = SimDisk::from_image(&disk.image());
+        let faults = FaultDisk::new(side(&disk, &THERE));
+        // The call fails, and then the process dies.
+        faults.inject(Rule::new(Fault::Eio).nth(nth));
+        let options = small_options().replica_in(faults.root(), ReplicaPolicy::Require);
+        let opened = open(side(&disk, &HERE), &options, 4);
+        let struck = !faults.struck().is_empty();
+        std::mem::forget(opened);
+        let trace = disk.trace();
+        let mut cuts = trace.cuts();
+        while let Some(cut) = cuts.next_cut() {
+            for crashed in cut.crash().images(Level::LoseAll, &Bounds::smoke()) {
+                let disk = SimDisk::from_image(&crashed.image);
+                let (env, report) = open(side(&disk, &THERE), &small_options(), 9)
+                    .unwrap_or_else(|error| panic!("call {nth}, {crashed}: {error}"));
+                assert!(content(&env).unwrap() == expected, "call {nth}, {crashed}: {report}");
+            }
+        }
+        if !struck {
+            break;
+        }
+        calls += 1;
+    }
+    assert!(calls > 20, "only {calls} calls");
+}
