@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use cairn_io::{Access, DirRef, FileExt, MemDisk, World};
-use cairn_log::{Uuid, crc32c};
+use cairn_log::{Timeline, Uuid, crc32c};
 
 use crate::{
     EnvError, EnvResult, KdfCost, KeySource, Keyring, UnlockedKeyring,
     checkpoint::CheckpointRecord,
     commit::Decoder,
-    ship::Attachment,
+    ship::attachment::{Attachment, Side},
     state::{STATE, StateFile},
 };
 
@@ -39,12 +39,16 @@ pub fn replica_file(input: &[u8]) {
     }
 }
 
-/// A file that `replica_file` accepts, for the corpus.
+/// Files that `replica_file` accepts, for the corpus.
 #[must_use]
 pub fn replica_files() -> Vec<Vec<u8>> {
-    let example = crate::ship::attachment::attachment_example();
-    let text = example.trim_start_matches("```text\n").trim_end_matches("```\n").to_owned();
-    vec![text.into_bytes()]
+    let sides = [Side::Source, Side::Replica].into_iter();
+    let all = sides.flat_map(|side| [(side, false), (side, true)]);
+    let encoded = all.zip(1..).map(|((side, is_attached), number)| {
+        let (environment, timeline) = (Uuid([0xab; 16]), Timeline(0x1234_5678));
+        Attachment { environment, timeline, side, number, is_attached }.encode().into_bytes()
+    });
+    encoded.collect()
 }
 
 /// Any bytes as a checkpoint record: what decodes must encode to the same bytes.
