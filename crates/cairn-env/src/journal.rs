@@ -304,8 +304,11 @@ impl Core {
     }
 
     fn sync_out(&self, flusher: &mut Flusher) -> EnvResult<()> {
-        self.ship_written(flusher)?;
-        let end = flusher.sync(sites::COMMIT).map_err(|error| self.commit_unknown(error.into()))?;
+        let asked = self.ship_written(flusher)?;
+        let synced = flusher.sync(sites::COMMIT);
+        let shipped = self.ship_synced(asked);
+        let end = synced.map_err(|error| self.commit_unknown(error.into()))?;
+        shipped?;
         self.journal.durable_at.store(end, Ordering::Release);
         self.journal.syncs.fetch_add(1, Ordering::Relaxed);
         self.ship_durable(flusher);

@@ -137,13 +137,18 @@ impl Feed {
 
     /// Pushes all that there is, and has the sink make it durable.
     pub(crate) fn drain(&mut self) -> EnvResult<()> {
+        if self.push_all()? { self.sink.sync() } else { Ok(()) }
+    }
+
+    /// Pushes all that there is; returns whether there was anything.
+    pub(crate) fn push_all(&mut self) -> EnvResult<bool> {
         let mut pushed = false;
         while let Some(piece) = self.next() {
             piece.push(&*self.sink)?;
             self.taken(&piece);
             pushed = true;
         }
-        if pushed { self.sink.sync() } else { Ok(()) }
+        Ok(pushed)
     }
 
     /// Bytes that the sink has yet to get.

@@ -10,6 +10,7 @@
 //! | `feed` | what one sink has yet to get |
 //! | `shipment` | the journal on its way to a sink of the user's own |
 //! | `shipping` | where the journal is written, synced, begun and ended |
+//! | `syncer` | both syncs at the same time |
 //! | `policy` | where a replica is, and what happens without it |
 //! | `attachment` | by what an environment and its replica know each other |
 //! | `replica` | the directory that is one |
@@ -30,6 +31,7 @@ mod shipment;
 mod shipping;
 mod sink;
 mod status;
+mod syncer;
 mod tending;
 
 pub(crate) use attachment::Attachment;

@@ -18,10 +18,15 @@ use crate::{
     ship::{
         Attachment, JournalSink, ReplicaPolicy,
         feed::{Feed, Mode, Piece},
+        syncer::Syncer,
         tending::Tending,
     },
     sync::lock,
 };
+
+/// The feed whose sink was asked for a sync, if one was.
+#[must_use = "the sync is to be collected"]
+pub(crate) struct Asked(Option<u64>);
 
 /// The sinks of an environment.
 #[derive(Debug, Default)]
@@ -31,6 +36,7 @@ pub(crate) struct Shipping {
     /// Whether commits wait for one of them.
     waits: AtomicBool,
     next: AtomicU64,
+    pub(super) syncer: Syncer,
     /// What the file `REPLICA` of the root says.
     pub(crate) attachment: Mutex<Option<Attachment>>,
     pub(super) tending: Mutex<Tending>,
@@ -114,17 +120,27 @@ impl Core {
             return Ok(());
         }
         self.shipping.with(self, |feeds| feeds.iter_mut().for_each(|feed| feed.ended(number, end)));
-        self.ship_waited(None)
+        let asked = self.ship_waited(None)?;
+        self.ship_synced(asked)
     }
 
-    /// What `flusher` has written is about to be synced: those whom commits wait for have it, durably, when
-    /// this returns. (They may have it and a crash take it from the source: then nothing of it was acknowledged,
+    /// What `flusher` has written is about to be synced: those whom commits wait for have it when this returns, and
+    /// have made it durable when [`Core::ship_synced`] does. (They may have it and a crash take it from the source: then nothing of it was acknowledged,
     /// and when both meet again the longer journal is that of both.)
-    pub(crate) fn ship_written(&self, flusher: &Flusher) -> EnvResult<()> {
+    pub(crate) fn ship_written(&self, flusher: &Flusher) -> EnvResult<Asked> {
         if !self.shipping.waits() {
-            return Ok(());
+            return Ok(Asked(None));
         }
         self.ship_waited(Some((flusher.file().header().number, flusher.written())))
+    }
+
+    /// Returns when the sink that was asked for a sync has done it.
+    pub(crate) fn ship_synced(&self, asked: Asked) -> EnvResult<()> {
+        let Some(id) = asked.0 else { return Ok(()) };
+        self.shipping.syncer.collect().or_else(|error| {
+            self.shipping.with_feed(self, id, |feed| feed.mode = Mode::Held);
+            self.sink_failed(id, error)
+        })
     }
 
     /// What `flusher` has written is durable: those whom nobody waits for may have it.
@@ -136,21 +152,37 @@ impl Core {
         }
     }
 
-    fn ship_waited(&self, reached: Option<(FileNumber, u64)>) -> EnvResult<()> {
+    /// Pushes what there is for those whom commits wait for. One of them is asked for its sync, which is to be collected;
+    /// if there are several, the others have done theirs.
+    fn ship_waited(&self, reached: Option<(FileNumber, u64)>) -> EnvResult<Asked> {
+        let mut asked = None;
         let failed = self.shipping.with(self, |feeds| {
             let mut failed = Vec::new();
             for feed in feeds.iter_mut().filter(|feed| feed.mode == Mode::Waited) {
                 if let Some((number, end)) = reached {
                     feed.reaches(number, end);
                 }
-                if let Err(error) = feed.drain() {
+                let pushed = feed.push_all();
+                let done = pushed.and_then(|pushed| match asked {
+                    _ if !pushed => Ok(()),
+                    None => {
+                        asked = Some((feed.id, Arc::clone(&feed.sink)));
+                        Ok(())
+                    }
+                    Some(_) => feed.sink.sync(),
+                });
+                if let Err(error) = done {
                     feed.mode = Mode::Held; // what it has is unknown: it gets nothing more
                     failed.push((feed.id, error));
                 }
             }
             failed
         });
-        failed.into_iter().try_for_each(|(id, error)| self.sink_failed(id, error))
+        failed.into_iter().try_for_each(|(id, error)| self.sink_failed(id, error))?;
+        Ok(Asked(asked.map(|(id, sink)| {
+            self.shipping.syncer.ask(sink);
+            id
+        })))
     }
 
     /// Goes on without a sink, if that is allowed, and says so before anything is acknowledged; otherwise the

@@ -208,6 +208,10 @@ impl Core {
 
     /// From now on commits wait for this feed, as that of the replica.
     pub(super) fn replica_attached(&self, feed: u64, replica: Arc<Replica>) {
+        if self.options.background {
+            // Without it each sync is done by who needs it.
+            drop(self.shipping.syncer.start(&*self.world));
+        }
         self.shipping.with_feed(self, feed, |feed| feed.mode = Mode::Waited);
         lock(&self.shipping.tending).attached(feed, replica);
     }
@@ -223,6 +227,7 @@ impl Core {
     pub(crate) fn end_shipping(&self) {
         while self.ship_behind().unwrap_or(false) {}
         self.shipping.tends.store(false, Ordering::Release);
+        self.shipping.syncer.stop();
         self.shipping.clear(self);
         *lock(&self.shipping.tending) = Tending::default();
     }
