@@ -61,7 +61,7 @@ pub(crate) const REPLICA_COPY: SyncSite = SyncSite::new("replica.copy");
 pub(crate) const REPLICA_NAMES: SyncSite = SyncSite::new("replica.names");
 /// What a replica was found with, before anything is built on it.
 pub(crate) const REPLICA_FOUND: SyncSite = SyncSite::new("replica.found");
-/// The header and the zeros of a replica's journal file, before its first record.
+/// The header of a replica's journal file, before its zeros.
 pub(crate) const REPLICA_HEADER: SyncSite = SyncSite::new("replica.header");
 /// Its name, before the replica's state refers to it.
 pub(crate) const REPLICA_JOURNAL: SyncSite = SyncSite::new("replica.journal");

@@ -7,7 +7,7 @@
 //! What holds at every moment, whatever crashes:
 //!
 //! * a journal file is durable to its end before the next one has a name;
-//! * a journal file has its zeros before records enter them;
+//! * a journal file has its header before its zeros, and its zeros before records enter them;
 //! * the state file refers only to what is durable.
 
 use std::fmt;
@@ -235,10 +235,12 @@ impl Replica {
         }
         let handle = dir.create(&name)?;
         handle.write_all_at(0, block)?;
-        let boundary = journal_boundary(HEADER_LEN + 1, header.capacity);
-        fill(&handle, HEADER_LEN, boundary)?;
+        // Before anything stands behind it: a file without a header in which nothing stands was never begun.
         handle.sync(sites::REPLICA_HEADER)?;
         dir.sync(sites::REPLICA_JOURNAL)?;
+        let boundary = journal_boundary(HEADER_LEN + 1, header.capacity);
+        fill(&handle, HEADER_LEN, boundary)?;
+        handle.sync(sites::REPLICA_EXTEND)?;
         lock(&self.state).write(|state| {
             state.clean = false;
             state.name_journal(header.number, header.file);
