@@ -19,7 +19,7 @@ use cairn_log::{
 
 use crate::{
     EnvError, EnvResult, Snapshot,
-    checkpoint::Checkpointer,
+    checkpoint::{Checkpointer, Durable},
     core::Core,
     door::Inside,
     environment::Open,
@@ -352,6 +352,126 @@ fn find_cut(core: &Core) -> EnvResult<Moment> {
 }
 
 pub(crate) fn begin(core: &Arc<Open>, budget: PinBudget) -> EnvResult<BackupSet> {
+    let Frozen { pin, cut, files, keyring, fate } = freeze(core, budget)?;
+    core.holders.backups.fetch_add(1, Ordering::AcqRel);
+    // Of an environment that is only read, a backup outlives the close.
+    let inside = if core.options.read_only { core.look_on() } else { core.follow() };
+    Ok(BackupSet { core: inside, pin, cut, files, keyring, fate })
+}
+
+/// A frozen, pinned set of files that does not keep anybody from closing: what is inside of the environment
+/// uses it, and [releases](Frozen::release) it.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pin: u64,
+    cut: Cut,
+    files: Vec<BackupFile>,
+    keyring: Option<Vec<u8>>,
+    fate: Fate,
+}
+
+impl Frozen {
+    pub(crate) const fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    pub(crate) fn files(&self) -> &[BackupFile] {
+        &self.files
+    }
+
+    pub(crate) fn keyring(&self) -> Option<&[u8]> {
+        self.keyring.as_deref()
+    }
+
+    /// Lets the files go.
+    pub(crate) fn release(&self, core: &Core) {
+        let pin = lock(&core.pins).release(self.pin);
+        drop(pin);
+    }
+
+    /// Pins `files`, which nothing can remove before that, and looks at their ends.
+    fn pin(
+        core: &Core,
+        cut: Cut,
+        root: Arc<FrozenRoot>,
+        budget: PinBudget,
+        mut files: Vec<BackupFile>,
+    ) -> EnvResult<Self> {
+        let numbers = files.iter().map(|file| file.name.number);
+        let pin = Pin::new(root, core.world.monotonic(), budget, numbers);
+        let fate = pin.fate();
+        let pin = lock(&core.pins).pin(pin);
+        // Pinned, the files can be read in peace. A damaged seal is none, and shows when its file is copied.
+        let looked = files.iter_mut().try_for_each(|file| {
+            file.seal = file.file.seal(file.length)?;
+            file.fate = Arc::clone(&fate);
+            Ok(())
+        });
+        // Key epochs only go when no file is left that needs them, pinned ones included.
+        let keyring = looked.and_then(|()| keyring::file::read_bytes(&*core.files.dir));
+        match keyring {
+            Ok(keyring) => Ok(Self { pin, cut, files, keyring, fate }),
+            Err(error) => {
+                drop(lock(&core.pins).release(pin));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The finished node and value files of the newest checkpoint, pinned, and that checkpoint; `None` if that is
+/// not newer than number `known`. What it needs of the journal is none of them.
+pub(crate) fn freeze_checkpoint(core: &Core, known: u64) -> EnvResult<Option<(Frozen, Durable)>> {
+    let checkpointer = lock(&core.checkpointer);
+    let Some(newest) = checkpointer.newest.clone() else { return Ok(None) };
+    if newest.record.number <= known {
+        return Ok(None);
+    }
+    let mut files = Vec::new();
+    for entry in &newest.record.files {
+        let is_needed = entry.live > 0 || entry.number == newest.lsn.file();
+        if is_needed && entry.class != FileClass::Journal {
+            let used = checkpointer.utilization.files.get(&entry.number);
+            let end = used.map_or(entry.end, |used| used.end);
+            files.push(member(core, entry.number, entry.directory, end)?);
+        }
+    }
+    if !files.iter().any(|file| file.name.number == newest.lsn.file()) {
+        // The record has begun a file that its own table does not know.
+        let used = checkpointer.utilization.files.get(&newest.lsn.file());
+        let used = used.ok_or_else(|| EnvError::internal("a checkpoint without its file"))?;
+        files.push(member(core, newest.lsn.file(), used.directory, used.end)?);
+    }
+    let cut = Cut {
+        commit: newest.record.sequence,
+        time: newest.record.time,
+        ..core.cut_of(Some(&newest), None)
+    };
+    let (root, budget) = (core.published.load_full(), PinBudget::default());
+    let set = Frozen::pin(core, cut, root, budget, files)?;
+    drop(checkpointer);
+    Ok(Some((set, newest)))
+}
+
+impl Core {
+    /// What there is to say of a cut beside its commit.
+    fn cut_of(&self, newest: Option<&Durable>, journal_end: Option<Predecessor>) -> Cut {
+        Cut {
+            environment: self.files.identity.environment,
+            timeline: self.files.identity.timeline,
+            commit: 0,
+            time: 0,
+            checkpoint: newest.map(|newest| newest.lsn),
+            checkpoint_number: newest.map_or(0, |newest| newest.record.number),
+            journal_end,
+            next_file: self.files.next(),
+            directories: lock(&self.state).state.directories,
+        }
+    }
+}
+
+/// Makes a cut of everything, and pins its files.
+pub(crate) fn freeze(core: &Core, budget: PinBudget) -> EnvResult<Frozen> {
     let mut checkpointer = lock(&core.checkpointer);
     let (journal_end, time, root) = match core.options.read_only {
         true => find_cut(core)?,
@@ -360,7 +480,6 @@ pub(crate) fn begin(core: &Arc<Open>, budget: PinBudget) -> EnvResult<BackupSet>
     core.add_new_files(&mut checkpointer.utilization);
     let newest = checkpointer.newest.clone();
     // From here to the end of the function nothing can be removed: removal is the checkpointer's.
-    let mut pins = lock(&core.pins);
     let start = newest.as_ref().and_then(|newest| newest.record.replay_start).map(Lsn::file);
     let mut files = Vec::new();
     for (number, usage) in &checkpointer.utilization.files {
@@ -376,36 +495,10 @@ pub(crate) fn begin(core: &Arc<Open>, budget: PinBudget) -> EnvResult<BackupSet>
         }
     }
     files.sort_by_key(|file| file.name.number);
-    let commit = root.sequence();
-    let numbers = files.iter().map(|file| file.name.number);
-    let pin = Pin::new(root, core.world.monotonic(), budget, numbers);
-    let fate = pin.fate();
-    let pin = pins.pin(pin);
-    core.holders.backups.fetch_add(1, Ordering::AcqRel);
-    drop(pins);
-    let cut = Cut {
-        environment: core.files.identity.environment,
-        timeline: core.files.identity.timeline,
-        commit,
-        time,
-        checkpoint: newest.as_ref().map(|newest| newest.lsn),
-        checkpoint_number: newest.as_ref().map_or(0, |newest| newest.record.number),
-        journal_end,
-        next_file: core.files.next(),
-        directories: lock(&core.state).state.directories,
-    };
+    let cut = Cut { commit: root.sequence(), time, ..core.cut_of(newest.as_ref(), journal_end) };
+    let frozen = Frozen::pin(core, cut, root, budget, files);
     drop(checkpointer);
-    // Of an environment that is only read, a backup outlives the close.
-    let inside = if core.options.read_only { core.look_on() } else { core.follow() };
-    let mut set = BackupSet { core: inside, pin, cut, files, keyring: None, fate };
-    // Key epochs only go when no file is left that needs them, pinned ones included.
-    set.keyring = keyring::file::read_bytes(&*core.files.dir)?;
-    // Pinned, the files can be read in peace. A damaged seal is none, and shows when its file is copied.
-    for file in &mut set.files {
-        file.seal = file.file.seal(file.length)?;
-        file.fate = Arc::clone(&set.fate);
-    }
-    Ok(set)
+    frozen
 }
 
 fn member(core: &Core, number: FileNumber, directory: u16, end: FileEnd) -> EnvResult<BackupFile> {

@@ -274,7 +274,12 @@ impl Core {
             while self.empty_graves()? {}
         }
         let mut checkpointer = lock(&self.checkpointer);
-        self.checkpoint_held(&mut checkpointer)
+        let report = self.checkpoint_held(&mut checkpointer);
+        drop(checkpointer);
+        if !self.options.background {
+            self.tend_all()?;
+        }
+        report
     }
 
     /// As [`Core::checkpoint`], for a caller that holds the checkpointer.

@@ -28,6 +28,7 @@ use crate::{
     recovery::Unfinished,
     root::Root,
     scrub::Scrubbed,
+    ship::Shipping,
     space::Space,
     state::StateFile,
     sync::lock,
@@ -36,8 +37,8 @@ use crate::{
 
 /// What all handles of an environment share.
 ///
-/// Locks are taken in this order: building, checkpointer, flush role, evicting, commit, state, hold,
-/// the protector, pins.
+/// Locks are taken in this order: building, checkpointer, flush role, evicting, commit, state, feeds, hold,
+/// the protector, pins. That of what is tended, and that of the attachment, are held while no other is taken.
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) world: WorldRef,
@@ -70,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) moving: AtomicUsize,
     pub(crate) schedule: Schedule,
     pub(crate) space: Space,
+    /// Who gets the journal while it is written.
+    pub(crate) shipping: Shipping,
     /// What scrubbing has found out.
     pub(crate) scrubbed: Mutex<Scrubbed>,
     pub(crate) door: Door,

@@ -425,6 +425,32 @@ pub enum EnvError {
         /// The limit.
         limit: Duration,
     },
+    /// A directory cannot be the replica of this environment. Nothing in it was touched.
+    #[error("{} cannot be the replica of this environment: {why}", path.display())]
+    Replica {
+        /// The directory.
+        path: PathBuf,
+        /// What speaks against it.
+        why: String,
+    },
+    /// A sink was given journal bytes that do not follow those that it has.
+    #[error("journal bytes at {offset:x} of file {file} do not follow {}", show_position(*expected))]
+    ShippingGap {
+        /// The file of the bytes.
+        file: FileNumber,
+        /// Where in it they begin.
+        offset: u64,
+        /// Where the sink's journal ends.
+        expected: Option<(FileNumber, u64)>,
+    },
+    /// A sink was given other journal bytes than those that it has for the same place.
+    #[error("journal bytes at {offset:x} of file {file} are there already, and are others")]
+    ShippedOtherwise {
+        /// The file.
+        file: FileNumber,
+        /// Where in it the bytes begin.
+        offset: u64,
+    },
     /// A number space is used up.
     #[error("{what} are used up")]
     Exhausted {
@@ -461,6 +487,7 @@ impl EnvError {
             | Self::ForeignFile { .. }
             | Self::Inconsistent { .. }
             | Self::NotAuthentic { .. }
+            | Self::ShippedOtherwise { .. }
             | Self::KeyringDamaged { .. }
             | Self::NoPair { .. }
             | Self::IndexDisagrees { .. } => ErrorKind::Corrupt,
@@ -479,6 +506,8 @@ impl EnvError {
             | Self::ValueTooLong { .. }
             | Self::TransactionTooLarge { .. }
             | Self::InvalidInput { .. }
+            | Self::Replica { .. }
+            | Self::ShippingGap { .. }
             | Self::ReadOnly => ErrorKind::InvalidInput,
             Self::Exhausted { .. } | Self::CommitPending { .. } | Self::DiskLimit { .. } => {
                 ErrorKind::Full
@@ -551,6 +580,11 @@ impl EnvError {
     pub(crate) fn internal(what: impl Into<String>) -> Self {
         Self::Internal { what: what.into() }
     }
+}
+
+/// The end of a journal, for messages.
+fn show_position(position: Option<(FileNumber, u64)>) -> String {
+    position.map_or("nothing".into(), |(file, end)| format!("{end:x} of file {file}"))
 }
 
 fn io_kind(error: &IoError) -> ErrorKind {

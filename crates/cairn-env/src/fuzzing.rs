@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use cairn_io::{Access, DirRef, FileExt, MemDisk, World};
-use cairn_log::{Uuid, crc32c};
+use cairn_log::{Timeline, Uuid, crc32c};
 
 use crate::{
     EnvError, EnvResult, KdfCost, KeySource, Keyring, UnlockedKeyring,
     checkpoint::CheckpointRecord,
     commit::Decoder,
+    ship::attachment::{Attachment, Side},
     state::{STATE, StateFile},
 };
 
@@ -23,6 +24,31 @@ pub fn state_file(input: &[u8]) {
 
 fn write(dir: &DirRef, bytes: &[u8]) -> cairn_io::IoResult<()> {
     dir.create(&STATE)?.write_all_at(0, bytes)
+}
+
+/// Any bytes as the file `REPLICA`, as they are and with the checksum made right: what decodes must encode to the
+/// same bytes.
+pub fn replica_file(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let body = text.rfind("crc32c ").map_or(&*text, |at| &text[..at]);
+    let repaired = format!("{body}crc32c {:08x}\n", crc32c(body.as_bytes()));
+    for text in [&*text, &*repaired] {
+        if let Some(attachment) = Attachment::decode(text) {
+            assert_eq!(attachment.encode(), text);
+        }
+    }
+}
+
+/// Files that `replica_file` accepts, for the corpus.
+#[must_use]
+pub fn replica_files() -> Vec<Vec<u8>> {
+    let sides = [Side::Source, Side::Replica].into_iter();
+    let all = sides.flat_map(|side| [(side, false), (side, true)]);
+    let encoded = all.zip(1..).map(|((side, is_attached), number)| {
+        let (environment, timeline) = (Uuid([0xab; 16]), Timeline(0x1234_5678));
+        Attachment { environment, timeline, side, number, is_attached }.encode().into_bytes()
+    });
+    encoded.collect()
 }
 
 /// Any bytes as a checkpoint record: what decodes must encode to the same bytes.

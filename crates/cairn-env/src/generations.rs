@@ -11,6 +11,7 @@ use crate::{
     directories::DIR,
     keyring::file::{KEYRING, KEYRING_NEW},
     root::{Current, Generation, Generations, Root},
+    ship::replica::ARRIVING,
     sites,
     state::{STATE, StateFile},
 };
@@ -239,5 +240,6 @@ fn is_ours(name: &str) -> bool {
     [STATE, DIR, KEYRING, KEYRING_NEW].iter().any(|ours| ours.as_str() == name)
         || name.parse::<cairn_log::LogName>().is_ok()
         || cairn_log::Spare::is_name(name)
+        || name.starts_with(ARRIVING)
         || name.starts_with("torn-") && name.ends_with(".bytes")
 }

@@ -19,8 +19,8 @@ use cairn_io::{
     },
 };
 use cairn_log::{
-    Appender, CommitSpan, FileClass, FileHeader, Flusher, HEADER_LEN, LogError, LogWriter,
-    Predecessor, RecordKind, Sealed, journal_boundary,
+    Appender, CommitSpan, FileClass, FileHeader, FileNumber, Flusher, HEADER_LEN, LogError,
+    LogWriter, Predecessor, RecordKind, Sealed, journal_boundary,
 };
 
 use crate::{
@@ -143,9 +143,17 @@ impl Journal {
 }
 
 /// The flush role; dropping it gives it back.
-struct RoleGuard<'a> {
+pub(crate) struct RoleGuard<'a> {
     journal: &'a Journal,
     flusher: Option<Flusher>,
+}
+
+impl RoleGuard<'_> {
+    /// The journal file in use, and the end of what is written of it.
+    pub(crate) fn written(&self) -> Option<(FileNumber, u64)> {
+        let flusher = self.flusher.as_ref()?;
+        Some((flusher.file().header().number, flusher.written()))
+    }
 }
 
 impl Drop for RoleGuard<'_> {
@@ -296,10 +304,20 @@ impl Core {
     }
 
     fn sync_out(&self, flusher: &mut Flusher) -> EnvResult<()> {
-        let end = flusher.sync(sites::COMMIT).map_err(|error| self.commit_unknown(error.into()))?;
+        let asked = self.ship_written(flusher)?;
+        let synced = flusher.sync(sites::COMMIT);
+        let shipped = self.ship_synced(asked);
+        let end = synced.map_err(|error| self.commit_unknown(error.into()))?;
+        shipped?;
         self.journal.durable_at.store(end, Ordering::Release);
         self.journal.syncs.fetch_add(1, Ordering::Relaxed);
+        self.ship_durable(flusher);
         Ok(())
+    }
+
+    /// Takes the flush role: until it is given back nobody writes the journal, syncs it, or begins a file.
+    pub(crate) fn take_flush_role(&self) -> RoleGuard<'_> {
+        self.journal.take_role()
     }
 
     /// Fails the environment because a sync did: nobody knows what the disk holds.
@@ -308,7 +326,7 @@ impl Core {
     }
 
     /// Fails the environment; commits that wait learn that their outcome is unknown.
-    fn commit_unknown(&self, error: EnvError) -> EnvError {
+    pub(crate) fn commit_unknown(&self, error: EnvError) -> EnvError {
         // Planted: going on after a failure.
         let cause =
             if cairn_io::planted::is(40) { Arc::new(error) } else { self.failure.poison(error) };
@@ -398,6 +416,7 @@ impl Core {
         };
         let header = sealed.file.header();
         let (file, directory) = (header.number, header.directory);
+        self.ship_ended(file, sealed.seal.file_len())?;
         self.journal.written.fetch_max(commit.sequence, Ordering::AcqRel);
         self.journal.durable.fetch_max(commit.sequence, Ordering::AcqRel);
         self.published.store(frozen);
@@ -518,7 +537,11 @@ impl Core {
         if let Err(error) = noted {
             return Err(EnvError::Poisoned { cause: self.failure.poison(error) });
         }
+        if is_first && let Err(error) = self.settle_attachment() {
+            return Err(EnvError::Poisoned { cause: self.failure.poison(error) });
+        }
         self.files.add(Arc::clone(writer.file()));
+        self.ship_begun(writer.file());
         self.journal.durable_at.store(HEADER_LEN, Ordering::Release);
         self.journal.written_at.store(HEADER_LEN, Ordering::Release);
         let LogWriter { appender, flusher } = writer;

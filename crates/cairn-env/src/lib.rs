@@ -61,6 +61,7 @@ mod root;
 mod scrub;
 mod sequence;
 mod shape;
+mod ship;
 mod sites;
 mod snapshot;
 mod space;
@@ -106,7 +107,11 @@ pub use restore::{RestoreTarget, Restored};
 pub use scrub::{Scrub, ScrubReport, ScrubState};
 pub use sequence::{Sequence, SequenceOptions};
 pub use shape::{DatabaseShape, IndexShape};
-pub use sites::SYNC_SITES;
+pub use ship::{
+    JournalPiece, JournalSink, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaState,
+    ReplicaStatus, ShipMode, Shipment, detach_replica, promote_replica, replica_info,
+};
+pub use sites::{REPLICA_SYNC_SITES, SYNC_SITES};
 pub use snapshot::{Cursor, Range, Snapshot};
 pub use space::{DiskLimit, HolderKind, SpaceHolder, SpaceReport};
 pub use survey::{LevelSurvey, Survey, TreeSurvey};

@@ -206,6 +206,9 @@ impl Core {
         {
             return Ok(Step::Did);
         }
+        if self.tend()? {
+            return Ok(Step::Did);
+        }
         if self.schedule.begun.load(Ordering::Acquire) && !self.is_exclusive() {
             if self.schedule.has_graves.load(Ordering::Acquire) && self.empty_graves()? {
                 return Ok(Step::Did);
@@ -225,6 +228,9 @@ impl Core {
             0 => None,
             at => Some(Duration::from_micros(at.saturating_sub(now))),
         };
+        if let Some(wait) = self.tend_again() {
+            next = Some(next.map_or(wait, |next| next.min(wait)));
+        }
         // Last of all: whatever else there is to do has gone before.
         if let Some(wait) = state.scrubber.step(self) {
             if wait.is_zero() {

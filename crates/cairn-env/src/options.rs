@@ -1,11 +1,12 @@
 //! How an environment is opened, and how sure a commit is.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use cairn_btree::ForestOptions;
+use cairn_io::DirRef;
 use cairn_log::DataKeys;
 
-use crate::KeySource;
+use crate::{KeySource, ReplicaOptions, ReplicaPolicy};
 
 /// How sure a commit is when the call returns.
 ///
@@ -96,6 +97,11 @@ pub struct Options {
     /// How long a commit that did not ask for a sync may stay undurable while the background worker
     /// runs (default: 1 s).
     pub flush_interval: Duration,
+    /// The replica of the environment (default: none): a directory that has every commit that is acknowledged
+    /// as [`Durability::Sync`], and opens as an environment when this one is gone. An environment that had one
+    /// and is written without it goes on alone, and says so before its first commit. Ignored where nothing may be
+    /// written.
+    pub replica: Option<ReplicaOptions>,
     /// The data keys of an encrypted environment (default: none, it is not encrypted), for whoever keeps them
     /// outside of it. With a [`key`](Self#structfield.key), which most should use, they come from its keyring. A new one is
     /// encrypted from its first byte on if there are any; an existing one stays what it was created as,
@@ -126,6 +132,7 @@ impl Default for Options {
             strict_tail: false,
             background: true,
             flush_interval: Duration::from_secs(1),
+            replica: None,
             encryption: None,
         }
     }
@@ -179,6 +186,39 @@ impl Options {
     #[must_use]
     pub fn encryption(mut self, keys: DataKeys) -> Self {
         self.encryption = Some(keys);
+        self
+    }
+
+    /// Sets [`Options::replica`](Options#structfield.replica): the directory at `path`, which is made if it is
+    /// missing, must be empty or the replica of this environment, and should lie on a disk of its own.
+    ///
+    /// ```
+    /// use cairn_env::{DatabaseOptions, Environment, Options, ReplicaPolicy};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    /// let options = Options::new().replica(&there, ReplicaPolicy::Require);
+    /// let (env, _) = Environment::open(&here, options)?;
+    /// let db = env.database("db", DatabaseOptions::default())?;
+    /// env.write(|txn| txn.put(&db, b"key", b"on both disks"))?;
+    /// drop((env, db));
+    ///
+    /// std::fs::remove_dir_all(&here).unwrap(); // the disk is gone
+    /// let (env, _) = Environment::open(&there, Options::new())?;
+    /// let db = env.database("db", DatabaseOptions::default())?;
+    /// assert_eq!(env.snapshot()?.get(&db, b"key")?.unwrap(), b"on both disks");
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    #[must_use]
+    pub fn replica(mut self, path: impl AsRef<Path>, policy: ReplicaPolicy) -> Self {
+        self.replica = Some(ReplicaOptions::at(path.as_ref(), policy));
+        self
+    }
+
+    /// As [`Options::replica`], in any directory: on a disk in memory, or on one that a test lets fail.
+    #[must_use]
+    pub fn replica_in(mut self, dir: DirRef, policy: ReplicaPolicy) -> Self {
+        self.replica = Some(ReplicaOptions::within(dir, policy));
         self
     }
 

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use cairn_io::{Access, DirExt, DirRef, FileRef, LockGuard, Name, WorldRef};
+use cairn_io::{Access, DirExt, DirRef, FileRef, LockGuard, Name, World, WorldRef};
 use cairn_log::{DataKeys, LogName, Timeline};
 
 use crate::{
@@ -143,13 +143,7 @@ impl RestoreTarget {
             Some(_) => root.next_generation()?,
             None => Generation::FIRST,
         };
-        let mut random = [0; 4];
-        world.random(&mut random);
-        // A new line of history, and never the number of the old one.
-        let timeline = match Timeline(u32::from_le_bytes(random)) {
-            new if new == cut.timeline => Timeline(new.0 ^ 1),
-            new => new,
-        };
+        let timeline = another_timeline(cut.timeline, &*world);
         let state = State {
             clean: false,
             timeline,
@@ -211,6 +205,16 @@ impl RestoreTarget {
 impl std::fmt::Debug for RestoreTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "RestoreTarget({})", self.root.dir.path().display())
+    }
+}
+
+/// A new line of history, which never has the number of the old one.
+pub(crate) fn another_timeline(old: Timeline, world: &dyn World) -> Timeline {
+    let mut random = [0; 4];
+    world.random(&mut random);
+    match Timeline(u32::from_le_bytes(random)) {
+        new if new == old => Timeline(new.0 ^ 1),
+        new => new,
     }
 }
 

@@ -18,7 +18,10 @@ use std::str::FromStr;
 use cairn_io::{DirExt, DirRef, Entry, EntryKind, LockGuard, LockMode, Name, World};
 use cairn_log::{Uuid, crc32c};
 
-use crate::{EnvError, EnvResult, directories, keyring::file::KEYRING, sites, state::STATE};
+use crate::{
+    EnvError, EnvResult, directories, keyring::file::KEYRING, ship::attachment::REPLICA_NEW, sites,
+    state::STATE,
+};
 
 const CURRENT: Name = Name::constant("CURRENT");
 const CURRENT_NEW: Name = Name::constant("CURRENT.new");
@@ -27,6 +30,9 @@ pub(crate) const PROTECTOR: Name = Name::constant("PROTECTOR");
 pub(crate) const PINS: Name = Name::constant("pins");
 const RESTORING: Name = Name::constant("RESTORING");
 const RESTORING_NEW: Name = Name::constant("RESTORING.new");
+
+/// What an unfinished creation, or who only came by, leaves in a root.
+const PASSING: [Name; 5] = [LOCK, PROTECTOR, CURRENT_NEW, RESTORING_NEW, REPLICA_NEW];
 
 /// Number of a generation directory. A restore in place fills a new one and switches to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -222,7 +228,7 @@ impl Root {
         let first = [STATE, KEYRING];
         for entry in self.dir.list()? {
             let known = match &entry.name {
-                Some(name) if [LOCK, PROTECTOR, CURRENT_NEW, RESTORING_NEW].contains(name) => true,
+                Some(name) if PASSING.contains(name) => true,
                 Some(name) if *name == PINS => true,
                 Some(name) if *name == generation => self
                     .dir

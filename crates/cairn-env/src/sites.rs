@@ -53,7 +53,39 @@ pub(crate) const GENERATION_GONE: SyncSite = SyncSite::new("generation.gone");
 /// holds.
 pub(crate) const KEYRING: SyncSite = SyncSite::new("keyring");
 
-/// All of them, for the sweep that switches each off in turn.
+/// The file `REPLICA` of either side: its content, then its name; or that it is gone.
+pub(crate) const ATTACHMENT: SyncSite = SyncSite::new("replica.attachment");
+/// A file of a replica's base, before it has its name.
+pub(crate) const REPLICA_COPY: SyncSite = SyncSite::new("replica.copy");
+/// The names of such files, before the replica's state refers to them.
+pub(crate) const REPLICA_NAMES: SyncSite = SyncSite::new("replica.names");
+/// What a replica was found with, before anything is built on it.
+pub(crate) const REPLICA_FOUND: SyncSite = SyncSite::new("replica.found");
+/// The header of a replica's journal file, before its zeros.
+pub(crate) const REPLICA_HEADER: SyncSite = SyncSite::new("replica.header");
+/// Its name, before the replica's state refers to it.
+pub(crate) const REPLICA_JOURNAL: SyncSite = SyncSite::new("replica.journal");
+/// The zeros ahead of its records, before a record enters them.
+pub(crate) const REPLICA_EXTEND: SyncSite = SyncSite::new("replica.extend");
+/// Commits, on the replica.
+pub(crate) const REPLICA_SYNC: SyncSite = SyncSite::new("replica.sync");
+/// The end of the journal that the replica had and the source had not, before anything is built on it.
+pub(crate) const BROUGHT_OVER: SyncSite = SyncSite::new("replica.brought_over");
+
+/// Those that only an environment with a replica comes by.
+pub const REPLICA_SYNC_SITES: &[SyncSite] = &[
+    ATTACHMENT,
+    REPLICA_COPY,
+    REPLICA_NAMES,
+    REPLICA_FOUND,
+    REPLICA_HEADER,
+    REPLICA_JOURNAL,
+    REPLICA_EXTEND,
+    REPLICA_SYNC,
+    BROUGHT_OVER,
+];
+
+/// All others, for the sweep that switches each off in turn.
 pub const SYNC_SITES: &[SyncSite] = &[
     CREATE_STATE,
     CREATE_GENERATION,

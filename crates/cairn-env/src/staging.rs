@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// A generation in the making.
+#[derive(Debug)]
 pub(crate) struct Staging {
     /// The generation directory in the root.
     pub(crate) dir: DirRef,
@@ -72,6 +73,12 @@ impl Staging {
             None => self.data.is_empty().then_some(&*self.dir),
             Some(i) => self.data.get(i).map(|(_, files)| &**files),
         }
+    }
+
+    /// The generation directory in the root, and those in the data directories.
+    pub(crate) fn dirs(&self) -> Vec<DirRef> {
+        let data = self.data.iter().map(|(_, files)| files);
+        [&self.dir].into_iter().chain(data).map(DirRef::clone).collect()
     }
 
     /// Makes all names durable, so that `CURRENT` may refer to them.

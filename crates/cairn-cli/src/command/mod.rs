@@ -15,6 +15,7 @@ mod kv;
 mod log;
 mod rekey;
 mod repair;
+mod replica;
 mod restore;
 mod scrub;
 mod stats;
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     Archive(archive::Archive),
     Repair(repair::Repair),
+    Replica(replica::Replica),
     Key(key::Key),
     Kv(kv::Kv),
     Rekey(rekey::Rekey),
@@ -110,6 +112,7 @@ impl Command {
             Self::Restore(command) => command.run(output),
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),
+            Self::Replica(command) => command.run(output),
             Self::Key(command) => command.run(output),
             Self::Kv(command) => command.run(output),
             Self::Rekey(command) => command.run(output),

@@ -110,6 +110,42 @@ fn all_commands_print_json() {
     session.compare("json.txt");
 }
 
+fn replica_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("put data ada 1815");
+    session.run("replica status data");
+    session.run("replica detach data");
+    session.run("replica add data other");
+    session.run("replica status data other");
+    session.run("replica add data other");
+    session.run("get other ada");
+    session.run("put data grace 1906");
+    session.run("replica status data other");
+    session.run("replica add data other");
+    session.run("replica detach data");
+    session.run("replica detach data");
+    session.run("replica promote data");
+    session.run("replica promote nowhere");
+    session.run("replica promote other");
+    session.run("replica status other");
+    session.run("get other grace");
+    session.run("verify other");
+    session.run("replica add data other");
+    session.run("replica promote other");
+    session
+}
+
+#[test]
+fn replicas_are_looked_after_in_text() {
+    replica_session(false).compare("replica-text.txt");
+}
+
+#[test]
+fn replicas_are_looked_after_in_json() {
+    replica_session(true).compare("replica-json.txt");
+}
+
 fn kv_session(json: bool) -> Session {
     let mut session = Session::new(json);
     session.run("init data");

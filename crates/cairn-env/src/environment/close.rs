@@ -40,6 +40,7 @@ impl Core {
             worker.stop();
         }
         let result = self.put_in_order();
+        self.end_shipping();
         match self.options.read_only {
             true => self.narrow_pin(true),
             false => drop(lock(&self.hold).take()),

@@ -23,8 +23,8 @@ pub(crate) use stats::{Counters, spec};
 
 use crate::{
     CheckpointReport, CleanReport, Database, DatabaseOptions, Durability, EnvError, EnvResult,
-    ExclusiveTransaction, KeptGeneration, Options, PinBudget, RecoveryReport, Snapshot,
-    SpaceReport, Survey, Transaction, VerifyOptions, VerifyReport, backup::BackupSet,
+    ExclusiveTransaction, KeptGeneration, Options, PinBudget, RecoveryReport, ReplicaStatus,
+    Snapshot, SpaceReport, Survey, Transaction, VerifyOptions, VerifyReport, backup::BackupSet,
 };
 
 /// An open environment: one directory tree on disk, any number of named databases in it.
@@ -301,6 +301,15 @@ impl Environment {
     pub fn space(&self) -> EnvResult<SpaceReport> {
         self.core.check()?;
         self.core.space_report()
+    }
+
+    /// How the replica is; `None` without [`Options::replica`].
+    ///
+    /// # Errors
+    /// If the environment has failed or was closed.
+    pub fn replica(&self) -> EnvResult<Option<ReplicaStatus>> {
+        self.core.check()?;
+        Ok(self.core.replica_status())
     }
 
     /// Who else pins log files: processes that read the environment, or back it up, while it is open

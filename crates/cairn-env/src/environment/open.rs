@@ -29,7 +29,13 @@ use crate::{
     pin::Pins,
     pin::reader::{Entry, Hold},
     recovery::{self, Recovered},
+    restore::another_timeline,
     root::{Current, Generation, Root},
+    ship::{
+        Attachment, Shipping,
+        attachment::Side,
+        reconcile::{self, Met},
+    },
     sites,
     space::Space,
     staging::Staging,
@@ -103,9 +109,13 @@ impl Environment {
             None => (create(&root, &world, &options)?, true),
         };
         let dir = root.open_generation(current.generation)?;
-        let (env, mut report) = open_generation(root, dir, &world, options, Some(current), claim)?;
+        let (env, mut report, met) =
+            open_generation(root, dir, &world, options, Some(current), claim)?;
         report.created = created;
         report.duration = world.monotonic().saturating_sub(began);
+        if let Some(met) = met {
+            env.core.attach_met(met)?;
+        }
         maintenance::start(&env.core)?;
         Ok((env, report))
     }
@@ -117,7 +127,9 @@ impl Environment {
         world: &WorldRef,
         options: Options,
     ) -> EnvResult<(Self, RecoveryReport)> {
-        open_generation(root, dir, world, options, None, Claim::Staging)
+        let options = Options { replica: None, ..options };
+        let (env, report, _) = open_generation(root, dir, world, options, None, Claim::Staging)?;
+        Ok((env, report))
     }
 
     /// An environment that lives in memory, for examples and tests.
@@ -152,7 +164,7 @@ fn open_generation(
     options: Options,
     current: Option<Current>,
     claim: Claim,
-) -> EnvResult<(Environment, RecoveryReport)> {
+) -> EnvResult<(Environment, RecoveryReport, Option<Met>)> {
     let has_writer = claim.has_writer();
     let read = || StateFile::open(&*dir, Access::Read);
     let (mut state_file, mut found) = match has_writer {
@@ -181,6 +193,12 @@ fn open_generation(
             (state_file, found) = patiently(&**world, again)?;
         }
         checked => checked?,
+    }
+    let is_written = matches!(claim, Claim::Writing(_));
+    let attachment = if is_written { Attachment::read(&root)? } else { None };
+    if attachment.is_some_and(|found| found.side == Side::Replica) {
+        // What was a replica becomes an environment that goes its own way, with its first write.
+        found.newest.timeline = another_timeline(found.newest.timeline, &**world);
     }
     let state = found.newest.clone();
     let (asked, count) = (options.data_directories, state.directories);
@@ -221,17 +239,27 @@ fn open_generation(
     if has_writer {
         listing.leave_out_unborn(&state);
     }
-    let recovered = recovery::recover(&files, &forest, &found, &listing, &options, has_writer)?;
+    let (met, brought) = match options.replica.as_ref().filter(|_| is_written) {
+        None => (None, 0),
+        Some(replica) => {
+            let own = attachment.filter(|found| found.side == Side::Source);
+            let (met, brought) = reconcile::meet(replica, &files, &listing, own, &**world)?;
+            (Some(met), brought)
+        }
+    };
+    let mut recovered = recovery::recover(&files, &forest, &found, &listing, &options, has_writer)?;
+    recovered.report.from_replica = brought;
     let report = recovered.report.clone();
     let state_file = StateFile::new(state_file, found, options.encryption.as_ref());
     let world = Arc::clone(world);
     let core = assemble(root, world, options, files, forest, state_file, recovered)?;
     *lock(&core.hold) = hold;
+    *lock(&core.shipping.attachment) = attachment;
     core.narrow_pin(false);
     if is_copied {
         copied::check(&core)?;
     }
-    Ok((Environment { core }, report))
+    Ok((Environment { core }, report, met))
 }
 
 /// Reads the state file while another process may be writing it. A slot that was looked at in the
@@ -381,6 +409,7 @@ fn assemble(
         moving: AtomicUsize::new(0),
         schedule,
         space: Space::default(),
+        shipping: Shipping::default(),
         scrubbed: Mutex::default(),
         door: Door::default(),
         attached: super::Attached::default(),

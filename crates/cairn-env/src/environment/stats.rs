@@ -142,6 +142,9 @@ figures! {
         cache_resident: Unit::Bytes, "Tree nodes in memory.";
         cache_dirty: Unit::Bytes, "Those of them that are not on disk yet.";
         cache_blocked_nodes: Unit::Count("nodes"), "Superseded tree nodes that snapshots keep in memory.";
+        replicas: Unit::Count("replicas"), "Replicas that commits wait for: 1, or 0 if there is none, or if it could not be had.";
+        replica_losses: Unit::Count("losses"), "How often the environment went on without its replica because that failed.";
+        ship_lag_bytes: Unit::Bytes, "Journal that whoever gets it, a replica for one, has yet to get: that of the one furthest behind.";
         snapshots: Unit::Count("snapshots"), "Live snapshots.";
         transactions: Unit::Count("transactions"), "Open transactions.";
         backups: Unit::Count("backups"), "Backups in progress.";
@@ -195,7 +198,11 @@ pub(super) fn stats(core: &Core) -> Stats {
     let counters = &core.counters;
     let scrub = core.scrub_state();
     let cache = core.forest.cache();
+    let (replicas, replica_losses) = core.replicas();
     let mut stats = Stats {
+        replicas,
+        replica_losses,
+        ship_lag_bytes: core.shipping.lag(),
         commits: core.latest.load(Ordering::Acquire),
         durable_commits: core.journal.durable(),
         commit_syncs: core.journal.syncs(),

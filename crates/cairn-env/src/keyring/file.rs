@@ -42,6 +42,6 @@ pub(crate) fn create(dir: &dyn Dir, bytes: &[u8]) -> EnvResult<()> {
 }
 
 /// Puts another keyring in its place: a crash leaves the old one or the new one, whole.
-pub(super) fn replace(dir: &dyn Dir, bytes: &[u8]) -> EnvResult<()> {
+pub(crate) fn replace(dir: &dyn Dir, bytes: &[u8]) -> EnvResult<()> {
     Ok(dir.replace_small(&KEYRING, &KEYRING_NEW, bytes, sites::KEYRING)?)
 }

@@ -66,6 +66,8 @@ pub(crate) struct Pins {
     held: BTreeMap<u64, Pin>,
     /// What other processes pinned when the gate was held last: for choices that need not be right.
     pub(super) elsewhere: Elsewhere,
+    /// Journal files that a sink has yet to get.
+    pub(crate) shipping: BTreeSet<FileNumber>,
     /// What a crash has left and another process still reads. It goes when that lets go.
     pub(crate) deferred: Vec<LogName>,
     lost: u64,
@@ -185,7 +187,9 @@ impl Pins {
     /// Whether this process pins a file, or another one did when that was last looked at. To remove a
     /// file, ask the [`Gate`](crate::pin::Gate).
     pub(crate) fn is_probably_pinned(&self, file: FileNumber) -> bool {
-        self.held.values().any(|pin| pin.files.contains(&file)) || self.elsewhere.has(file)
+        self.held.values().any(|pin| pin.files.contains(&file))
+            || self.shipping.contains(&file)
+            || self.elsewhere.has(file)
     }
 
     /// All files that this process pins.

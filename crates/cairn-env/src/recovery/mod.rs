@@ -35,6 +35,7 @@ use crate::{
         replay::{End, Replay},
         report::{RecoveryReport, TornTail},
     },
+    ship::replica::ARRIVING,
     sites,
     state::{Found, STATE, State},
     sync::lock,
@@ -68,7 +69,7 @@ pub(crate) struct Unfinished {
     torn: Option<TornTail>,
     leftovers: Vec<LogName>,
     /// Spares of a run that did not close, with their data directories: how far they are wiped is not
-    /// known.
+    /// known. And, of what was a replica, copies that were never finished.
     spares: Vec<(u16, Name)>,
 }
 
@@ -94,6 +95,11 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
+    /// The newest journal file, begun or not.
+    pub(crate) fn newest_journal(&self) -> Option<LogName> {
+        self.journals.values().next_back().copied()
+    }
+
     /// Leaves out journal files that the state does not name yet: whoever writes has just created them,
     /// and nothing in them is acknowledged before the state says so.
     pub(crate) fn leave_out_unborn(&mut self, state: &State) {
@@ -116,7 +122,8 @@ pub(crate) fn list(files: &Files) -> EnvResult<Listing> {
         if is_ours || entry.display.starts_with("torn-") {
             continue;
         }
-        if let Some(name) = entry.name.filter(|_| Spare::is_name(&entry.display)) {
+        let is_ended = Spare::is_name(&entry.display) || entry.display.starts_with(ARRIVING);
+        if let Some(name) = entry.name.filter(|_| is_ended) {
             listing.spares.push((directory, name));
             continue;
         }

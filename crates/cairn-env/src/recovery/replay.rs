@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_btree::{Forest, TreeWriter};
-use cairn_io::{Access, FileExt};
+use cairn_io::{Access, File, FileExt};
 use cairn_log::{
     Damage, FileClass, FileNumber, HEADER_LEN, LogError, LogFile, LogName, Lsn, Predecessor,
     Record, RecordKind, Scan, Scanner, Stop, Uuid,
@@ -403,7 +403,11 @@ impl Replay<'_> {
 /// Whether nothing but zeros stands behind the place of the header of a log file: records are written only
 /// after the header is durable.
 pub(super) fn is_unborn(files: &Files, name: &LogName) -> EnvResult<bool> {
-    let file = files.dir_of(name.number).open(&name.to_name(), Access::Read)?;
+    has_no_records(&*files.dir_of(name.number).open(&name.to_name(), Access::Read)?)
+}
+
+/// Whether a log file has nothing but zeros behind the place of its header.
+pub(crate) fn has_no_records(file: &dyn File) -> EnvResult<bool> {
     let mut buf = vec![0; 64 << 10];
     let mut at = HEADER_LEN;
     loop {

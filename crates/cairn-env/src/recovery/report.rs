@@ -38,6 +38,8 @@ pub struct RecoveryReport {
     pub given_up_parts: u64,
     /// What was cut from the end of the journal.
     pub torn_tail: Option<TornTail>,
+    /// Bytes of the journal that a crash had taken and that its replica had.
+    pub from_replica: u64,
     /// Whether one of both slots of the state file was damaged, and the other one used.
     pub state_slot_damaged: bool,
     /// Whether the newest checkpoint could not be read, and the one before it was used.
@@ -74,6 +76,9 @@ impl fmt::Display for RecoveryReport {
                 "; {} unacknowledged bytes at {} cut off and kept as {}",
                 torn.bytes, torn.lsn, torn.set_aside
             )?;
+        }
+        if self.from_replica > 0 {
+            write!(f, "; {} bytes were brought over from the replica", self.from_replica)?;
         }
         if self.state_slot_damaged {
             write!(f, "; one slot of the state file was damaged, the other one was used")?;

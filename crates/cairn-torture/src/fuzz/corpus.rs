@@ -69,6 +69,7 @@ pub fn corpus() -> Checked<Vec<Seed>> {
     let keyrings = cairn_env::fuzzing::keyrings(&*SimWorld::new(1).world());
     let keyrings = keyrings.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
     found.entry("keyring").or_default().extend(keyrings);
+    found.insert("replica_file", cairn_env::fuzzing::replica_files());
     let archives = cairn_archive::fuzzing::archives(&SimWorld::new(1).world());
     let archives = archives.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
     found.insert("archive", archives);
