@@ -47,7 +47,7 @@ enum ReplicaCommand {
     Detach(Detach),
 }
 
-/// Make an empty directory the replica of an environment, or bring one that is stale up to date
+/// Make an empty directory the replica of an environment, or bring a stale one up to date
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cairn replica add data /mnt/other/data")]
 struct Add {
