@@ -118,6 +118,18 @@ impl Report {
         self.broken.is_empty() && self.mutants.iter().all(Mutant::is_good)
     }
 
+    /// Adds what a further round has found.
+    fn take_in(&mut self, further: Self) {
+        self.broken.extend(further.broken);
+        for found in further.mutants {
+            let mine = self.mutants.iter_mut().find(|mutant| mutant.without == found.without);
+            if let Some(mutant) = mine {
+                let (syncs, checked) = (mutant.syncs + found.syncs, mutant.checked + found.checked);
+                *mutant = Mutant { syncs, checked, ..found };
+            }
+        }
+    }
+
     /// What counts toward goals.
     #[must_use]
     pub fn figures(&self) -> Vec<Figure> {
@@ -136,10 +148,28 @@ impl fmt::Display for Report {
     }
 }
 
-/// Removes each of `syncs` in turn from one round of all workloads, those of stores from what a store does. Places
-/// at which a site has no sync in any of them are left out.
+/// Rounds of all workloads, at most, that are looked through for a sync which the earlier ones do not prove necessary.
+const ROUNDS: u64 = 8;
+/// How far apart their seeds are: further than any workload has runs in a round.
+const STRIDE: u64 = 0x20;
+
+/// Removes each of `syncs` in turn from a round of all workloads, and from further ones as long as nothing shows that
+/// it is needed; those of stores from what a store does. Places at which a site has no sync in any of them are left out.
 #[must_use]
 pub fn run(syncs: &[Without], effort: Effort, seed: u64, threads: usize) -> Report {
+    let mut report = one_round(syncs, effort, seed, threads);
+    for round in 1..ROUNDS {
+        let open = report.mutants.iter().filter(|mutant| !mutant.is_good());
+        let open: Vec<Without> = open.map(|mutant| mutant.without).collect();
+        if open.is_empty() {
+            break;
+        }
+        report.take_in(one_round(&open, effort, seed + round * STRIDE, threads));
+    }
+    report
+}
+
+fn one_round(syncs: &[Without], effort: Effort, seed: u64, threads: usize) -> Report {
     let (of_stores, syncs): (Vec<Without>, Vec<Without>) =
         syncs.iter().partition(|syncs| stores::sites().contains(&syncs.site));
     let mut report = match syncs.is_empty() {
@@ -199,7 +229,7 @@ pub fn run_known(
     let open: Vec<Without> = syncs.iter().filter(is_open).copied().collect();
     let mut report = Report { broken, ..Report::default() };
     if !open.is_empty() {
-        let everywhere = run(&open, effort, seed, threads);
+        let everywhere = one_round(&open, effort, seed, threads);
         report.broken.extend(everywhere.broken);
         found.extend(everywhere.mutants.into_iter().map(|mutant| (mutant.without, mutant)));
     }
