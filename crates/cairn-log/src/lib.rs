@@ -82,5 +82,5 @@ pub use seal::{SEAL_RECORD_LEN, Seal, TAGGED_SEAL_RECORD_LEN, seal_record_len};
 pub use uuid::{Digest, InvalidHex, Uuid};
 pub use writer::{
     Appender, CommitSpan, Flusher, LogWriter, Payload, Room, Sealed, Spare, check_sealed,
-    journal_boundary,
+    journal_boundary, write_zeros,
 };

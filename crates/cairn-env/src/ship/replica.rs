@@ -15,7 +15,7 @@ use std::fmt;
 use cairn_io::{Access, Dir, DirExt, DirRef, FileExt, FileRef, LockGuard, shared::Mutex};
 use cairn_log::{
     DataKeys, FileClass, FileHeader, FileNumber, HEADER_LEN, LogError, LogFile, LogName, Lsn, Scan,
-    Scanner, Uuid, journal_boundary,
+    Scanner, Uuid, journal_boundary, write_zeros,
 };
 
 use crate::{
@@ -239,7 +239,7 @@ impl Replica {
         handle.sync(sites::REPLICA_HEADER)?;
         dir.sync(sites::REPLICA_JOURNAL)?;
         let boundary = journal_boundary(HEADER_LEN + 1, header.capacity);
-        fill(&handle, HEADER_LEN, boundary)?;
+        write_zeros(&handle, HEADER_LEN, boundary)?;
         handle.sync(sites::REPLICA_EXTEND)?;
         lock(&self.state).write(|state| {
             state.clean = false;
@@ -324,7 +324,7 @@ impl Tail {
         let end = self.end + bytes.len() as u64;
         if end > self.extended {
             let to = journal_boundary(end, self.header.capacity).max(end);
-            fill(&self.handle, self.extended, to)?;
+            write_zeros(&self.handle, self.extended, to)?;
             self.handle.sync(sites::REPLICA_EXTEND)?;
             self.extended = to;
         }
@@ -340,18 +340,6 @@ impl Tail {
         }
         Ok(())
     }
-}
-
-/// Writes zeros from `from` to `to`.
-fn fill(handle: &FileRef, from: u64, to: u64) -> EnvResult<()> {
-    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    let mut at = from;
-    while at < to {
-        let n = usize::try_from(to - at).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
-        handle.write_all_at(at, &ZEROS[..n])?;
-        at += n as u64;
-    }
-    Ok(())
 }
 
 /// The log files in a directory.

@@ -125,8 +125,8 @@ impl Core {
     }
 
     /// What `flusher` has written is about to be synced: those whom commits wait for have it when this returns, and
-    /// have made it durable when [`Core::ship_synced`] does. (They may have it and a crash take it from the source: then nothing of it was acknowledged,
-    /// and when both meet again the longer journal is that of both.)
+    /// have made it durable when [`Core::ship_synced`] does. (They may have it and a crash take it from the source: then
+    /// nothing of it was acknowledged, and when both meet again the longer journal is that of both.)
     pub(crate) fn ship_written(&self, flusher: &Flusher) -> EnvResult<Asked> {
         if !self.shipping.waits() {
             return Ok(Asked(None));

@@ -13,7 +13,7 @@ use std::sync::{Arc, atomic::Ordering};
 use cairn_io::{Dir, FileExt, FileRef, SyncSite};
 
 pub use payload::Payload;
-pub use spare::Spare;
+pub use spare::{Spare, write_zeros};
 
 use crate::{
     Damage, Digest, FrameHeader, HEADER_LEN, LogError, LogFile, LogResult, Lsn, NOTHING_DURABLE,
@@ -169,7 +169,7 @@ impl Flusher {
     /// If the disk fails or is full. Nothing that was accepted depends on it yet.
     pub fn extend(&mut self, len: u64, site: SyncSite) -> LogResult<()> {
         let from = self.file.extended.load(Ordering::Acquire);
-        spare::fill(&self.file.handle, from, len)?;
+        write_zeros(&self.file.handle, from, len)?;
         if len > from {
             self.sync(site)?;
             self.file.extended.store(len, Ordering::Release);

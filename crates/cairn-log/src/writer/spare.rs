@@ -59,7 +59,7 @@ impl Spare {
         let len = journal_boundary(handle.len()?, capacity);
         // Planted: old bytes in a recycled file.
         if !cairn_io::planted::is(16) {
-            fill(&handle, 0, len)?;
+            write_zeros(&handle, 0, len)?;
         }
         handle.sync(sites.1)?;
         self.len = len;
@@ -105,8 +105,12 @@ impl Spare {
     }
 }
 
-/// Writes zeros from `from` to `to`.
-pub(super) fn fill(handle: &FileRef, from: u64, to: u64) -> LogResult<()> {
+/// Writes zeros to `handle` from byte `from` up to byte `to`, as a journal file has them ahead of its records. Nothing is
+/// synced.
+///
+/// # Errors
+/// If the disk fails; some of the zeros may be there then.
+pub fn write_zeros(handle: &FileRef, from: u64, to: u64) -> LogResult<()> {
     let mut at = from;
     while at < to {
         let n = usize::try_from(to - at).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
