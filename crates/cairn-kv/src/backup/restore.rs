@@ -4,7 +4,7 @@
 //! with what there is, though commits wait; from then on handles have the new content, result sets and
 //! transactions of the old one end, and observers are told to read the store again.
 
-use std::{cell::RefCell, sync::TryLockError};
+use std::cell::RefCell;
 
 use cairn_archive::{
     ArchiveError, ArchiveFile, ArchiveKeys, Header, ImportOptions, StoreKind, import,
@@ -91,12 +91,8 @@ impl KvStore {
         other_store: bool,
     ) -> KvResult<BackupInfo> {
         let shared = &self.shared;
-        let _alone = match shared.restoring.try_lock() {
-            Ok(alone) => alone,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return Err(KvError::Busy { what: "another restore of the store" });
-            }
+        let Some(_alone) = shared.restoring.begin() else {
+            return Err(KvError::Busy { what: "another restore of the store" });
         };
         drop(shared.content()?);
         let record = self.recorded()?;

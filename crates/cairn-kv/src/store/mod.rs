@@ -4,6 +4,7 @@
 //! is executed, `write` how a change is committed.
 
 mod open;
+mod restoring;
 mod select;
 mod shared;
 mod write;

@@ -35,7 +35,7 @@ pub(super) fn open(env: &Environment, id: &str, options: &KvOptions) -> KvResult
         let is_open = shared.is_open();
         if !is_open {
             // Whoever restores it goes on: other content is about to come.
-            drop(lock(&shared.restoring));
+            shared.restoring.wait();
         }
         is_open
     });

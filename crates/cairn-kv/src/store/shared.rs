@@ -10,7 +10,7 @@ use std::{
 
 use cairn_env::{Database, EnvError, Environment, Index};
 
-use super::Selection;
+use super::{Selection, restoring::Restoring};
 use crate::{
     Entry, KvError, KvResult, Limits, Schema, StoreType, Value,
     observer::CommitOrder,
@@ -35,8 +35,8 @@ pub(crate) struct Shared {
     result_sets: AtomicUsize,
     /// Held while a backup is made or deleted.
     pub(crate) backing_up: Mutex<()>,
-    /// Held while a backup is restored, until its content is in place.
-    pub(crate) restoring: Mutex<()>,
+    /// A restore goes on until its content is in place.
+    pub(crate) restoring: Restoring,
 }
 
 /// The databases of a store.
@@ -89,7 +89,7 @@ impl Shared {
             limits: Mutex::default(),
             result_sets: AtomicUsize::new(0),
             backing_up: Mutex::default(),
-            restoring: Mutex::default(),
+            restoring: Restoring::default(),
         }
     }
 
@@ -120,7 +120,7 @@ impl Shared {
                 Err(KvError::Env(EnvError::NoSuchDatabase { .. })) => {}
                 other => return other,
             }
-            drop(lock(&self.restoring));
+            self.restoring.wait();
             if self.epoch() == epoch {
                 return result; // somebody has dropped it who is no restore
             }
