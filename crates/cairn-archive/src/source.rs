@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairn_io::{File, FileExt, FileRef, IoError};
+use cairn_io::{File, FileExt, FileRef, IoError, WriteBehind};
 
 use crate::{ArchiveError, ArchiveResult};
 
@@ -117,11 +117,12 @@ fn of_stream(path: &Path, error: io::Error) -> ArchiveError {
 pub struct FileStream {
     file: FileRef,
     at: u64,
+    behind: WriteBehind,
 }
 
 impl FileStream {
-    pub(crate) const fn new(file: FileRef) -> Self {
-        Self { file, at: 0 }
+    pub(crate) fn new(file: FileRef) -> Self {
+        Self { file, at: 0, behind: WriteBehind::default() }
     }
 
     pub(crate) fn file(&self) -> &dyn File {
@@ -141,6 +142,7 @@ impl Write for FileStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.file.write_all_at(self.at, buf).map_err(to_stream)?;
         self.at += buf.len() as u64;
+        self.behind.wrote(&*self.file, self.at);
         Ok(buf.len())
     }
 

@@ -3,7 +3,7 @@
 use std::slice;
 
 use cairn_env::{BackupFile, EnvError};
-use cairn_io::{Dir, FileExt};
+use cairn_io::{Dir, FileExt, WriteBehind};
 use cairn_log::Digest;
 
 use crate::{
@@ -70,16 +70,18 @@ fn copy_rest(
         if rest.is_none() {
             let none = Piece { length: 0, digest: Digest([0; 32]) };
             let created = to.create(&Stored::new(name, start, none).name)?;
-            rest = Some((created, blake3::Hasher::new()));
+            rest = Some((created, WriteBehind::default(), blake3::Hasher::new()));
         }
-        if let Some((copy, hasher)) = &mut rest {
-            copy.write_all_at((at + old.len() as u64) - start, new)?;
+        if let Some((copy, behind, hasher)) = &mut rest {
+            let to = (at + old.len() as u64) - start;
+            copy.write_all_at(to, new)?;
+            behind.wrote(&**copy, to + new.len() as u64);
             hasher.update(new);
         }
         Ok(())
     })?;
     let written = match rest {
-        Some((copy, hasher)) => {
+        Some((copy, _, hasher)) => {
             copy.sync(COPY)?;
             let digest = Digest(*hasher.finalize().as_bytes());
             Some(Stored::new(name, start, Piece { length: length - start, digest }))

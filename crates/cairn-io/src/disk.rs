@@ -335,6 +335,12 @@ pub trait File: fmt::Debug + Send + Sync {
     fn forget(&self, offset: u64, len: u64) {
         let _ = (offset, len);
     }
+
+    /// Starts to bring `len` bytes from `offset` to the disk, and does not wait: a [`File::sync`] that
+    /// follows finds less to do. A hint: errors are ignored, and only the sync makes them durable.
+    fn write_back(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
 }
 
 /// Whether a call was interrupted by a signal before it did anything.

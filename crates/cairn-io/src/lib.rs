@@ -47,6 +47,7 @@ pub mod shared;
 mod sync;
 mod threads;
 mod world;
+mod write_behind;
 
 pub use disk::{
     Access, Dir, DirExt, DirRef, Entry, EntryKind, File, FileExt, FileIdentity, FileRef, LockError,
@@ -58,6 +59,7 @@ pub use names::{InvalidName, Name};
 pub use real::{RealDir, RealOptions, read_private};
 pub use threads::RealWorld;
 pub use world::{Step, WallTime, Worker, WorkerHandle, World, WorldRef};
+pub use write_behind::WriteBehind;
 
 /// The examples of the README run.
 #[cfg(doctest)]

@@ -98,6 +98,10 @@ impl File for RealFile {
     fn forget(&self, offset: u64, len: u64) {
         system::forget(self.fd.as_fd(), offset, len);
     }
+
+    fn write_back(&self, offset: u64, len: u64) {
+        system::write_back(self.fd.as_fd(), offset, len);
+    }
 }
 
 impl fmt::Debug for RealFile {

@@ -74,6 +74,16 @@ pub(super) fn forget(fd: BorrowedFd<'_>, offset: u64, len: u64) {
     let _ = (fd, offset, len);
 }
 
+/// Starts to write a range that is dirty in the page cache.
+pub(super) fn write_back(fd: BorrowedFd<'_>, offset: u64, len: u64) {
+    // Before Linux drops a range it starts to write what is dirty of it, and such pages it keeps. Others only
+    // drop, which would help nobody.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    forget(fd, offset, len);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (fd, offset, len);
+}
+
 /// Whether the file system's pages may vanish for reasons beyond this machine, so that a mapping
 /// of them is a risk to the process; also true where it cannot be told.
 pub(super) fn is_remote(fd: BorrowedFd<'_>) -> bool {

@@ -261,6 +261,10 @@ impl File for FaultFile {
     fn forget(&self, offset: u64, len: u64) {
         self.inner.forget(offset, len);
     }
+
+    fn write_back(&self, offset: u64, len: u64) {
+        self.inner.write_back(offset, len);
+    }
 }
 
 impl fmt::Debug for FaultFile {

@@ -259,6 +259,10 @@ impl File for DeadlyFile {
     fn forget(&self, offset: u64, len: u64) {
         self.inner.forget(offset, len);
     }
+
+    fn write_back(&self, offset: u64, len: u64) {
+        self.inner.write_back(offset, len);
+    }
 }
 
 impl fmt::Debug for DeadlyFile {
