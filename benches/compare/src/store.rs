@@ -11,7 +11,10 @@ use std::{
 };
 
 use cairn_env::{DatabaseOptions, Durability, Environment, Options};
-use cairn_kv::{Entry, KvManager, KvManagerConfig, KvOptions, KvStore, Limits, SecurityLevel};
+use cairn_kv::{
+    BackupOptions, Compression, Entry, KvManager, KvManagerConfig, KvOptions, KvStore, Limits,
+    SecurityLevel,
+};
 
 use crate::Result;
 
@@ -55,15 +58,16 @@ pub fn run(what: &Store) -> Result {
     let other = manager.get_store("other", options.durability(Durability::WriteNoSync))?;
     let archive = dir.path().join("data.backups/store/BK001.bak");
 
+    let uncompressed = BackupOptions::new().compression(Compression::None);
     let mut measured = Measured::default();
     for round in 0..what.rounds {
         let start = Instant::now();
-        let bytes = store.backup("BK001")?.bytes;
+        let bytes = store.backup_with("BK001", uncompressed)?.bytes;
         measured.backed_up.push(rate(bytes, start));
         measured.copied.push(copy_and_hash(&archive, &dir.path().join("copy"))?);
         let sleep = || Ok(thread::sleep(Duration::from_secs(3)));
         measured.alone.push(commits_during(&other, &values, sleep)?);
-        let back_up = || Ok(drop(store.backup("BK002")?));
+        let back_up = || Ok(drop(store.backup_with("BK002", uncompressed)?));
         measured.beside.push(commits_during(&other, &values, back_up)?);
         let fresh = dir.path().join(format!("load{round}"));
         measured.loaded.push(load(&fresh, &values, entries, what.value)?);

@@ -61,6 +61,7 @@ mod value;
 pub use backup::{
     BackupInfo, BackupOptions, BackupPlace, BackupSchedule, DeleteStatus, ListedBackup, SYNC_SITES,
 };
+pub use cairn_archive::Compression;
 pub use entry::Entry;
 pub use error::{KvError, KvResult};
 pub use limits::{

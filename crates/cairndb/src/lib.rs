@@ -107,12 +107,12 @@ pub use cairn_env::inspect;
 #[cfg(feature = "kv")]
 pub mod kv {
     pub use cairn_kv::{
-        BackupInfo, BackupOptions, BackupPlace, BackupSchedule, ChangeNotification, DeleteStatus,
-        Entry, Explanation, FieldNode, KvError, KvManager, KvManagerConfig, KvOptions, KvResult,
-        KvStore, KvTransaction, Limits, ListedBackup, MAX_BATCH_SIZE, MAX_DEVICE_LENGTH,
-        MAX_KEY_LENGTH, MAX_KEY_LENGTH_DEVICE, MAX_QUERY_LENGTH, MAX_STORE_ID_LENGTH,
-        MAX_VALUE_LENGTH, Observer, Query, ResultSet, Scalar, Schema, SchemaMode, SecurityLevel,
-        StoreEvent, StoreType, SubscribeType, Value, ValueType,
+        BackupInfo, BackupOptions, BackupPlace, BackupSchedule, ChangeNotification, Compression,
+        DeleteStatus, Entry, Explanation, FieldNode, KvError, KvManager, KvManagerConfig,
+        KvOptions, KvResult, KvStore, KvTransaction, Limits, ListedBackup, MAX_BATCH_SIZE,
+        MAX_DEVICE_LENGTH, MAX_KEY_LENGTH, MAX_KEY_LENGTH_DEVICE, MAX_QUERY_LENGTH,
+        MAX_STORE_ID_LENGTH, MAX_VALUE_LENGTH, Observer, Query, ResultSet, Scalar, Schema,
+        SchemaMode, SecurityLevel, StoreEvent, StoreType, SubscribeType, Value, ValueType,
     };
 }
 

@@ -4,6 +4,7 @@ mod archive;
 mod backup;
 mod checkpoint;
 mod clean;
+mod compression;
 mod drop;
 mod entries;
 mod export;

@@ -12,8 +12,8 @@ mod schedule;
 use std::{collections::BTreeMap, fmt};
 
 use cairn_archive::{
-    ArchiveError, ArchiveFile, ArchiveKeys, ExportOptions, Report, StoreInfo, StoreKind, export,
-    remove_unfinished,
+    ArchiveError, ArchiveFile, ArchiveKeys, Compression, ExportOptions, Report, StoreInfo,
+    StoreKind, export, remove_unfinished,
 };
 use cairn_io::DirRef;
 
@@ -30,9 +30,10 @@ const DELETED: cairn_io::SyncSite = cairn_io::SyncSite::new("kv.backup-deleted")
 /// Every durability barrier of this crate, by name.
 pub const SYNC_SITES: &[cairn_io::SyncSite] = &[place::FOLDER, DELETED];
 
-/// How far a backup or a restore has come, and whether it goes on: see [`cairn_archive::Report`].
+/// How a backup is written, and who is told how far it, or a restore, has come.
 #[derive(Clone, Copy, Default)]
 pub struct BackupOptions<'p> {
+    compression: Compression,
     progress: Report<'p>,
 }
 
@@ -43,7 +44,16 @@ impl<'p> BackupOptions<'p> {
         Self::default()
     }
 
-    /// Reports progress; what it answers with `Break` ends it, and nothing has changed.
+    /// How the archive is compressed (default: Zstandard at level 3); [`Compression::None`] is the fastest. A
+    /// restore reads either.
+    #[must_use]
+    pub const fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Reports progress; what it answers with `Break` ends it, and nothing has changed: see
+    /// [`cairn_archive::Report`].
     #[must_use]
     pub const fn progress(mut self, progress: Report<'p>) -> Self {
         self.progress = progress;
@@ -53,7 +63,8 @@ impl<'p> BackupOptions<'p> {
 
 impl fmt::Debug for BackupOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BackupOptions(progress: {})", self.progress.is_some())
+        let Self { compression, progress } = self;
+        write!(f, "BackupOptions({compression:?}, progress: {})", progress.is_some())
     }
 }
 
@@ -133,7 +144,10 @@ impl KvStore {
         let store = store_info(&shared.id, record.encode());
         let archive = ArchiveFile::new(dir, name.file().clone());
         let data = names::data(&shared.id);
-        let how = ExportOptions::default().replace(true).progress(options.progress);
+        let how = ExportOptions::default()
+            .compression(options.compression)
+            .replace(true)
+            .progress(options.progress);
         let report =
             export(&shared.env, &snapshot, &store, &[&data], &archive, place.world(), &how)?;
         Ok(BackupInfo::new(name.as_str(), &report))

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use cairndb::{
     DatabaseKind,
-    archive::{Compression, ExportOptions, StoreInfo, export_to},
+    archive::{ExportOptions, StoreInfo, export_to},
 };
 use serde::Serialize;
 
-use super::{DatabaseJson, list, shown};
+use super::{super::compression::CompressionArgs, DatabaseJson, list, shown};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -39,12 +39,8 @@ pub(super) struct Create {
     /// A database, with its indexes; may be given several times (default: all)
     #[arg(long = "db", value_name = "DATABASE")]
     databases: Vec<String>,
-    /// How hard to compress, 1 to 19
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
-    level: i32,
-    /// Do not compress
-    #[arg(long, conflicts_with = "level")]
-    no_compression: bool,
+    #[command(flatten)]
+    compression: CompressionArgs,
     /// Take the place of an archive of this name, once the new one is verified
     #[arg(long)]
     replace: bool,
@@ -81,12 +77,8 @@ impl Create {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let progress = Progress::new("archiving");
         let shown = shown(&progress);
-        let compression = match self.no_compression {
-            true => Compression::None,
-            false => Compression::Zstd(self.level),
-        };
         let mut options = ExportOptions::default()
-            .compression(compression)
+            .compression(self.compression.into())
             .replace(self.replace)
             .progress(Some(&shown));
         if self.in_the_clear {

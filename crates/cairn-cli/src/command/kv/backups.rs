@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::Path};
 use cairndb::kv::{BackupInfo, BackupOptions, BackupPlace, DeleteStatus, KvStore};
 use serde::Serialize;
 
-use super::Place;
+use super::{super::compression::CompressionArgs, Place};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -62,6 +62,8 @@ pub(super) struct Backup {
     place: Place,
     /// What it is to be called
     name: String,
+    #[command(flatten)]
+    compression: CompressionArgs,
 }
 
 impl Backup {
@@ -72,7 +74,7 @@ impl Backup {
         let progress = Progress::new("backing up");
         let backup = store.backup_with(
             &self.name,
-            BackupOptions::new().progress(Some(&|at| {
+            BackupOptions::new().compression(self.compression.into()).progress(Some(&|at| {
                 progress.set(at.bytes, at.bytes_total);
                 ControlFlow::Continue(())
             })),
