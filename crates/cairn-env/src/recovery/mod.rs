@@ -242,10 +242,9 @@ pub(crate) fn recover(
         utilization.end(*number, *end);
     }
     let oversized = oversized(files, &ended, &utilization)?;
-    let next_file = record.map_or(FileNumber::FIRST, |record| record.next_file);
     let leftovers = match has_writer {
         true => Vec::new(),
-        false => leftovers(files, listing, &utilization, next_file, &mut report)?,
+        false => leftovers(files, listing, &utilization)?,
     };
     report.clean = state.clean && report.replayed_commits == 0;
     report.checkpoint = record.map(|record| (record.number, record.sequence));
@@ -476,14 +475,13 @@ fn oversized(
 }
 
 /// Log files of this environment that nothing refers to: nodes written for a checkpoint that a crash
-/// prevented, files that were never begun, removals that did not become durable. A file whose header
-/// cannot be read is one of these only if it is younger than the checkpoint, or holds nothing.
+/// prevented, files that were never begun, removals that did not become durable. Whether the header of such a
+/// file can be read does not matter: nobody had to sync what no checkpoint was to refer to, and a crash may have
+/// kept any part of it.
 fn leftovers(
     files: &Files,
     listing: &Listing,
     utilization: &Utilization,
-    next_file: FileNumber,
-    report: &mut RecoveryReport,
 ) -> EnvResult<Vec<LogName>> {
     let mut leftovers = Vec::new();
     for (number, name) in &listing.logs {
@@ -491,13 +489,7 @@ fn leftovers(
             continue;
         }
         match files.look_at(*name) {
-            Ok(_) => leftovers.push(*name),
-            Err(LogError::Corrupt { .. })
-                if *number >= next_file || replay::is_unborn(files, name)? =>
-            {
-                leftovers.push(*name);
-            }
-            Err(LogError::Corrupt { .. }) => report.unknown_files.push(name.to_string()),
+            Ok(_) | Err(LogError::Corrupt { .. }) => leftovers.push(*name),
             Err(LogError::Foreign { path, what, expected, found }) => {
                 let why = format!("{what} is {found}, expected {expected}");
                 return Err(EnvError::ForeignFile { path, why });

@@ -8,7 +8,7 @@ use cairn_env::{
 use cairn_io::{FileExt, Name};
 use cairn_sim::{Image, SimDisk, SimWorld};
 
-use crate::fixture::{TestEnv, content, small_options};
+use crate::fixture::{TestEnv, content, ordered, small_options};
 
 fn open(image: &Image) -> EnvResult<Environment> {
     let disk = SimDisk::from_image(image);
@@ -229,6 +229,32 @@ fn unknown_files_are_left_alone_and_reported() {
     let after = disk.image();
     assert!(after.read("g-000001/notes.txt").is_some());
     assert!(after.read("g-000001/N-000000ff.log").is_none());
+}
+
+/// Nodes that no checkpoint was to refer to need no sync, so a crash may leave any part of their file. Without its
+/// header such a file was called not ours, and stayed for ever.
+#[test]
+fn a_file_that_nothing_refers_to_needs_no_header_to_be_ours() {
+    let mut test = TestEnv::new(small_options());
+    for n in 0..4u32 {
+        test.put("db", &ordered(n), &[1; 30]);
+        test.env().checkpoint().unwrap();
+    }
+    test.close();
+    let image = test.disk.image();
+    let is_there =
+        |number: u32| image.files().any(|(path, _)| path.ends_with(&format!("{number:08x}.log")));
+    let number = (1..8).find(|number| !is_there(*number)).expect("a file that was removed");
+    let path = format!("g-000001/N-{number:08x}.log");
+    let disk = SimDisk::from_image(&image.with_file(&path, vec![7; 5000]));
+    let (env, report) =
+        Environment::open_in(disk.root(), SimWorld::new(5).world(), small_options()).unwrap();
+    assert!(report.unknown_files.is_empty(), "{report}");
+    assert_eq!(report.leftovers, [&path["g-000001/".len()..]]);
+    let db = env.find_database("db").unwrap().unwrap();
+    env.write(|txn| txn.put(&db, b"more", b"1")).unwrap();
+    env.close().unwrap();
+    assert!(disk.image().read(&path).is_none());
 }
 
 #[test]
