@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_btree::{TreeId, ValueRef};
 use cairn_log::Lsn;
 
-use super::{Missing, RepairReport, journal::Commits, source::Source, trees::Trees};
+use super::{
+    Missing, RepairReport, journal::Commits, pieces::Pieces, source::Source, trees::Trees,
+};
 use crate::{
     Database, DatabaseOptions, Durability, EnvResult, Environment, Transaction,
     commit::Op,
@@ -18,6 +20,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Names {
     databases: BTreeMap<TreeId, Database>,
+    /// The commit as of which each of these is known to have its name.
+    as_of: BTreeMap<TreeId, u64>,
     /// Trees with content that no name was found for.
     nameless: BTreeSet<TreeId>,
 }
@@ -29,6 +33,13 @@ impl Names {
 
     pub(super) fn has(&self, tree: TreeId) -> bool {
         self.databases.contains_key(&tree) || self.nameless.contains(&tree)
+    }
+
+    /// The databases that are known to have had their names as of a commit before this one, and that commit. At
+    /// another commit since, the name may have been given to another tree.
+    pub(super) fn known_before(&self, commit: u64) -> impl Iterator<Item = (&str, u64)> {
+        let as_of = self.as_of.iter().filter(move |(_, as_of)| **as_of < commit);
+        as_of.filter_map(|(tree, as_of)| Some((self.databases.get(tree)?.name(), *as_of)))
     }
 
     /// What a tree is called in the repaired environment.
@@ -58,9 +69,11 @@ pub(super) fn names(
 ) -> EnvResult<Names> {
     let mut entries = BTreeMap::new();
     let mut used = BTreeSet::new();
+    let base = trees.trees.get(&NAMES);
     each_entry(source, trees, NAMES, &mut |key, value| {
         if let ValueRef::Inline(value) = value {
-            entries.insert(key, value.to_vec());
+            let as_of = base.map_or(0, |pieces| pieces.commit_of(&key));
+            entries.insert(key, (value.to_vec(), as_of));
         }
         Ok(())
     })?;
@@ -69,13 +82,12 @@ pub(super) fn names(
             used.insert(*tree);
         }
     }
-    let base = trees.trees.get(&NAMES);
     commits.replay(&mut |change, mut decoder| {
         while let Ok(Some(op)) = decoder.next() {
             let is_new = |key| base.is_none_or(|pieces| change.counts_after(pieces.commit_of(key)));
             match op {
                 Op::Put { tree: NAMES, key, value } if is_new(key) => {
-                    entries.insert(key.to_vec(), value.to_vec());
+                    entries.insert(key.to_vec(), (value.to_vec(), change.sequence));
                 }
                 Op::Delete { tree: NAMES, key } if is_new(key) => {
                     entries.remove(key);
@@ -90,7 +102,7 @@ pub(super) fn names(
         Ok(())
     })?;
     let mut names = Names::default();
-    for (name, descriptor) in entries {
+    for (name, (descriptor, as_of)) in entries {
         let text = String::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME_LEN);
         match text.map(|text| Descriptor::decode(&text, &descriptor)) {
             Some(Ok(Descriptor { database, index: Some(_) })) => {
@@ -101,15 +113,27 @@ pub(super) fn names(
                 used.remove(&database.tree);
             }
             Some(Ok(Descriptor { database, index: None })) => {
+                names.as_of.insert(database.tree, as_of);
                 names.databases.insert(database.tree, database);
             }
             Some(Err(error)) => report.note(error.to_string()),
             None => report.note("the name of a database is no text, and was left out"),
         }
     }
-    // Where all names are known, a tree without one was dropped.
-    if trees.state_of(NAMES) < commits.complete_from() || !commits.is_end_known {
-        used.retain(|tree| tree.0 >= FIRST_USER_TREE && !names.databases.contains_key(tree));
+    // Where all names are known up to the newest commit, a tree that had content by then and has no name was
+    // dropped. One that only leaves of later commits know of was made by one that is lost.
+    let are_known = trees.state_of(NAMES) >= commits.complete_from();
+    let is_of_lost = |tree: &TreeId| {
+        let pieces = trees.trees.get(tree).into_iter().flat_map(Pieces::iter);
+        let leaves = pieces.filter(|piece| piece.leaf.is_some());
+        leaves.map(|leaf| leaf.commit).min().is_some_and(|first| first > commits.newest)
+    };
+    used.retain(|tree| {
+        tree.0 >= FIRST_USER_TREE
+            && !names.databases.contains_key(tree)
+            && (!are_known || is_of_lost(tree))
+    });
+    if !(are_known && commits.is_end_known) {
         names.nameless = used;
     }
     Ok(names)

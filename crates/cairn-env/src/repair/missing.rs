@@ -18,6 +18,11 @@ pub(super) fn list(commits: &Commits, trees: &Trees, names: &Names, report: &mut
         None => 0,
     };
     report.missing = commits.lost_after(from);
+    // Where the newest names are lost, an older one may lead to a tree that another has replaced since.
+    for (database, as_of) in names.known_before(from.min(complete_from)) {
+        let (database, from, to, as_of) = (database.to_owned(), Vec::new(), None, Some(as_of));
+        report.missing.push(Missing::Keys { database, from, to, as_of });
+    }
     for range in ranges(trees, names) {
         let Some(pieces) = trees.trees.get(&range.tree) else {
             if complete_from > 0 {

@@ -65,6 +65,14 @@ impl Sample {
         self.truth.states.insert(commit, self.truth.newest.clone());
     }
 
+    fn drop_database(&mut self, name: &str) {
+        let db = self.test.db(name);
+        self.test.env().write(|txn| txn.drop_database(&db)).unwrap();
+        self.truth.newest.remove(name);
+        let commit = self.test.env().snapshot().unwrap().commit();
+        self.truth.states.insert(commit, self.truth.newest.clone());
+    }
+
     /// Grows, shrinks, overwrites and empties databases, with checkpoints and restarts in between.
     fn run(&mut self) {
         for round in 0..8u32 {
@@ -86,13 +94,7 @@ impl Sample {
                     let changes: Vec<_> = (0..30).map(|n| (n, Some(vec![3; 40]))).collect();
                     self.commit("dropped", &changes);
                 }
-                7 => {
-                    let db = self.test.db("dropped");
-                    self.test.env().write(|txn| txn.drop_database(&db)).unwrap();
-                    self.truth.newest.remove("dropped");
-                    let commit = self.test.env().snapshot().unwrap().commit();
-                    self.truth.states.insert(commit, self.truth.newest.clone());
-                }
+                7 => self.drop_database("dropped"),
                 _ => {}
             }
             if round == 5 {
@@ -562,4 +564,52 @@ fn a_repair_keeps_kinds_and_leaves_indexes_to_be_built_again() {
     let index = env.index(&db, crate::index::by_word()).unwrap();
     let snapshot = env.snapshot().unwrap();
     assert_eq!(crate::index::held(&snapshot, &index), crate::index::recomputed(&snapshot, &db));
+}
+
+/// A journal file that had not got its header when the power failed makes a repair doubt the end of the journal.
+/// It then brought back what had been dropped long before, as a database whose name is lost.
+#[test]
+fn what_was_dropped_stays_so_where_the_end_of_the_journal_is_in_doubt() {
+    let mut sample = Sample { test: TestEnv::new(small_options()), truth: Truth::default() };
+    sample.commit("kept", &[(1, Some(vec![1; 30]))]);
+    sample.commit("dropped", &[(1, Some(vec![1; 30]))]);
+    sample.test.env().checkpoint().unwrap();
+    sample.drop_database("dropped");
+    for round in 0..3u8 {
+        (0..40).for_each(|key| sample.commit("other", &[(key, Some(vec![round; 400]))]));
+        sample.test.env().checkpoint().unwrap();
+    }
+    let image = sample.test.disk.image();
+    assert!(image.read("g-000001/J-00000001-00000001.log").is_none(), "the drop is in no journal");
+    let doubtful = image.with_file("g-000001/J-00000001-000000ff.log", vec![0; 100]);
+    let report = check("a journal file without a header", &doubtful, &sample.truth);
+    let is_tail = |missing: &Missing| matches!(missing, Missing::Commits { to: None, .. });
+    assert!(!report.is_complete() && report.missing.iter().all(is_tail), "{report:#?}");
+}
+
+/// Where the newest names were lost, a name that an old journal file still had led to the tree that had it then,
+/// and nothing said that it might have been given to another one since.
+#[test]
+fn a_name_that_only_an_old_commit_tells_is_said_to_be_that_old() {
+    let mut sample = Sample { test: TestEnv::new(small_options()), truth: Truth::default() };
+    sample.commit("db", &[(1, Some(vec![1; 30])), (2, Some(vec![1; 30]))]);
+    sample.commit("kept", &[(1, Some(vec![1; 1500]))]); // which keeps the first journal file
+    sample.test.env().checkpoint().unwrap();
+    (0..60).for_each(|key| sample.commit("other", &[(key, Some(vec![1; 400]))]));
+    sample.drop_database("db");
+    sample.commit("db", &[(1, Some(vec![2; 30]))]);
+    for round in 0..3u8 {
+        (0..40).for_each(|key| sample.commit("other", &[(key, Some(vec![round; 400]))]));
+        sample.test.env().checkpoint().unwrap();
+    }
+    sample.test.close();
+    let image = sample.test.disk.image();
+    assert!(image.read("g-000001/J-00000001-00000001.log").is_some());
+    let told = logs(&image)
+        .into_iter()
+        .filter(|path| path.contains("/N-"))
+        .map(|path| check(&format!("{path} is gone"), &image.without(&path), &sample.truth));
+    let is_old = |missing: &Missing| matches!(missing, Missing::Keys { database, from, to: None, as_of: Some(_) } if database == "db" && from.is_empty());
+    let told: Vec<_> = told.collect();
+    assert!(told.iter().any(|report| report.missing.iter().any(is_old)), "{told:?}");
 }
