@@ -68,6 +68,7 @@ fn describe_transaction(payload: &[u8]) -> String {
                 format!("put {}/{} ({} bytes, beside the tree)", tree.0, show(key), value.len())
             }
             Op::Delete { tree, key } => format!("delete {}/{}", tree.0, show(key)),
+            Op::Mark { label } => format!("mark {label:?}"),
         };
         if !text.is_empty() {
             text.push_str(", ");

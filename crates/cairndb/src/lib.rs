@@ -91,13 +91,14 @@ pub use cairn_env::{
     ExclusiveTransaction, Figure, Finding, HolderKind, Identity, Index, IndexCursor, IndexDef,
     IndexEntries, IndexEntry, IndexShape, JournalPiece, JournalSink, KdfCost, KeptGeneration,
     KeyBounds, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo, KeySource, KeyringInfo,
-    Keys, LevelSurvey, MAX_KEY_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Missing, Multimap, Options,
-    Outline, Pairs, PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport, RekeyReport,
-    RepairReport, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaState, ReplicaStatus,
-    RetiredEpochs, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions,
-    ShipMode, Shipment, Snapshot, SpaceHolder, SpaceReport, Stats, Survey, TornTail, Transaction,
-    TransactionRange, TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions,
-    VerifyReport, View, detach_replica, finish_rekey, promote_replica, repair, replica_info,
+    Keys, LevelSurvey, MAX_KEY_LEN, MAX_LABEL_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Mark,
+    Missing, Multimap, Options, Outline, Pairs, PendingCommit, PinBudget, PinInfo, Range, Reach,
+    RecoveryReport, RekeyReport, RepairReport, ReplicaInfo, ReplicaOptions, ReplicaPolicy,
+    ReplicaState, ReplicaStatus, RetiredEpochs, Savepoint, Scope, Scrub, ScrubReport, ScrubState,
+    Sequence, SequenceOptions, ShipMode, Shipment, Snapshot, SpaceHolder, SpaceReport, Stats,
+    Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit, UnlockedKeyring,
+    UnlockedKeys, Value, VerifyOptions, VerifyReport, View, detach_replica, finish_rekey,
+    promote_replica, repair, replica_info,
 };
 
 /// What tools need beside the environment: descriptions of log records.

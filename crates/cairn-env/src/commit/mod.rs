@@ -259,7 +259,7 @@ fn is_resident(writer: &mut TreeWriter, payload: &[u8]) -> EnvResult<bool> {
 
 fn target<'a>(op: &Op<'a>) -> Option<(TreeId, &'a [u8])> {
     match *op {
-        Op::Create { .. } | Op::Drop { .. } => None,
+        Op::Create { .. } | Op::Drop { .. } | Op::Mark { .. } => None,
         Op::Put { tree, key, .. } | Op::PutLarge { tree, key, .. } | Op::Delete { tree, key } => {
             Some((tree, key))
         }
@@ -301,6 +301,7 @@ pub(crate) fn apply_ops(
             Op::Drop { tree } => {
                 writer.bury(tree)?;
             }
+            Op::Mark { .. } => {}
         }
     }
     Ok(())

@@ -27,6 +27,8 @@ pub(crate) enum Op<'a> {
     Delete { tree: TreeId, key: &'a [u8] },
     /// Drops a tree with all that is in it.
     Drop { tree: TreeId },
+    /// Changes nothing, and gives the commit a name.
+    Mark { label: &'a str },
 }
 
 const PUT: u8 = 1;
@@ -35,6 +37,7 @@ const DELETE: u8 = 3;
 const CREATE: u8 = 4;
 const DROP: u8 = 5;
 const PUT_LARGE_INSET: u8 = 16;
+const MARK: u8 = 17;
 
 /// Encodes a transaction: the time of the commit, then its changes.
 #[derive(Debug)]
@@ -99,6 +102,13 @@ impl Encoder {
         self.begin(DROP, tree);
     }
 
+    /// Gives the commit a name; beside no other change.
+    pub(crate) fn mark(&mut self, label: &str) {
+        self.count += 1;
+        self.bytes.put_u8(MARK);
+        self.bytes.put_prefixed(label.as_bytes());
+    }
+
     fn begin(&mut self, op: u8, tree: TreeId) {
         self.count += 1;
         self.bytes.put_u8(op);
@@ -149,6 +159,11 @@ impl<'a> Decoder<'a> {
         let before = self.reader.clone();
         let reader = &mut self.reader;
         let op = reader.u8("change")?;
+        if op == MARK {
+            let label = std::str::from_utf8(reader.prefixed("label")?);
+            let label = label.map_err(|_| before.error("label", "is no text"))?;
+            return Ok(Some(Op::Mark { label }));
+        }
         let tree = reader.varint_max("tree", u32::MAX.into())?;
         let tree = TreeId(u32::try_from(tree).unwrap_or(0));
         if tree.0 == 0 || tree.is_grave() {
@@ -212,7 +227,8 @@ pub(crate) fn spec() -> Vec<(&'static str, String)> {
         | create | 4 | tree, shape (1 byte): 0, an ordered map |\n\
         | drop | 5 | tree |\n\
         | | 6 to 15 | reserved: page write, page delta, page truncate, commit number of a page file |\n\
-        | put large, encrypted | 16 | as put large, and behind the value 16 bytes for its tag |\n";
+        | put large, encrypted | 16 | as put large, and behind the value 16 bytes for its tag |\n\
+        | mark | 17 | label (varint length, UTF-8): a name for the commit, which has no other change |\n";
     vec![
         ("transaction_head", table(&head)),
         ("transaction_changes", changes.into()),
@@ -235,6 +251,7 @@ mod tests {
         encoder.put(TreeId(20), b"key", b"small", 8);
         encoder.put(TreeId(300), b"k", &[9; 20], 8);
         encoder.delete(TreeId(1), b"gone");
+        encoder.mark("before");
         encoder.finish()
     }
 
@@ -268,6 +285,7 @@ mod tests {
         assert_eq!(ops[0], Op::Create { tree: TreeId(20) });
         assert_eq!(ops[1], Op::Put { tree: TreeId(20), key: b"key", value: b"small" });
         assert_eq!(ops[3], Op::Delete { tree: TreeId(1), key: b"gone" });
+        assert_eq!(ops[4], Op::Mark { label: "before" });
     }
 
     #[test]

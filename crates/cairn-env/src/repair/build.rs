@@ -96,7 +96,7 @@ pub(super) fn names(
                     used.insert(tree);
                 }
                 Op::Drop { tree } => drop(used.remove(&tree)),
-                Op::Create { .. } | Op::Delete { .. } => {}
+                Op::Create { .. } | Op::Delete { .. } | Op::Mark { .. } => {}
             }
         }
         Ok(())
@@ -186,7 +186,7 @@ pub(super) fn fill(
                 }
                 Op::Delete { tree, key } => (tree, key, None),
                 // A tree is made and dropped together with its name.
-                Op::Create { .. } | Op::Drop { .. } => continue,
+                Op::Create { .. } | Op::Drop { .. } | Op::Mark { .. } => continue,
             };
             let base = trees.trees.get(&tree);
             if base.is_some_and(|pieces| !change.counts_after(pieces.commit_of(key))) {

@@ -1,0 +1,54 @@
+//! `KeptJournal`: the journal files that are there, and how far each counts, held so that none of them goes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cairn_log::{FileClass, LogFile};
+
+use crate::{EnvResult, PinBudget, core::Core, pin::Pin, recovery::Unfinished, sync::lock};
+
+/// The journal files of an environment that is open, the oldest first, with the ends up to which they count:
+/// that of the file in use is what is known to be durable of it.
+pub(super) struct KeptJournal<'a> {
+    core: &'a Core,
+    pin: u64,
+    pub(super) files: Vec<(Arc<LogFile>, u64)>,
+}
+
+impl<'a> KeptJournal<'a> {
+    pub(super) fn hold(core: &'a Core) -> EnvResult<Self> {
+        // Whoever removes files holds the checkpointer.
+        let mut checkpointer = lock(&core.checkpointer);
+        core.check()?;
+        let in_use = {
+            let commit = lock(&core.commit);
+            let open_end = commit.unfinished.as_ref().and_then(Unfinished::open_end);
+            let open_end = open_end.map(|(file, end)| (file.header().number, end));
+            let current = commit.appender.as_ref().map(|appender| appender.file().header().number);
+            open_end.or(current.zip(core.journal.watermark()))
+        };
+        core.add_new_files(&mut checkpointer.utilization);
+        let mut ends: BTreeMap<_, _> = checkpointer
+            .utilization
+            .files
+            .iter()
+            .filter(|(_, file)| file.class == FileClass::Journal)
+            .filter_map(|(number, file)| Some((*number, file.end.offset()?)))
+            .collect();
+        ends.extend(in_use);
+        let found = ends.into_iter();
+        let files: Vec<_> = found
+            .filter_map(|(number, end)| core.files.find(number).map(|file| (file, end)))
+            .collect();
+        let numbers = files.iter().map(|(file, _)| file.header().number);
+        let (root, now) = (core.published.load_full(), core.world.monotonic());
+        let pin = lock(&core.pins).pin(Pin::new(root, now, PinBudget::default(), numbers));
+        Ok(Self { core, pin, files })
+    }
+}
+
+impl Drop for KeptJournal<'_> {
+    fn drop(&mut self) {
+        let pin = lock(&self.core.pins).release(self.pin);
+        drop(pin);
+    }
+}
