@@ -1,6 +1,7 @@
 //! The command `crash`: rounds of all workloads, swept, until there are enough states.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use crate::{
     script::Script,
     state_id::{Effort, RunId, StateId},
     sweep::{Outcome, SCRIPT, Sweep, Violation},
-    table::Table,
+    table::{Cell, Table},
     workload::{WORKLOADS, Workload},
 };
 
@@ -29,6 +30,8 @@ pub struct Plan {
     pub states: u64,
     /// And so many of them in the rows of the cleaner.
     pub cleaning: u64,
+    /// And so many in each cell of the table.
+    pub cell_min: u64,
     /// Rounds go on for so long instead.
     pub time: Option<Duration>,
     /// Only these workloads, if any are named; cells may then be thin.
@@ -115,35 +118,48 @@ impl fmt::Display for Report {
     }
 }
 
-/// Sweeps rounds of all workloads until there are as many states as planned and no cell is thin, or
-/// until that does not come nearer. `told` hears of each round.
+/// Sweeps rounds of all workloads until there are as many states as planned, then rounds of those that fill thin
+/// cells until none is thin, or until that does not come nearer. `told` hears of each round.
 pub fn sweep(plan: &Plan, told: &mut dyn FnMut(&Report)) -> Report {
     /// Cells that stay thin after so many rounds more than the states needed stay thin for ever.
-    const ROUNDS_MORE: u64 = 4;
+    const ROUNDS_MORE: u64 = 40;
     let (mut report, began) = (Report::default(), now());
     let (mut round, mut more) = (0, 0);
-    let is_meant = |workload: &&Workload| {
+    let mut filled = BTreeMap::<&str, BTreeSet<Cell>>::new();
+    let mut thin = BTreeSet::<Cell>::new();
+    let is_named = |workload: &Workload| {
         plan.only.is_empty() || plan.only.iter().any(|name| name == workload.name)
     };
     while report.violations.is_empty() {
         let jobs: Vec<_> = WORKLOADS
             .iter()
-            .filter(is_meant)
+            .filter(|workload| {
+                let fills = || filled.get(workload.name).is_some_and(|of| !of.is_disjoint(&thin));
+                is_named(workload) && (more == 0 || fills())
+            })
             .flat_map(|workload| {
                 let runs = workload.runs_in_round as u64;
                 (0..runs).map(move |run| (workload, plan.seed + round * runs + run))
             })
             .collect();
-        let outcomes = match plan.first {
-            true => until_first(jobs, plan),
-            false => pool::run(plan.threads, &jobs, |(workload, seed)| {
+        if jobs.is_empty() {
+            break; // nothing fills them
+        }
+        if plan.first {
+            until_first(jobs, plan).into_iter().for_each(|outcome| report.add(outcome));
+        } else {
+            let outcomes = pool::run(plan.threads, &jobs, |(workload, seed)| {
                 sweep_script(&workload.script(*seed), RunId::of(workload, *seed), plan.effort)
-            }),
-        };
-        outcomes.into_iter().for_each(|outcome| report.add(outcome));
+            });
+            for ((workload, _), outcome) in jobs.iter().zip(outcomes) {
+                filled.entry(workload.name).or_default().extend(outcome.1.table.filled());
+                report.add(outcome);
+            }
+        }
         report.distinct = report.table.distinct();
         if plan.only.is_empty() && !plan.first {
-            report.thin = report.table.thin(plan.effort.cell_min);
+            report.thin = report.table.thin(plan.cell_min);
+            thin = report.table.thin_cells(plan.cell_min).collect();
         }
         told(&report);
         round += 1;

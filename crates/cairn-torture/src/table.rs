@@ -13,7 +13,14 @@ use crate::row::Row;
 /// same image after one more acknowledgement is another state.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    cells: BTreeMap<(Row, Level), BTreeSet<u64>>,
+    cells: BTreeMap<Cell, BTreeSet<u64>>,
+}
+
+/// What the engine did, and what was lost.
+pub(crate) type Cell = (Row, Level);
+
+fn cells() -> impl Iterator<Item = Cell> {
+    Row::ALL.iter().flat_map(|&row| Level::ALL.map(|level| (row, level)))
 }
 
 impl Table {
@@ -52,23 +59,27 @@ impl Table {
     /// How many states the cell with the fewest has.
     #[must_use]
     pub fn thinnest(&self) -> u64 {
-        let cells = Row::ALL.iter().flat_map(|&row| Level::ALL.map(|level| (row, level)));
-        cells.map(|(row, level)| self.count(row, level)).min().unwrap_or(0)
+        cells().map(|(row, level)| self.count(row, level)).min().unwrap_or(0)
     }
 
     /// Cells with fewer than `min` states: what was not looked at is not proved.
+    pub(crate) fn thin_cells(&self, min: u64) -> impl Iterator<Item = Cell> {
+        cells().filter(move |(row, level)| self.count(*row, *level) < min)
+    }
+
+    /// As words, what cells have fewer than `min` states.
     #[must_use]
     pub fn thin(&self, min: u64) -> Vec<String> {
-        let mut thin = Vec::new();
-        for &row in Row::ALL {
-            for level in Level::ALL {
-                let count = self.count(row, level);
-                if count < min {
-                    thin.push(format!("{row} at {level} has {count} states, fewer than {min}"));
-                }
-            }
-        }
-        thin
+        let told = |(row, level)| {
+            let count = self.count(row, level);
+            format!("{row} at {level} has {count} states, fewer than {min}")
+        };
+        self.thin_cells(min).map(told).collect()
+    }
+
+    /// The cells that have states.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = Cell> {
+        self.cells.keys().copied()
     }
 }
 

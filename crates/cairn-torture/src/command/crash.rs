@@ -30,6 +30,9 @@ pub(crate) struct Crash {
     /// Go on until there are so many distinct states
     #[arg(long)]
     states: Option<u64>,
+    /// And until each cell of the table has so many
+    #[arg(long, value_name = "STATES")]
+    cell: Option<u64>,
     /// Go on for so many seconds
     #[arg(long, value_name = "SECONDS", conflicts_with = "states")]
     time: Option<u64>,
@@ -73,6 +76,7 @@ impl Crash {
             effort,
             states: self.states.unwrap_or(if self.full { 1_000_000 } else { 40_000 }),
             cleaning: if self.full { 100_000 } else { 0 },
+            cell_min: self.cell.unwrap_or(effort.cell_min),
             time: self.time.map(Duration::from_secs),
             only: self.only.clone(),
             first: self.first,
