@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
-use std::{alloc::System, fs::OpenOptions, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{fs::OpenOptions, io::Write as _, path::PathBuf, process::ExitCode};
 
 use cairn_torture::{
     figure::Figure,
@@ -12,9 +12,14 @@ use cairn_torture::{
 };
 use cap::Cap;
 use clap::Parser as _;
+use peak_alloc::PeakAlloc;
 
+/// Limits what there is, and below that counts what there was at most. `Cap` counts as well, and must not: an
+/// allocation that fails wraps what it has left for a moment, in which it lets another one through; from then on
+/// what it counts never comes out, and every thread waits for that in every allocation.
 #[global_allocator]
-static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+static ALLOCATOR: Cap<PeakAlloc> = Cap::new(COUNTER, usize::MAX);
+static COUNTER: PeakAlloc = PeakAlloc;
 
 /// Memory: how much inputs take, and what is left when there is none
 #[derive(clap::Parser)]
@@ -93,7 +98,7 @@ fn starve(bytes: usize) {
 
 fn bound(how: &How) -> Result<(bool, u64, Vec<Figure>)> {
     let gauge = Gauge {
-        peak: || ALLOCATOR.max_allocated(),
+        peak: || COUNTER.peak_usage(),
         limit: |bytes| match bytes {
             Some(bytes) => starve(bytes),
             None => ALLOCATOR.set_limit(usize::MAX).expect("no limit is below what there is"),
