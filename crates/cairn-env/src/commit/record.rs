@@ -139,6 +139,8 @@ pub(crate) struct Decoder<'a> {
     /// Of a transaction the time of the commit, in microseconds since 1970; of a part its number.
     pub(crate) head: u64,
     left: u32,
+    /// Whether there is one change and no other, as with a mark.
+    is_single: bool,
 }
 
 impl<'a> Decoder<'a> {
@@ -146,7 +148,7 @@ impl<'a> Decoder<'a> {
         let mut reader = ByteReader::new(payload);
         let head = reader.u64("time or number")?;
         let left = reader.u32("count")?;
-        Ok(Self { reader, head, left })
+        Ok(Self { reader, head, left, is_single: left == 1 })
     }
 
     /// The next change; `None` after the last one.
@@ -162,6 +164,9 @@ impl<'a> Decoder<'a> {
         if op == MARK {
             let label = std::str::from_utf8(reader.prefixed("label")?);
             let label = label.map_err(|_| before.error("label", "is no text"))?;
+            if !self.is_single {
+                return Err(before.error("mark", "stands beside other changes"));
+            }
             return Ok(Some(Op::Mark { label }));
         }
         let tree = reader.varint_max("tree", u32::MAX.into())?;
@@ -251,7 +256,6 @@ mod tests {
         encoder.put(TreeId(20), b"key", b"small", 8);
         encoder.put(TreeId(300), b"k", &[9; 20], 8);
         encoder.delete(TreeId(1), b"gone");
-        encoder.mark("before");
         encoder.finish()
     }
 
@@ -285,7 +289,25 @@ mod tests {
         assert_eq!(ops[0], Op::Create { tree: TreeId(20) });
         assert_eq!(ops[1], Op::Put { tree: TreeId(20), key: b"key", value: b"small" });
         assert_eq!(ops[3], Op::Delete { tree: TreeId(1), key: b"gone" });
-        assert_eq!(ops[4], Op::Mark { label: "before" });
+    }
+
+    #[test]
+    fn a_mark_has_no_other_change_beside_it() {
+        let mut alone = Encoder::new(Vec::new(), false);
+        alone.mark("before");
+        let (payload, _) = alone.finish();
+        assert_eq!(decode(&payload).unwrap(), [Op::Mark { label: "before" }]);
+        for is_first in [true, false] {
+            let mut encoder = Encoder::new(Vec::new(), false);
+            if is_first {
+                encoder.mark("before");
+            }
+            encoder.delete(TreeId(1), b"gone");
+            if !is_first {
+                encoder.mark("before");
+            }
+            assert!(decode(&encoder.finish().0).is_err(), "first: {is_first}");
+        }
     }
 
     #[test]

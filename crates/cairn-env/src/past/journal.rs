@@ -35,10 +35,9 @@ impl<'a> KeptJournal<'a> {
             .filter_map(|(number, file)| Some((*number, file.end.offset()?)))
             .collect();
         ends.extend(in_use);
-        let found = ends.into_iter();
-        let files: Vec<_> = found
-            .filter_map(|(number, end)| core.files.find(number).map(|file| (file, end)))
-            .collect();
+        // One that is not there is an error: what is told without it would be wrong.
+        let found = ends.into_iter().map(|(number, end)| Ok((core.files.get(number)?, end)));
+        let files = found.collect::<EnvResult<Vec<_>>>()?;
         let numbers = files.iter().map(|(file, _)| file.header().number);
         let (root, now) = (core.published.load_full(), core.world.monotonic());
         let pin = lock(&core.pins).pin(Pin::new(root, now, PinBudget::default(), numbers));

@@ -68,7 +68,8 @@ impl Environment {
         Ok(commit)
     }
 
-    /// The marks in the journal that is there, in the order of their commits. A mark goes with the journal file
+    /// The durable marks in the journal that is there, in the order of their commits: [`Environment::mark`] has
+    /// returned for each, or a crash has kept it. A mark goes with the journal file
     /// that holds it, when nothing needs that any more. Reads every journal file.
     ///
     /// # Errors
