@@ -49,7 +49,6 @@ fn commit_of<'a>(file: &LogFile, record: &Record<'a>) -> EnvResult<Option<Commit
     let (time, label) = match header.kind {
         RecordKind::TRANSACTION => {
             let mut decoder = Decoder::new(body).map_err(malformed("transaction"))?;
-            // A mark has no other change beside it.
             let label = match decoder.next().map_err(malformed("transaction"))? {
                 Some(Op::Mark { label }) => Some(label),
                 _ => None,

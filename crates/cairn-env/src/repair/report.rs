@@ -16,7 +16,8 @@ pub enum Missing {
         /// The last one; `None`: nobody knows how many there were, if any.
         to: Option<u64>,
     },
-    /// Keys whose newest leaf cannot be read.
+    /// Keys whose newest leaf cannot be read; or all of a database, if its name is known only from an older
+    /// commit: another tree may have had it since.
     Keys {
         /// The database.
         database: String,

@@ -58,3 +58,24 @@ fn a_label_that_could_not_be_typed_again_is_refused() {
     assert_eq!(env.snapshot().unwrap().commit(), 0);
     env.mark(&"ü".repeat(MAX_LABEL_LEN / 2)).unwrap();
 }
+
+#[test]
+fn marks_are_listed_from_every_journal_file_that_is_there() {
+    let disk = SimDisk::new();
+    let env = open(disk.root(), small_options());
+    let mut expected = Vec::new();
+    for round in 0..40u8 {
+        put(&env, &[round], &[round; 1500]);
+        let label = format!("round {round}");
+        expected.push((label.clone(), env.mark(&label).unwrap()));
+        if round == 20 {
+            env.checkpoint().unwrap();
+        }
+        let marks = env.marks().unwrap();
+        let found: Vec<_> = marks.iter().map(|mark| (mark.label.clone(), mark.commit)).collect();
+        // The large values keep their journal files.
+        assert_eq!(found, expected);
+    }
+    let is_journal = |path: &str| path.contains("/J-");
+    assert!(disk.image().files().filter(|(path, _)| is_journal(path)).count() > 3);
+}

@@ -40,7 +40,10 @@ impl Drop for Restore<'_> {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::atomic::{AtomicBool, Ordering},
+        sync::{
+            Barrier,
+            atomic::{AtomicBool, Ordering},
+        },
         thread,
     };
 
@@ -74,15 +77,16 @@ mod tests {
 
     #[test]
     fn a_restore_is_waited_for() {
-        let (restoring, is_done) = (Restoring::default(), AtomicBool::new(false));
+        let (restoring, begins) = (Restoring::default(), Barrier::new(2));
         thread::scope(|scope| {
             let restore = restoring.begin().unwrap();
             let waits = scope.spawn(|| {
+                begins.wait();
                 restoring.wait();
-                assert!(is_done.load(Ordering::SeqCst));
             });
-            thread::yield_now();
-            is_done.store(true, Ordering::SeqCst);
+            begins.wait();
+            (0..1000).for_each(|_| thread::yield_now());
+            assert!(!waits.is_finished());
             drop(restore);
             waits.join().unwrap();
         });

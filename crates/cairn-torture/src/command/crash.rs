@@ -31,7 +31,7 @@ pub(crate) struct Crash {
     #[arg(long)]
     states: Option<u64>,
     /// And until each cell of the table has so many
-    #[arg(long, value_name = "STATES")]
+    #[arg(long, value_name = "STATES", conflicts_with_all = ["only", "first", "time"])]
     cell: Option<u64>,
     /// Go on for so many seconds
     #[arg(long, value_name = "SECONDS", conflicts_with = "states")]
