@@ -1,0 +1,1 @@
+//! The relational store: SQLite whose database files live in an environment.
