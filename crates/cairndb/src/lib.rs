@@ -78,7 +78,7 @@
 //! # Features
 //!
 //! All are on by default. `archive` and `backup`: the modules of these names. `kv`: the module `kv`, a key-value store
-//! with typed values, queries and observers. `serde`: the module `typed`, values of types of your own.
+//! with typed values, queries and observers. `sql`: the module `sql`, SQLite on the environment. `serde`: the module `typed`, values of types of your own.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "serde")]
@@ -114,6 +114,15 @@ pub mod kv {
         MAX_DEVICE_LENGTH, MAX_KEY_LENGTH, MAX_KEY_LENGTH_DEVICE, MAX_QUERY_LENGTH,
         MAX_STORE_ID_LENGTH, MAX_VALUE_LENGTH, Observer, Query, ResultSet, Scalar, Schema,
         SchemaMode, SecurityLevel, StoreEvent, StoreType, SubscribeType, Value, ValueType,
+    };
+}
+
+/// SQLite whose files live in the environment: see [`SqliteConnections`](sql::SqliteConnections).
+#[cfg(feature = "sql")]
+pub mod sql {
+    pub use cairn_rdb::{
+        Access, Cause, PlainOptions, SqlFiles, SqliteConnections, TransferError, TransferProgress,
+        TransferReport, TransferResult, rusqlite, take_cause,
     };
 }
 

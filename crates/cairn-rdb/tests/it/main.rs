@@ -1,0 +1,9 @@
+//! Tests of the relational store through what it makes public.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+
+mod crash;
+mod damage;
+mod differential;
+mod fixture;
+mod rules;
+mod transfer;
