@@ -22,6 +22,6 @@ pub use connect::{Access, SqliteConnections};
 pub use file::{Cause, take_cause};
 pub use rusqlite;
 pub use transfer::{
-    PlainOptions, SYNC_SITES, SqlFiles, TransferError, TransferProgress, TransferReport,
-    TransferResult,
+    ListedSqlBackup, PlainOptions, SYNC_SITES, SqlFiles, TransferError, TransferProgress,
+    TransferReport, TransferResult,
 };

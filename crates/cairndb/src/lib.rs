@@ -121,8 +121,8 @@ pub mod kv {
 #[cfg(feature = "sql")]
 pub mod sql {
     pub use cairn_rdb::{
-        Access, Cause, PlainOptions, SqlFiles, SqliteConnections, TransferError, TransferProgress,
-        TransferReport, TransferResult, rusqlite, take_cause,
+        Access, Cause, ListedSqlBackup, PlainOptions, SqlFiles, SqliteConnections, TransferError,
+        TransferProgress, TransferReport, TransferResult, rusqlite, take_cause,
     };
 }
 
@@ -151,10 +151,10 @@ pub mod sql {
 pub mod archive {
     pub use cairn_archive::{
         ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReader, ArchiveReport, ArchiveResult,
-        ArchivedDatabase, BeforeCommit, Change, Compression, DatabaseTotals, DiffReport,
-        Difference, ExportOptions, FileReader, FileStream, Header, ImportOptions, ImportReport,
-        Item, Progress, Report, Side, Step, StoreInfo, StoreKind, StoredReport, Totals, diff,
-        export_to, import, verify, verify_stored,
+        ArchivedDatabase, BackupPlace, BeforeCommit, Change, Compression, DatabaseTotals,
+        DiffReport, Difference, ExportOptions, FileReader, FileStream, Header, ImportOptions,
+        ImportReport, Item, Progress, Report, Side, Step, StoreInfo, StoreKind, StoredReport,
+        Totals, diff, export_to, import, verify, verify_stored,
     };
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cairn_archive::ArchiveError;
-use cairn_env::EnvError;
+use cairn_env::{EnvError, ErrorKind};
 use cairn_io::IoError;
 
 use crate::pages::ReadError;
@@ -53,6 +53,26 @@ pub enum TransferError {
         /// Its name.
         name: String,
     },
+    /// A backup cannot be called so.
+    #[error(
+        "{name:?} is no name for a backup: it has 1 to 96 letters, digits, `-`, `_` and `.`, and does not begin \
+         with a `.`"
+    )]
+    InvalidBackupName {
+        /// What was given.
+        name: String,
+    },
+    /// The file has no such backup.
+    #[error("SQL file {file:?} has no backup {name:?}")]
+    NoSuchBackup {
+        /// The file.
+        file: String,
+        /// What the backup should be called.
+        name: String,
+    },
+    /// Nobody has said where backups of this environment lie.
+    #[error("nobody has said where backups of this environment are to lie: see BackupPlace")]
+    NoPlace,
     /// Somebody writes to it.
     #[error("somebody writes to SQL file {name:?}: wait, or end their transaction")]
     Busy {
@@ -93,6 +113,43 @@ pub enum TransferError {
     /// Whoever was told of the progress has ended it.
     #[error("it was cancelled")]
     Cancelled,
+}
+
+impl TransferError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Env(error) => error.kind(),
+            Self::Archive(error) => error.kind(),
+            Self::Io(error) if error.is_no_space() => ErrorKind::Full,
+            Self::Sqlite(error) => kind_of(error),
+            Self::Io(_) | Self::Cancelled | Self::NotReadBack { .. } => ErrorKind::Io,
+            Self::Damaged { .. } | Self::NotImportable { .. } => ErrorKind::Corrupt,
+            Self::InvalidName { .. } | Self::InvalidBackupName { .. } | Self::NoPlace => {
+                ErrorKind::InvalidInput
+            }
+            Self::NotFound { .. } | Self::NoSuchBackup { .. } => ErrorKind::NotFound,
+            Self::Busy { .. } => ErrorKind::Busy,
+            Self::Exists { .. } => ErrorKind::Exists,
+            Self::WouldBePlain { .. } => ErrorKind::InvalidInput,
+        }
+    }
+}
+
+/// What an error of SQLite's is for the caller.
+fn kind_of(error: &rusqlite::Error) -> ErrorKind {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            ErrorKind::Busy
+        }
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            ErrorKind::Corrupt
+        }
+        Some(rusqlite::ErrorCode::DiskFull) => ErrorKind::Full,
+        Some(rusqlite::ErrorCode::SystemIoFailure) => ErrorKind::Io,
+        _ => ErrorKind::InvalidInput,
+    }
 }
 
 impl From<ReadError> for TransferError {

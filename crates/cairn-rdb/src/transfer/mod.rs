@@ -2,18 +2,23 @@
 
 mod archive;
 mod error;
+mod named;
 mod plain;
 
 use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
 use cairn_env::{Environment, ExclusiveTransaction};
 pub use error::{TransferError, TransferResult};
-pub use plain::SYNC_SITES;
+pub use named::ListedSqlBackup;
 
 use crate::{
     connect::files_of,
     file::{Alone, Files, SqlFile, check_name, database_name, file_name},
 };
+
+/// Every durability barrier of this crate, by name.
+pub const SYNC_SITES: &[cairn_io::SyncSite] =
+    &[plain::WRITTEN, plain::PUBLISHED, named::FOLDER, named::DELETED];
 
 /// So long a writer of a file is waited for before it is replaced.
 const PATIENCE: Duration = Duration::from_secs(2);

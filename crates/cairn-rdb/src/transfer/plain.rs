@@ -19,12 +19,9 @@ use crate::{
 };
 
 /// The bytes of a plain file, before they are read back and it has its name.
-const WRITTEN: SyncSite = SyncSite::new("rdb.export-file");
+pub(super) const WRITTEN: SyncSite = SyncSite::new("rdb.export-file");
 /// Its name.
-const PUBLISHED: SyncSite = SyncSite::new("rdb.export-name");
-
-/// Every durability barrier of this crate, by name.
-pub const SYNC_SITES: &[SyncSite] = &[WRITTEN, PUBLISHED];
+pub(super) const PUBLISHED: SyncSite = SyncSite::new("rdb.export-name");
 
 /// Bytes between two reports, and of a piece that is written at once.
 const PIECE: usize = 64 * CHUNK;

@@ -208,3 +208,35 @@ fn what_is_encrypted_goes_out_in_the_clear_only_by_name() {
     files.export_sqlite("app.db", &path, PlainOptions::default().in_the_clear()).unwrap();
     check(&Connection::open(&path).unwrap());
 }
+
+#[test]
+fn backups_have_names_in_a_folder_of_their_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let (env, _) = cairn_env::Environment::open(&path, cairn_env::Options::default()).unwrap();
+    let files = SqlFiles::of(&env);
+    let connection = connect(&env, "app.db");
+    connection.execute_batch("CREATE TABLE t (n); INSERT INTO t VALUES (1)").unwrap();
+    let options = ExportOptions::default();
+    assert!(matches!(files.back_up_as("app.db", "B", &[], &options), Err(TransferError::NoPlace)));
+    cairn_archive::BackupPlace::beside(&path).attach(&env);
+    files.back_up_as("app.db", "Backup.db", &[], &options).unwrap();
+    assert!(dir.path().join("data.backups/app.db-sql/Backup.db.bak").exists());
+    connection.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+    files.back_up_as("app.db", "Backup.db", &[], &options).unwrap(); // over the one before
+    files.back_up_as("app.db", "other", &[], &options).unwrap();
+    let names: Vec<_> = files.backups("app.db").unwrap().into_iter().map(|b| b.name).collect();
+    assert_eq!(names, ["Backup.db", "other"]);
+    connection.execute_batch("DELETE FROM t").unwrap();
+    files.restore_named("app.db", "Backup.db", &ImportOptions::default()).unwrap();
+    assert_eq!(number(&connection, "SELECT sum(n) FROM t"), 3);
+    for name in ["", "../x", "a/b", ".x"] {
+        let refused = files.back_up_as("app.db", name, &[], &options);
+        assert!(matches!(refused, Err(TransferError::InvalidBackupName { .. })), "{name:?}");
+    }
+    files.delete_backup("app.db", "other").unwrap();
+    let gone = files.delete_backup("app.db", "other");
+    assert!(matches!(gone, Err(TransferError::NoSuchBackup { .. })));
+    let gone = files.restore_named("app.db", "other", &ImportOptions::default());
+    assert!(matches!(gone, Err(TransferError::NoSuchBackup { .. })));
+}
