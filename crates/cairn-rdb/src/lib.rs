@@ -25,3 +25,4 @@ pub use transfer::{
     ListedSqlBackup, PlainOptions, SYNC_SITES, SqlFiles, TransferError, TransferProgress,
     TransferReport, TransferResult,
 };
+pub use vfs::is_complete;

@@ -122,7 +122,7 @@ pub mod kv {
 pub mod sql {
     pub use cairn_rdb::{
         Access, Cause, ListedSqlBackup, PlainOptions, SqlFiles, SqliteConnections, TransferError,
-        TransferProgress, TransferReport, TransferResult, rusqlite, take_cause,
+        TransferProgress, TransferReport, TransferResult, is_complete, rusqlite, take_cause,
     };
 }
 

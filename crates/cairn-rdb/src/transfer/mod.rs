@@ -14,6 +14,7 @@ pub use named::ListedSqlBackup;
 use crate::{
     connect::files_of,
     file::{Alone, Files, SqlFile, check_name, database_name, file_name},
+    pages::Version,
 };
 
 /// Every durability barrier of this crate, by name.
@@ -143,6 +144,19 @@ impl SqlFiles {
     pub fn exists(&self, name: &str) -> TransferResult<bool> {
         check(name)?;
         Ok(self.files.exists(name)?)
+    }
+
+    /// Bytes of a file.
+    ///
+    /// # Errors
+    /// [`TransferError::NotFound`]; if the environment cannot be read.
+    pub fn len(&self, name: &str) -> TransferResult<u64> {
+        check(name)?;
+        let version = Version::new(self.env().latest_snapshot()?, &database_name(name), None)?;
+        match version.database() {
+            Some(_) => Ok(version.head().len),
+            None => Err(TransferError::NotFound { name: name.into() }),
+        }
     }
 
     /// Removes a file with everything in it, in one commit. Connections that have it open find it empty; those that

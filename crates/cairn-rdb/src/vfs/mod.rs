@@ -6,6 +6,7 @@
 //! There is one VFS for each open environment, so that `ATTACH` finds the other files of the same one by
 //! their names alone.
 
+mod complete;
 mod file;
 mod host;
 mod registration;
@@ -15,6 +16,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use complete::is_complete;
 pub(crate) use registration::Vfs;
 
 /// Runs what a callback of SQLite's does. A panic must not pass into C: it is answered with `code`, and SQLite
