@@ -265,7 +265,7 @@ impl Core {
                 continue;
             }
             // The record's own checksum was checked; that of the value is what readers check.
-            let checked = self.large_value(old)?;
+            let checked = self.read_large_value(old)?;
             let room = Vec::with_capacity(checked.len() + key.len() + 64);
             let mut encoder = Encoder::new(room, self.files.is_encrypted());
             let offset = encoder.put_large(tree, key, &checked);

@@ -33,6 +33,7 @@ use crate::{
     state::StateFile,
     sync::lock,
     utilization::FileEnd,
+    value_cache::ValueCache,
 };
 
 /// What all handles of an environment share.
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     pub(crate) root: Root,
     pub(crate) files: Arc<Files>,
     pub(crate) forest: Arc<Forest>,
+    pub(crate) values: ValueCache,
     pub(crate) report: RecoveryReport,
     pub(crate) failure: Failure,
     pub(crate) journal: Journal,

@@ -76,6 +76,7 @@ mod sync;
 mod transaction;
 mod utilization;
 mod value;
+mod value_cache;
 mod verify;
 mod view;
 

@@ -6,7 +6,7 @@ use cairn_btree::ForestOptions;
 use cairn_io::DirRef;
 use cairn_log::DataKeys;
 
-use crate::{KeySource, ReplicaOptions, ReplicaPolicy};
+use crate::{KeySource, ReplicaOptions, ReplicaPolicy, value_cache};
 
 /// How sure a commit is when the call returns.
 ///
@@ -45,7 +45,7 @@ pub struct Options {
     pub data_directories: u16,
     /// The durability of commits that do not choose one (default: `Sync`).
     pub durability: Durability,
-    /// Bytes of memory for tree nodes (default: 256 MiB). Reading may exceed it by what is in use.
+    /// Bytes of memory for tree nodes, an eighth of it for large values (default: 256 MiB). Reading may exceed it by what is in use.
     pub cache_bytes: usize,
     /// Size at which a leaf is split (default: 8 KiB).
     pub leaf_bytes: usize,
@@ -238,7 +238,7 @@ impl Options {
         let branch_bytes = (self.leaf_bytes / 2).clamp(256, 4 << 10);
         let leaf_bytes = self.leaf_bytes.clamp(256, 64 << 10);
         ForestOptions {
-            cache_bytes: self.cache_bytes,
+            cache_bytes: self.cache_bytes - value_cache::budget(self.cache_bytes),
             leaf_bytes,
             branch_bytes,
             ..ForestOptions::default()

@@ -107,8 +107,17 @@ impl Core {
         }
     }
 
-    /// Reads and checks a large value.
+    /// A large value, which was checked when it was read from the disk.
     pub(crate) fn large_value(&self, pointer: ValuePointer) -> EnvResult<Bytes> {
+        match self.values.get(pointer.lsn) {
+            // A damaged node may name the right place and the wrong length.
+            Some(value) if value.len() == pointer.len as usize => Ok(value),
+            _ => self.read_large_value(pointer),
+        }
+    }
+
+    /// Reads a large value from the disk, and checks it.
+    pub(crate) fn read_large_value(&self, pointer: ValuePointer) -> EnvResult<Bytes> {
         /// Below this a copy is cheaper than a mapping.
         const MAP_MIN: usize = 16 << 10;
         let lsn = Lsn::from_raw(pointer.lsn)
@@ -116,6 +125,11 @@ impl Core {
         let file = self.files.get(lsn.file())?;
         let len = pointer.len as usize;
         let map = self.options.map_values && len >= MAP_MIN;
-        Ok(file.read_value(lsn.offset(), len, pointer.crc, map)?)
+        let value = file.read_value(lsn.offset(), len, pointer.crc, map)?;
+        // What is mapped is in memory once already, unless it had to be decrypted.
+        if !map || self.files.is_encrypted() {
+            self.values.put(pointer.lsn, &value);
+        }
+        Ok(value)
     }
 }

@@ -41,6 +41,7 @@ use crate::{
     staging::Staging,
     state::{Found, State, StateFile},
     sync::lock,
+    value_cache::ValueCache,
 };
 
 impl Environment {
@@ -366,6 +367,7 @@ fn assemble(
     let journal = Journal::default();
     let journaled = report.replayed_bytes;
     journal.begin(sequence);
+    let values = ValueCache::new(options.cache_bytes);
     let core = Core {
         options,
         world,
@@ -399,6 +401,7 @@ fn assemble(
         checkpointer: Mutex::new(checkpointer),
         pins: Mutex::new(Pins::default()),
         evicting: Mutex::default(),
+        values,
         indexes: Indexes::default(),
         building: Mutex::new(()),
         published: ArcSwap::new(published),

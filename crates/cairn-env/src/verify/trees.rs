@@ -40,7 +40,7 @@ pub(super) fn verify(
                 return;
             }
             values += 1;
-            if let Err(error) = core.large_value(pointer) {
+            if let Err(error) = core.read_large_value(pointer) {
                 lsn.and_then(|lsn| spots.need(lsn));
                 let keys = (key.to_vec(), Some([key, &[0]].concat()));
                 let problem = error.to_string();
