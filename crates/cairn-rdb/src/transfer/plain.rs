@@ -41,7 +41,23 @@ impl SqlFiles {
         options: PlainOptions<'_>,
     ) -> TransferResult<u64> {
         super::check(name)?;
-        let path = path.as_ref();
+        let (dir, target) = place(path.as_ref())?;
+        self.export_sqlite_to(name, &dir, &target, options)
+    }
+
+    /// As [`SqlFiles::export_sqlite`], to a directory of any disk.
+    ///
+    /// # Errors
+    /// As [`SqlFiles::export_sqlite`].
+    pub fn export_sqlite_to(
+        &self,
+        name: &str,
+        dir: &DirRef,
+        target: &Name,
+        options: PlainOptions<'_>,
+    ) -> TransferResult<u64> {
+        super::check(name)?;
+        let path = &dir.path().join(target.as_str());
         if self.env().is_encrypted() && !options.in_the_clear {
             return Err(TransferError::WouldBePlain { path: path.into() });
         }
@@ -49,18 +65,17 @@ impl SqlFiles {
         if version.database().is_none() {
             return Err(TransferError::NotFound { name: name.into() });
         }
-        let (dir, target) = place(path)?;
-        if !options.replace && dir.has(&target)? {
+        if !options.replace && dir.has(target)? {
             return Err(TransferError::Exists { path: path.into() });
         }
         let mut id = [0; 8];
         self.env().world().random(&mut id);
         let unfinished = format!("unfinished-{:016x}", u64::from_le_bytes(id));
         let unfinished = Name::new(unfinished).expect("letters, a dash and digits are a name");
-        let written = write(&dir, &unfinished, path, &version, options).and_then(|()| {
+        let written = write(dir, &unfinished, path, &version, options).and_then(|()| {
             match options.replace {
-                true => dir.rename(&unfinished, &target)?,
-                false => dir.rename_new(&unfinished, &target)?,
+                true => dir.rename(&unfinished, target)?,
+                false => dir.rename_new(&unfinished, target)?,
             }
             Ok(dir.sync(PUBLISHED)?)
         });

@@ -1,14 +1,15 @@
 //! Crashes at every write and sync of what SQL does: each file is what it was before a transaction or after it, and
 //! several files that were changed together are so together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_archive::{BackupPlace, ExportOptions, ImportOptions};
 use cairn_env::{Environment, Options, VerifyOptions};
-use cairn_io::{DirRef, WorldRef};
-use cairn_rdb::rusqlite::Connection;
-use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
+use cairn_io::{DirExt, DirRef, FileExt, Name, SyncSite, WorldRef};
+use cairn_rdb::{PlainOptions, SYNC_SITES, SqlFiles, rusqlite::Connection};
+use cairn_sim::{Bounds, FaultDisk, Level, SimDisk, SimWorld};
 
-use crate::fixture::{connect, dump};
+use crate::fixture::{connect, dump, number};
 
 /// Small everything: a few pages fill a journal file.
 fn options() -> Options {
@@ -108,5 +109,142 @@ fn a_crash_leaves_all_files_before_a_transaction_or_after_it() {
         }
         assert!(reached.into_iter().eq(0..states.len()), "each step is where a crash can leave it");
         assert!(seen.len() > 50, "{} states", seen.len());
+    }
+}
+
+const DATA: Name = Name::constant("data");
+const BACKUPS: Name = Name::constant("backups");
+const PLAIN: Name = Name::constant("plain.db");
+
+/// What there is beside a file: the rows that each of its backups has, and the plain file.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Outside {
+    rows: i64,
+    backups: BTreeMap<String, i64>,
+    plain: Option<Vec<u8>>,
+}
+
+fn open_beside(root: &DirRef, world: &WorldRef) -> Environment {
+    let env = open(&root.open_dir(&DATA).unwrap(), world);
+    let backups = root.open_dir(&BACKUPS).unwrap();
+    BackupPlace::new(backups, WorldRef::clone(world)).attach(&env);
+    env
+}
+
+fn rows(connection: &Connection) -> i64 {
+    number(connection, "SELECT count(*) FROM t")
+}
+
+fn plain(root: &DirRef) -> Option<Vec<u8>> {
+    if !root.has(&PLAIN).unwrap() {
+        return None;
+    }
+    let file = root.open(&PLAIN, cairn_io::Access::Read).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+    file.read_exact_at(0, &mut bytes).unwrap();
+    Some(bytes)
+}
+
+/// Backups, restores and exports, and what there is after each; without the syncs of one site, if one is given.
+fn run_outside(without: Option<SyncSite>) -> (SimDisk, Vec<Outside>) {
+    let (disk, world) = (SimDisk::new(), SimWorld::new(7).world());
+    let faults = FaultDisk::new(disk.root());
+    faults.skip_syncs(without);
+    let root = faults.root();
+    root.create_dir(&DATA).unwrap();
+    root.create_dir(&BACKUPS).unwrap();
+    root.sync(SyncSite::new("test.root")).unwrap();
+    let env = open_beside(&root, &world);
+    let files = SqlFiles::of(&env);
+    let connection = connect(&env, "app.db");
+    connection.execute_batch("CREATE TABLE t (n)").unwrap();
+    let mut states = vec![Outside::default()];
+    disk.mark("step", 0);
+    let mut done = |change: &dyn Fn(&mut Outside)| {
+        let mut state = states.last().unwrap().clone();
+        state.rows = rows(&connection);
+        change(&mut state);
+        states.push(state);
+        disk.mark("step", states.len() as u64 - 1);
+    };
+    let (export, import) = (ExportOptions::default(), ImportOptions::default());
+    connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+    done(&|_| {});
+    files.back_up_as("app.db", "one", &[], &export).unwrap();
+    done(&|state| state.backups.extend([("one".into(), 1)]));
+    connection.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+    done(&|_| {});
+    files.back_up_as("app.db", "two", &[], &export).unwrap();
+    done(&|state| state.backups.extend([("two".into(), 2)]));
+    files.export_sqlite_to("app.db", &root, &PLAIN, PlainOptions::default()).unwrap();
+    let first = plain(&root);
+    done(&|state| state.plain.clone_from(&first));
+    files.restore_named("app.db", "one", &import).unwrap();
+    done(&|_| {});
+    let replace = PlainOptions::default().replace(true);
+    files.export_sqlite_to("app.db", &root, &PLAIN, replace).unwrap();
+    let second = plain(&root);
+    done(&|state| state.plain.clone_from(&second));
+    files.delete_backup("app.db", "two").unwrap();
+    done(&|state| state.backups.retain(|name, _| name != "two"));
+    connection.execute_batch("INSERT INTO t VALUES (3), (4)").unwrap();
+    done(&|_| {});
+    drop((connection, files));
+    env.close().unwrap();
+    (disk, states)
+}
+
+fn look_outside(root: &DirRef, states: &[Outside]) -> Result<usize, String> {
+    let world = SimWorld::new(9).world();
+    let env = open_beside(root, &world);
+    let files = SqlFiles::of(&env);
+    let connection = connect(&env, "app.db");
+    let mut found = Outside { rows: rows(&connection), plain: plain(root), ..Outside::default() };
+    for listed in files.backups("app.db").unwrap() {
+        listed.state.map_err(|error| error.to_string())?;
+        files.restore_named("app.db", &listed.name, &ImportOptions::default()).unwrap();
+        found.backups.insert(listed.name, rows(&connection));
+    }
+    states
+        .iter()
+        .position(|state| *state == found)
+        .ok_or_else(|| format!("{found:?} is none of {states:?}"))
+}
+
+fn sweep_outside(disk: &SimDisk, states: &[Outside]) -> Result<BTreeSet<usize>, String> {
+    let trace = disk.trace();
+    let (mut cuts, mut seen, mut reached) = (trace.cuts(), BTreeSet::new(), BTreeSet::new());
+    while let Some(cut) = cuts.next_cut() {
+        let Some(step) = cut.mark("step") else { continue };
+        let step = usize::try_from(step).unwrap();
+        let next = (step + 1).min(states.len() - 1);
+        for level in Level::ALL {
+            for crashed in cut.crash().images(level, &Bounds::smoke()) {
+                if !seen.insert((crashed.image.hash(), step)) {
+                    continue;
+                }
+                let root = crashed.image.to_mem().root();
+                let found = look_outside(&root, &states[step..=next]).map_err(|what| {
+                    format!("cut {}, step {step}, {crashed}: {what}", cut.position())
+                })?;
+                reached.insert(step + found);
+            }
+        }
+    }
+    Ok(reached)
+}
+
+#[test]
+fn a_crash_leaves_backups_and_plain_files_before_a_call_or_after_it() {
+    let (disk, states) = run_outside(None);
+    let reached = sweep_outside(&disk, &states).unwrap();
+    assert!(reached.into_iter().eq(0..states.len()), "each step is where a crash can leave it");
+}
+
+#[test]
+fn without_any_sync_of_this_crate_something_is_lost() {
+    for &site in SYNC_SITES {
+        let (disk, states) = run_outside(Some(site));
+        sweep_outside(&disk, &states).expect_err(&format!("{site} is not needed"));
     }
 }

@@ -1,5 +1,7 @@
 //! Random SQL gives the same answers as in SQLite alone: over several connections, with savepoints, spills, vacuums,
 //! and transactions over two files.
+//!
+//! `CAIRN_SQL_CASES` says how many histories, of 60 statements on average (default: 24).
 
 use cairn_rdb::rusqlite::{self, Connection, types::Value};
 use proptest::{collection::vec, prelude::*};
@@ -148,8 +150,12 @@ fn run(connections: usize, steps: &[(usize, Step)], auto_vacuum: u8) {
     }
 }
 
+fn cases() -> u32 {
+    std::env::var("CAIRN_SQL_CASES").map_or(24, |text| text.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn random_sql_gives_the_answers_of_sqlite_alone(

@@ -5,5 +5,6 @@ mod crash;
 mod damage;
 mod differential;
 mod fixture;
+mod kills;
 mod rules;
 mod transfer;
