@@ -27,11 +27,18 @@ impl<'a> KeptJournal<'a> {
             open_end.or(current.zip(core.journal.watermark()))
         };
         core.add_new_files(&mut checkpointer.utilization);
+        let start = checkpointer.newest.as_ref().and_then(|newest| newest.record.replay_start);
         let mut ends: BTreeMap<_, _> = checkpointer
             .utilization
             .files
             .iter()
             .filter(|(_, file)| file.class == FileClass::Journal)
+            // A backup, and so what is restored from it, lacks those of which nothing is needed.
+            .filter(|(number, file)| {
+                file.live > 0
+                    || start.is_none_or(|start| **number >= start.file())
+                    || core.files.find(**number).is_some()
+            })
             .filter_map(|(number, file)| Some((*number, file.end.offset()?)))
             .collect();
         ends.extend(in_use);

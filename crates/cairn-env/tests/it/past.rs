@@ -1,7 +1,11 @@
 //! The past: marks.
 
-use cairn_env::{DatabaseOptions, EnvError, Environment, MAX_LABEL_LEN, Mark, Options};
-use cairn_io::DirRef;
+use cairn_env::{
+    DatabaseOptions, EnvError, Environment, ErrorKind, MAX_LABEL_LEN, Mark, Options, ReplicaPolicy,
+    repair_in,
+};
+use cairn_io::{DirRef, MemDisk};
+use cairn_log::{DataKey, DataKeys};
 use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
 
 use crate::fixture::small_options;
@@ -49,6 +53,32 @@ fn a_mark_is_a_durable_commit_that_changes_nothing() {
     assert_eq!(labels(&env.marks().unwrap()), expected);
 }
 
+/// The version after a mark was the one before it, whose number the checkpoint at the close then had: the next
+/// commit got the number of the mark, and the mark was gone.
+#[test]
+fn a_mark_that_is_the_only_commit_of_a_run_counts() {
+    let disk = SimDisk::new();
+    let env = open(disk.root(), small_options());
+    let mut expected = vec![put(&env, b"a", b"1")];
+    env.close().unwrap();
+    for round in 0..4u64 {
+        let env = open(disk.root(), small_options());
+        let commit = env.mark("only").unwrap();
+        assert_eq!(commit, expected[0] + 1 + round);
+        expected.push(commit);
+        assert_eq!(env.snapshot().unwrap().commit(), commit);
+        if round == 1 {
+            assert_eq!(env.checkpoint().unwrap().sequence, commit);
+        }
+        assert_eq!(env.begin_backup().unwrap().cut().commit, commit);
+        env.close().unwrap();
+        let reading = open(disk.root(), small_options().read_only(true));
+        assert_eq!(reading.snapshot().unwrap().commit(), commit);
+    }
+    let env = open(disk.root(), small_options());
+    assert_eq!(put(&env, b"a", b"2"), expected.last().unwrap() + 1);
+}
+
 #[test]
 fn a_label_that_could_not_be_typed_again_is_refused() {
     let env = open(SimDisk::new().root(), small_options());
@@ -78,4 +108,73 @@ fn marks_are_listed_from_every_journal_file_that_is_there() {
     }
     let is_journal = |path: &str| path.contains("/J-");
     assert!(disk.image().files().filter(|(path, _)| is_journal(path)).count() > 3);
+}
+
+#[test]
+fn a_replica_has_the_marks_and_keeps_them_when_it_goes_on_alone() {
+    let (here, there) = (SimDisk::new(), SimDisk::new());
+    let options = small_options().replica_in(there.root(), ReplicaPolicy::Require);
+    let env = open(here.root(), options);
+    put(&env, b"a", b"1");
+    let commit = env.mark("before-migration").unwrap();
+    // Acknowledged, so it is there, whatever becomes of the source.
+    std::mem::forget(env);
+    let there = SimDisk::from_image(&there.image());
+    let promoted = open(there.root(), small_options());
+    assert_eq!(labels(&promoted.marks().unwrap()), [("before-migration", commit)]);
+    let second = promoted.mark("promoted").unwrap();
+    let expected = [("before-migration", commit), ("promoted", second)];
+    assert_eq!(labels(&promoted.marks().unwrap()), expected);
+}
+
+#[test]
+fn a_repair_names_the_marks_that_it_does_not_bring_back() {
+    let disk = SimDisk::new();
+    let env = open(disk.root(), small_options());
+    put(&env, b"a", b"1");
+    let commit = env.mark("before-migration").unwrap();
+    env.close().unwrap();
+    let target = MemDisk::new();
+    let world = SimWorld::new(4).world();
+    let report = repair_in(disk.root(), target.root(), world, small_options()).unwrap();
+    let named = format!("mark \"before-migration\", commit {commit}, is gone");
+    assert!(report.notes.iter().any(|note| note.starts_with(&named)), "{:?}", report.notes);
+    assert!(open(target.root(), small_options()).marks().unwrap().is_empty());
+}
+
+#[test]
+fn marks_of_an_encrypted_environment_are_read_with_its_key_and_by_nobody_else() {
+    const CANARY: &str = "before-the-secret-migration";
+    let keys = DataKeys::new([(1, DataKey::new([7; 32]))]).unwrap();
+    let encrypted = small_options().encryption(keys);
+    let disk = SimDisk::new();
+    let env = open(disk.root(), encrypted.clone());
+    put(&env, b"a", b"1");
+    let commit = env.mark(CANARY).unwrap();
+    env.close().unwrap();
+    let env = open(disk.root(), encrypted.read_only(true));
+    assert_eq!(labels(&env.marks().unwrap()), [(CANARY, commit)]);
+    drop(env);
+    let image = disk.image();
+    for (path, _) in image.files() {
+        let bytes = image.read(path).unwrap();
+        assert!(!bytes.windows(CANARY.len()).any(|part| part == CANARY.as_bytes()), "{path}");
+    }
+}
+
+#[test]
+fn who_only_reads_sees_marks_and_makes_none() {
+    let disk = SimDisk::new();
+    let env = open(disk.root(), small_options());
+    let commit = env.mark("here").unwrap();
+    let reading = open(disk.root(), small_options().read_only(true));
+    let error = reading.mark("there").unwrap_err();
+    assert!(matches!(error, EnvError::ReadOnly), "{error}");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    drop(reading);
+    assert_eq!(labels(&env.marks().unwrap()), [("here", commit)]);
+    env.close().unwrap();
+    let reading = open(disk.root(), small_options().read_only(true));
+    assert!(matches!(reading.mark("there"), Err(EnvError::ReadOnly)));
+    assert_eq!(labels(&reading.marks().unwrap()), [("here", commit)]);
 }
