@@ -14,6 +14,7 @@ mod init;
 mod key;
 mod kv;
 mod log;
+mod mark;
 mod rekey;
 mod repair;
 mod replica;
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     Scrub(scrub::Scrub),
     Log(log::Log),
+    Mark(mark::Mark),
+    Marks(mark::Marks),
     Checkpoint(checkpoint::Checkpoint),
     Clean(clean::Clean),
     Compact(clean::Compact),
@@ -106,6 +109,8 @@ impl Command {
             Self::Verify(command) => command.run(output),
             Self::Scrub(command) => command.run(output),
             Self::Log(command) => command.run(output),
+            Self::Mark(command) => command.run(output),
+            Self::Marks(command) => command.run(output),
             Self::Checkpoint(command) => command.run(output),
             Self::Clean(command) => command.run(output),
             Self::Compact(command) => command.run(output),

@@ -200,6 +200,36 @@ fn stores_are_looked_into_by_programs() {
     kv_session(true).compare("kv-json.txt");
 }
 
+fn mark_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("marks data");
+    session.run("put data ada 1815");
+    session.run("mark data before-migration");
+    session.run("put data ada later");
+    session.run("mark data before-migration");
+    session.run("mark data ");
+    session.run("mark data");
+    session.run("mark nowhere here");
+    session.run("marks data");
+    session.run("backup data backup");
+    session.run("restore backup restored");
+    session.run("marks restored");
+    session.run("replica add data other");
+    session.run("marks other");
+    session
+}
+
+#[test]
+fn marks_are_set_and_listed_in_text() {
+    mark_session(false).compare("marks-text.txt");
+}
+
+#[test]
+fn marks_are_set_and_listed_in_json() {
+    mark_session(true).compare("marks-json.txt");
+}
+
 #[test]
 fn help_is_text() {
     let mut session = Session::new(false);
@@ -220,6 +250,8 @@ fn help_is_text() {
         "verify",
         "scrub",
         "log",
+        "mark",
+        "marks",
         "checkpoint",
         "clean",
         "compact",
