@@ -8,9 +8,12 @@
 //! | `mark` | commits that have a name |
 //! | `journal` | the journal files that are there, and how far each counts |
 //! | `commits` | the commits in a journal file, without what they change |
+//! | `retention` | how much journal stays that nothing needs any more |
 
 mod commits;
 mod journal;
 mod mark;
+mod retention;
 
 pub use mark::{MAX_LABEL_LEN, Mark};
+pub use retention::JournalRetention;

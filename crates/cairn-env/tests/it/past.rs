@@ -1,14 +1,16 @@
-//! The past: marks.
+//! The past: marks, and how much of the journal stays.
+
+use std::time::Duration;
 
 use cairn_env::{
-    DatabaseOptions, EnvError, Environment, ErrorKind, MAX_LABEL_LEN, Mark, Options, ReplicaPolicy,
-    repair_in,
+    DatabaseOptions, EnvError, Environment, ErrorKind, HolderKind, JournalRetention, MAX_LABEL_LEN,
+    Mark, Options, ReplicaPolicy, repair_in,
 };
 use cairn_io::{DirRef, MemDisk};
 use cairn_log::{DataKey, DataKeys};
 use cairn_sim::{Bounds, Level, SimDisk, SimWorld};
 
-use crate::fixture::small_options;
+use crate::fixture::{content, small_options};
 
 fn open(root: DirRef, options: Options) -> Environment {
     Environment::open_in(root, SimWorld::new(3).world(), options).unwrap().0
@@ -177,4 +179,71 @@ fn who_only_reads_sees_marks_and_makes_none() {
     let reading = open(disk.root(), small_options().read_only(true));
     assert!(matches!(reading.mark("there"), Err(EnvError::ReadOnly)));
     assert_eq!(labels(&reading.marks().unwrap()), [("here", commit)]);
+}
+
+/// Lengths of the journal files, the oldest first.
+fn journal(disk: &SimDisk) -> Vec<u64> {
+    let image = disk.image();
+    let files = image.files().filter(|(path, _)| path.contains("/J-"));
+    files.map(|(path, _)| image.read(path).unwrap().len() as u64).collect()
+}
+
+/// Commits and checkpoints, a minute apart, with everything cleaned that may be.
+fn rounds(disk: &SimDisk, world: &SimWorld, keep: JournalRetention, rounds: u8) -> Environment {
+    let options = small_options().keep_journal(keep);
+    let env = Environment::open_in(disk.root(), world.world(), options).unwrap().0;
+    for round in 0..rounds {
+        for n in 0..10 {
+            put(&env, &[n], &[round; 1500]);
+        }
+        world.advance(Duration::from_secs(60));
+        env.checkpoint().unwrap();
+        env.clean().unwrap();
+    }
+    env
+}
+
+#[test]
+fn journal_is_kept_as_history_for_so_many_bytes_or_so_long_and_then_goes() {
+    let world = SimWorld::new(3);
+    let run = |keep| {
+        let disk = SimDisk::new();
+        let env = rounds(&disk, &world, keep, 12);
+        (journal(&disk), env, disk)
+    };
+    let (needed, env, _) = run(JournalRetention::Needed);
+    assert!(needed.len() < 5 && env.space().unwrap().holders.is_empty(), "{needed:?}");
+    let (all, env, disk) = run(JournalRetention::Forever);
+    assert!(all.len() > 10, "{all:?}");
+    let holders = env.space().unwrap().holders;
+    assert!(holders.len() == 1 && holders[0].kind == HolderKind::History, "{holders:?}");
+    assert!(holders[0].commit == 0 && holders[0].bytes > 100_000, "{holders:?}");
+    assert_eq!(env.stats().unwrap().holders, 0, "nobody who could let go");
+    let commits = env.snapshot().unwrap().commit();
+    let (some, ..) = run(JournalRetention::Bytes(100_000));
+    let kept: u64 = some.iter().sum();
+    assert!((100_000..160_000).contains(&kept), "{some:?}");
+    let (young, ..) = run(JournalRetention::For(Duration::from_secs(200)));
+    assert!(needed.len() < young.len() && young.len() < all.len(), "{young:?}");
+    // It is history for the next run as well, and goes when nobody wants it any more.
+    let expected = content(&env).unwrap();
+    env.close().unwrap();
+    let env = rounds(&disk, &world, JournalRetention::Forever, 0);
+    assert_eq!(content(&env).unwrap(), expected);
+    put(&env, b"a", b"1");
+    env.checkpoint().unwrap();
+    assert!(journal(&disk).len() > all.len());
+    assert!(env.snapshot().unwrap().commit() > commits);
+    env.close().unwrap();
+    drop(rounds(&disk, &world, JournalRetention::Needed, 2));
+    assert!(journal(&disk).len() < 5, "{:?}", journal(&disk));
+}
+
+#[test]
+fn what_is_kept_as_history_is_not_cleaned_in_vain() {
+    let (disk, world) = (SimDisk::new(), SimWorld::new(3));
+    let env = rounds(&disk, &world, JournalRetention::Forever, 6);
+    env.clean().unwrap();
+    let image = disk.image();
+    assert!(!image.files().any(|(path, _)| path.contains("/V-")), "no value was moved");
 }
