@@ -100,7 +100,10 @@ pub use keyring::{
 };
 pub use multimap::{Keys, Multimap, Pairs};
 pub use options::{Durability, Options};
-pub use past::{JournalRetention, MAX_LABEL_LEN, Mark};
+pub use past::{
+    JournalRetention, JournalSource, MAX_LABEL_LEN, Mark, PlannedFile, RestoreBase, RestorePlan,
+    RestoreTo,
+};
 pub use pin::PinBudget;
 pub use recovery::report::{RecoveryReport, TornTail};
 pub use rekey::{RekeyReport, finish_rekey};

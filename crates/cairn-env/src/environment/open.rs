@@ -264,7 +264,7 @@ fn open_generation(
 
 /// Reads the state file while another process may be writing it. A slot that was looked at in the
 /// middle of that is looked at again, and so are two that do not belong together; one that stays damaged is.
-fn patiently(
+pub(crate) fn patiently(
     world: &dyn World,
     read: impl Fn() -> EnvResult<(FileRef, Found)>,
 ) -> EnvResult<(FileRef, Found)> {

@@ -321,9 +321,16 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
     }
     files.reserve(record.next_file);
     for entry in &mut record.files {
+        if let Some(tail) = end_of_all(state).filter(|_| entry.class == FileClass::Journal) {
+            // Restored to a moment before the checkpoint was written: it knows of more.
+            let behind = (entry.number > tail.file).then_some(0);
+            let here = (entry.number == tail.file).then_some(tail.end);
+            entry.length = entry.length.min(behind.or(here).unwrap_or(u64::MAX));
+        }
         let needed = entry.live > 0
             || entry.class == FileClass::Journal
                 && record.replay_start.is_some_and(|start| entry.number >= start.file())
+                && end_of_all(state).is_none_or(|tail| entry.number <= tail.file)
                 && state.tail.is_none_or(|tail| tail.last_sequence != record.sequence);
         let Some(name) = listing.logs.get(&entry.number) else {
             if needed {
@@ -336,6 +343,12 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
         entry.end = end_of(files, entry)?;
     }
     Ok(Some(Durable { lsn, record }))
+}
+
+/// Where all of the journal ends, if the state says so: it has begun no file after that.
+fn end_of_all(state: &State) -> Option<Predecessor> {
+    let newest = state.journal.map(|(file, _)| file);
+    state.tail.filter(|tail| newest.is_none_or(|newest| newest <= tail.file))
 }
 
 /// Checks that a file is the one that the state means by its number, where it says.
