@@ -151,7 +151,7 @@ impl History {
             let commit = *history.states.keys().max().unwrap();
             if commit > next {
                 next += commits / 4;
-                history.back_up(commit % 2 == 0);
+                history.back_up(commit.is_multiple_of(2));
             }
             if commit >= commits {
                 break;

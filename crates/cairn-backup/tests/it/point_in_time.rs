@@ -130,7 +130,7 @@ fn each_commit_past_a_backup_is_restored_from_the_journal_of_the_open_environmen
     }
     let (report, ..) = journal.restore(&sample.saved, RestoreTo::Newest).unwrap();
     assert_eq!(report.commit, sample.newest() - 1);
-    assert_eq!(report.timeline == sample.env.identity().timeline, false);
+    assert_ne!(report.timeline, sample.env.identity().timeline);
     assert!(sample.env.is_valid());
 }
 
