@@ -78,6 +78,27 @@ impl Chain {
         Ok(Self { links, gap: None })
     }
 
+    /// The journal in `source` from the file `start` on, or from the first one.
+    pub(super) fn of_files(
+        source: &mut Files,
+        start: Option<FileNumber>,
+        durable: &dyn Fn(&LogFile) -> EnvResult<u64>,
+    ) -> EnvResult<Self> {
+        let mut chain = Self::default();
+        if let Some(start) = start {
+            let Some((_, Ok(file))) = source.files.get(&start) else {
+                let (name, path) = (start.to_string(), source.path.clone());
+                let why = "the checkpoint goes on in it".into();
+                return Err(EnvError::MissingFile { name, dir: path, why });
+            };
+            let file = Arc::clone(file);
+            let (end, gap) = source.end_of(&file, durable)?;
+            chain = Self { links: vec![Link { file, end, is_of_base: false }], gap };
+        }
+        chain.go_on(source, None, durable)?;
+        Ok(chain)
+    }
+
     /// Goes on with the journal of `source`, as far as that goes on from `end`, where the base ends.
     pub(super) fn go_on(
         &mut self,

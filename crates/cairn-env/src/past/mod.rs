@@ -13,17 +13,20 @@
 //! | `target` | the moment to which a restore goes |
 //! | `retention` | how much journal stays that nothing needs any more |
 //! | `plan` | where the journal of what is restored ends |
+//! | `open_at` | the environment as it was, beside the one that goes on |
 
 mod chain;
 mod commits;
 mod journal;
 mod mark;
+mod open_at;
 mod plan;
 mod retention;
 mod source;
 mod target;
 
 pub use mark::{MAX_LABEL_LEN, Mark};
+pub(crate) use open_at::{At, state_at};
 pub use plan::{PlannedFile, RestoreBase, RestorePlan};
 pub use retention::JournalRetention;
 pub use source::JournalSource;

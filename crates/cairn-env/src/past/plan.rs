@@ -61,11 +61,11 @@ pub struct RestorePlan {
 
 /// A commit, and where a journal ends that goes up to it.
 #[derive(Clone, Copy, Debug)]
-struct Hit {
-    commit: u64,
-    time: u64,
+pub(super) struct Hit {
+    pub(super) commit: u64,
+    pub(super) time: u64,
     /// Which link, and where in it; `None`: no journal is needed.
-    end: Option<(usize, u64)>,
+    pub(super) end: Option<(usize, u64)>,
 }
 
 impl RestoreBase {
@@ -190,13 +190,13 @@ impl RestoreBase {
 }
 
 /// Where a position stands in the chain; at the end of a file it may be none of the next one yet.
-fn place(links: &[Link], at: Lsn) -> Option<(usize, u64)> {
+pub(super) fn place(links: &[Link], at: Lsn) -> Option<(usize, u64)> {
     let index = links.iter().position(|link| link.file.header().number == at.file())?;
     Some((index, at.offset().min(links[index].end)))
 }
 
 /// The commit that is meant, of those from `base` on.
-fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> EnvResult<Hit> {
+pub(super) fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> EnvResult<Hit> {
     // That there is no later one is known by one that is too late.
     let (mut hit, mut last, mut is_passed) = (None, base, false);
     let (mut before_base, mut damaged) = (None, None);
@@ -252,7 +252,7 @@ fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> EnvResult<H
     if matches!(to, RestoreTo::Commit(commit) if *commit < first)
         || matches!(to, RestoreTo::Time(time) if *time < base.time)
     {
-        return out(format!("{to} is before the backup"));
+        return out(format!("{to} is before all of it"));
     }
     if let Some(Gap { path, missing, why }) = damaged.or_else(|| chain.gap.clone()) {
         return Err(EnvError::JournalGap { path, missing, why, last: newest, time: last.time });
@@ -262,7 +262,7 @@ fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> EnvResult<H
         (Some(_), RestoreTo::Time(_)) if !is_whole => out(format!("{to} is after all of it")),
         (Some(hit), _) => Ok(hit),
         (None, _) => out(match before_base {
-            Some(commit) => format!("{to}, commit {commit}, is before the backup"),
+            Some(commit) => format!("{to}, commit {commit}, is before all of it"),
             None => format!("{to} is not in it"),
         }),
     }

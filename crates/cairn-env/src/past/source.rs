@@ -20,12 +20,13 @@ use cairn_log::{
 use crate::{
     EnvError, EnvResult,
     environment::patiently,
+    files::Files,
     keyring,
     pin::reader::Hold,
-    recovery::replay::has_no_records,
+    recovery::{Listing, replay::has_no_records},
     root::{Generation, Root},
     ship::{Attachment, attachment::Side, replica::log_names},
-    state::StateFile,
+    state::{State, StateFile},
 };
 
 /// The journal files that are there, and what is known of where they end.
@@ -145,6 +146,32 @@ impl JournalSource {
             durable: None,
             has_writer: false,
             keyring,
+            _hold: None,
+        }
+    }
+
+    /// That of an environment that is being opened, whose files are pinned and have their keys. `durable` is what
+    /// is known beyond what its `state` says.
+    pub(super) fn of_environment(
+        files: &Files,
+        listing: &Listing,
+        state: &State,
+        durable: Option<(FileNumber, u64)>,
+        has_writer: bool,
+    ) -> Self {
+        let newest = state.journal.map(|(file, _)| file).max(state.tail.map(|tail| tail.file));
+        let names = listing.journals().filter(|(number, _)| newest.is_some_and(|n| *number <= n));
+        Self {
+            path: files.path(),
+            environment: state.environment,
+            is_whole: true,
+            files: names.map(|(number, name)| (number, (name, files.look_at(name)))).collect(),
+            promised: None,
+            lengths: BTreeMap::new(),
+            tail: state.tail,
+            durable: durable.or(state.journal),
+            has_writer,
+            keyring: None,
             _hold: None,
         }
     }

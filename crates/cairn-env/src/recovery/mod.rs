@@ -100,6 +100,17 @@ impl Listing {
         self.journals.values().next_back().copied()
     }
 
+    /// The journal files, begun or not.
+    pub(crate) fn journals(&self) -> impl Iterator<Item = (FileNumber, LogName)> {
+        self.journals.iter().map(|(number, name)| (*number, *name))
+    }
+
+    /// Leaves out journal files behind the end that the state records.
+    pub(crate) fn leave_out_later(&mut self, state: &State) {
+        let last = state.tail.map(|tail| tail.file);
+        self.journals.retain(|number, _| last.is_some_and(|last| *number <= last));
+    }
+
     /// Leaves out journal files that the state does not name yet: whoever writes has just created them,
     /// and nothing in them is acknowledged before the state says so.
     pub(crate) fn leave_out_unborn(&mut self, state: &State) {
@@ -302,7 +313,11 @@ fn is_damage(error: &EnvError) -> bool {
     error.kind() == crate::ErrorKind::Corrupt
 }
 
-fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult<Option<Durable>> {
+pub(crate) fn open_checkpoint(
+    files: &Files,
+    listing: &Listing,
+    state: &State,
+) -> EnvResult<Option<Durable>> {
     let Some(lsn) = state.checkpoint else { return Ok(None) };
     let missing = |number: FileNumber, class: FileClass, dir, why: &str| EnvError::MissingFile {
         name: LogName::new(class, number, files.identity.timeline).to_string(),

@@ -18,6 +18,7 @@ mod index;
 mod index_build;
 mod keys;
 mod multimap;
+mod open_at;
 mod past;
 mod pins;
 mod recycle;
