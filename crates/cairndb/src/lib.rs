@@ -94,7 +94,7 @@ pub use cairn_env::{
     KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_LABEL_LEN, MAX_TRANSACTION_LEN,
     MAX_VALUE_LEN, Mark, Missing, Multimap, Options, Outline, Pairs, PendingCommit, PinBudget,
     PinInfo, Range, Reach, RecoveryReport, RekeyReport, RepairReport, ReplicaInfo, ReplicaOptions,
-    ReplicaPolicy, ReplicaState, ReplicaStatus, RetiredEpochs, Savepoint, Scope, Scrub,
+    ReplicaPolicy, ReplicaState, ReplicaStatus, RestoreTo, RetiredEpochs, Savepoint, Scope, Scrub,
     ScrubReport, ScrubState, Sequence, SequenceOptions, ShipMode, Shipment, Snapshot, SpaceHolder,
     SpaceReport, Stats, Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit,
     UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View, detach_replica,
