@@ -44,6 +44,7 @@ mod files;
 pub mod fuzzing;
 mod generations;
 mod graves;
+mod heal;
 mod index;
 pub mod inspect;
 mod journal;
@@ -93,6 +94,7 @@ pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
+pub use heal::{HealReport, HealedFile};
 pub use index::{Index, IndexCursor, IndexDef, IndexEntries, IndexEntry};
 pub use keyring::{
     EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,

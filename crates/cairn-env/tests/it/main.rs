@@ -14,6 +14,7 @@ mod failure;
 mod fixture;
 mod golden;
 mod graves;
+mod heal;
 mod index;
 mod index_build;
 mod keys;
