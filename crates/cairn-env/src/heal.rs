@@ -8,10 +8,11 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use cairn_io::{Access, DirRef, FileExt, Name, RealDir};
-use cairn_log::{Digest, LogFile, Scan, Scanner, Stop};
+use cairn_log::{Digest, FileClass, FileNumber, LogFile, Scan, Scanner, Stop};
 
 use crate::{
     EnvError, EnvResult, Environment, ErrorKind, Finding, VerifyOptions,
+    audit::{Extent, Extents},
     backup::{self, BackupFile},
     core::Core,
     root::{Generation, Root},
@@ -130,20 +131,22 @@ type Healed = Result<u64, String>;
 impl Core {
     /// Puts a copy in the place of a damaged file.
     fn heal_file(&self, file: &Arc<LogFile>, copies: &[DirRef]) -> EnvResult<Healed> {
-        let number = file.header().number;
-        let place = {
-            let mut checkpointer = lock(&self.checkpointer);
-            self.add_new_files(&mut checkpointer.utilization);
-            let known = checkpointer.utilization.files.get(&number);
-            known.map(|known| (known.directory, known.end))
+        let header = file.header();
+        let (end, chain) = match Extents::of(self).of_file(file) {
+            // That of a checkpoint may be known to be finished by its seal alone, which may be what is damaged.
+            Extent::Sealed(length) => (FileEnd::Sealed(length), None),
+            Extent::Whole(length) if header.class == FileClass::Journal => {
+                (FileEnd::Cut(length), self.chain_of(header.number, length))
+            }
+            _ => return Ok(Err("it is in use".into())),
         };
-        let Some((directory, end @ FileEnd::Sealed(_))) = place else {
-            return Ok(Err("it has no seal: a crash has cut it, or it is in use".into()));
-        };
-        let member = backup::damaged_member(self, number, directory, end)?;
+        if matches!(end, FileEnd::Cut(_)) && chain.is_none() {
+            return Ok(Err("it has no seal, and no other file says what its bytes were".into()));
+        }
+        let member = backup::damaged_member(self, header.number, header.directory, end)?;
         let mut refused = None;
         for copy in copies {
-            match self.take(&member, copy) {
+            match self.take(&member, chain, copy) {
                 Ok(()) => return Ok(Ok(member.length)),
                 // A copy that cannot be used is none; what this environment's disk refuses is another matter.
                 Err(Taken::Copy(error)) if is_not_there(&error) => {}
@@ -154,8 +157,18 @@ impl Core {
         Ok(Err(refused.unwrap_or_else(|| "the copy has no such file".into())))
     }
 
-    /// Writes what `copy` has of a file beside it, and gives it the name.
-    fn take(&self, member: &BackupFile, copy: &DirRef) -> Result<(), Taken> {
+    /// The digest of the first `length` bytes of a journal file, as the file after it has it, or the state file.
+    fn chain_of(&self, number: FileNumber, length: u64) -> Option<Digest> {
+        let files = self.files.all();
+        let by_next = files.iter().filter_map(|file| file.header().previous);
+        let by_state = lock(&self.state).state.tail;
+        let mut known = by_next.chain(by_state);
+        known.find(|known| (known.file, known.end) == (number, length)).map(|known| known.chain)
+    }
+
+    /// Writes what `copy` has of a file beside it, and gives it the name. It must have the digest `chain`, if that is
+    /// known.
+    fn take(&self, member: &BackupFile, chain: Option<Digest>, copy: &DirRef) -> Result<(), Taken> {
         self.check_authentic(member, copy).map_err(Taken::Copy)?;
         let (dir, name) = (self.files.dir_of(member.name.number), member.name.to_name());
         let arriving = Name::new(format!("{ARRIVING}{name}"))
@@ -175,6 +188,11 @@ impl Core {
         let written = match (digest, here) {
             (_, Some(error)) => Err(Taken::Here(error)),
             (Err(error), None) => Err(Taken::Copy(error)),
+            (Ok(digest), None) if chain.is_some_and(|chain| chain != digest) => {
+                let path = copy.path().join(name.as_str());
+                let why = "it has other bytes than those that the file after it vouches for".into();
+                Err(Taken::Copy(EnvError::ForeignFile { path, why }))
+            }
             (Ok(digest), None) => Ok(digest),
         };
         let placed = written.and_then(|digest| self.put_in_place(member, &arriving, digest));

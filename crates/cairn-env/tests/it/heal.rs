@@ -152,6 +152,30 @@ fn nothing_is_taken_from_another_environment_or_by_who_only_reads() {
     assert!(matches!(error, EnvError::ReadOnly), "{error}");
 }
 
+/// Of the file in which the newest checkpoint stands, the seal alone tells that it is finished.
+#[test]
+fn a_file_whose_seal_was_damaged_before_the_open_is_healed() {
+    let options = small_options();
+    let (here, there, expected) = sample(&options);
+    let mut count = 0;
+    for path in logs(&here).into_iter().filter(|path| there.read(path).is_some()) {
+        let whole = here.read(&path).unwrap();
+        let disk = SimDisk::from_image(&here);
+        rot(&disk, &path, whole.len() - 20);
+        let options = options.clone();
+        let opened = Environment::open_in(disk.root(), SimWorld::new(5).world(), options);
+        let Ok((env, _)) = opened else { continue };
+        if env.scrub().unwrap().findings.is_empty() {
+            continue; // a journal file, whose records say how far it goes
+        }
+        let report = heal(&env, &there);
+        assert_eq!(healed(&report), BTreeSet::from([name_of(&path)]), "{report:?}");
+        assert!(disk.image().read(&path).unwrap() == whole && content(&env).unwrap() == expected);
+        count += 1;
+    }
+    assert!(count > 2, "{count}");
+}
+
 /// An environment with a damaged value file: what it is, what it was, its path, and the replica.
 fn damaged() -> (Image, Vec<u8>, String, Image) {
     let (here, there, _) = sample(&small_options());
