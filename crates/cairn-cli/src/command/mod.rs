@@ -8,6 +8,7 @@ mod compression;
 mod drop;
 mod entries;
 mod export;
+mod heal;
 pub(crate) mod import;
 mod info;
 mod init;
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Tree(tree::Tree),
     Verify(verify::Verify),
     Scrub(scrub::Scrub),
+    Heal(heal::Heal),
     Log(log::Log),
     Mark(mark::Mark),
     Marks(mark::Marks),
@@ -108,6 +110,7 @@ impl Command {
             Self::Tree(command) => command.run(output),
             Self::Verify(command) => command.run(output),
             Self::Scrub(command) => command.run(output),
+            Self::Heal(command) => command.run(output),
             Self::Log(command) => command.run(output),
             Self::Mark(command) => command.run(output),
             Self::Marks(command) => command.run(output),

@@ -291,6 +291,39 @@ fn restores_go_to_moments_in_json() {
     moment_session(true).compare("moments-json.txt");
 }
 
+fn heal_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("put data ada 1815");
+    session.run("replica add data other");
+    session.run("heal data other");
+    session.run("heal data nowhere");
+    session.run("init another");
+    session.run("heal data another");
+    let rot = |path: &str| {
+        let path = session.dir.path(path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() - 40; // in the seal: nobody needs it to read the rest
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    rot("data/g-000001/N-00000002.log");
+    session.run("heal data another");
+    session.run("heal data other");
+    session.run("scrub data");
+    session
+}
+
+#[test]
+fn damage_is_healed_in_text() {
+    heal_session(false).compare("heal-text.txt");
+}
+
+#[test]
+fn damage_is_healed_in_json() {
+    heal_session(true).compare("heal-json.txt");
+}
+
 #[test]
 fn help_is_text() {
     let mut session = Session::new(false);
@@ -310,6 +343,7 @@ fn help_is_text() {
         "tree",
         "verify",
         "scrub",
+        "heal",
         "log",
         "mark",
         "marks",
