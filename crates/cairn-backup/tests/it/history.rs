@@ -1,8 +1,12 @@
 //! Restores to the moments of a long history: each is what a model of it was.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 
-use cairn_backup::{BackupOptions, RestoreTo, backup_to};
+use cairn_backup::{BackupOptions, RestoreOptions, RestoreTo, backup, backup_to, restore};
 use cairn_env::{Database, DatabaseOptions, EnvError, Environment, JournalRetention, Options};
 use cairn_io::{MemDisk, WallTime};
 use cairn_sim::SimWorld;
@@ -207,4 +211,63 @@ fn each_of_500_commits_of_a_history_is_restored_by_number_and_by_time() {
     assert_eq!(report.commit, newest);
     let error = Journal { dir: None, ..journal }.refused(history.base(newest), late);
     assert!(matches!(error, EnvError::OutOfReach { .. }), "{error}");
+}
+
+/// Journal files begin, end and are found while they are written, and checkpoints and cleaning go on.
+#[test]
+fn a_restore_follows_the_journal_of_an_environment_under_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, saved) = (dir.path().join("live"), dir.path().join("saved"));
+    let options = Options::default()
+        .journal_file_bytes(64 << 10)
+        .checkpoint_bytes(200_000)
+        .keep_journal(JournalRetention::Forever);
+    let (env, _) = Environment::open(&live, options).unwrap();
+    let (a, b) = env
+        .write(|txn| {
+            let a = txn.create_database("a", DatabaseOptions::default())?;
+            let b = txn.create_database("b", DatabaseOptions::default())?;
+            Ok((a, b))
+        })
+        .unwrap();
+    backup(&env, &saved, &BackupOptions::default()).unwrap();
+    let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0u64.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                // The same in both databases, or it is torn.
+                let put = |txn: &mut cairn_env::Transaction| {
+                    txn.put(&a, &n.to_le_bytes(), &[1; 300])?;
+                    txn.put(&b, &n.to_le_bytes(), &[1; 300])
+                };
+                env.write(put).unwrap();
+                acknowledged.store(n, Ordering::SeqCst);
+            }
+        });
+        let mut last = 0;
+        for round in 0..12 {
+            let before = acknowledged.load(Ordering::SeqCst);
+            let to = match round % 3 {
+                0 => RestoreTo::Commit(1 + last.max(before) / 2),
+                _ => RestoreTo::Newest,
+            };
+            let how = RestoreOptions::default().to(to.clone()).journal(&live);
+            let back = dir.path().join(format!("back-{round}"));
+            let report = restore(&saved, &back, &how).unwrap();
+            let (env, _) = Environment::open(&back, Options::default()).unwrap();
+            let content = content(&env);
+            assert_eq!(content["a"], content["b"]);
+            assert_eq!(content["a"].len() as u64 + 1, report.commit, "one commit for each entry");
+            if to == RestoreTo::Newest {
+                // What has been acknowledged but for the last ones is known to be durable.
+                assert!(report.commit + 2 > before, "{} {before}", report.commit);
+                assert!(report.commit >= last);
+                last = report.commit;
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

@@ -178,12 +178,13 @@ fn whatever_journal_file_is_missing_or_damaged_the_history_ends_before_it_and_sa
     let past: Vec<_> = journals(&live).into_iter().filter(|path| !in_backup(path)).collect();
     assert!(past.len() > 3, "{past:?}");
     for path in &past {
-        for cut in [false, true] {
+        for how in 0..4 {
             let broken = live.fork();
-            if cut {
-                broken.edit(path, |bytes| bytes[5000] ^= 1).unwrap();
-            } else {
-                broken.remove(path).unwrap();
+            match how {
+                0 => broken.remove(path).unwrap(),
+                1 => broken.edit(path, |bytes| bytes[5000] ^= 1).unwrap(),
+                2 => broken.edit(path, |bytes| bytes.truncate(6000)).unwrap(),
+                _ => broken.edit(path, |bytes| bytes[300] ^= 1).unwrap(), // of its header
             }
             let journal = Journal::of(&broken);
             let error = journal.refused(&saved, RestoreTo::Newest);
@@ -198,10 +199,11 @@ fn whatever_journal_file_is_missing_or_damaged_the_history_ends_before_it_and_sa
             assert!(matches!(named, EnvError::JournalGap { .. }), "{named}");
             let (report, found, _) = journal.restore(&saved, RestoreTo::Commit(*last)).unwrap();
             assert_eq!((report.commit, &found), (*last, &states[last]));
-            ends.push(*last);
+            if how == 0 {
+                ends.push(*last);
+            }
         }
     }
-    ends.dedup();
     assert!(ends.len() > 2 && ends.is_sorted(), "{ends:?}");
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use cairn_log::{
-    Damage, FileClass, FileNumber, HEADER_LEN, LogFile, LogName, LogResult, Predecessor,
+    Damage, Digest, FileClass, FileNumber, HEADER_LEN, LogFile, LogName, LogResult, Predecessor,
 };
 
 use super::{commits::each_commit, source::JournalSource};
@@ -192,8 +192,13 @@ impl Files {
                 format!("{name} ends at {there:x} there, the backup goes on to {:x}", end.end);
             return if gap.is_some() { Ok(gap) } else { Err(self.other(why)) };
         }
-        if file.digest(end.end)? != end.chain {
-            return Err(self.other(format!("{name} has other bytes there")));
+        match digest(file, end.end)? {
+            Some(found) if found == end.chain => {}
+            Some(_) => return Err(self.other(format!("{name} has other bytes there"))),
+            None => {
+                let why = format!("it has only {:x} bytes", file.end());
+                return Ok(Some(self.gap(name.to_string(), why)));
+            }
         }
         if there > last.end {
             *last = Link { file: Arc::clone(file), end: there, is_of_base: false };
@@ -251,10 +256,10 @@ impl Files {
         if let Some(previous) = previous {
             let (from_end, chain) = match (&last, end) {
                 (Some(last), Some(end)) if last.is_of_base && end.file == previous.file => {
-                    (end.end, end.chain)
+                    (end.end, Some(end.chain))
                 }
-                (Some(last), _) => (last.end, last.file.digest(last.end)?),
-                (None, Some(end)) => (end.end, end.chain),
+                (Some(last), _) => (last.end, digest(&last.file, last.end)?),
+                (None, Some(end)) => (end.end, Some(end.chain)),
                 (None, None) => return Err(EnvError::internal("it follows nothing")),
             };
             let before = LogName::new(FileClass::Journal, previous.file, next.header().timeline);
@@ -263,7 +268,7 @@ impl Files {
                 let why = format!("{} follows its end at {:x}", next.name(), previous.end);
                 return Ok((None, gap(before.to_string(), why)));
             }
-            if previous.end < from_end || previous.chain != chain {
+            if previous.end < from_end || chain != Some(previous.chain) {
                 if let Some(last) = last
                     && let Some(stop) =
                         each_commit(&last.file, HEADER_LEN, last.end, &mut |_| true)?
@@ -282,4 +287,9 @@ impl Files {
         let (end, gap) = self.end_of(next, durable)?;
         Ok((Some(Link { file: Arc::clone(next), end, is_of_base: false }), gap))
     }
+}
+
+/// The digest of the first `end` bytes; `None` if there are fewer.
+fn digest(file: &LogFile, end: u64) -> EnvResult<Option<Digest>> {
+    if file.end() < end { Ok(None) } else { Ok(Some(file.digest(end)?)) }
 }

@@ -46,7 +46,7 @@ impl Environment {
     /// ```
     ///
     /// # Errors
-    /// [`EnvError::OutOfReach`] if there is no such moment since the newest checkpoint; otherwise as
+    /// [`OutOfReach`](crate::EnvError::OutOfReach) if there is no such moment since the newest checkpoint; otherwise as
     /// [`Environment::open`].
     pub fn open_at(&self, to: &RestoreTo) -> EnvResult<(Self, RecoveryReport)> {
         let core = self.core.enter()?;
