@@ -32,6 +32,8 @@ mod copy;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod history;
+mod joined;
 mod keyring;
 mod manifest;
 mod piece;
@@ -44,7 +46,7 @@ pub mod spec;
 mod verify;
 
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
-pub use cairn_env::{Forgotten, KeptGeneration};
+pub use cairn_env::{Forgotten, KeptGeneration, RestoreTo};
 pub use error::{BackupError, BackupResult};
 pub use keyring::{check_key, check_key_in, is_encrypted};
 pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};

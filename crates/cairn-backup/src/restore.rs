@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use cairn_env::{
-    EnvError, Forgotten, KeptGeneration, Options, RecoveryReport, RestoreTarget, UnlockedKeyring,
-    data_directory_space, forget_old_generation,
+    EnvError, Forgotten, KeptGeneration, Options, PlannedFile, RecoveryReport, RestoreTarget,
+    RestoreTo, UnlockedKeyring, data_directory_space, forget_old_generation,
 };
 use cairn_io::{DirRef, FileExt, RealDir, RealWorld, SyncSite, WorldRef};
 use cairn_log::Timeline;
 
 use crate::{
-    BackupError, BackupResult, Manifest, Progress,
+    BackupError, BackupResult, Manifest, ManifestFile, Progress,
     backup::open_or_create,
+    history::History,
     keyring,
     manifest::FILES,
     progress::{Counter, Report},
@@ -38,6 +39,22 @@ pub struct RestoreOptions<'a> {
     pub in_place: bool,
     /// Whether a restore in place may put another environment in place of the one that is there.
     pub other_environment: bool,
+    /// The moment to restore. With a commit, a label or a time, everything from the checkpoint of the backup
+    /// on can be restored that its journal and [`journal`](Self#structfield.journal) hold, and what comes after it
+    /// is not there. [`RestoreTo::Newest`] without a journal is all of the backup.
+    ///
+    /// A time behind the last commit is refused, unless the journal is that of the environment itself: nobody
+    /// else knows that there was no later one.
+    pub to: RestoreTo,
+    /// Where the journal past the backup is: the directory of the environment, open or not, whether it would open
+    /// or not; or its replica; or a later backup. The journal is followed file by file, each of which must be the
+    /// one that goes on from the one before. If one is missing before the moment, the restore is refused.
+    ///
+    /// Of an environment that is open, the journal goes as far as the files say that it is durable: the last
+    /// commits may be missing while others follow.
+    pub journal: Option<&'a Path>,
+    /// As [`journal`](Self#structfield.journal), for [`restore_from`] in any directory.
+    pub journal_in: Option<&'a DirRef>,
     /// Called from time to time.
     pub progress: Report<'a>,
 }
@@ -54,6 +71,27 @@ impl<'a> RestoreOptions<'a> {
     #[must_use]
     pub fn other_environment(mut self, allowed: bool) -> Self {
         self.other_environment = allowed;
+        self
+    }
+
+    /// Sets [`RestoreOptions::to`](RestoreOptions#structfield.to).
+    #[must_use]
+    pub fn to(mut self, to: RestoreTo) -> Self {
+        self.to = to;
+        self
+    }
+
+    /// Sets [`RestoreOptions::journal`](RestoreOptions#structfield.journal).
+    #[must_use]
+    pub fn journal(mut self, directory: &'a Path) -> Self {
+        self.journal = Some(directory);
+        self
+    }
+
+    /// Sets [`RestoreOptions::journal_in`](RestoreOptions#structfield.journal_in).
+    #[must_use]
+    pub fn journal_in(mut self, directory: &'a DirRef) -> Self {
+        self.journal_in = Some(directory);
         self
     }
 
@@ -103,6 +141,31 @@ pub struct RestoreReport {
 /// Restores the backup in the directory `backup` into the directory `target`, which must be missing
 /// or empty (or hold an unfinished restore, which starts over).
 ///
+/// With [`RestoreOptions::to`](RestoreOptions#structfield.to) that is the environment as it was at a moment, which the
+/// journal past the backup leads to:
+///
+/// ```
+/// use cairn_backup::{BackupOptions, RestoreOptions, RestoreTo, backup, restore};
+/// use cairn_env::{DatabaseOptions, Environment, Options};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let (live, saved, back) = (dir.path().join("live"), dir.path().join("saved"), dir.path().join("back"));
+/// let (env, _) = Environment::open(&live, Options::default())?;
+/// let db = env.database("db", DatabaseOptions::default())?;
+/// backup(&env, &saved, &BackupOptions::default())?;
+/// env.write(|txn| txn.put(&db, b"schema", b"1"))?;
+/// env.mark("before-migration")?;
+/// env.write(|txn| txn.put(&db, b"schema", b"2"))?;
+/// env.close()?;
+///
+/// let to = RestoreTo::Label("before-migration".into());
+/// restore(&saved, &back, &RestoreOptions::default().to(to).journal(&live))?;
+/// let (env, _) = Environment::open(&back, Options::default())?;
+/// let db = env.find_database("db")?.unwrap();
+/// assert_eq!(env.snapshot()?.get(&db, b"schema")?.unwrap(), b"1");
+/// # Ok::<(), cairn_backup::BackupError>(())
+/// ```
+///
 /// Until the end, `target` does not open as an environment, and says how to go on. Before the end,
 /// every file was compared with the manifest, the journal was replayed, and all trees and values were
 /// read.
@@ -110,7 +173,8 @@ pub struct RestoreReport {
 /// # Errors
 /// Errors of the kind `Corrupt` name the file of the backup that is damaged or missing;
 /// [`EnvError::WrongKey`] and [`EnvError::KeyRequired`] if the backup is encrypted and
-/// [`options`](RestoreOptions#structfield.options) have another key or none: then nothing was written. Any
+/// [`options`](RestoreOptions#structfield.options) have another key or none; [`EnvError::OutOfReach`],
+/// [`EnvError::JournalGap`] and [`EnvError::OtherHistory`] if the moment cannot be reached: then nothing was written. Any
 /// other error leaves the backup as it is, and `target` as an unfinished restore.
 pub fn restore(
     backup: impl AsRef<Path>,
@@ -120,9 +184,10 @@ pub fn restore(
     let (backup, target) = (backup.as_ref(), target.as_ref());
     let from = RealDir::open(backup).map_err(|error| not_there(backup, error))?;
     // Nothing is created for a backup that cannot be read.
-    let source = Source::preflight(from, options)?;
+    let world = Arc::new(RealWorld::new()) as WorldRef;
+    let source = Source::preflight(from, &world, options)?;
     let to = open_or_create(target)?;
-    source.restore(&to, &(Arc::new(RealWorld::new()) as WorldRef), options)
+    source.restore(&to, &world, options)
 }
 
 /// As [`restore`], from and to any directories.
@@ -135,20 +200,26 @@ pub fn restore_from(
     world: &WorldRef,
     options: &RestoreOptions<'_>,
 ) -> BackupResult<RestoreReport> {
-    Source::preflight(DirRef::clone(backup), options)?.restore(target, world, options)
+    Source::preflight(DirRef::clone(backup), world, options)?.restore(target, world, options)
 }
 
-/// A backup that was looked over: it is complete, and its key is at hand.
+/// A backup that was looked over: it is complete, its key is at hand, and the moment is in reach.
 struct Source {
     backup: DirRef,
     files: DirRef,
     manifest: Manifest,
     keys: Option<(Vec<u8>, UnlockedKeyring)>,
+    /// Of a restore to a moment.
+    history: Option<History>,
 }
 
 impl Source {
-    /// Looks for missing files, wrong lengths and a wrong key before anything is written.
-    fn preflight(backup: DirRef, options: &RestoreOptions<'_>) -> BackupResult<Self> {
+    /// Looks for missing files, wrong lengths, a wrong key and the moment before anything is written.
+    fn preflight(
+        backup: DirRef,
+        world: &WorldRef,
+        options: &RestoreOptions<'_>,
+    ) -> BackupResult<Self> {
         let manifest = Manifest::read(&*backup)?;
         let files = backup.open_dir(&FILES)?;
         for stored in manifest.files.iter().flat_map(|file| file.stored()) {
@@ -159,7 +230,36 @@ impl Source {
         if let Some((_, keys)) = &keys {
             keyring::try_files(&*files, &manifest, keys)?;
         }
-        Ok(Self { backup, files, manifest, keys })
+        let has_journal = options.journal.is_some() || options.journal_in.is_some();
+        let history = match &options.to {
+            RestoreTo::Newest if !has_journal => None,
+            _ => {
+                let keys = keys.as_ref().map(|(_, keys)| keys);
+                Some(History::find(&files, &manifest, keys, world, options)?)
+            }
+        };
+        Ok(Self { backup, files, manifest, keys, history })
+    }
+
+    /// The files of the backup that are restored, with the length to which they are.
+    fn files(&self) -> Vec<(&ManifestFile, u64)> {
+        let Some(History { plan, .. }) = &self.history else {
+            return self.manifest.files.iter().map(|file| (file, file.length)).collect();
+        };
+        let files = self.manifest.files.iter().filter_map(|file| {
+            let planned = plan.journal().iter().find(|planned| planned.name == file.name);
+            match planned {
+                Some(planned) if planned.is_of_base => Some((file, planned.length)),
+                _ => plan.takes(file.name).then_some((file, file.length)),
+            }
+        });
+        files.collect()
+    }
+
+    /// The journal files that come from elsewhere.
+    fn journal(&self) -> impl Iterator<Item = &PlannedFile> {
+        let planned = self.history.iter().flat_map(|history| history.plan.journal());
+        planned.filter(|planned| !planned.is_of_base)
     }
 
     fn restore(
@@ -168,37 +268,59 @@ impl Source {
         world: &WorldRef,
         options: &RestoreOptions<'_>,
     ) -> BackupResult<RestoreReport> {
-        let Self { backup, files, manifest, keys } = self;
-        check_space(target, &manifest)?;
+        let (restored, journal) = (self.files(), self.journal().collect::<Vec<_>>());
+        let lengths = restored.iter().map(|(file, length)| (file.directory, *length));
+        let lengths: Vec<_> =
+            lengths.chain(journal.iter().map(|file| (file.directory, file.length))).collect();
+        check_space(target, &lengths)?;
         let how = format!(
             "This directory is being filled from the backup {}.\n\
              If that is not going on any more, run `cairn restore` with this backup and this directory\n\
              again, which starts over; or remove the directory.\n",
-            backup.path().display()
+            self.backup.path().display()
         );
         let (root, world) = (Arc::clone(target), Arc::clone(world));
-        let keyring = keys.as_ref().map(|(bytes, _)| &**bytes);
-        let (cut, foreign) = (manifest.cut.clone(), options.other_environment);
+        let other = self.history.as_ref().and_then(|history| history.keyring.as_deref());
+        let keyring = other.or(self.keys.as_ref().map(|(bytes, _)| &**bytes));
+        let cut = self.history.as_ref().map_or(&self.manifest.cut, |history| history.plan.cut());
+        let (cut, foreign) = (cut.clone(), options.other_environment);
+        let (commit, time) = (cut.commit, cut.time);
         let staging = match options.in_place {
             true => RestoreTarget::begin_in_place(root, world, cut, &how, keyring, foreign)?,
             false => RestoreTarget::begin(root, world, cut, &how, keyring)?,
         };
-        let mut counter = Counter::new(manifest.bytes(), options.progress);
-        for file in &manifest.files {
+        // A file of which only the beginning is wanted is read to its end: the manifest vouches for all of it.
+        let read = restored.iter().map(|(file, _)| file.length);
+        let read = read.chain(journal.iter().map(|file| file.length)).sum();
+        let mut counter = Counter::new(read, options.progress);
+        for (file, length) in &restored {
             let copy = staging.create(file.name, file.directory)?;
-            read_file(&*files, file, &mut counter, |at, piece| Ok(copy.write_all_at(at, piece)?))?;
+            read_file(&*self.files, file, &mut counter, |at, piece| {
+                let left = usize::try_from(length.saturating_sub(at)).unwrap_or(usize::MAX);
+                Ok(copy.write_all_at(at, &piece[..piece.len().min(left)])?)
+            })?;
+            copy.sync(RESTORE)?;
+        }
+        for file in &journal {
+            let copy = staging.create(file.name, file.directory)?;
+            file.copy(|at, piece| -> BackupResult<()> {
+                counter.add(piece.len() as u64);
+                Ok(copy.write_all_at(at, piece)?)
+            })?;
             copy.sync(RESTORE)?;
         }
         let mut proving = options.options.clone();
-        if let Some((_, keys)) = &keys {
-            proving = proving.encryption(keys.data_keys());
+        let keys = self.history.as_ref().and_then(|history| history.keys.clone());
+        if let Some(keys) = keys.or(self.keys.as_ref().map(|(_, keys)| keys.data_keys())) {
+            proving = proving.encryption(keys);
         }
+        let (files, bytes) = (lengths.len() as u64, lengths.iter().map(|(_, length)| length).sum());
         let restored = staging.finish(proving)?;
         Ok(RestoreReport {
-            commit: manifest.cut.commit,
-            time: manifest.cut.time,
-            files: manifest.files.len() as u64,
-            bytes: manifest.bytes(),
+            commit,
+            time,
+            files,
+            bytes,
             entries: restored.entries,
             timeline: restored.timeline,
             recovery: restored.recovery,
@@ -207,16 +329,16 @@ impl Source {
     }
 }
 
-/// An error if the files do not fit where they are to go. Data directories that are there already may be
-/// disks of their own.
-fn check_space(target: &DirRef, manifest: &Manifest) -> BackupResult<()> {
+/// An error if the files, of which directory and length are given, do not fit where they are to go. Data
+/// directories that are there already may be disks of their own.
+fn check_space(target: &DirRef, files: &[(u16, u64)]) -> BackupResult<()> {
     let check = |path: &Path, free: u64, needed: u64| match free < needed {
         true => Err(BackupError::NoSpace { path: path.to_owned(), free, needed }),
         false => Ok(()),
     };
     let mut needed = BTreeMap::<u16, u64>::new();
-    for file in &manifest.files {
-        *needed.entry(file.directory).or_default() += file.length;
+    for (directory, length) in files {
+        *needed.entry(*directory).or_default() += length;
     }
     let mut in_root = 0;
     for (directory, bytes) in needed {

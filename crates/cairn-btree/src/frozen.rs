@@ -68,7 +68,7 @@ impl FrozenRoot {
         self.generation
     }
 
-    /// The commit number of the newest change in this version, as the writer was told.
+    /// The number of the newest commit in this version, as the writer was told.
     #[must_use]
     pub const fn sequence(&self) -> u64 {
         self.sequence

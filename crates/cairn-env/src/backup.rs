@@ -501,6 +501,18 @@ pub(crate) fn freeze(core: &Core, budget: PinBudget) -> EnvResult<Frozen> {
     frozen
 }
 
+/// A file that is damaged, to be compared with copies of it: its seal may be gone.
+pub(crate) fn damaged_member(
+    core: &Core,
+    number: FileNumber,
+    directory: u16,
+    end: FileEnd,
+) -> EnvResult<BackupFile> {
+    let mut file = member(core, number, directory, end)?;
+    file.seal = file.file.seal(file.length).ok().flatten();
+    Ok(file)
+}
+
 fn member(core: &Core, number: FileNumber, directory: u16, end: FileEnd) -> EnvResult<BackupFile> {
     let file = core.files.get(number)?;
     let (length, sealed) = match end {

@@ -514,11 +514,12 @@ impl Core {
             (FileClass::Journal, _) => HEADER_LEN,
             _ => self.files.find(number).map_or(0, |file| file.end()),
         };
+        let history = self.history_from(utilization);
         let going: Vec<FileNumber> = utilization
             .files
             .keys()
             .copied()
-            .filter(|number| self.is_removable(utilization, checkpointer, *number))
+            .filter(|number| self.is_removable(utilization, checkpointer, history, *number))
             .collect();
         utilization
             .files
@@ -537,14 +538,19 @@ impl Core {
     }
 
     /// Whether a file may go once the checkpoint that is being made is durable: it was dead one
-    /// checkpoint ago, no version in memory can reach it, and no slot of the state leads into it.
+    /// checkpoint ago, no version in memory can reach it, no slot of the state leads into it, and it is no
+    /// `history`, which begins with that journal file.
     fn is_removable(
         &self,
         utilization: &Utilization,
         checkpointer: &Checkpointer,
+        history: Option<FileNumber>,
         number: FileNumber,
     ) -> bool {
         let Some(file) = utilization.files.get(&number) else { return false };
+        if file.class == FileClass::Journal && history.is_some_and(|from| number >= from) {
+            return false;
+        }
         let Some((since, cut)) = file.dead_since else { return false };
         let newest = checkpointer.newest.as_ref();
         newest.is_some_and(|newest| {
@@ -558,6 +564,7 @@ impl Core {
 
     fn removable(&self, checkpointer: &Checkpointer, record: &CheckpointRecord) -> Vec<FileNumber> {
         let listed: Vec<FileNumber> = record.files.iter().map(|file| file.number).collect();
+        let history = self.history_from(&checkpointer.utilization);
         checkpointer
             .utilization
             .files
@@ -565,7 +572,7 @@ impl Core {
             .copied()
             .filter(|number| {
                 !listed.contains(number)
-                    && self.is_removable(&checkpointer.utilization, checkpointer, *number)
+                    && self.is_removable(&checkpointer.utilization, checkpointer, history, *number)
             })
             .collect()
     }

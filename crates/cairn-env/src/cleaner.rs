@@ -116,8 +116,13 @@ impl Core {
     ) -> Option<Cleaning> {
         let newest = checkpointer.newest.as_ref()?;
         let pins = lock(&self.pins);
+        let history = self.history_from(&checkpointer.utilization);
         let is_candidate = |number: FileNumber, file: &FileUse| {
-            can_be_emptied(newest, &pins, number, file)
+            // What is moved out of a file that stays takes space and frees none.
+            let stays =
+                file.class == FileClass::Journal && history.is_some_and(|from| number >= from);
+            !stays
+                && can_be_emptied(newest, &pins, number, file)
                 && number < before
                 && !skip.contains(&number)
         };

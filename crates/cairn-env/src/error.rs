@@ -451,6 +451,44 @@ pub enum EnvError {
         /// Where in it the bytes begin.
         offset: u64,
     },
+    /// A restore goes to a moment that the history which is at hand does not hold.
+    #[error("{what}: the history that is here goes from commit {first} to commit {last}")]
+    OutOfReach {
+        /// What was asked for.
+        what: String,
+        /// The first commit that can be restored.
+        first: u64,
+        /// The last one.
+        last: u64,
+        /// The time of the last one, in microseconds since 1970.
+        time: u64,
+    },
+    /// A restore goes to a moment behind a journal file that is not there.
+    #[error(
+        "the journal in {} has a gap: {missing} is missing or cannot be read ({why}); without it, commit \
+         {last} is the last that can be restored",
+        path.display()
+    )]
+    JournalGap {
+        /// Where the journal was looked for.
+        path: PathBuf,
+        /// The file.
+        missing: String,
+        /// How that is known, or what is wrong with it.
+        why: String,
+        /// The last commit before it.
+        last: u64,
+        /// The time of that commit, in microseconds since 1970.
+        time: u64,
+    },
+    /// A journal is not of the history that a backup begins.
+    #[error("the journal in {} does not go on from the backup: {why}", path.display())]
+    OtherHistory {
+        /// Where the journal is.
+        path: PathBuf,
+        /// What differs.
+        why: String,
+    },
     /// A number space is used up.
     #[error("{what} are used up")]
     Exhausted {
@@ -478,11 +516,14 @@ impl EnvError {
             Self::Poisoned { .. } | Self::CommitUnknown { .. } => ErrorKind::Poisoned,
             Self::Closed => ErrorKind::Closed,
             Self::Busy { .. } | Self::Locked { .. } | Self::AlreadyOpen { .. } => ErrorKind::Busy,
-            Self::NotAnEnvironment { .. } | Self::NoSuchDatabase { .. } => ErrorKind::NotFound,
+            Self::NotAnEnvironment { .. }
+            | Self::NoSuchDatabase { .. }
+            | Self::OutOfReach { .. } => ErrorKind::NotFound,
             Self::IncompleteRestore { .. }
             | Self::NeedsRepair { .. }
             | Self::Damaged { .. }
             | Self::MissingFile { .. }
+            | Self::JournalGap { .. }
             | Self::DataDirectory { .. }
             | Self::ForeignFile { .. }
             | Self::Inconsistent { .. }
@@ -508,6 +549,7 @@ impl EnvError {
             | Self::InvalidInput { .. }
             | Self::Replica { .. }
             | Self::ShippingGap { .. }
+            | Self::OtherHistory { .. }
             | Self::ReadOnly => ErrorKind::InvalidInput,
             Self::Exhausted { .. } | Self::CommitPending { .. } | Self::DiskLimit { .. } => {
                 ErrorKind::Full

@@ -254,6 +254,11 @@ impl Files {
         unlock(file, self.keys.as_ref())
     }
 
+    /// A file of this environment with its own key.
+    pub(crate) fn with_key(&self, file: LogFile) -> LogResult<LogFile> {
+        unlock(file, self.keys.as_ref())
+    }
+
     /// Opens a file of the environment and makes it known.
     pub(crate) fn open(&self, name: LogName) -> LogResult<Arc<LogFile>> {
         let file = Arc::new(self.look_at(name)?);

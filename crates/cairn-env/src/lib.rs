@@ -44,6 +44,7 @@ mod files;
 pub mod fuzzing;
 mod generations;
 mod graves;
+mod heal;
 mod index;
 pub mod inspect;
 mod journal;
@@ -94,6 +95,7 @@ pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
+pub use heal::{HealReport, HealedFile};
 pub use index::{Index, IndexCursor, IndexDef, IndexEntries, IndexEntry};
 pub use keyring::{
     EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,
@@ -101,7 +103,10 @@ pub use keyring::{
 };
 pub use multimap::{Keys, Multimap, Pairs};
 pub use options::{Durability, Options};
-pub use past::{MAX_LABEL_LEN, Mark};
+pub use past::{
+    JournalRetention, JournalSource, MAX_LABEL_LEN, Mark, PlannedFile, RestoreBase, RestorePlan,
+    RestoreTo,
+};
 pub use pin::PinBudget;
 pub use recovery::report::{RecoveryReport, TornTail};
 pub use rekey::{RekeyReport, finish_rekey};

@@ -164,6 +164,12 @@ impl Pass {
 }
 
 impl Core {
+    /// Takes note that a file is whole again.
+    pub(crate) fn note_healed(&self, file: &Arc<LogFile>) {
+        let whole = (self.world.monotonic(), Vec::new());
+        lock(&self.scrubbed).files.insert(file.header().number, whole);
+    }
+
     /// Remembers what a look at a whole file has found; `None` if the file is gone.
     fn note_scrubbed(&self, file: &Arc<LogFile>, damage: Vec<Spot>) -> Option<Vec<Finding>> {
         let number = file.header().number;

@@ -72,6 +72,11 @@ pub(crate) const REPLICA_SYNC: SyncSite = SyncSite::new("replica.sync");
 /// The end of the journal that the replica had and the source had not, before anything is built on it.
 pub(crate) const BROUGHT_OVER: SyncSite = SyncSite::new("replica.brought_over");
 
+/// A copy of a damaged file, before it has its name.
+pub(crate) const HEAL_COPY: SyncSite = SyncSite::new("heal.copy");
+/// That name: whoever was told that the file is whole again may let the other copy go.
+pub(crate) const HEAL_NAME: SyncSite = SyncSite::new("heal.name");
+
 /// Those that only an environment with a replica comes by.
 pub const REPLICA_SYNC_SITES: &[SyncSite] = &[
     ATTACHMENT,
@@ -83,6 +88,8 @@ pub const REPLICA_SYNC_SITES: &[SyncSite] = &[
     REPLICA_EXTEND,
     REPLICA_SYNC,
     BROUGHT_OVER,
+    HEAL_COPY,
+    HEAL_NAME,
 ];
 
 /// All others, for the sweep that switches each off in turn.

@@ -21,7 +21,7 @@ use cairn_io::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
-use cairn_log::FileNumber;
+use cairn_log::{FileClass, FileNumber};
 
 use crate::{EnvError, EnvResult, checkpoint::Checkpointer, core::Core, sync::lock};
 
@@ -86,16 +86,20 @@ pub enum HolderKind {
     Reader,
     /// A backup in progress.
     Backup,
+    /// [`Options::keep_journal`](crate::Options#structfield.keep_journal): what came after the commit can be
+    /// gone back to.
+    History,
 }
 
 impl fmt::Display for SpaceHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, commit, bytes, since } = self;
         let who = match kind {
-            HolderKind::Reader => "a reader",
-            HolderKind::Backup => "a backup",
+            HolderKind::Reader => "a reader of",
+            HolderKind::Backup => "a backup of",
+            HolderKind::History => "the history since",
         };
-        write!(f, "{who} of commit {commit} holds back {bytes} bytes for {} s", since.as_secs())
+        write!(f, "{who} commit {commit} holds back {bytes} bytes for {} s", since.as_secs())
     }
 }
 
@@ -292,7 +296,8 @@ impl Core {
             tolerant(self.checkpoint().map(drop))?;
         }
         // What is moved out of files that somebody holds takes space and frees none.
-        if self.space_holders(&lock(&self.checkpointer)).is_empty() {
+        let holders = self.space_holders(&lock(&self.checkpointer));
+        if holders.iter().all(|holder| holder.kind == HolderKind::History) {
             let target = self.space_target();
             tolerant(self.clean_to(target).map(drop))?;
         }
@@ -320,9 +325,24 @@ impl Core {
             let since = now.saturating_sub(seen);
             holders.push(SpaceHolder { kind: HolderKind::Reader, commit, bytes, since });
         }
+        holders.extend(self.history_holder(checkpointer, &dead));
         holders.retain(|holder| holder.bytes > 0);
         holders.sort_by_key(|holder| std::cmp::Reverse(holder.bytes));
         holders
+    }
+
+    /// The journal that is kept as history, beyond what is needed.
+    fn history_holder(&self, checkpointer: &Checkpointer, dead: &[Dead]) -> Option<SpaceHolder> {
+        let from = self.history_from(&checkpointer.utilization)?;
+        let oldest = self.files.find(from)?;
+        let bytes = bytes_of(dead, |file| file.is_journal && file.number >= from);
+        let age = self.world.wall().0.saturating_sub(oldest.header().created);
+        Some(SpaceHolder {
+            kind: HolderKind::History,
+            commit: oldest.header().first_sequence.saturating_sub(1),
+            bytes,
+            since: Duration::from_micros(age),
+        })
     }
 
     /// Files that nothing needs but perhaps those who hold them.
@@ -332,7 +352,8 @@ impl Core {
             .filter_map(|(number, file)| {
                 let (_, cut) = file.dead_since?;
                 let bytes = self.files.find(*number)?.footprint();
-                Some(Dead { number: *number, cut, bytes })
+                let is_journal = file.class == FileClass::Journal;
+                Some(Dead { number: *number, is_journal, cut, bytes })
             })
             .collect()
     }
@@ -401,6 +422,7 @@ fn bytes_of(dead: &[Dead], is_held: impl Fn(&Dead) -> bool) -> u64 {
 #[derive(Clone, Copy, Debug)]
 struct Dead {
     number: FileNumber,
+    is_journal: bool,
     /// Versions before this gen may reach it.
     cut: u64,
     bytes: u64,

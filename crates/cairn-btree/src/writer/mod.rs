@@ -288,13 +288,15 @@ impl TreeWriter {
         }
     }
 
-    /// Makes the current state a version that never changes; `sequence` is the commit number of its
-    /// newest change. Without changes since the last time the same version is returned.
+    /// Makes the current state a version that never changes; `sequence` is the number of the newest
+    /// commit in it. Without changes since the last time, and with the same number, the same version is returned.
     ///
     /// # Errors
     /// None that a healthy process sees: all nodes of the catalogue that are needed are in memory.
     pub fn freeze(&mut self, sequence: u64) -> TreeResult<Arc<FrozenRoot>> {
-        if let Some(newest) = &self.newest {
+        // A commit that changes nothing is one all the same: a version that did not count it would have its
+        // number given twice.
+        if let Some(newest) = self.newest.as_ref().filter(|newest| newest.sequence() == sequence) {
             return Ok(Arc::clone(newest));
         }
         self.last = None;

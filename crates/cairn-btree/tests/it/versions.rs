@@ -312,6 +312,13 @@ fn a_version_without_changes_is_the_same_version() {
     let second = world.writer.freeze(1).unwrap();
     assert!(Arc::ptr_eq(&first, &second));
     assert!(!world.writer.is_changed());
+    // A commit that changes nothing is one all the same.
+    let third = world.writer.freeze(2).unwrap();
+    assert_eq!((first.sequence(), third.sequence()), (1, 2));
+    assert!(
+        third.generation() > first.generation()
+            && third.get_with(TreeId(1), b"a", |_| ()).unwrap().is_some()
+    );
 }
 
 #[test]

@@ -8,12 +8,14 @@ mod compression;
 mod drop;
 mod entries;
 mod export;
+mod heal;
 pub(crate) mod import;
 mod info;
 mod init;
 mod key;
 mod kv;
 mod log;
+mod mark;
 mod rekey;
 mod repair;
 mod replica;
@@ -73,7 +75,10 @@ pub(crate) enum Command {
     Tree(tree::Tree),
     Verify(verify::Verify),
     Scrub(scrub::Scrub),
+    Heal(heal::Heal),
     Log(log::Log),
+    Mark(mark::Mark),
+    Marks(mark::Marks),
     Checkpoint(checkpoint::Checkpoint),
     Clean(clean::Clean),
     Compact(clean::Compact),
@@ -107,7 +112,10 @@ impl Command {
             Self::Tree(command) => command.run(output),
             Self::Verify(command) => command.run(output),
             Self::Scrub(command) => command.run(output),
+            Self::Heal(command) => command.run(output),
             Self::Log(command) => command.run(output),
+            Self::Mark(command) => command.run(output),
+            Self::Marks(command) => command.run(output),
             Self::Checkpoint(command) => command.run(output),
             Self::Clean(command) => command.run(output),
             Self::Compact(command) => command.run(output),

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use cairndb::{
-    ErrorKind,
-    backup::{RestoreOptions, forget_old, is_encrypted, restore, undo_restore},
+    EnvError, ErrorKind,
+    backup::{
+        BackupError, RestoreOptions, RestoreTo, forget_old, is_encrypted, restore, undo_restore,
+    },
 };
 use serde::Serialize;
 
@@ -24,6 +26,11 @@ use crate::{
 /// are read, before the directory opens as an environment. A restore that was cut short is
 /// started over by running the same command again.
 ///
+/// With --to-commit, --to-label or --at, what is restored is the state at that moment, and what
+/// came after it is not there. --journal says where the journal past the backup is: in the
+/// environment itself, open or not, whether it would open or not; in its replica; or in a later
+/// backup. If a journal file before the moment is missing, the restore is refused.
+///
 /// With --in-place the directory may be an environment that nobody has open. What it holds is
 /// kept beside what is restored: --undo goes back to it (and, called again, forward), --forget-old
 /// removes it. A restore in place that fails or is killed leaves the environment as it was.
@@ -34,6 +41,8 @@ use crate::{
 Example:
   cairn restore backups/monday data2
   cairn restore backups/monday data --in-place
+  cairn restore backups/monday data2 --to-label before-migration --journal data
+  cairn restore backups/monday data2 --at 2026-05-04T12:30:00+02:00 --journal data
   cairn restore --undo data
   cairn restore --forget-old data"
 )]
@@ -44,6 +53,18 @@ pub(crate) struct Restore {
     /// The directory of the environment: new, empty, or holding a restore that was cut short
     #[arg(required_unless_present_any = ["undo", "forget_old"])]
     env: Option<PathBuf>,
+    /// Restore what the commit with this number has left
+    #[arg(long, value_name = "N", conflicts_with_all = ["to_label", "at"])]
+    to_commit: Option<u64>,
+    /// Restore what the latest mark with this label has left
+    #[arg(long, value_name = "LABEL", conflicts_with = "at")]
+    to_label: Option<String>,
+    /// Restore what was there at this time, such as 2026-05-04T10:30:00Z (with its offset)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    at: Option<Time>,
+    /// Go on from the backup with the journal in this environment, replica or later backup
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
     /// Restore over an existing environment, and keep what it holds
     #[arg(long)]
     in_place: bool,
@@ -51,10 +72,14 @@ pub(crate) struct Restore {
     #[arg(long, requires = "in_place")]
     other_environment: bool,
     /// Go back to what an environment held before it was restored in place
-    #[arg(long, value_name = "ENV", conflicts_with_all = ["backup", "env", "in_place"])]
+    #[arg(long, value_name = "ENV", conflicts_with_all = [
+        "backup", "env", "in_place", "to_commit", "to_label", "at", "journal",
+    ])]
     undo: Option<PathBuf>,
     /// Open an environment, and remove what it held before it was restored in place
-    #[arg(long, value_name = "ENV", conflicts_with_all = ["backup", "env", "in_place", "undo"])]
+    #[arg(long, value_name = "ENV", conflicts_with_all = [
+        "backup", "env", "in_place", "undo", "to_commit", "to_label", "at", "journal",
+    ])]
     forget_old: Option<PathBuf>,
     #[command(flatten)]
     unlock: KeyArgs,
@@ -99,13 +124,25 @@ impl Restore {
                 in_place,
                 other_environment,
                 unlock,
+                to_commit,
+                to_label,
+                at,
+                journal,
                 ..
             } => {
                 let key = unlock.of(&backup, || is_encrypted(&backup))?;
-                let options = RestoreOptions::default()
+                let to = match (to_commit, to_label, at) {
+                    (Some(commit), ..) => RestoreTo::Commit(commit),
+                    (_, Some(label), _) => RestoreTo::Label(label),
+                    (_, _, Some(Time(micros))) => RestoreTo::Time(micros),
+                    _ => RestoreTo::Newest,
+                };
+                let mut options = RestoreOptions::default()
                     .options(open::with_key(key))
+                    .to(to)
                     .in_place(in_place)
                     .other_environment(other_environment);
+                options.journal = journal.as_deref();
                 run(&backup, env, options, output)
             }
             _ => Err(Failure::usage("a backup and the directory of an environment are needed")),
@@ -118,6 +155,12 @@ fn run(backup: &Path, env: PathBuf, options: RestoreOptions<'_>, output: &mut Ou
     let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
     let in_place = options.in_place;
     let report = restore(backup, &env, &options.progress(&shown)).map_err(|error| {
+        if let BackupError::Env(error) = &error
+            && let Some(advice) = advice(error)
+        {
+            let failure = Failure::of_store(error.kind(), error.scope(), error);
+            return failure.advise(advice);
+        }
         let refused = error.kind() == ErrorKind::InvalidInput;
         let failure = Failure::from(error);
         match (refused, in_place) {
@@ -164,6 +207,38 @@ fn run(backup: &Path, env: PathBuf, options: RestoreOptions<'_>, output: &mut Ou
     Ok(Exit::Good)
 }
 
+/// What to do about a moment that cannot be reached.
+fn advice(error: &EnvError) -> Option<String> {
+    Some(match error {
+        EnvError::OutOfReach { last, time, .. } => format!(
+            "nothing was changed: the last one, commit {last}, is of {}; `cairn marks` lists the marks of \
+             an environment, and --journal says where there is more of its history",
+            Time(*time)
+        ),
+        EnvError::JournalGap { last, time, .. } => format!(
+            "nothing was changed: bring the file back, or choose another --journal or a later backup; \
+             `--to-commit {last}` restores what there was before it, of {}",
+            Time(*time)
+        ),
+        EnvError::OtherHistory { .. } => {
+            "nothing was changed: --journal takes the environment of the backup, \
+             its replica, or a later backup of it; after another restore it has gone another way"
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+/// A time of RFC 3339, with its offset from UTC: without one, nobody knows which time is meant.
+fn parse_time(text: &str) -> Result<Time, String> {
+    let time: jiff::Timestamp = text.parse().map_err(|_| {
+        "it is no time with its offset from UTC, such as 2026-05-04T10:30:00Z or \
+         2026-05-04T12:30:00+02:00"
+            .to_owned()
+    })?;
+    u64::try_from(time.as_microsecond()).map(Time).map_err(|_| "it is before 1970".to_owned())
+}
+
 fn undo(env: PathBuf, output: &mut Output) -> Outcome {
     let now = undo_restore(&env).map_err(|error| {
         let nothing = error.kind() == ErrorKind::InvalidInput;
@@ -202,4 +277,24 @@ fn forget(env: PathBuf, unlock: &KeyArgs, output: &mut Output) -> Outcome {
         bytes: gone.bytes,
     })?;
     Ok(Exit::Good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_needs_its_offset() {
+        for (text, micros) in [
+            ("1970-01-01T00:00:01Z", Some(1_000_000)),
+            ("1970-01-01T02:00:01+02:00", Some(1_000_000)),
+            ("1970-01-01 00:00:00.25Z", Some(250_000)),
+            ("2026-05-04T10:30:00", None),
+            ("2026-05-04", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(parse_time(text).ok().map(|Time(micros)| micros), micros, "{text}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Every command once, for people and for programs.
 
+use cairndb::{DatabaseOptions, Environment, JournalRetention, Options};
+
 use crate::support::Session;
 
 const PEOPLE: &str = "name,born\nada,1815\ngrace,1906\n";
@@ -200,6 +202,128 @@ fn stores_are_looked_into_by_programs() {
     kv_session(true).compare("kv-json.txt");
 }
 
+fn mark_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("marks data");
+    session.run("put data ada 1815");
+    session.run("mark data before-migration");
+    session.run("put data ada later");
+    session.run("mark data before-migration");
+    session.run("mark data ");
+    session.run("mark data");
+    session.run("mark nowhere here");
+    session.run("marks data");
+    session.run("backup data backup");
+    session.run("restore backup restored");
+    session.run("marks restored");
+    session.run("replica add data other");
+    session.run("marks other");
+    session
+}
+
+#[test]
+fn marks_are_set_and_listed_in_text() {
+    mark_session(false).compare("marks-text.txt");
+}
+
+#[test]
+fn marks_are_set_and_listed_in_json() {
+    mark_session(true).compare("marks-json.txt");
+}
+
+/// The history is what the library keeps, since commands keep none.
+fn moment_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("put data ada 1815");
+    session.run("backup data backup");
+    let options =
+        Options::default().create(false).background(false).keep_journal(JournalRetention::Forever);
+    let (env, _) = Environment::open(session.dir.path("data"), options).unwrap();
+    let main = env.database("main", DatabaseOptions::default()).unwrap();
+    for (round, value) in ["1", "2", "3"].iter().enumerate() {
+        env.write(|txn| txn.put(&main, b"schema", value.as_bytes())).unwrap();
+        env.mark(["before-migration", "after-migration", "end"][round]).unwrap();
+    }
+    env.close().unwrap();
+    session.run("marks data");
+    session.run("restore backup migrated --to-label before-migration --journal data");
+    session.run("get migrated schema");
+    session.run("marks migrated");
+    session.run("restore backup first --to-commit 4 --journal data");
+    session.run("get first schema");
+    session.run("restore backup newest --journal data");
+    session.run("get newest schema");
+    session.run("restore backup late --at 2999-01-01T00:00:00Z --journal data");
+    session.run("get late schema");
+    session.run("restore backup none --at 2999-01-01T00:00:00Z");
+    session.run("restore backup none --at 2000-01-01T00:00:00Z --journal data");
+    session.run("restore backup none --at 2999-01-01 --journal data");
+    session.run("restore backup none --to-commit 99 --journal data");
+    session.run("restore backup none --to-commit 99");
+    session.run("restore backup none --to-label nothing --journal data");
+    session.run("restore backup none --to-label end --to-commit 3");
+    session.run("restore backup none --journal nowhere");
+    session.run("init another");
+    session.run("put another ada 1815");
+    session.run("restore backup none --journal another");
+    session.run("restore backup data --to-label before-migration --journal data --in-place");
+    session.run("get data schema");
+    session.run("restore --undo data");
+    session.run("get data schema");
+    let newest = std::fs::read_dir(session.dir.path("data/g-000001")).unwrap();
+    let newest = newest.map(|entry| entry.unwrap().path()).filter(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("J-"))
+    });
+    std::fs::remove_file(newest.max().unwrap()).unwrap();
+    session.run("restore backup none --to-label end --journal data");
+    session
+}
+
+#[test]
+fn restores_go_to_moments_in_text() {
+    moment_session(false).compare("moments-text.txt");
+}
+
+#[test]
+fn restores_go_to_moments_in_json() {
+    moment_session(true).compare("moments-json.txt");
+}
+
+fn heal_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("put data ada 1815");
+    session.run("replica add data other");
+    session.run("heal data other");
+    session.run("heal data nowhere");
+    session.run("init another");
+    session.run("heal data another");
+    let rot = |path: &str| {
+        let path = session.dir.path(path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() - 40; // in the seal: nobody needs it to read the rest
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    rot("data/g-000001/N-00000002.log");
+    session.run("heal data another");
+    session.run("heal data other");
+    session.run("scrub data");
+    session
+}
+
+#[test]
+fn damage_is_healed_in_text() {
+    heal_session(false).compare("heal-text.txt");
+}
+
+#[test]
+fn damage_is_healed_in_json() {
+    heal_session(true).compare("heal-json.txt");
+}
+
 fn sql_session(json: bool) -> Session {
     let mut session = Session::new(json);
     session.run("init data");
@@ -280,7 +404,10 @@ fn help_is_text() {
         "tree",
         "verify",
         "scrub",
+        "heal",
         "log",
+        "mark",
+        "marks",
         "checkpoint",
         "clean",
         "compact",

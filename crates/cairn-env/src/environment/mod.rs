@@ -18,6 +18,7 @@ pub(crate) use attached::Attached;
 pub(crate) use close::Open;
 pub use encryption::{HeldKeys, held_keys};
 pub use identity::Identity;
+pub(crate) use open::patiently;
 pub use pins::PinInfo;
 pub use places::DataDirectory;
 pub use stats::{About, Figure, Stats, Unit};

@@ -26,6 +26,7 @@ use crate::{
     journal::Journal,
     keyring,
     maintenance::{self, Schedule},
+    past::{At, state_at},
     pin::Pins,
     pin::reader::{Entry, Hold},
     recovery::{self, Recovered},
@@ -90,6 +91,16 @@ impl Environment {
         world: WorldRef,
         options: Options,
     ) -> EnvResult<(Self, RecoveryReport)> {
+        Self::open_in_at(dir, world, options, None)
+    }
+
+    /// As [`Environment::open_in`], or `at` a moment in its past, for reading only.
+    pub(crate) fn open_in_at(
+        dir: DirRef,
+        world: WorldRef,
+        options: Options,
+        at: Option<&At<'_>>,
+    ) -> EnvResult<(Self, RecoveryReport)> {
         let began = world.monotonic();
         let root = Root::new(dir);
         if let Some(text) = root.restoring()? {
@@ -111,7 +122,7 @@ impl Environment {
         };
         let dir = root.open_generation(current.generation)?;
         let (env, mut report, met) =
-            open_generation(root, dir, &world, options, Some(current), claim)?;
+            open_generation(root, dir, &world, options, Some(current), claim, at)?;
         report.created = created;
         report.duration = world.monotonic().saturating_sub(began);
         if let Some(met) = met {
@@ -129,7 +140,8 @@ impl Environment {
         options: Options,
     ) -> EnvResult<(Self, RecoveryReport)> {
         let options = Options { replica: None, ..options };
-        let (env, report, _) = open_generation(root, dir, world, options, None, Claim::Staging)?;
+        let (env, report, _) =
+            open_generation(root, dir, world, options, None, Claim::Staging, None)?;
         Ok((env, report))
     }
 
@@ -165,6 +177,7 @@ fn open_generation(
     options: Options,
     current: Option<Current>,
     claim: Claim,
+    at: Option<&At<'_>>,
 ) -> EnvResult<(Environment, RecoveryReport, Option<Met>)> {
     let has_writer = claim.has_writer();
     let read = || StateFile::open(&*dir, Access::Read);
@@ -224,6 +237,7 @@ fn open_generation(
     let mut listing = recovery::list(&files)?;
     // What a writer is doing elsewhere cannot be told from what is missing.
     let is_copied = !matches!(claim, Claim::Staging)
+        && at.is_none()
         && !has_writer
         && !found.newest.clean
         && !found.is_at_home();
@@ -240,6 +254,11 @@ fn open_generation(
     if has_writer {
         listing.leave_out_unborn(&state);
     }
+    if let Some(at) = at {
+        let state = state_at(&files, &listing, &found.newest, at, has_writer)?;
+        listing.leave_out_later(&state);
+        (found.newest, found.older) = (state, None);
+    }
     let (met, brought) = match options.replica.as_ref().filter(|_| is_written) {
         None => (None, 0),
         Some(replica) => {
@@ -248,7 +267,9 @@ fn open_generation(
             (Some(met), brought)
         }
     };
-    let mut recovered = recovery::recover(&files, &forest, &found, &listing, &options, has_writer)?;
+    // What comes after a moment in the past is none of ours, as what a writer does elsewhere is.
+    let has_others = has_writer || at.is_some();
+    let mut recovered = recovery::recover(&files, &forest, &found, &listing, &options, has_others)?;
     recovered.report.from_replica = brought;
     let report = recovered.report.clone();
     let state_file = StateFile::new(state_file, found, options.encryption.as_ref());
@@ -265,7 +286,7 @@ fn open_generation(
 
 /// Reads the state file while another process may be writing it. A slot that was looked at in the
 /// middle of that is looked at again, and so are two that do not belong together; one that stays damaged is.
-fn patiently(
+pub(crate) fn patiently(
     world: &dyn World,
     read: impl Fn() -> EnvResult<(FileRef, Found)>,
 ) -> EnvResult<(FileRef, Found)> {

@@ -12,7 +12,7 @@ use std::{
 use cairn_io::shared::atomic::{AtomicU64, Ordering};
 use cairn_log::FileClass;
 
-use crate::{CheckpointReport, core::Core, sync::lock};
+use crate::{CheckpointReport, HolderKind, core::Core, sync::lock};
 
 /// What a figure is, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,7 +247,8 @@ pub(super) fn stats(core: &Core) -> Stats {
     stats.replay_bytes = journaled.saturating_sub(checkpointer.replay_from);
     stats.live_bytes = checkpointer.utilization.live();
     stats.live_percent = 100 * stats.live_bytes / stats.file_bytes.max(1);
-    let holders = core.space_holders(&checkpointer);
+    let mut holders = core.space_holders(&checkpointer);
+    holders.retain(|holder| holder.kind != HolderKind::History);
     stats.holders = holders.len() as u64;
     stats.held_bytes_max = holders.first().map_or(0, |largest| largest.bytes);
     stats

@@ -12,6 +12,8 @@ use crate::{
 pub(super) struct Commit<'a> {
     /// The record that makes it count.
     pub(super) lsn: Lsn,
+    /// Where that ends in its file.
+    pub(super) end: u64,
     pub(super) sequence: u64,
     /// Microseconds since 1970; never less than that of an earlier commit.
     pub(super) time: u64,
@@ -58,5 +60,6 @@ fn commit_of<'a>(file: &LogFile, record: &Record<'a>) -> EnvResult<Option<Commit
         RecordKind::COMMIT => (CommitRecord::decode(body).map_err(malformed("commit"))?.time, None),
         _ => return Ok(None),
     };
-    Ok(Some(Commit { lsn, sequence: header.sequence, time, label }))
+    let end = lsn.offset() + header.record_len();
+    Ok(Some(Commit { lsn, end, sequence: header.sequence, time, label }))
 }

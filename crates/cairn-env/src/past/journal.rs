@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cairn_log::{FileClass, LogFile};
+use cairn_log::{FileClass, FileNumber, LogFile};
 
 use crate::{EnvResult, PinBudget, core::Core, pin::Pin, recovery::Unfinished, sync::lock};
 
@@ -19,19 +19,20 @@ impl<'a> KeptJournal<'a> {
         // Whoever removes files holds the checkpointer.
         let mut checkpointer = lock(&core.checkpointer);
         core.check()?;
-        let in_use = {
-            let commit = lock(&core.commit);
-            let open_end = commit.unfinished.as_ref().and_then(Unfinished::open_end);
-            let open_end = open_end.map(|(file, end)| (file.header().number, end));
-            let current = commit.appender.as_ref().map(|appender| appender.file().header().number);
-            open_end.or(current.zip(core.journal.watermark()))
-        };
+        let in_use = core.journal_in_use();
         core.add_new_files(&mut checkpointer.utilization);
+        let start = checkpointer.newest.as_ref().and_then(|newest| newest.record.replay_start);
         let mut ends: BTreeMap<_, _> = checkpointer
             .utilization
             .files
             .iter()
             .filter(|(_, file)| file.class == FileClass::Journal)
+            // A backup, and so what is restored from it, lacks those of which nothing is needed.
+            .filter(|(number, file)| {
+                file.live > 0
+                    || start.is_none_or(|start| **number >= start.file())
+                    || core.files.find(**number).is_some()
+            })
             .filter_map(|(number, file)| Some((*number, file.end.offset()?)))
             .collect();
         ends.extend(in_use);
@@ -42,6 +43,17 @@ impl<'a> KeptJournal<'a> {
         let (root, now) = (core.published.load_full(), core.world.monotonic());
         let pin = lock(&core.pins).pin(Pin::new(root, now, PinBudget::default(), numbers));
         Ok(Self { core, pin, files })
+    }
+}
+
+impl Core {
+    /// The journal file in use, and how far it is known to be durable.
+    pub(super) fn journal_in_use(&self) -> Option<(FileNumber, u64)> {
+        let commit = lock(&self.commit);
+        let open_end = commit.unfinished.as_ref().and_then(Unfinished::open_end);
+        let open_end = open_end.map(|(file, end)| (file.header().number, end));
+        let current = commit.appender.as_ref().map(|appender| appender.file().header().number);
+        open_end.or(current.zip(self.journal.watermark()))
     }
 }
 

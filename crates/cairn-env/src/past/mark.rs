@@ -70,7 +70,9 @@ impl Environment {
 
     /// The durable marks in the journal that is there, in the order of their commits: [`Environment::mark`] has
     /// returned for each, or a crash has kept it. A mark goes with the journal file
-    /// that holds it, when nothing needs that any more. Reads every journal file.
+    /// that holds it, when nothing needs that any more. A replica and a restored backup have those that the
+    /// journal in them holds; a repair makes another history without any, and its report names them. Reads
+    /// every journal file.
     ///
     /// # Errors
     /// If the environment has failed or was closed, or a journal file cannot be read.

@@ -8,9 +8,26 @@
 //! | `mark` | commits that have a name |
 //! | `journal` | the journal files that are there, and how far each counts |
 //! | `commits` | the commits in a journal file, without what they change |
+//! | `source` | the journal files of a directory that is not opened for that |
+//! | `chain` | the journal from a base on, from one file to the next |
+//! | `target` | the moment to which a restore goes |
+//! | `retention` | how much journal stays that nothing needs any more |
+//! | `plan` | where the journal of what is restored ends |
+//! | `open_at` | the environment as it was, beside the one that goes on |
 
+mod chain;
 mod commits;
 mod journal;
 mod mark;
+mod open_at;
+mod plan;
+mod retention;
+mod source;
+mod target;
 
 pub use mark::{MAX_LABEL_LEN, Mark};
+pub(crate) use open_at::{At, state_at};
+pub use plan::{PlannedFile, RestoreBase, RestorePlan};
+pub use retention::JournalRetention;
+pub use source::JournalSource;
+pub use target::RestoreTo;

@@ -100,6 +100,17 @@ impl Listing {
         self.journals.values().next_back().copied()
     }
 
+    /// The journal files, begun or not.
+    pub(crate) fn journals(&self) -> impl Iterator<Item = (FileNumber, LogName)> {
+        self.journals.iter().map(|(number, name)| (*number, *name))
+    }
+
+    /// Leaves out journal files behind the end that the state records.
+    pub(crate) fn leave_out_later(&mut self, state: &State) {
+        let last = state.tail.map(|tail| tail.file);
+        self.journals.retain(|number, _| last.is_some_and(|last| *number <= last));
+    }
+
     /// Leaves out journal files that the state does not name yet: whoever writes has just created them,
     /// and nothing in them is acknowledged before the state says so.
     pub(crate) fn leave_out_unborn(&mut self, state: &State) {
@@ -302,7 +313,11 @@ fn is_damage(error: &EnvError) -> bool {
     error.kind() == crate::ErrorKind::Corrupt
 }
 
-fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult<Option<Durable>> {
+pub(crate) fn open_checkpoint(
+    files: &Files,
+    listing: &Listing,
+    state: &State,
+) -> EnvResult<Option<Durable>> {
     let Some(lsn) = state.checkpoint else { return Ok(None) };
     let missing = |number: FileNumber, class: FileClass, dir, why: &str| EnvError::MissingFile {
         name: LogName::new(class, number, files.identity.timeline).to_string(),
@@ -321,9 +336,16 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
     }
     files.reserve(record.next_file);
     for entry in &mut record.files {
+        if let Some(tail) = end_of_all(state).filter(|_| entry.class == FileClass::Journal) {
+            // Restored to a moment before the checkpoint was written: it knows of more.
+            let behind = (entry.number > tail.file).then_some(0);
+            let here = (entry.number == tail.file).then_some(tail.end);
+            entry.length = entry.length.min(behind.or(here).unwrap_or(u64::MAX));
+        }
         let needed = entry.live > 0
             || entry.class == FileClass::Journal
                 && record.replay_start.is_some_and(|start| entry.number >= start.file())
+                && end_of_all(state).is_none_or(|tail| entry.number <= tail.file)
                 && state.tail.is_none_or(|tail| tail.last_sequence != record.sequence);
         let Some(name) = listing.logs.get(&entry.number) else {
             if needed {
@@ -336,6 +358,12 @@ fn open_checkpoint(files: &Files, listing: &Listing, state: &State) -> EnvResult
         entry.end = end_of(files, entry)?;
     }
     Ok(Some(Durable { lsn, record }))
+}
+
+/// Where all of the journal ends, if the state says so: it has begun no file after that.
+fn end_of_all(state: &State) -> Option<Predecessor> {
+    let newest = state.journal.map(|(file, _)| file);
+    state.tail.filter(|tail| newest.is_none_or(|newest| newest <= tail.file))
 }
 
 /// Checks that a file is the one that the state means by its number, where it says.

@@ -177,6 +177,7 @@ pub(super) fn fill(
         report.leaves += trees.trees.get(&tree).map_or(0, |pieces| pieces.iter().count() as u64);
     }
     let (mut replayed, mut last) = (0, 0);
+    let mut marks = Vec::new();
     commits.replay(&mut |change, mut decoder| {
         let mut applied = false;
         while let Ok(Some(op)) = decoder.next() {
@@ -185,8 +186,12 @@ pub(super) fn fill(
                     (tree, key, Some(value))
                 }
                 Op::Delete { tree, key } => (tree, key, None),
+                Op::Mark { label } => {
+                    marks.push((label.to_owned(), change.sequence));
+                    continue;
+                }
                 // A tree is made and dropped together with its name.
-                Op::Create { .. } | Op::Drop { .. } | Op::Mark { .. } => continue,
+                Op::Create { .. } | Op::Drop { .. } => continue,
             };
             let base = trees.trees.get(&tree);
             if base.is_some_and(|pieces| !change.counts_after(pieces.commit_of(key))) {
@@ -206,6 +211,10 @@ pub(super) fn fill(
     })?;
     writer.commit()?;
     report.replayed_commits = replayed;
+    for (label, commit) in marks {
+        // What it names is a commit of another history.
+        report.note(format!("mark {label:?}, commit {commit}, is gone: commits are numbered anew"));
+    }
     for ((tree, key), why) in lost {
         report.missing.push(Missing::Value { database: names.shown(tree), key, why });
     }

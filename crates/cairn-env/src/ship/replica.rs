@@ -343,7 +343,7 @@ impl Tail {
 }
 
 /// The log files in a directory.
-pub(super) fn log_names(dir: &dyn Dir) -> EnvResult<Vec<LogName>> {
+pub(crate) fn log_names(dir: &dyn Dir) -> EnvResult<Vec<LogName>> {
     Ok(dir.list()?.into_iter().filter_map(|entry| entry.display.parse().ok()).collect())
 }
 

@@ -40,7 +40,7 @@ fn opened(image: &Image, options: Options) -> (SimDisk, SimWorld, Environment) {
 }
 
 /// Flips a bit of a file behind the back of the environment that has it open.
-fn rot(disk: &SimDisk, path: &str, byte: usize) {
+pub(crate) fn rot(disk: &SimDisk, path: &str, byte: usize) {
     let (dir, name) = path.rsplit_once('/').unwrap();
     let dir = disk.root().open_dir(&Name::new(dir).unwrap()).unwrap();
     let file = dir.open(&Name::new(name).unwrap(), Access::ReadWrite).unwrap();

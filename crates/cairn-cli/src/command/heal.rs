@@ -1,0 +1,107 @@
+//! `cairn heal`: damaged files get their bytes back from a replica.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::verify::FindingJson;
+use crate::{
+    Outcome,
+    exit::Exit,
+    keys::KeyArgs,
+    open,
+    output::Output,
+    progress::Progress,
+    text::{seconds, several, size},
+};
+
+/// Put damaged files right with the copies that a replica has of them
+///
+/// Every finished log file is read. Of one that is damaged, the copy is verified and takes its place,
+/// byte for byte. What the replica does not have as a file is listed with the keys that it concerns:
+/// for these, restore a backup. A program that has the environment open heals it itself.
+#[derive(clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Example:
+  cairn heal data /mnt/other/data"
+)]
+pub(crate) struct Heal {
+    /// The directory of the environment
+    env: PathBuf,
+    /// The directory of its replica, or of another copy of it
+    copy: PathBuf,
+    #[command(flatten)]
+    unlock: KeyArgs,
+}
+
+#[derive(Serialize)]
+struct HealJson {
+    path: PathBuf,
+    healed: Vec<HealedJson>,
+    not_healed: Vec<NotHealedJson>,
+    left: Vec<FindingJson>,
+    files: u64,
+    bytes: u64,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct HealedJson {
+    file: String,
+    bytes: u64,
+    places: u64,
+}
+
+#[derive(Serialize)]
+struct NotHealedJson {
+    file: String,
+    why: String,
+}
+
+impl Heal {
+    pub(super) fn run(self, output: &mut Output) -> Outcome {
+        let env = open::for_writing(&self.env, &self.unlock, output)?;
+        let progress = Progress::new("healing");
+        let report = env.heal(&self.copy)?;
+        env.close()?;
+        let elapsed = progress.elapsed();
+        drop(progress);
+        for file in &report.healed {
+            let places = several(file.places, "damaged place");
+            output.line(format_args!("healed: {} ({}, {places})", file.file, size(file.bytes)))?;
+        }
+        for (file, why) in &report.not_healed {
+            output.line(format_args!("not healed: {file}: {why}"))?;
+        }
+        for finding in &report.left {
+            output.line(format_args!("damage: {finding}"))?;
+        }
+        output.line(format_args!(
+            "{}: {}, {}: {} ({})",
+            self.env.display(),
+            several(report.files, "log file"),
+            size(report.bytes),
+            super::verify::verdict(report.left.len()),
+            seconds(elapsed)
+        ))?;
+        let is_good = report.left.is_empty() && report.not_healed.is_empty();
+        let healed = report.healed.into_iter().map(|file| HealedJson {
+            file: file.file,
+            bytes: file.bytes,
+            places: file.places,
+        });
+        let not_healed = report.not_healed.into_iter();
+        output.json(&HealJson {
+            healed: healed.collect(),
+            not_healed: not_healed.map(|(file, why)| NotHealedJson { file, why }).collect(),
+            left: report.left.iter().map(FindingJson::from).collect(),
+            files: report.files,
+            bytes: report.bytes,
+            seconds: elapsed.as_secs_f64(),
+            path: self.env,
+        })?;
+        Ok(if is_good { Exit::Good } else { Exit::Findings })
+    }
+}
