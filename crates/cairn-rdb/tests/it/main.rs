@@ -1,0 +1,4 @@
+//! Tests of the relational store through what it makes public.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+
+mod store;
