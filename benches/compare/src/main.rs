@@ -8,7 +8,7 @@
 //! that engine's. A *round* is one turn of each engine; ratios are taken within a round, where the
 //! machine was the same for all, and the table shows medians over the rounds.
 //!
-//! Two more commands are about the key-value store: `json` and `store`.
+//! Two more commands are about the key-value store: `json` and `store`; one is about SQL: `sql`.
 #![deny(unsafe_code)] // but for what heed demands
 
 mod engine;
@@ -17,6 +17,7 @@ mod large;
 mod measure;
 mod report;
 mod round;
+mod sql;
 mod store;
 mod work;
 
@@ -37,6 +38,8 @@ enum Command {
     Json(json::Json),
     /// Backup and restore of a key-value store, beside copying and loading
     Store(store::Store),
+    /// SQLite on an environment, beside SQLite with a file of its own
+    Sql(sql::Sql),
     /// One engine, once, in this process; prints JSON
     #[command(hide = true)]
     Turn {
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Run(run) => round::run(&run),
         Command::Json(json) => json::run(&json),
         Command::Store(store) => store::run(&store),
+        Command::Sql(sql) => sql::run(&sql),
         Command::Turn { engine, size, dir } => round::turn(&engine, size, &dir),
         Command::Large { step } => large::run(&step),
     };

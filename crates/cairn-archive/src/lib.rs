@@ -58,12 +58,14 @@ mod header;
 mod import;
 mod keys;
 mod layout;
+mod place;
 mod progress;
 mod reader;
 mod source;
 #[doc(hidden)]
 pub mod spec;
 mod store;
+mod sync;
 mod unfinished;
 mod writer;
 
@@ -76,6 +78,7 @@ pub use frame::Compression;
 pub use header::{ArchivedDatabase, Header};
 pub use import::{BeforeCommit, ImportOptions, ImportReport, import};
 pub use keys::ArchiveKeys;
+pub use place::BackupPlace;
 pub use progress::{Progress, Report, Step};
 pub use reader::{ArchiveReader, Item, StoredReport, verify_stored};
 pub use source::FileStream;

@@ -208,6 +208,16 @@ impl Core {
         self.freeze_latest()
     }
 
+    /// A version with all commits. Takes no lock while all are durable.
+    pub(crate) fn latest(&self) -> EnvResult<Arc<FrozenRoot>> {
+        self.check()?;
+        let published = self.published.load_full();
+        if published.sequence() == self.latest.load(Ordering::SeqCst) {
+            return Ok(published);
+        }
+        self.freeze_latest()
+    }
+
     /// A version with all commits.
     pub(crate) fn freeze_latest(&self) -> EnvResult<Arc<FrozenRoot>> {
         let _guard = self.failure.on_panic();

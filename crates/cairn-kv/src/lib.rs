@@ -59,9 +59,9 @@ mod transaction;
 mod value;
 
 pub use backup::{
-    BackupInfo, BackupOptions, BackupPlace, BackupSchedule, DeleteStatus, ListedBackup, SYNC_SITES,
+    BackupInfo, BackupOptions, BackupSchedule, DeleteStatus, ListedBackup, SYNC_SITES,
 };
-pub use cairn_archive::Compression;
+pub use cairn_archive::{BackupPlace, Compression};
 pub use entry::Entry;
 pub use error::{KvError, KvResult};
 pub use limits::{

@@ -6,10 +6,11 @@ use std::{
     sync::Mutex,
 };
 
+use cairn_archive::BackupPlace;
 use cairn_env::{Environment, EnvironmentKeys, KeySource, Options, RecoveryReport};
 
 use crate::{
-    BackupPlace, KvError, KvOptions, KvResult, KvStore,
+    KvError, KvOptions, KvResult, KvStore,
     store::{delete, store_ids},
     sync::lock,
 };

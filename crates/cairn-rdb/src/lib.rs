@@ -26,16 +26,18 @@
 //! # What it does not do
 //!
 //! It does not synchronise devices. One process writes to an environment at a time.
-#![forbid(unsafe_code)]
 
 mod args;
 mod bucket;
 mod config;
 mod conflict;
 mod conn;
+mod connect;
 mod error;
+mod file;
 mod names;
 mod observer;
+mod pages;
 mod predicates;
 mod record;
 mod result_set;
@@ -45,18 +47,28 @@ pub mod spec;
 mod store;
 mod sync;
 mod transaction;
+mod transfer;
 mod value;
+mod vfs;
 
 pub use args::IntoArgs;
 pub use bucket::ValuesBucket;
 pub use config::{HaMode, RdbConfig, RebuildType, SecurityLevel};
 pub use conflict::ConflictResolution;
+pub use connect::{Access, SqliteConnections};
 pub use error::{RdbError, RdbResult};
+pub use file::{Cause, take_cause};
 pub use names::MAX_STORE_NAME_LENGTH;
 pub use observer::{ChangeNotification, Observer, StoreEvent, TableChanges};
 pub use predicates::{Predicates, SqlInfo};
 pub use result_set::ResultSet;
 pub use row::{ColumnIndex, FromRow, FromValue, Row};
+pub use rusqlite;
 pub use store::RdbStore;
 pub use transaction::{RdbTransaction, TransactionType};
+pub use transfer::{
+    ListedSqlBackup, PlainOptions, SYNC_SITES, SqlFiles, TransferError, TransferProgress,
+    TransferReport, TransferResult,
+};
 pub use value::{ColumnType, Value};
+pub use vfs::is_complete;

@@ -78,7 +78,7 @@
 //! # Features
 //!
 //! All are on by default. `archive` and `backup`: the modules of these names. `kv`: the module `kv`, a key-value store
-//! with typed values, queries and observers. `serde`: the module `typed`, values of types of your own.
+//! with typed values, queries and observers. `sql`: the module `sql`, SQLite on the environment. `serde`: the module `typed`, values of types of your own.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "serde")]
@@ -117,6 +117,15 @@ pub mod kv {
     };
 }
 
+/// SQLite whose files live in the environment: see [`SqliteConnections`](sql::SqliteConnections).
+#[cfg(feature = "sql")]
+pub mod sql {
+    pub use cairn_rdb::{
+        Access, Cause, ListedSqlBackup, PlainOptions, SqlFiles, SqliteConnections, TransferError,
+        TransferProgress, TransferReport, TransferResult, is_complete, rusqlite, take_cause,
+    };
+}
+
 /// Archives: one store, or some databases, as one portable file.
 ///
 /// ```
@@ -142,10 +151,10 @@ pub mod kv {
 pub mod archive {
     pub use cairn_archive::{
         ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReader, ArchiveReport, ArchiveResult,
-        ArchivedDatabase, BeforeCommit, Change, Compression, DatabaseTotals, DiffReport,
-        Difference, ExportOptions, FileReader, FileStream, Header, ImportOptions, ImportReport,
-        Item, Progress, Report, Side, Step, StoreInfo, StoreKind, StoredReport, Totals, diff,
-        export_to, import, verify, verify_stored,
+        ArchivedDatabase, BackupPlace, BeforeCommit, Change, Compression, DatabaseTotals,
+        DiffReport, Difference, ExportOptions, FileReader, FileStream, Header, ImportOptions,
+        ImportReport, Item, Progress, Report, Side, Step, StoreInfo, StoreKind, StoredReport,
+        Totals, diff, export_to, import, verify, verify_stored,
     };
 }
 

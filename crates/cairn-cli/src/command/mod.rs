@@ -19,6 +19,7 @@ mod repair;
 mod replica;
 mod restore;
 mod scrub;
+mod sql;
 mod stats;
 mod tree;
 mod verify;
@@ -83,6 +84,7 @@ pub(crate) enum Command {
     Replica(replica::Replica),
     Key(key::Key),
     Kv(kv::Kv),
+    Sql(sql::Sql),
     Rekey(rekey::Rekey),
     #[command(hide = true)]
     TourWriter(tour::TourWriter),
@@ -116,6 +118,7 @@ impl Command {
             Self::Replica(command) => command.run(output),
             Self::Key(command) => command.run(output),
             Self::Kv(command) => command.run(output),
+            Self::Sql(command) => command.run(output),
             Self::Rekey(command) => command.run(output),
             Self::TourWriter(command) => command.run(output),
         }

@@ -200,6 +200,67 @@ fn stores_are_looked_into_by_programs() {
     kv_session(true).compare("kv-json.txt");
 }
 
+fn sql_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("sql list data");
+    session.run("sql data app.db CREATE·TABLE·pets·(id·INTEGER·PRIMARY·KEY,·name,·weight)");
+    session.run("sql data app.db INSERT·INTO·pets·VALUES·(1,'Mia',4.5),(2,'Rex\nof·two·lines',NULL),(3,x'00ff',7)");
+    session.run("sql data app.db SELECT·*·FROM·pets");
+    session.run("sql data app.db SELECT·*·FROM·pets --csv");
+    session.run("sql data app.db SELECT·count(*)·AS·pets·FROM·pets;·SELECT·1·AS·one");
+    session.run("sql data app.db SELECT·*·FROM·nobody");
+    session.run("sql data none.db SELECT·1");
+    session.run("sql data a/b SELECT·1");
+    session.run("sql nowhere app.db SELECT·1");
+    session.run("sql data app.db .tables");
+    session.run("sql data app.db .schema");
+    session.run("sql data app.db .nothing");
+    session.run_with(
+        "sql data app.db",
+        b"INSERT INTO pets (name)\nVALUES ('Tom');\n.mode csv\nSELECT name FROM pets;\n",
+    );
+    session.run_with("sql data app.db", b"SELECT nobody;\n");
+    session.run("sql list data");
+    session.run("sql check data app.db");
+    session.run("sql check data none.db");
+    session.run("sql backups data app.db");
+    session.run("sql backup data app.db monday --no-compression");
+    session.run("sql backup data none.db monday");
+    session.run("sql backup data app.db ../monday");
+    session.run("sql data app.db DROP·TABLE·pets");
+    session.run("sql restore data app.db monday");
+    session.run("sql restore data app.db tuesday");
+    session.run("sql data app.db SELECT·count(*)·FROM·pets");
+    session.dir.write("data.backups/app.db-sql/bad.bak", "no archive");
+    session.run("sql backups data app.db");
+    session.run("sql restore data app.db bad");
+    session.run("sql delete-backup data app.db bad");
+    session.run("sql delete-backup data app.db bad");
+    session.run("sql export data app.db plain.db");
+    session.run("sql export data app.db plain.db");
+    session.run("sql export data none.db plain.db --replace");
+    session.run("sql import data copy.db plain.db");
+    session.run("sql import data copy.db plain.db");
+    session.run("sql import data copy.db plain.db --replace");
+    session.run("sql import data bad.db data.backups/app.db-sql/monday.bak");
+    session.run("sql import data bad.db nothing.db");
+    session.run("sql data copy.db SELECT·name·FROM·pets·WHERE·id=1");
+    session.run("sql list data");
+    session.run("verify data");
+    session
+}
+
+#[test]
+fn people_work_with_sql() {
+    sql_session(false).compare("sql-text.txt");
+}
+
+#[test]
+fn programs_work_with_sql() {
+    sql_session(true).compare("sql-json.txt");
+}
+
 #[test]
 fn help_is_text() {
     let mut session = Session::new(false);
@@ -238,6 +299,15 @@ fn help_is_text() {
         "kv restore",
         "kv backups",
         "kv delete-backup",
+        "sql",
+        "sql list",
+        "sql check",
+        "sql backup",
+        "sql restore",
+        "sql backups",
+        "sql delete-backup",
+        "sql import",
+        "sql export",
         "key add",
         "key remove",
         "key rotate",

@@ -143,9 +143,15 @@ impl Session {
 
     pub(crate) fn run_with(&mut self, line: &str, input: &[u8]) {
         let line = if self.json { format!("{line} --json") } else { line.to_owned() };
-        let args: Vec<_> = line.split(' ').collect();
-        let ran = self.dir.run_with(&args, input);
-        self.transcript.push_str(&format!("$ cairn {line}\n"));
+        // A `·` is a space within an argument.
+        let args: Vec<_> = line.split(' ').map(|arg| arg.replace('·', " ")).collect();
+        let ran = self.dir.run_with(&args.iter().map(String::as_str).collect::<Vec<_>>(), input);
+        let shown = args.iter().map(|arg| match arg.contains(' ') {
+            true => format!("\"{arg}\""),
+            false => arg.clone(),
+        });
+        let shown = shown.collect::<Vec<_>>().join(" ");
+        self.transcript.push_str(&format!("$ cairn {shown}\n"));
         for text in [ran.text(), &ran.err] {
             self.transcript.push_str(&redact(text, self.dir.0.path()));
             if !text.is_empty() && !text.ends_with('\n') {

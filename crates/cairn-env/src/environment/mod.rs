@@ -12,6 +12,8 @@ mod stats;
 
 use std::sync::{Arc, atomic::Ordering};
 
+use cairn_io::WorldRef;
+
 pub(crate) use attached::Attached;
 pub(crate) use close::Open;
 pub use encryption::{HeldKeys, held_keys};
@@ -92,6 +94,18 @@ impl Environment {
         let inside = self.core.enter()?;
         let newest = inside.newest()?;
         Ok(Snapshot::new(inside, newest))
+    }
+
+    /// A view of every commit that has taken effect, acknowledged or not: of those whose caller still waits
+    /// for the disk, too. A crash may take the last of them back; whatever is committed after that was seen
+    /// goes with them.
+    ///
+    /// # Errors
+    /// Only if the environment has failed or was closed.
+    pub fn latest_snapshot(&self) -> EnvResult<Snapshot> {
+        let inside = self.core.enter()?;
+        let latest = inside.latest()?;
+        Ok(Snapshot::new(inside, latest))
     }
 
     /// A view of the newest state that no crash can take back. Commits that did not ask for a sync
@@ -249,6 +263,12 @@ impl Environment {
     /// Only if the environment has failed or was closed: damage is a finding.
     pub fn survey(&self) -> EnvResult<Survey> {
         crate::survey::survey(&*self.core.enter()?)
+    }
+
+    /// The clock, the randomness and the workers that it uses, for what is built on it.
+    #[must_use]
+    pub fn world(&self) -> WorldRef {
+        WorldRef::clone(&self.core.world)
     }
 
     /// Which environment this is.

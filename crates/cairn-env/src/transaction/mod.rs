@@ -115,13 +115,7 @@ impl Transaction {
         // First this, then the version: each commit after that version is recorded, or known not to
         // be.
         self.core.holders.observers.fetch_add(1, Ordering::SeqCst);
-        let published = self.core.published.load_full();
-        let newest = if published.sequence() == self.core.latest.load(Ordering::SeqCst) {
-            Ok(published)
-        } else {
-            self.core.freeze_latest()
-        };
-        match newest {
+        match self.core.latest() {
             Ok(newest) => Ok(self.base.get_or_init(|| newest)),
             Err(error) => {
                 self.core.holders.observers.fetch_sub(1, Ordering::SeqCst);

@@ -1,34 +1,35 @@
 //! Backups of one store: archives under names, made while it is used, and put back in one commit.
 //!
-//! `place` says where they lie, `name` what they may be called, `restore` how they come back, `schedule` when
+//! `name` says what they may be called, `restore` how they come back, `schedule` when
 //! one is made by itself.
 
 mod info;
 mod name;
-mod place;
 mod restore;
 mod schedule;
 
 use std::{collections::BTreeMap, fmt};
 
 use cairn_archive::{
-    ArchiveError, ArchiveFile, ArchiveKeys, Compression, ExportOptions, Report, StoreInfo,
-    StoreKind, export, remove_unfinished,
+    ArchiveError, ArchiveFile, ArchiveKeys, BackupPlace, Compression, ExportOptions, Report,
+    StoreInfo, StoreKind, export, remove_unfinished,
 };
+use cairn_env::Environment;
 use cairn_io::DirRef;
 
 pub use info::{BackupInfo, DeleteStatus, ListedBackup};
 use name::BackupName;
-pub use place::BackupPlace;
 pub use schedule::BackupSchedule;
 
 use crate::{KvError, KvResult, KvStore, names, sync::lock};
 
+/// The folder of a store: without it a crash takes the archive along.
+const FOLDER: cairn_io::SyncSite = cairn_io::SyncSite::new("kv.backup-folder");
 /// Deleting a backup: without it a crash brings back one that was said to be gone.
 const DELETED: cairn_io::SyncSite = cairn_io::SyncSite::new("kv.backup-deleted");
 
 /// Every durability barrier of this crate, by name.
-pub const SYNC_SITES: &[cairn_io::SyncSite] = &[place::FOLDER, DELETED];
+pub const SYNC_SITES: &[cairn_io::SyncSite] = &[FOLDER, DELETED];
 
 /// How a backup is written, and who is told how far it, or a restore, has come.
 #[derive(Clone, Copy, Default)]
@@ -127,9 +128,9 @@ impl KvStore {
 
     fn write_backup(&self, name: &BackupName, options: BackupOptions<'_>) -> KvResult<BackupInfo> {
         let (shared, record) = (&self.shared, self.recorded()?);
-        let place = BackupPlace::of(&shared.env)?;
+        let place = place(&shared.env)?;
         let _alone = lock(&shared.backing_up);
-        let dir = place.make(&shared.id)?;
+        let dir = place.make(&shared.id, FOLDER)?;
         remove_unfinished(&*dir)?;
         let names = names_in(&dir)?;
         let (count, max) =
@@ -159,7 +160,7 @@ impl KvStore {
     /// # Errors
     /// If the folder cannot be read, or the environment was closed.
     pub fn backups(&self) -> KvResult<Vec<ListedBackup>> {
-        let Some(dir) = BackupPlace::of(&self.shared.env)?.find(self.id())? else {
+        let Some(dir) = place(&self.shared.env)?.find(self.id())? else {
             return Ok(Vec::new());
         };
         let keys = ArchiveKeys::of(&self.shared.env)?;
@@ -189,7 +190,7 @@ impl KvStore {
             return Err(KvError::EmptyBatch);
         }
         let _alone = lock(&self.shared.backing_up);
-        if let Some(dir) = BackupPlace::of(&self.shared.env)?.find(self.id())? {
+        if let Some(dir) = place(&self.shared.env)?.find(self.id())? {
             let known = names_in(&dir)?;
             for (name, status) in &mut results {
                 if let Some(name) = known.iter().find(|known| known.as_str() == name) {
@@ -199,6 +200,17 @@ impl KvStore {
         }
         Ok(results.into_iter().collect())
     }
+}
+
+/// Where backups lie.
+///
+/// # Errors
+/// [`KvError::NotSupported`] if nobody has said so.
+fn place(env: &Environment) -> KvResult<BackupPlace> {
+    BackupPlace::of(env).ok_or_else(|| {
+        let what = "a backup where nobody has said where it is to lie: see BackupPlace".into();
+        KvError::NotSupported { what }
+    })
 }
 
 fn delete(dir: &DirRef, name: &BackupName) -> DeleteStatus {

@@ -11,7 +11,7 @@ use cairn_archive::{
 };
 use cairn_env::{EnvError, EnvResult, ExclusiveTransaction};
 
-use super::{BackupInfo, BackupName, BackupOptions, BackupPlace, store_info};
+use super::{BackupInfo, BackupName, BackupOptions, place, store_info};
 use crate::{
     KvError, KvResult, KvStore, Schema, names,
     record::StoreRecord,
@@ -45,7 +45,7 @@ impl KvStore {
         let name = BackupName::new(name)?;
         let none = || KvError::NoSuchBackup { store: self.id().into(), name: name.as_str().into() };
         drop(self.shared.content()?); // it must be open
-        let dir = BackupPlace::of(&self.shared.env)?.find(self.id())?.ok_or_else(none)?;
+        let dir = place(&self.shared.env)?.find(self.id())?.ok_or_else(none)?;
         let archive = ArchiveFile::new(dir, name.file().clone());
         match self.bring_back(&archive, name.as_str(), options, false) {
             Err(KvError::Archive(ArchiveError::NotFound { .. })) => Err(none()),

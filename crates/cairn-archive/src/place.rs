@@ -1,6 +1,6 @@
-//! `BackupPlace`: where the backups of the stores of an environment lie.
+//! `BackupPlace`: where the backups of the stores of an environment lie: archives in folders.
 //!
-//! Each store has a folder of its own, named by its id. The place lies beside the environment, so that a restore
+//! Each store has a folder of its own, named by what it is called. The place lies beside the environment, so that a restore
 //! of the environment does not touch it.
 
 use std::{
@@ -13,29 +13,24 @@ use std::{
 use cairn_env::Environment;
 use cairn_io::{DirRef, IoResult, Name, RealDir, RealWorld, SyncSite, WorldRef};
 
-use crate::{KvError, KvResult, sync::lock};
-
-/// The folder of a store: without it a crash takes the archive along.
-pub(crate) const FOLDER: SyncSite = SyncSite::new("kv.backup-folder");
+use crate::sync::lock;
 
 /// Where the backups of the stores of an environment lie.
 ///
-/// [`KvManager::open`](crate::KvManager::open) keeps them in `<environment>.backups`. Who brings an environment
-/// says where, once: [`BackupPlace::attach`].
+/// Who opens an environment says where, once ([`BackupPlace::attach`]); what opens it for its stores, such as a
+/// manager of them, does so itself: in `<environment>.backups`.
 ///
 /// ```
-/// use cairn_kv::{BackupPlace, KvOptions, KvStore, SecurityLevel};
+/// use cairn_archive::BackupPlace;
 /// use cairn_env::{Environment, Options};
 ///
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("data");
 /// let (env, _) = Environment::open(&path, Options::default())?;
+/// assert!(BackupPlace::of(&env).is_none());
 /// BackupPlace::beside(&path).attach(&env);
-/// let store = KvStore::open(&env, "notes", KvOptions::new(SecurityLevel::S1))?;
-/// store.put("tea", 1)?;
-/// store.backup("BK001")?;
-/// assert!(path.with_file_name("data.backups").join("notes").join("BK001.bak").exists());
-/// # Ok::<(), cairn_kv::KvError>(())
+/// assert!(BackupPlace::of(&env).is_some());
+/// # Ok::<(), cairn_env::EnvError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct BackupPlace {
@@ -88,24 +83,25 @@ impl BackupPlace {
         *lock(&env.attached::<Attached>().0) = Some(self);
     }
 
-    /// The place of an environment.
-    ///
-    /// # Errors
-    /// [`KvError::NotSupported`] if nobody has said where it is.
-    pub(crate) fn of(env: &Environment) -> KvResult<Self> {
+    /// The place of an environment, if somebody has said where it is.
+    #[must_use]
+    pub fn of(env: &Environment) -> Option<Self> {
         let place = lock(&env.attached::<Attached>().0).clone();
-        place.filter(|place| !matches!(place.root, Root::Nowhere)).ok_or_else(|| {
-            let what = "a backup where nobody has said where it is to lie: see BackupPlace".into();
-            KvError::NotSupported { what }
-        })
+        place.filter(|place| !matches!(place.root, Root::Nowhere))
     }
 
-    pub(super) const fn world(&self) -> &WorldRef {
+    /// The clock and the randomness for what lies there.
+    #[must_use]
+    pub const fn world(&self) -> &WorldRef {
         &self.world
     }
 
-    /// The folder of a store, if there is one.
-    pub(super) fn find(&self, store: &str) -> KvResult<Option<DirRef>> {
+    /// The folder of a store, if there is one. What it is called is made of letters, digits, `-`, `_` and `.`, and
+    /// does not begin with a `.`.
+    ///
+    /// # Errors
+    /// If a directory cannot be opened.
+    pub fn find(&self, store: &str) -> IoResult<Option<DirRef>> {
         let root = match &self.root {
             Root::Path(path) => RealDir::open(path),
             Root::Dir(dir) => Ok(DirRef::clone(dir)),
@@ -118,8 +114,12 @@ impl BackupPlace {
         }
     }
 
-    /// The folder of a store, created if there is none.
-    pub(super) fn make(&self, store: &str) -> KvResult<DirRef> {
+    /// The folder of a store, created if there is none, and synced as `site`: without that a crash takes along what
+    /// lies in it.
+    ///
+    /// # Errors
+    /// If a directory cannot be opened or created.
+    pub fn make(&self, store: &str, site: SyncSite) -> IoResult<DirRef> {
         let root = match &self.root {
             Root::Path(path) => match RealDir::create(path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => RealDir::open(path),
@@ -128,11 +128,11 @@ impl BackupPlace {
             Root::Dir(dir) => Ok(DirRef::clone(dir)),
             Root::Nowhere => RealDir::open(Path::new("")), // which is nowhere
         };
-        Ok(parts(store).into_iter().fold(root, |dir, part| open_or_create(&dir?, &part))?)
+        parts(store).into_iter().fold(root, |dir, part| open_or_create(&dir?, &part, site))
     }
 }
 
-fn open_or_create(dir: &DirRef, name: &Name) -> IoResult<DirRef> {
+fn open_or_create(dir: &DirRef, name: &Name, site: SyncSite) -> IoResult<DirRef> {
     let below = match dir.open_dir(name) {
         Err(error) if error.is_not_found() => match dir.create_dir(name) {
             // Another process was faster.
@@ -142,7 +142,7 @@ fn open_or_create(dir: &DirRef, name: &Name) -> IoResult<DirRef> {
         opened => opened?,
     };
     // Whoever has created it may have died before this.
-    dir.sync(FOLDER)?;
+    dir.sync(site)?;
     Ok(below)
 }
 

@@ -1,0 +1,76 @@
+//! Outcome: what SQLite is answered when something fails, and the cause, which it cannot be told.
+
+use std::{cell::RefCell, sync::Arc};
+
+use cairn_env::{EnvError, ErrorKind};
+use rusqlite::ffi;
+
+use crate::pages::{ReadError, TooLong, WriteError};
+
+/// A result code of SQLite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome(pub(crate) i32);
+
+/// What a call of SQLite's has to answer.
+pub(crate) type Answer<T> = Result<T, Outcome>;
+
+/// Why a SQL file could not do what SQLite wanted of it: SQLite itself hands on a number.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Cause(Arc<WriteError>);
+
+impl Cause {
+    /// The error of the environment, if it was one.
+    #[must_use]
+    pub fn env_error(&self) -> Option<&EnvError> {
+        match &*self.0 {
+            WriteError::Env(error) | WriteError::Read(ReadError::Env(error)) => Some(error),
+            WriteError::Read(ReadError::Corrupt { .. }) | WriteError::TooLong(_) => None,
+        }
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Cause>> = const { RefCell::new(None) };
+}
+
+/// Why a file of an environment has failed last in a call of SQLite's in this thread; once for each failure. It
+/// belongs to an error of SQLite's only if this is asked for before and after the call.
+///
+/// ```
+/// use cairn_env::{Environment, Options};
+/// use cairn_rdb::{Access, SqliteConnections, take_cause};
+///
+/// let (env, _) = Environment::in_memory(Options::default())?;
+/// let connection = env.sqlite_connection("app.db", Access::Create)?;
+/// connection.execute_batch("CREATE TABLE pets (name TEXT)")?;
+/// env.clone().close()?;
+/// assert!(connection.execute_batch("INSERT INTO pets VALUES ('Mia')").is_err());
+/// assert_eq!(take_cause().unwrap().to_string(), "the environment was closed");
+/// assert!(take_cause().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn take_cause() -> Option<Cause> {
+    LAST.take()
+}
+
+/// The outcome of a failure: damage as damage, want of room as such, anything else as `code`.
+pub(crate) fn failed(code: i32, error: impl Into<WriteError>) -> Outcome {
+    let error = error.into();
+    let outcome = outcome_of(code, &error);
+    LAST.set(Some(Cause(Arc::new(error))));
+    outcome
+}
+
+fn outcome_of(code: i32, error: &WriteError) -> Outcome {
+    Outcome(match error {
+        WriteError::TooLong(TooLong) => ffi::SQLITE_FULL,
+        WriteError::Read(ReadError::Corrupt { .. }) => ffi::SQLITE_CORRUPT,
+        WriteError::Env(error) | WriteError::Read(ReadError::Env(error)) => match error.kind() {
+            ErrorKind::Corrupt => ffi::SQLITE_CORRUPT,
+            ErrorKind::Full => ffi::SQLITE_FULL,
+            _ if matches!(error, EnvError::ReadOnly) => ffi::SQLITE_READONLY,
+            _ => code,
+        },
+    })
+}
