@@ -3,5 +3,7 @@
 /// Name and Markdown text of each table.
 #[must_use]
 pub fn spec() -> Vec<(&'static str, String)> {
-    crate::pages::spec()
+    let mut tables = crate::pages::spec();
+    tables.push(crate::record::spec());
+    tables
 }

@@ -7,4 +7,5 @@ mod differential;
 mod fixture;
 mod kills;
 mod rules;
+mod store;
 mod transfer;

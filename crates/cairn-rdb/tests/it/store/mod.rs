@@ -1,0 +1,12 @@
+//! Stores.
+
+mod attach;
+mod execute;
+mod fixture;
+mod observer;
+mod open;
+mod predicates;
+mod result_set;
+mod threads;
+mod transaction;
+mod write;
