@@ -2,8 +2,11 @@
 
 use std::ffi::c_int;
 
+use cairn_archive::ArchiveError;
 use cairn_env::{DiskLimit, EnvError, ErrorKind, Scope};
 use rusqlite::{Error as SqliteError, ffi};
+
+use crate::TransferError;
 
 /// The result of an operation on a store.
 pub type RdbResult<T> = Result<T, RdbError>;
@@ -154,9 +157,22 @@ pub enum RdbError {
         /// Its message; with the place in the statement, if it is about one.
         message: String,
     },
+    /// The store did not go out as a whole, or nothing came in its place.
+    #[error(transparent)]
+    Transfer(TransferError),
     /// The environment refused. What it means for the change stands there.
     #[error(transparent)]
     Env(#[from] EnvError),
+}
+
+impl From<TransferError> for RdbError {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Env(error) => Self::Env(error),
+            TransferError::Sqlite(error) => Self::of_sqlite(error),
+            error => Self::Transfer(error),
+        }
+    }
 }
 
 impl RdbError {
@@ -222,6 +238,7 @@ impl RdbError {
             Self::StoreNotFound { .. } => 14_800_042,
             Self::TooMany { .. } => return None,
             Self::Sqlite { .. } => self.primary().map_or(14_800_021, sqlite_code),
+            Self::Transfer(error) => return transfer_code(error),
             Self::Env(error) => return env_code(error),
         })
     }
@@ -231,6 +248,7 @@ impl RdbError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Env(error) => error.kind(),
+            Self::Transfer(error) => error.kind(),
             Self::Sqlite { extended: ffi::SQLITE_BUSY_SNAPSHOT, .. } => ErrorKind::Conflict,
             Self::Sqlite { .. } => self.primary().map_or(ErrorKind::Internal, sqlite_kind),
             Self::NotEncrypted { .. } => ErrorKind::Key,
@@ -309,6 +327,32 @@ const fn sqlite_kind(primary: c_int) -> ErrorKind {
         ffi::SQLITE_FULL => ErrorKind::Full,
         ffi::SQLITE_INTERNAL | ffi::SQLITE_MISUSE => ErrorKind::Internal,
         _ => ErrorKind::InvalidInput,
+    }
+}
+
+fn transfer_code(error: &TransferError) -> Option<i64> {
+    match error {
+        TransferError::NoSuchBackup { .. }
+        | TransferError::InvalidBackupName { .. }
+        | TransferError::Archive(ArchiveError::NotFound { .. }) => Some(14_800_010),
+        TransferError::Archive(ArchiveError::Env(error)) => env_code(error),
+        TransferError::Archive(error) => match error.kind() {
+            // At a restore ArkData does not tell a wrong key from damage.
+            ErrorKind::Corrupt | ErrorKind::Key | ErrorKind::Unsupported => Some(14_800_011),
+            ErrorKind::Full => Some(14_800_029),
+            ErrorKind::Io => Some(14_800_028),
+            ErrorKind::InvalidInput => Some(14_800_011), // something else than a backup of such a store
+            _ => None,
+        },
+        TransferError::NoPlace => Some(801),
+        error => match error.kind() {
+            ErrorKind::Corrupt => Some(14_800_011),
+            ErrorKind::Busy => Some(14_800_015),
+            ErrorKind::Full => Some(14_800_029),
+            ErrorKind::Io => Some(14_800_028),
+            ErrorKind::InvalidInput => Some(401),
+            _ => None,
+        },
     }
 }
 

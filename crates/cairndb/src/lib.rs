@@ -117,12 +117,17 @@ pub mod kv {
     };
 }
 
-/// SQLite whose files live in the environment: see [`SqliteConnections`](sql::SqliteConnections).
+/// The relational store, [`RdbStore`](sql::RdbStore), and plain SQLite connections whose files live in the environment,
+/// [`SqliteConnections`](sql::SqliteConnections).
 #[cfg(feature = "sql")]
 pub mod sql {
     pub use cairn_rdb::{
-        Access, Cause, ListedSqlBackup, PlainOptions, SqlFiles, SqliteConnections, TransferError,
-        TransferProgress, TransferReport, TransferResult, is_complete, rusqlite, take_cause,
+        Access, Cause, ChangeNotification, ColumnIndex, ColumnType, ConflictResolution, FromRow,
+        FromValue, HaMode, IntoArgs, ListedSqlBackup, MAX_STORE_NAME_LENGTH, Observer,
+        PlainOptions, Predicates, RdbConfig, RdbError, RdbResult, RdbStore, RdbTransaction,
+        RebuildType, ResultSet, Row, SecurityLevel, SqlFiles, SqlInfo, SqliteConnections,
+        StoreEvent, TableChanges, TransactionType, TransferError, TransferProgress, TransferReport,
+        TransferResult, Value, ValuesBucket, is_complete, rusqlite, take_cause,
     };
 }
 

@@ -19,20 +19,13 @@ pub(crate) fn attach_name(_env: &Environment, file: &str) -> String {
 
 /// Whether an environment has a SQL file.
 pub(crate) fn file_exists(env: &Environment, file: &str) -> RdbResult<bool> {
-    SqlFiles::of(env).exists(file).map_err(of_transfer)
+    Ok(SqlFiles::of(env).exists(file)?)
 }
 
 /// Removes a SQL file of an environment; one that is not there is no error.
 pub(crate) fn remove_file(env: &Environment, file: &str) -> RdbResult<()> {
     match SqlFiles::of(env).remove(file) {
         Err(TransferError::NotFound { .. }) => Ok(()),
-        removed => removed.map_err(of_transfer),
-    }
-}
-
-fn of_transfer(error: TransferError) -> RdbError {
-    match error {
-        TransferError::Env(error) => RdbError::Env(error),
-        other => RdbError::args(format!("{other}")),
+        removed => Ok(removed?),
     }
 }

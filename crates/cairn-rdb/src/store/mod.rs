@@ -3,6 +3,7 @@
 //! `open` knows which stores there are, `shared` is what the handles of one have in common, `pool` its connections.
 
 mod attach;
+mod backup;
 pub(crate) mod file;
 mod open;
 mod pool;

@@ -65,6 +65,12 @@ impl Shared {
         self.epoch.load(Ordering::SeqCst)
     }
 
+    /// The store has become another one: what shows the old one ends, and observers are told to read it again.
+    pub(crate) fn content_replaced(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.order.reset();
+    }
+
     /// Closes all handles, result sets, transactions and observers.
     pub(crate) fn close(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);

@@ -3,15 +3,16 @@
 use std::ops::ControlFlow;
 
 use cairndb::{
+    Environment,
     archive::{ArchiveReport, BackupPlace, ExportOptions, ImportOptions},
-    sql::SqlFiles,
+    sql::{RdbStore, SqlFiles},
 };
 use serde::Serialize;
 
 use super::{super::compression::CompressionArgs, Place};
 use crate::{
     Outcome,
-    exit::Exit,
+    exit::{Exit, Failure},
     open,
     output::Output,
     progress::Progress,
@@ -77,7 +78,11 @@ impl Backup {
         };
         let options =
             ExportOptions::default().compression(self.compression.into()).progress(Some(&report));
-        let backup = files.back_up_as(&self.place.file, &self.name, &[], &options)?;
+        let file = &self.place.file;
+        let backup = match store(&env, file)? {
+            Some(store) => store.backup_with(&self.name, &options)?,
+            None => files.back_up_as(file, &self.name, &[], &options)?,
+        };
         drop(progress);
         output.line(format_args!("{}", describe(&self.name, &backup)))?;
         output.json(&BackupJson::new(&self.name, &backup))?;
@@ -107,13 +112,25 @@ impl Restore {
             ControlFlow::Continue(())
         };
         let options = ImportOptions::default().progress(Some(&report));
-        let restored = files.restore_named(file, &self.name, &options)?;
+        let restored = match store(&env, file)? {
+            Some(store) => store.restore_with(&self.name, &options)?,
+            None => files.restore_named(file, &self.name, &options)?.archive,
+        };
         drop((progress, files));
         env.close()?;
-        output.line(format_args!("restored {}", describe(&self.name, &restored.archive)))?;
-        output.json(&BackupJson::new(&self.name, &restored.archive))?;
+        output.line(format_args!("restored {}", describe(&self.name, &restored)))?;
+        output.json(&BackupJson::new(&self.name, &restored))?;
         Ok(Exit::Good)
     }
+}
+
+/// The store whose file this is, if it is one's: its backups say of which level it was.
+fn store(env: &Environment, file: &str) -> Result<Option<RdbStore>, Failure> {
+    if !RdbStore::names(env)?.iter().any(|name| name == file) {
+        return Ok(None);
+    }
+    let config = RdbStore::recorded_config(env, file)?.read_only(env.options().read_only);
+    Ok(Some(RdbStore::open(env, config)?))
 }
 
 /// List the backups of a SQL file; each is read and checked

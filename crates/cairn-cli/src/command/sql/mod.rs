@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use cairndb::{
     Environment, ErrorKind, Scope,
-    sql::{SqlFiles, TransferError, rusqlite, take_cause},
+    sql::{RdbError, SqlFiles, TransferError, rusqlite, take_cause},
 };
 use serde::Serialize;
 
@@ -154,6 +154,16 @@ impl From<TransferError> for Failure {
                 Self::usage(&error).advise("nothing was changed; check the path")
             }
             error => Self::of_store(error.kind(), Scope::Store, &error),
+        }
+    }
+}
+
+impl From<RdbError> for Failure {
+    fn from(error: RdbError) -> Self {
+        match error {
+            RdbError::Env(error) => error.into(),
+            RdbError::Transfer(error) => error.into(),
+            error => Self::of_store(error.kind(), error.scope(), &error),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Stores.
 
 mod attach;
+mod backup;
 mod execute;
 mod fixture;
 mod observer;
