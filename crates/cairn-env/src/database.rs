@@ -120,6 +120,11 @@ impl Database {
         Self { tree, embed_max: embed_max.min(EMBED_LIMIT), kind, name: name.into() }
     }
 
+    /// The same under another name.
+    pub(crate) fn renamed(&self, name: &str) -> Self {
+        Self { name: name.into(), ..self.clone() }
+    }
+
     /// An error unless the database is of this kind.
     pub(crate) fn expect_kind(&self, kind: DatabaseKind) -> EnvResult<()> {
         if self.kind == kind {

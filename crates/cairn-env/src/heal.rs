@@ -75,6 +75,17 @@ impl Environment {
         self.heal_from(dir)
     }
 
+    /// As [`Environment::heal`], from the replica with which the environment is open; `None` without one.
+    ///
+    /// # Errors
+    /// As [`Environment::heal`].
+    pub fn heal_from_replica(&self) -> EnvResult<Option<HealReport>> {
+        match &self.core.options.replica {
+            Some(replica) => self.heal_from(replica.open()?).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// As [`Environment::heal`], from any directory.
     ///
     /// # Errors

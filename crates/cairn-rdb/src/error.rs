@@ -74,6 +74,20 @@ pub enum RdbError {
         /// What cannot be understood, and where.
         what: String,
     },
+    /// The store is damaged, and is not to be rebuilt.
+    #[error(
+        "store {store:?} is damaged ({damage}): heal its environment from a replica, restore a backup of the store, or \
+         open it with allow_rebuild, which sets it aside for an empty one"
+    )]
+    Damaged {
+        /// Its name.
+        store: String,
+        /// What was met first.
+        damage: String,
+    },
+    /// The environment of the store has no replica.
+    #[error("the environment of the store has no replica: Options::replica makes one")]
+    NoReplica,
     /// It was closed, or has ended, or what it belongs to was closed or deleted.
     #[error("the {what} was closed")]
     AlreadyClosed {
@@ -223,7 +237,8 @@ impl RdbError {
             | Self::InvalidArgs { .. }
             | Self::InvalidPredicates { .. } => 401,
             Self::NotSupported { .. } => 801,
-            Self::Corrupt { .. } => 14_800_011,
+            Self::Corrupt { .. } | Self::Damaged { .. } => 14_800_011,
+            Self::NoReplica => 14_800_010,
             Self::RowOutOfRange { .. } => 14_800_012,
             Self::ColumnOutOfRange { .. } => 14_800_013,
             Self::AlreadyClosed { .. } => 14_800_014,
@@ -252,12 +267,12 @@ impl RdbError {
             Self::Sqlite { extended: ffi::SQLITE_BUSY_SNAPSHOT, .. } => ErrorKind::Conflict,
             Self::Sqlite { .. } => self.primary().map_or(ErrorKind::Internal, sqlite_kind),
             Self::NotEncrypted { .. } => ErrorKind::Key,
-            Self::StoreNotFound { .. } | Self::NoRow => ErrorKind::NotFound,
+            Self::StoreNotFound { .. } | Self::NoRow | Self::NoReplica => ErrorKind::NotFound,
             Self::AlreadyClosed { .. } => ErrorKind::Closed,
             Self::TooMany { .. } | Self::Busy { .. } => ErrorKind::Busy,
             Self::AliasExists { .. } => ErrorKind::Exists,
             Self::NotSupported { .. } => ErrorKind::Unsupported,
-            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Corrupt { .. } | Self::Damaged { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::InvalidInput,
         }
     }

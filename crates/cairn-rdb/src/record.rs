@@ -19,6 +19,9 @@ pub(crate) struct StoreRecord {
     /// What was begun and may not be done: whoever meets it goes on with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending: Option<Pending>,
+    /// What was met that is damaged, by whoever used the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) damage: Option<String>,
 }
 
 /// What takes more than one commit, since a file comes and goes in one of its own.
@@ -37,6 +40,11 @@ impl StoreRecord {
         Self { pending, ..self.clone() }
     }
 
+    /// The same, with this known to be damaged.
+    pub(crate) fn damaged(&self, damage: Option<String>) -> Self {
+        Self { damage, ..self.clone() }
+    }
+
     /// What this configuration says.
     pub(crate) const fn of(config: &RdbConfig) -> Self {
         Self {
@@ -45,6 +53,7 @@ impl StoreRecord {
             encrypt: config.encrypt,
             ha_mode: config.ha_mode,
             pending: None,
+            damage: None,
         }
     }
 
@@ -87,7 +96,7 @@ impl StoreRecord {
             let of = |record: &Self| format!("{:?}", record.security_level);
             return changed("security level", of(self), of(asked));
         }
-        Ok(asked.clone())
+        Ok(asked.damaged(self.damage.clone()))
     }
 }
 

@@ -62,7 +62,7 @@ impl ReplicaOptions {
     }
 
     /// Its directory, which is made if it is missing.
-    pub(super) fn open(&self) -> EnvResult<DirRef> {
+    pub(crate) fn open(&self) -> EnvResult<DirRef> {
         match &self.place {
             Place::Dir(dir) => Ok(Arc::clone(dir)),
             Place::Path(path) => match RealDir::open(path) {

@@ -390,6 +390,48 @@ impl Transaction {
         self.drop_alone(database)
     }
 
+    /// Gives a database another name, and returns its handle. Its entries and its indexes stay what they are; older
+    /// handles go on as well, and call it by its old name in messages. The old name is free for another one, in this
+    /// transaction already.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// # let db = env.database("users", DatabaseOptions::default())?;
+    /// env.write(|txn| {
+    ///     txn.rename_database(&db, "users of last year")?;
+    ///     txn.create_database("users", DatabaseOptions::default())
+    /// })?;
+    /// assert!(env.find_database("users of last year")?.is_some());
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`EnvError::NoSuchDatabase`] if it does not exist, or not any more; [`EnvError::InvalidInput`] for a name that is
+    /// taken, empty, or longer than 255 bytes, for an index, whose name says what it is, and for a database that this
+    /// transaction has created.
+    pub fn rename_database(&mut self, database: &Database, name: &str) -> EnvResult<Database> {
+        database::check_name(name)?;
+        let found = self.descriptor(database.name())?;
+        let found = found.filter(|found| found.database.tree == database.tree);
+        let found =
+            found.ok_or_else(|| EnvError::NoSuchDatabase { name: database.name().into() })?;
+        let why = if found.index.is_some() {
+            "it is an index, which is found by its name"
+        } else if self.creates.iter().any(|created| created.tree == database.tree) {
+            "this transaction has created it: create it under that name"
+        } else if self.descriptor(name)?.is_some() {
+            "there is a database of that name already"
+        } else {
+            self.set(&Database::names(), database.name().as_bytes(), None)?;
+            let renamed = found.database.renamed(name);
+            self.describe(&Descriptor::from(renamed.clone()))?;
+            return Ok(renamed);
+        };
+        let what = format!("database {:?} cannot be called {name:?}: {why}", database.name());
+        Err(EnvError::InvalidInput { what })
+    }
+
     fn drop_alone(&mut self, database: &Database) -> EnvResult<()> {
         self.set(&Database::names(), database.name().as_bytes(), None)?;
         self.creates.retain(|created| created.tree != database.tree);

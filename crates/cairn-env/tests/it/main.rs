@@ -24,6 +24,7 @@ mod past;
 mod pins;
 mod recycle;
 mod rekey;
+mod rename;
 mod repair;
 mod replace;
 mod replica;

@@ -156,7 +156,7 @@ impl Handle {
                 Some(draft) => draft.read(version, chunk, at, now),
                 None => version.read(chunk, at, now),
             };
-            read.map_err(|e| failed(ffi::SQLITE_IOERR_READ, e))?;
+            read.map_err(|e| self.shared.file.note(failed(ffi::SQLITE_IOERR_READ, e)))?;
             offset += len as u64;
             rest = later;
         }
@@ -170,7 +170,8 @@ impl Handle {
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Answer<()> {
         let mut state = lock(&self.shared.state);
         let (draft, version) = state.writable(ffi::SQLITE_IOERR_WRITE)?;
-        draft.write(version, offset, bytes).map_err(|e| failed(ffi::SQLITE_IOERR_WRITE, e))
+        let written = draft.write(version, offset, bytes);
+        written.map_err(|e| self.shared.file.note(failed(ffi::SQLITE_IOERR_WRITE, e)))
     }
 
     /// Cuts the draft.
@@ -222,8 +223,8 @@ impl Handle {
         if level <= state.level {
             return Ok(());
         }
-        let failed = |error| failed(ffi::SQLITE_IOERR_LOCK, error);
         let (file, id) = (&self.shared.file, self.shared.id);
+        let failed = |error| file.note(failed(ffi::SQLITE_IOERR_LOCK, error));
         if state.version.is_none() {
             state.version =
                 Some(file.now(&self.files.env).map_err(WriteError::from).map_err(failed)?);

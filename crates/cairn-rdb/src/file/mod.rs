@@ -57,6 +57,8 @@ pub(crate) struct SqlFile {
     newest: AtomicU64,
     /// The highest numbers that a connection may have seen.
     seen: Mutex<Head>,
+    /// What was met first of it that is damaged.
+    damage: Mutex<Option<String>>,
     writers: Writers,
 }
 
@@ -91,6 +93,7 @@ impl Files {
             place: Mutex::new(version.and_then(Version::database).cloned()),
             newest: AtomicU64::new(head.change),
             seen: Mutex::new(head),
+            damage: Mutex::default(),
             writers: Writers::default(),
         });
         open.retain(|_, file| file.strong_count() > 0);
@@ -105,6 +108,12 @@ impl Files {
             Err(_) => Ok(self.join(name, None)),
             found => found,
         }
+    }
+
+    /// What was met of a file that is damaged, since this was asked last.
+    pub(crate) fn take_damage(&self, name: &str) -> Option<String> {
+        let file = lock(&self.open).get(name).and_then(Weak::upgrade)?;
+        file.take_damage()
     }
 
     /// Keeps all others from writing to a file, after waiting for whoever does at most `patience`.
@@ -152,6 +161,20 @@ impl SqlFile {
             *lock(&self.place) = version.database().cloned();
         }
         Ok(version)
+    }
+
+    /// Takes note of a failure, if it is damage of this file.
+    fn note(&self, outcome: Outcome) -> Outcome {
+        if outcome.0 == rusqlite::ffi::SQLITE_CORRUPT {
+            let mut damage = lock(&self.damage);
+            damage.get_or_insert_with(|| outcome::last_cause().unwrap_or_default());
+        }
+        outcome
+    }
+
+    /// What was met of it that is damaged; afterwards it is forgotten.
+    pub(crate) fn take_damage(&self) -> Option<String> {
+        lock(&self.damage).take()
     }
 
     /// The highest numbers that anybody may have seen of it.

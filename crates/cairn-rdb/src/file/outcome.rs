@@ -54,6 +54,11 @@ pub fn take_cause() -> Option<Cause> {
     LAST.take()
 }
 
+/// What the last failure in this thread says.
+pub(super) fn last_cause() -> Option<String> {
+    LAST.with_borrow(|cause| cause.as_ref().map(ToString::to_string))
+}
+
 /// The outcome of a failure: damage as damage, want of room as such, anything else as `code`.
 pub(crate) fn failed(code: i32, error: impl Into<WriteError>) -> Outcome {
     let error = error.into();

@@ -7,11 +7,12 @@ mod backup;
 pub(crate) mod file;
 mod open;
 mod pool;
+mod rebuild;
 mod shared;
 
 use std::{fmt, sync::Arc};
 
-use cairn_env::Environment;
+use cairn_env::{Environment, ErrorKind};
 
 pub(crate) use pool::{Lane, Lease};
 pub(crate) use shared::{ResultSlot, Shared};
@@ -50,6 +51,7 @@ use crate::{
 pub struct RdbStore {
     pub(crate) shared: Arc<Shared>,
     is_read_only: bool,
+    rebuilt: RebuildType,
 }
 
 impl RdbStore {
@@ -57,14 +59,27 @@ impl RdbStore {
     /// of the store.
     ///
     /// # Errors
-    /// [`RdbError::InvalidName`]; [`RdbError::ConfigChanged`]; [`RdbError::NotEncrypted`];
+    /// [`RdbError::InvalidName`]; [`RdbError::ConfigChanged`]; [`RdbError::NotEncrypted`]; [`RdbError::Damaged`];
     /// [`RdbError::StoreNotFound`] if it is only to be read and does not exist;
     /// [`RdbError::NotSupported`] for a [`HaMode`](crate::HaMode) without a replica; if it cannot be read.
     pub fn open(env: &Environment, config: RdbConfig) -> RdbResult<Self> {
-        let shared = open::open(env, &config)?;
-        let store = Self { is_read_only: config.read_only || shared.is_read_only(), shared };
-        store.version()?; // what cannot be read is met here
+        let opened = open::open(env, &config)?;
+        let is_alone = opened.is_alone;
+        let store = Self::of(opened, &config);
+        match store.version() {
+            Ok(_) => return Ok(store),
+            // What is met here is recorded by now: another open acts on it.
+            Err(error) if error.kind() == ErrorKind::Corrupt && is_alone => store.close(),
+            Err(error) => return Err(error),
+        }
+        let store = Self::of(open::open(env, &config)?, &config);
+        store.version()?;
         Ok(store)
+    }
+
+    fn of(opened: open::Opened, config: &RdbConfig) -> Self {
+        let open::Opened { shared, rebuilt, .. } = opened;
+        Self { is_read_only: config.read_only || shared.is_read_only(), shared, rebuilt }
     }
 
     /// A configuration that opens a store as it is recorded: for tools, which know no more of it than its name.
@@ -119,10 +134,14 @@ impl RdbStore {
         self.is_read_only
     }
 
-    /// What became of it when it was opened.
+    /// What became of it when this handle was opened. Damage that was met in use is recorded, and the next open that is
+    /// alone acts on it: it heals the environment from its replica, if it has one, which may bring the store back
+    /// ([`RebuildType::Repaired`]); or, with [`RdbConfig::allow_rebuild`](RdbConfig#structfield.allow_rebuild), sets
+    /// the store aside as the SQL file `<name>.damaged-<number>`, and an empty one takes its place
+    /// ([`RebuildType::Rebuilt`]). Without that the open fails with [`RdbError::Damaged`].
     #[must_use]
     pub const fn rebuilt(&self) -> RebuildType {
-        RebuildType::None
+        self.rebuilt
     }
 
     /// Closes the store: all of its handles, result sets, transactions and observers, in this process. What was

@@ -5,14 +5,15 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use cairn_env::{DatabaseOptions, Environment};
+use cairn_env::{DatabaseOptions, EnvResult, Environment, Transaction};
 
 use super::{
     Shared,
     file::{Access, connect, file_exists, remove_file},
+    rebuild::rebuild,
 };
 use crate::{
-    HaMode, RdbConfig, RdbError, RdbResult, names,
+    HaMode, RdbConfig, RdbError, RdbResult, RebuildType, names,
     observer::Order,
     record::{Pending, StoreRecord},
     sync::lock,
@@ -34,8 +35,16 @@ pub(super) fn order_of(env: &Environment, store: &str) -> Arc<Order> {
     Arc::clone(orders.entry(store.into()).or_default())
 }
 
+/// A store that was opened.
+pub(super) struct Opened {
+    pub(super) shared: Arc<Shared>,
+    /// Whether nobody else has it open.
+    pub(super) is_alone: bool,
+    pub(super) rebuilt: RebuildType,
+}
+
 /// Opens a store, or joins those who have it open.
-pub(super) fn open(env: &Environment, config: &RdbConfig) -> RdbResult<Arc<Shared>> {
+pub(super) fn open(env: &Environment, config: &RdbConfig) -> RdbResult<Opened> {
     config.check()?;
     let name = &config.name;
     if config.encrypt && !env.is_encrypted() {
@@ -48,7 +57,8 @@ pub(super) fn open(env: &Environment, config: &RdbConfig) -> RdbResult<Arc<Share
     let registry = env.attached::<Registry>();
     let mut open = lock(&registry.open);
     let shared = open.get(name).and_then(Weak::upgrade).filter(|shared| shared.is_open());
-    record_open(env, config)?;
+    let is_alone = shared.is_none();
+    let rebuilt = record_open(env, config, !is_alone)?;
     let shared = shared.unwrap_or_else(|| {
         let shared = Shared::new(env.clone(), name.clone(), order_of(env, name));
         let shared = Arc::new(shared);
@@ -57,18 +67,19 @@ pub(super) fn open(env: &Environment, config: &RdbConfig) -> RdbResult<Arc<Share
         shared
     });
     shared.set_max_result_sets(config.result_sets);
-    Ok(shared)
+    Ok(Opened { shared, is_alone, rebuilt })
 }
 
-/// Compares what is recorded with what is asked for, and records what is new.
-fn record_open(env: &Environment, config: &RdbConfig) -> RdbResult<()> {
+/// Compares what is recorded with what is asked for, records what is new, and acts on damage that is recorded, unless
+/// somebody has the store open.
+fn record_open(env: &Environment, config: &RdbConfig, is_open: bool) -> RdbResult<RebuildType> {
     let name = &config.name;
     let only_reads = config.read_only || env.options().read_only;
     let asked = StoreRecord::of(config);
     let Some(record) = settled_record(env, name, only_reads)? else {
         return match only_reads {
             true => Err(RdbError::StoreNotFound { store: name.clone() }),
-            false => create(env, name, &asked),
+            false => create(env, name, &asked).map(|()| RebuildType::None),
         };
     };
     let reopened = record.reopened(name, &asked)?;
@@ -79,7 +90,14 @@ fn record_open(env: &Environment, config: &RdbConfig) -> RdbResult<()> {
     if reopened != record && !only_reads {
         put_record(env, name, &reopened)?;
     }
-    Ok(())
+    match &reopened.damage {
+        None => Ok(RebuildType::None),
+        Some(_) if is_open => Ok(RebuildType::None), // its handles go on as far as they can
+        Some(damage) if only_reads => {
+            Err(RdbError::Damaged { store: name.clone(), damage: damage.clone() })
+        }
+        Some(_) => rebuild(env, name, &reopened, config.allow_rebuild),
+    }
 }
 
 /// Its file comes into being in a commit of its own, so it is recorded first that it is to come. One that is there, which
@@ -92,7 +110,11 @@ fn create(env: &Environment, name: &str, record: &StoreRecord) -> RdbResult<()> 
     finish_creation(env, name, record)
 }
 
-fn finish_creation(env: &Environment, name: &str, record: &StoreRecord) -> RdbResult<()> {
+pub(super) fn finish_creation(
+    env: &Environment,
+    name: &str,
+    record: &StoreRecord,
+) -> RdbResult<()> {
     let file = connect(env, name, Access::Create)?;
     let write = "PRAGMA user_version = 0"; // SQLite writes a file when something is written to it
     file.execute_batch(write).map_err(RdbError::of_sqlite)?;
@@ -127,11 +149,17 @@ fn find_record(env: &Environment, name: &str) -> RdbResult<Option<StoreRecord>> 
     found.map(|record| StoreRecord::decode(name, &record)).transpose()
 }
 
-fn put_record(env: &Environment, name: &str, record: &StoreRecord) -> RdbResult<()> {
-    Ok(env.write(|txn| {
-        let stores = txn.create_database(names::STORES, DatabaseOptions::default())?;
-        txn.put(&stores, name.as_bytes(), &record.encode())
-    })?)
+pub(super) fn put_record(env: &Environment, name: &str, record: &StoreRecord) -> RdbResult<()> {
+    Ok(env.write(|txn| put_record_in(txn, name, record))?)
+}
+
+pub(super) fn put_record_in(
+    txn: &mut Transaction,
+    name: &str,
+    record: &StoreRecord,
+) -> EnvResult<()> {
+    let stores = txn.create_database(names::STORES, DatabaseOptions::default())?;
+    txn.put(&stores, name.as_bytes(), &record.encode())
 }
 
 /// What is recorded of a store, which must exist.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::Shared;
+use super::{Shared, rebuild::note_damage};
 use crate::{RdbError, RdbResult, conn::Conn, store::file::Access, sync::lock};
 
 /// For so long one waits for a connection.
@@ -197,6 +197,7 @@ impl Drop for Lease {
             }
         }
         self.shared.pool.give_back(self.lane, self.conn.take());
+        note_damage(&self.shared.env, &self.shared.name);
     }
 }
 

@@ -7,7 +7,7 @@ mod plain;
 
 use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
-use cairn_env::{Environment, ExclusiveTransaction};
+use cairn_env::{EnvError, EnvResult, Environment, ExclusiveTransaction, Transaction};
 pub use error::{TransferError, TransferResult};
 pub use named::ListedSqlBackup;
 
@@ -183,6 +183,34 @@ impl SqlFiles {
         Ok(())
     }
 
+    /// Gives a file another name, in one commit with what `also` does. Connections that have it open find an empty file
+    /// under the old name.
+    ///
+    /// # Errors
+    /// [`TransferError::NotFound`]; [`TransferError::Busy`]; what `also` answers.
+    pub(crate) fn set_aside(
+        &self,
+        name: &str,
+        aside: &str,
+        also: impl Fn(&mut Transaction) -> EnvResult<()>,
+    ) -> TransferResult<()> {
+        let (file, _alone) = self.alone(name)?;
+        check(aside)?;
+        let missing = || EnvError::NoSuchDatabase { name: database_name(name) };
+        self.env().write(|txn| {
+            let database = self.env().latest_snapshot()?.database(&database_name(name))?;
+            txn.rename_database(&database.ok_or_else(missing)?, &database_name(aside))?;
+            also(txn)
+        })?;
+        file.replaced(None, crate::pages::Head::default());
+        Ok(())
+    }
+
+    /// What was met of a file that is damaged, since this was asked last.
+    pub(crate) fn take_damage(&self, name: &str) -> Option<String> {
+        self.files.take_damage(name)
+    }
+
     /// Keeps all others from writing to a file.
     fn alone(&self, name: &str) -> TransferResult<(Arc<SqlFile>, Alone)> {
         check(name)?;
@@ -205,8 +233,8 @@ fn outrun(
     txn: &mut ExclusiveTransaction,
     name: &str,
     before: crate::pages::Head,
-) -> cairn_env::EnvResult<crate::pages::Head> {
-    let missing = || cairn_env::EnvError::NoSuchDatabase { name: database_name(name) };
+) -> EnvResult<crate::pages::Head> {
+    let missing = || EnvError::NoSuchDatabase { name: database_name(name) };
     let database = txn.find_database(&database_name(name))?.ok_or_else(missing)?;
     crate::pages::outrun(txn, &database, before)
 }

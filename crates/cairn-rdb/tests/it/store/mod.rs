@@ -7,6 +7,7 @@ mod fixture;
 mod observer;
 mod open;
 mod predicates;
+mod rebuild;
 mod result_set;
 mod threads;
 mod transaction;

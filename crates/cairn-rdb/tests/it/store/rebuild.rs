@@ -1,0 +1,176 @@
+//! Damaged stores: what still answers, and what an open does about it.
+
+use cairn_archive::{ArchiveFile, ExportOptions, ImportOptions};
+use cairn_env::{Environment, Options, ReplicaPolicy};
+use cairn_io::MemDisk;
+use cairn_rdb::{
+    Access, RdbConfig, RdbStore, RebuildType, SecurityLevel, SqlFiles, SqliteConnections,
+};
+use cairn_sim::{Image, SimWorld};
+
+fn options() -> Options {
+    Options::default().background(false).journal_file_bytes(64 << 10)
+}
+
+fn open_on(disk: &MemDisk, options: Options) -> Environment {
+    Environment::open_in(disk.root(), SimWorld::new(1).world(), options).unwrap().0
+}
+
+#[test]
+fn without_a_replica_nothing_is_restored_from_it() {
+    let (env, _) = Environment::in_memory(options()).unwrap();
+    let store = RdbStore::open(&env, config()).unwrap();
+    assert_eq!(store.restore_from_replica().unwrap_err().code(), Some(14_800_010));
+}
+
+fn config() -> RdbConfig {
+    RdbConfig::new("RdbTest.db", SecurityLevel::S1)
+}
+
+fn count(store: &RdbStore, table: &str) -> Result<i64, Option<i64>> {
+    let sum = store.query_one(&format!("SELECT sum(length(x)) FROM {table}"), ());
+    sum.map_err(|error| error.code())
+}
+
+/// A store with two tables, of which one can be read, and a file of its environment that is damaged.
+fn damaged() -> MemDisk {
+    let disk = MemDisk::new();
+    let env = open_on(&disk, options());
+    let store = RdbStore::open(&env, config()).unwrap();
+    for table in ["a", "b"] {
+        store.execute_sql(&format!("CREATE TABLE {table}(x)"), ()).unwrap();
+        for n in 0..30 {
+            let sql = format!("INSERT INTO {table} VALUES (? || hex(zeroblob(2000)))");
+            store.execute_sql(&sql, (n,)).unwrap();
+        }
+    }
+    store.close();
+    drop(store);
+    env.close().unwrap();
+    let image = Image::of(&disk);
+    let journals: Vec<_> = image.files().filter(|(path, _)| path.contains("/J-")).collect();
+    for &(path, len) in &journals {
+        for byte in (4200..len).step_by(4001) {
+            let bit = usize::try_from(byte).unwrap() * 8;
+            let disk = image.with_bit_flipped(path, bit).to_mem();
+            let opened = Environment::open_in(
+                disk.root(),
+                SimWorld::new(1).world(),
+                options().read_only(true),
+            );
+            let Ok((env, _)) = opened else { continue };
+            let Ok(store) = RdbStore::open(&env, config().read_only(true)) else { continue };
+            if count(&store, "a") == Err(Some(14_800_011)) && count(&store, "b").is_ok() {
+                return image.with_bit_flipped(path, bit).to_mem();
+            }
+        }
+    }
+    panic!("no bit damages one of the tables alone: {journals:?}");
+}
+
+#[test]
+fn a_damaged_store_answers_what_it_can_until_it_is_opened_again() {
+    let disk = damaged();
+    let env = open_on(&disk, options());
+    let store = RdbStore::open(&env, config().allow_rebuild(true)).unwrap();
+    assert_eq!(store.rebuilt(), RebuildType::None, "nobody has met it yet");
+    let other = RdbStore::open(&env, config().allow_rebuild(true)).unwrap();
+    assert_eq!(count(&store, "a"), Err(Some(14_800_011)));
+    assert!(count(&store, "b").is_ok() && count(&other, "b").is_ok());
+    let joined = RdbStore::open(&env, config().allow_rebuild(true)).unwrap();
+    assert_eq!(joined.rebuilt(), RebuildType::None, "others have it open");
+    store.close();
+
+    let refused = RdbStore::open(&env, config()).unwrap_err();
+    assert_eq!(refused.code(), Some(14_800_011));
+    assert!(refused.to_string().contains("allow_rebuild"), "{refused}");
+    let rebuilt = RdbStore::open(&env, config().allow_rebuild(true)).unwrap();
+    assert_eq!(rebuilt.rebuilt(), RebuildType::Rebuilt);
+    assert_eq!(rebuilt.query_one::<i64>("SELECT count(*) FROM sqlite_schema", ()).unwrap(), 0);
+    rebuilt.execute_sql("CREATE TABLE a(x)", ()).unwrap();
+    rebuilt.close();
+    let again = RdbStore::open(&env, config()).unwrap();
+    assert_eq!(again.rebuilt(), RebuildType::None);
+
+    // What was set aside is there, and gives what it can.
+    let names = SqlFiles::of(&env).names().unwrap();
+    assert_eq!(names, ["RdbTest.db", "RdbTest.db.damaged-1"]);
+    let aside = env.sqlite_connection("RdbTest.db.damaged-1", Access::ReadOnly).unwrap();
+    let sum = aside.query_row("SELECT sum(length(x)) FROM b", [], |row| row.get::<_, i64>(0));
+    assert!(sum.unwrap() > 30 * 4000);
+}
+
+#[test]
+fn a_damaged_store_is_restored_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = ArchiveFile::at(dir.path().join("backup")).unwrap();
+    {
+        let (env, _) = Environment::in_memory(options()).unwrap();
+        let store = RdbStore::open(&env, config()).unwrap();
+        store.execute_sql("CREATE TABLE a(x)", ()).unwrap();
+        store.execute_sql("INSERT INTO a VALUES ('four')", ()).unwrap();
+        store.backup_to(&archive, &ExportOptions::default()).unwrap();
+    }
+    let env = open_on(&damaged(), options());
+    let store = RdbStore::open(&env, config()).unwrap();
+    assert_eq!(count(&store, "a"), Err(Some(14_800_011)));
+    store.restore_from(&archive, &ImportOptions::default()).unwrap();
+    assert_eq!(count(&store, "a"), Ok(4));
+    store.close();
+    let store = RdbStore::open(&env, config()).unwrap();
+    assert_eq!((store.rebuilt(), count(&store, "a")), (RebuildType::None, Ok(4)));
+}
+
+#[test]
+fn a_store_is_repaired_from_the_replica_whether_it_may_be_rebuilt_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    let open = || {
+        let options = options().replica(&there, ReplicaPolicy::Require);
+        Environment::open(&here, options).unwrap().0
+    };
+    {
+        let (env, _) = Environment::open(&here, options()).unwrap();
+        let store = RdbStore::open(&env, config()).unwrap();
+        store.execute_sql("CREATE TABLE a(x)", ()).unwrap();
+        for n in 0..60 {
+            store.execute_sql("INSERT INTO a VALUES (? || hex(zeroblob(2000)))", (n,)).unwrap();
+        }
+        store.close();
+        drop(store);
+        env.checkpoint().unwrap();
+        env.close().unwrap();
+        open().close().unwrap(); // the replica has its base
+    }
+    let journals = std::fs::read_dir(here.join("g-000001")).unwrap().map(|e| e.unwrap().path());
+    let mut journals: Vec<_> = journals
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("J-"))
+        .collect();
+    journals.sort();
+    let rot = |journals: &[std::path::PathBuf]| {
+        for journal in journals {
+            let mut bytes = std::fs::read(journal).unwrap();
+            let len = bytes.len();
+            bytes[len / 2] ^= 1;
+            std::fs::write(journal, bytes).unwrap();
+        }
+    };
+    rot(&journals[1..journals.len() - 1]);
+    let env = open();
+    let store = RdbStore::open(&env, config()).unwrap();
+    assert_eq!(count(&store, "a"), Err(Some(14_800_011)));
+    store.restore_from_replica().unwrap();
+    assert!(count(&store, "a").unwrap() > 60 * 4000);
+    rot(&journals[1..journals.len() - 1]);
+    drop(store);
+    env.close().unwrap();
+    let env = open();
+    let store = RdbStore::open(&env, config()).unwrap();
+    assert_eq!(count(&store, "a"), Err(Some(14_800_011)));
+    store.close();
+    let store = RdbStore::open(&env, config()).unwrap();
+    assert_eq!(store.rebuilt(), RebuildType::Repaired);
+    assert!(count(&store, "a").unwrap() > 60 * 4000);
+    store.close();
+    assert_eq!(RdbStore::open(&env, config()).unwrap().rebuilt(), RebuildType::None);
+}
