@@ -47,6 +47,11 @@ fn options() -> Options {
     Options::default().journal_file_bytes(64 << 10)
 }
 
+/// The number of an error.
+fn code<T>(result: RdbResult<T>) -> Option<i64> {
+    result.err().and_then(|error| error.code())
+}
+
 fn employees(store: &RdbStore) -> RdbResult<i64> {
     store.query_one("SELECT count(*) + 0 * coalesce(sum(length(CODES)), 0) FROM EMPLOYEE", ())
 }
@@ -77,7 +82,7 @@ fn manual_backup(dir: &Path) -> Result {
     store.restore("Backup.db")?;
     assert_eq!(employees(&store)?, 1);
     println!("Succeeded in restoring the RdbStore.");
-    assert_eq!(store.restore("none.db").unwrap_err().code(), Some(14_800_010));
+    assert_eq!(code(store.restore("none.db")), Some(14_800_010));
     Ok(())
 }
 
@@ -91,7 +96,7 @@ fn automatic_backup(dir: &Path) -> Result {
         let store = RdbStore::open(&env, config.clone())?;
         // Without a replica of the environment there is nothing that could keep a second copy.
         let mirrored = RdbStore::open(&env, config.clone().ha_mode(HaMode::MainReplica));
-        assert_eq!(mirrored.unwrap_err().code(), Some(801));
+        assert_eq!(code(mirrored), Some(801));
         fill(&store)?;
         store.close();
         drop(store);
@@ -107,7 +112,7 @@ fn automatic_backup(dir: &Path) -> Result {
     rot(&path)?;
     let env = open(&path, with_replica())?;
     let store = RdbStore::open(&env, config.clone())?;
-    assert_eq!(employees(&store).unwrap_err().code(), CORRUPT);
+    assert_eq!(code(employees(&store)), CORRUPT);
     store.restore_from_replica()?;
     assert_eq!(employees(&store)?, 60);
     println!("Succeeded in restoring the RdbStore from its replica.");
@@ -118,7 +123,7 @@ fn automatic_backup(dir: &Path) -> Result {
     rot(&path)?;
     let env = open(&path, with_replica())?;
     let store = RdbStore::open(&env, config.clone())?;
-    assert_eq!(employees(&store).unwrap_err().code(), CORRUPT);
+    assert_eq!(code(employees(&store)), CORRUPT);
     store.close();
     let store = RdbStore::open(&env, config)?; // which repairs it, too
     assert_eq!((store.rebuilt(), employees(&store)?), (RebuildType::Repaired, 60));
@@ -149,26 +154,26 @@ fn rebuild_and_restore(dir: &Path) -> Result {
     let mut result_sets: Vec<ResultSet<'_>> = Vec::new();
     let predicates = Predicates::new("EMPLOYEE");
     let found = store.query(&predicates, &["ID", "NAME", "AGE", "SALARY", "CODES"]);
-    let error = found.and_then(|found| {
+    let outcome = found.and_then(|found| {
         result_sets.push(found);
         while result_sets[0].go_to_next_row()? {}
         Ok(())
     });
-    assert_eq!(error.unwrap_err().code(), CORRUPT);
+    assert_eq!(code(outcome), CORRUPT);
     println!("The RdbStore is damaged.");
 
     // 2. Close the result sets and the store; twice does no harm.
     for result_set in &mut result_sets {
         result_set.close();
         result_set.close();
-        assert_eq!(result_set.go_to_first_row().unwrap_err().code(), CLOSED);
+        assert_eq!(code(result_set.go_to_first_row()), CLOSED);
     }
     drop(result_sets);
     store.close();
     store.close();
 
     // 3. Open it again: not without being allowed to rebuild it, and then it is empty.
-    assert_eq!(RdbStore::open(&env, config.clone()).unwrap_err().code(), CORRUPT);
+    assert_eq!(code(RdbStore::open(&env, config.clone())), CORRUPT);
     let store = RdbStore::open(&env, config.allow_rebuild(true))?;
     assert_eq!(store.rebuilt(), RebuildType::Rebuilt);
     store.execute_sql(CREATE_TABLE, ())?;
