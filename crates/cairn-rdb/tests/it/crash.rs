@@ -83,32 +83,44 @@ fn look(root: &DirRef, states: &[State]) -> Result<usize, String> {
     Ok(at)
 }
 
+/// Lets `look` see what each crash may leave, with the states that it may be in, and say in which of them it is. Returns
+/// the steps that were found, and how many crashes there were.
+fn sweep<S>(
+    disk: &SimDisk,
+    states: &[S],
+    look: impl Fn(&DirRef, &[S]) -> Result<usize, String>,
+) -> Result<(BTreeSet<usize>, usize), String> {
+    let trace = disk.trace();
+    let (mut cuts, mut seen, mut reached) = (trace.cuts(), BTreeSet::new(), BTreeSet::new());
+    while let Some(cut) = cuts.next_cut() {
+        let Some(step) = cut.mark("step") else { continue };
+        let step = usize::try_from(step).unwrap();
+        let next = (step + 1).min(states.len() - 1);
+        for level in Level::ALL {
+            for crashed in cut.crash().images(level, &Bounds::smoke()) {
+                if !seen.insert((crashed.image.hash(), step)) {
+                    continue;
+                }
+                let root = crashed.image.to_mem().root();
+                let found = look(&root, &states[step..=next]).map_err(|what| {
+                    format!("cut {}, step {step}, {crashed}: {what}", cut.position())
+                })?;
+                reached.insert(step + found);
+            }
+        }
+    }
+    Ok((reached, seen.len()))
+}
+
 #[test]
 fn a_crash_leaves_all_files_before_a_transaction_or_after_it() {
     // In the second mode SQLite ties the journals of several files together.
     for mode in ["memory", "delete"] {
         let (disk, states) = run(mode);
-        let trace = disk.trace();
-        let (mut cuts, mut seen, mut reached) = (trace.cuts(), BTreeSet::new(), BTreeSet::new());
-        while let Some(cut) = cuts.next_cut() {
-            let Some(step) = cut.mark("step") else { continue };
-            let step = usize::try_from(step).unwrap();
-            let next = (step + 1).min(states.len() - 1);
-            for level in Level::ALL {
-                for crashed in cut.crash().images(level, &Bounds::smoke()) {
-                    if !seen.insert((crashed.image.hash(), step)) {
-                        continue;
-                    }
-                    let root = crashed.image.to_mem().root();
-                    let found = look(&root, &states[step..=next]).unwrap_or_else(|what| {
-                        panic!("{mode}, cut {}, step {step}, {crashed}: {what}", cut.position())
-                    });
-                    reached.insert(step + found);
-                }
-            }
-        }
+        let (reached, seen) =
+            sweep(&disk, &states, look).unwrap_or_else(|what| panic!("{mode}, {what}"));
         assert!(reached.into_iter().eq(0..states.len()), "each step is where a crash can leave it");
-        assert!(seen.len() > 50, "{} states", seen.len());
+        assert!(seen > 50, "{seen} states");
     }
 }
 
@@ -211,33 +223,10 @@ fn look_outside(root: &DirRef, states: &[Outside]) -> Result<usize, String> {
         .ok_or_else(|| format!("{found:?} is none of {states:?}"))
 }
 
-fn sweep_outside(disk: &SimDisk, states: &[Outside]) -> Result<BTreeSet<usize>, String> {
-    let trace = disk.trace();
-    let (mut cuts, mut seen, mut reached) = (trace.cuts(), BTreeSet::new(), BTreeSet::new());
-    while let Some(cut) = cuts.next_cut() {
-        let Some(step) = cut.mark("step") else { continue };
-        let step = usize::try_from(step).unwrap();
-        let next = (step + 1).min(states.len() - 1);
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &Bounds::smoke()) {
-                if !seen.insert((crashed.image.hash(), step)) {
-                    continue;
-                }
-                let root = crashed.image.to_mem().root();
-                let found = look_outside(&root, &states[step..=next]).map_err(|what| {
-                    format!("cut {}, step {step}, {crashed}: {what}", cut.position())
-                })?;
-                reached.insert(step + found);
-            }
-        }
-    }
-    Ok(reached)
-}
-
 #[test]
 fn a_crash_leaves_backups_and_plain_files_before_a_call_or_after_it() {
     let (disk, states) = run_outside(None);
-    let reached = sweep_outside(&disk, &states).unwrap();
+    let (reached, _) = sweep(&disk, &states, look_outside).unwrap();
     assert!(reached.into_iter().eq(0..states.len()), "each step is where a crash can leave it");
 }
 
@@ -245,6 +234,6 @@ fn a_crash_leaves_backups_and_plain_files_before_a_call_or_after_it() {
 fn without_any_sync_of_this_crate_something_is_lost() {
     for &site in SYNC_SITES {
         let (disk, states) = run_outside(Some(site));
-        sweep_outside(&disk, &states).expect_err(&format!("{site} is not needed"));
+        sweep(&disk, &states, look_outside).expect_err(&format!("{site} is not needed"));
     }
 }
