@@ -16,7 +16,9 @@ const OURS: &str = ENGINES[0].name;
 /// The same, encrypted: compared with nothing but the plain one.
 const ENCRYPTED: &str = ENGINES[1].name;
 /// What each row of the encrypted one must reach of the plain one.
-const ENCRYPTED_LEAST: f64 = 0.85;
+fn encrypted_least(row: Row) -> f64 {
+    if row.has_large_values() { 0.5 } else { 0.85 }
+}
 
 /// What a row has to show, and how it is said.
 struct Goal {
@@ -109,9 +111,10 @@ pub fn page(
     writeln!(
         page,
         "# Benchmarks\n\nCairnDB beside other embedded engines, doing the same work: {} random keys of \
-         16 bytes with\nvalues of 100. Every figure is the median of {} rounds; in a round each engine \
-         has one turn, in a\nprocess of its own, on the same disk, and rows of commits run for {millis} \
-         ms. Higher is better. The\npage is written by\n\n```sh\ncargo xtask bench compare run --write \
+         16 bytes with\nvalues of 100, then some values of 16 and 256 KiB, of which a read looks at one byte. \
+         Every figure is the\nmedian of {} rounds; in a round each engine has one turn, in a process of its \
+         own, on the same disk, and\nrows of commits of small entries run for {millis} ms. Higher is better. \
+         The page is written by\n\n```sh\ncargo xtask bench compare run --write \
          docs/benchmarks.md\n```\n",
         thousands(entries as f64),
         rounds.len(),
@@ -188,14 +191,15 @@ fn encryption(page: &mut String, rounds: &[Round]) -> Result {
     }
     writeln!(
         page,
-        "## Encryption\n\nThe encrypted environment as a part of the plain one, within a round. The goal is \
-         {ENCRYPTED_LEAST} in every row.\n\n| row | median | least … most | |\n|---|--:|--:|---|"
+        "## Encryption\n\nThe encrypted environment as a part of the plain one, within a round.\n\n\
+         | row | goal | median | least … most | |\n|---|--:|--:|--:|---|"
     )?;
     for row in Row::ALL {
         let Some((least, middle, most)) = ratio_of(row) else { continue };
-        let verdict = if middle >= ENCRYPTED_LEAST { "reached" } else { "**missed**" };
+        let goal = encrypted_least(row);
+        let verdict = if middle >= goal { "reached" } else { "**missed**" };
         let (name, _) = row.name().rsplit_once(',').unwrap_or((row.name(), ""));
-        writeln!(page, "| {name} | {middle:.2} | {least:.2} … {most:.2} | {verdict} |")?;
+        writeln!(page, "| {name} | ≥ {goal} | {middle:.2} | {least:.2} … {most:.2} | {verdict} |")?;
     }
     writeln!(page)?;
     Ok(())
@@ -219,7 +223,7 @@ fn costs(page: &mut String, engines: &[&Entry], rounds: &[Round]) -> Result {
     };
     line("peak memory", |turn| turn.peak_memory)?;
     line("on disk after the load", |turn| turn.disk[0])?;
-    line("on disk at the end", |turn| turn.disk[1])?;
+    line("on disk before the large values", |turn| turn.disk[1])?;
     line("written", |turn| turn.written)?;
     writeln!(page)?;
     Ok(())

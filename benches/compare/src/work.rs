@@ -41,11 +41,31 @@ pub enum Row {
     SyncEight,
     /// Commits of one random entry, not synced.
     NoSync,
+    /// Commits of one value of 16 KiB, not synced.
+    PutMedium,
+    /// Random point reads of those.
+    GetMedium,
+    /// The same with 256 KiB.
+    PutLarge,
+    /// Random point reads of those.
+    GetLarge,
 }
+
+/// Values of one length: as many bytes of them as every cache can hold.
+#[derive(Clone, Copy)]
+struct Values {
+    len: usize,
+    count: u64,
+    /// Where their keys begin, past those of the entries.
+    first: u64,
+}
+
+const MEDIUM: Values = Values { len: 16 << 10, count: 2048, first: 0 };
+const LARGE: Values = Values { len: 256 << 10, count: 192, first: MEDIUM.count };
 
 impl Row {
     /// All, in the order in which a turn does them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Load,
         Self::Get,
         Self::Scan,
@@ -53,6 +73,10 @@ impl Row {
         Self::SyncOne,
         Self::SyncEight,
         Self::NoSync,
+        Self::PutMedium,
+        Self::GetMedium,
+        Self::PutLarge,
+        Self::GetLarge,
     ];
 
     /// What the table calls it.
@@ -65,7 +89,16 @@ impl Row {
             Self::SyncOne => "single puts, Sync, 1 thread, commits/s",
             Self::SyncEight => "single puts, Sync, 8 threads, commits/s",
             Self::NoSync => "single puts, NoSync, commits/s",
+            Self::PutMedium => "puts of 16 KiB, NoSync, commits/s",
+            Self::GetMedium => "gets of 16 KiB, 1/s",
+            Self::PutLarge => "puts of 256 KiB, NoSync, commits/s",
+            Self::GetLarge => "gets of 256 KiB, 1/s",
         }
+    }
+
+    /// Whether its values are of 16 KiB and more.
+    pub fn has_large_values(self) -> bool {
+        matches!(self, Self::PutMedium | Self::GetMedium | Self::PutLarge | Self::GetLarge)
     }
 }
 
@@ -78,7 +111,7 @@ pub struct Turn {
     pub peak_memory: u64,
     /// What it gave to the system to write, in bytes.
     pub written: u64,
-    /// Its files after the load, and at the end, in bytes on disk.
+    /// Its files after the load, and before the large values, in bytes on disk.
     pub disk: [u64; 2],
 }
 
@@ -87,14 +120,15 @@ pub fn turn(entry: &Entry, size: Size, dir: &Path) -> Result<Turn> {
     let engine = (entry.open)(dir)?;
     let engine = engine.as_ref();
     let mut rates = Vec::new();
-    let mut after_load = 0;
+    let mut disk = [0; 2];
     for row in Row::ALL {
         rates.push((row, measure_row(engine, row, size)?));
-        if row == Row::Load {
-            after_load = measure::disk_usage(dir)?;
+        match row {
+            Row::Load => disk[0] = measure::disk_usage(dir)?,
+            Row::NoSync => disk[1] = measure::disk_usage(dir)?,
+            _ => {}
         }
     }
-    let disk = [after_load, measure::disk_usage(dir)?];
     Ok(Turn { rates, peak_memory: measure::peak_memory()?, written: measure::written()?, disk })
 }
 
@@ -133,7 +167,42 @@ fn measure_row(engine: &dyn Engine, row: Row, size: Size) -> Result<f64> {
         Row::SyncOne => commits(engine, Commit::Synced, 1, 1, duration, entries),
         Row::SyncEight => commits(engine, Commit::Synced, 1, 8, duration, entries),
         Row::NoSync => commits(engine, Commit::Unsynced, 1, 1, duration, entries),
+        Row::PutMedium => put_values(engine, MEDIUM, entries),
+        Row::GetMedium => get_values(engine, MEDIUM, entries),
+        Row::PutLarge => put_values(engine, LARGE, entries),
+        Row::GetLarge => get_values(engine, LARGE, entries),
     }
+}
+
+/// Sets each of these values a few times; returns how many were set per second.
+fn put_values(engine: &dyn Engine, values: Values, entries: u64) -> Result<f64> {
+    const TIMES: u64 = 4;
+    engine.prepare(Commit::Unsynced)?;
+    let mut writer = engine.writer(Commit::Unsynced)?;
+    let mut value = random_bytes(values.len);
+    let start = Instant::now();
+    for n in 0..TIMES * values.count {
+        value[values.len - 8..].copy_from_slice(&n.to_le_bytes());
+        writer.commit(&[key(entries + values.first + n % values.count)], &value)?;
+    }
+    Ok((TIMES * values.count) as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Reads them, after each was read once; returns how many were per second.
+fn get_values(engine: &dyn Engine, values: Values, entries: u64) -> Result<f64> {
+    const GETS: u64 = 20_000;
+    engine.sync()?;
+    let key_of = |n: u64| key(entries + values.first + n % values.count);
+    engine.get_all(&mut (0..values.count).map(key_of))?; // warm
+    let start = Instant::now();
+    let sum = engine.get_all(&mut (0..GETS).map(|n| key_of(mix(n))))?;
+    check(sum, GETS * u64::from(random_bytes(values.len)[5]))?;
+    Ok(GETS as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Bytes that nothing makes shorter.
+fn random_bytes(len: usize) -> Vec<u8> {
+    (0..len as u64 / 8).flat_map(|n| mix(n + 1).to_le_bytes()).collect()
 }
 
 /// Commits until the time is up; returns how many keys were set per second.
