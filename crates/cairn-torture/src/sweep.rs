@@ -13,7 +13,7 @@ use crate::{
     row::{Row, rows},
     run::{KNOWS, Knowledge, Life, Recording},
     state_id::{Effort, RunId, StateId},
-    table::Table,
+    table::{Cell, Table},
     without::Without,
 };
 
@@ -92,6 +92,7 @@ pub struct Sweep<'r> {
     effort: Effort,
     without: Option<Without>,
     near: Option<(usize, Range<usize>)>,
+    filling: Option<&'r BTreeSet<Cell>>,
     stop_at_first: bool,
 }
 
@@ -99,7 +100,8 @@ impl<'r> Sweep<'r> {
     /// A sweep of `recording`, which was made with these options.
     #[must_use]
     pub fn new(recording: &'r Recording, run: RunId, options: Options, effort: Effort) -> Self {
-        Self { recording, run, options, effort, without: None, near: None, stop_at_first: false }
+        let (without, near, filling) = (None, None, None);
+        Self { recording, run, options, effort, without, near, filling, stop_at_first: false }
     }
 
     /// As if the disk had said `Ok` to these syncs and done nothing; ends with the first broken promise.
@@ -117,6 +119,13 @@ impl<'r> Sweep<'r> {
         const AROUND: usize = 12;
         let positions = state.position.saturating_sub(AROUND)..state.position + AROUND;
         self.near = Some((state.life, positions));
+        self
+    }
+
+    /// Only states that may count in these cells.
+    #[must_use]
+    pub(crate) fn filling(mut self, cells: &'r BTreeSet<Cell>) -> Self {
+        self.filling = Some(cells);
         self
     }
 
@@ -196,6 +205,16 @@ impl<'r> Sweep<'r> {
         caught(|| check(self.recording, state.knows, image, level, options, without, &mut random))
     }
 
+    /// Whether a state counts in a cell that is to be filled, or what is found in it may.
+    fn may_fill(&self, row: Row, level: Level) -> bool {
+        let is_found = |cell: &Cell| match *cell {
+            (Row::Recovery | Row::RecoverySpread, _) => true, // crashed again, at any level
+            (Row::Repair, at) => at == level,
+            cell => cell == (row, level),
+        };
+        self.filling.is_none_or(|cells| cells.iter().any(is_found))
+    }
+
     /// Calls `visit` with each state of a life, until it answers `false`.
     fn each_state(&self, number: usize, visit: &mut dyn FnMut(State<'_>) -> bool) {
         let positions = match &self.near {
@@ -220,7 +239,7 @@ impl<'r> Sweep<'r> {
             let (Some(row), Some(knows)) = (rows[cut.position()], knowledge(life, &cut)) else {
                 continue;
             };
-            for level in Level::ALL {
+            for level in Level::ALL.into_iter().filter(|level| self.may_fill(row, *level)) {
                 let images: Vec<_> = cut.crash().images(level, &self.effort.bounds).collect();
                 let step = images.len().div_ceil(self.effort.images_max).max(1);
                 // Not always the same ones: where they begin depends on the place.

@@ -1,7 +1,7 @@
 //! `Table`: how many distinct states were looked at, by what the engine did and by what was lost.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt::{self, Write as _},
 };
 
@@ -14,6 +14,8 @@ use crate::row::Row;
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     cells: BTreeMap<Cell, BTreeSet<u64>>,
+    /// Those of all cells, because it is asked after each round how many they are.
+    all: HashSet<u64>,
 }
 
 /// What the engine did, and what was lost.
@@ -26,11 +28,13 @@ fn cells() -> impl Iterator<Item = Cell> {
 impl Table {
     /// Enters a state; returns whether its cell had it not.
     pub fn enter(&mut self, row: Row, level: Level, state: u64) -> bool {
+        self.all.insert(state);
         self.cells.entry((row, level)).or_default().insert(state)
     }
 
     /// Adds the states of another table.
     pub fn merge(&mut self, other: Self) {
+        self.all.extend(other.all);
         for (cell, states) in other.cells {
             self.cells.entry(cell).or_default().extend(states);
         }
@@ -42,10 +46,15 @@ impl Table {
         self.cells.get(&(row, level)).map_or(0, |states| states.len() as u64)
     }
 
+    /// How many states these cells have, together.
+    pub(crate) fn count_in(&self, cells: &BTreeSet<Cell>) -> u64 {
+        cells.iter().map(|(row, level)| self.count(*row, *level)).sum()
+    }
+
     /// How many distinct states there are in all: one that stands in several cells counts once.
     #[must_use]
     pub fn distinct(&self) -> u64 {
-        self.distinct_in(Row::ALL)
+        self.all.len() as u64
     }
 
     /// How many distinct states there are in these rows.

@@ -27,8 +27,8 @@ struct Rig {
 
 #[rustfmt::skip] // a table
 const RIGS: &[Rig] = &[
-    Rig { goals: &["G1", "G2", "G3"], gate: "crash --states 100000", full: "crash --seed {seed} --states 100000 --cell 50",
-        shards: 20, stride: 0x1000, long: "crash --seed {seed} --time 60" },
+    Rig { goals: &["G1", "G2", "G3"], gate: "crash --states 100000", full: "crash --seed {seed} --states 450000 --cell 250",
+        shards: 4, stride: 0x1000, long: "crash --seed {seed} --time 60" },
     Rig { goals: &["G4"], gate: "sync-mutants --known", full: "sync-mutants --seed {seed}",
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G5"], gate: "flip", full: "flip --full --part {seed}/8",
