@@ -162,9 +162,8 @@ impl Draft {
                 txn.delete(&database, &delta_key(chunk))?;
             }
         }
-        for chunk in new..old {
-            txn.delete(&database, &base_key(chunk))?;
-            txn.delete(&database, &delta_key(chunk))?;
+        if new < old {
+            version.each_key_from(new, |key| txn.delete(&database, key))?;
         }
         txn.put(&database, HEAD, &head.encode())?;
         Ok((database, head))

@@ -29,6 +29,11 @@ pub(super) const fn delta_key(chunk: u32) -> [u8; 5] {
     [a, b, c, d, 1]
 }
 
+/// Whether it is the key of a base or of a delta.
+pub(super) const fn is_key(key: &[u8]) -> bool {
+    matches!(key, [_, _, _, _] | [_, _, _, _, 1])
+}
+
 /// How many chunks a file of `len` bytes has, and the number of the chunk at `offset`.
 ///
 /// # Errors

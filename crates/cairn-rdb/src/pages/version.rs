@@ -4,7 +4,7 @@ use cairn_env::{Database, EnvResult, Snapshot, Value};
 
 use super::{
     Head, delta,
-    layout::{CHUNK, HEAD, STAMP, base_key, delta_key},
+    layout::{CHUNK, HEAD, STAMP, base_key, delta_key, is_key},
 };
 
 /// A file as it was at one commit. It never changes.
@@ -127,6 +127,25 @@ impl Version {
     /// The delta of a chunk, if there is one.
     pub(super) fn delta(&self, chunk: u32) -> Result<Option<Value>, ReadError> {
         Ok(self.get(&delta_key(chunk))?)
+    }
+
+    /// Calls `visit` with the keys of what is there of a chunk and of all behind it: whatever the head says, no more
+    /// than that.
+    pub(super) fn each_key_from(
+        &self,
+        chunk: u32,
+        mut visit: impl FnMut(&[u8]) -> EnvResult<()>,
+    ) -> EnvResult<()> {
+        let Some(database) = &self.database else { return Ok(()) };
+        let mut cursor = self.snapshot.cursor(database)?;
+        let mut is_there = cursor.seek(&base_key(chunk))?;
+        while is_there {
+            if is_key(cursor.key()) {
+                visit(cursor.key())?;
+            }
+            is_there = cursor.next()?;
+        }
+        Ok(())
     }
 
     fn get(&self, key: &[u8]) -> EnvResult<Option<Value>> {
