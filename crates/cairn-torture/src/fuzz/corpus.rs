@@ -6,7 +6,7 @@ use cairn_io::{Access, FileExt as _, Name};
 use cairn_log::{FRAME_LEN, FileClass, HEADER_LEN, LogFile, RecordKind, Scan, Scanner, crc32c};
 use cairn_sim::{ChooserExt as _, Image, Seeded, SimWorld};
 
-use super::{TARGETS, mutate, restore};
+use super::{TARGETS, mutate, restore, sql};
 use crate::{
     at_rest::subjects,
     problem::{Checked, Problem, Wrong},
@@ -73,6 +73,9 @@ pub fn corpus() -> Checked<Vec<Seed>> {
     let archives = cairn_archive::fuzzing::archives(&SimWorld::new(1).world());
     let archives = archives.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
     found.insert("archive", archives);
+    found.insert("sql_script", sql::SCRIPTS.iter().map(|text| text.as_bytes().to_vec()).collect());
+    let images = sql::images().map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
+    found.insert("sql_image", images);
     let mut schedules = random.stream("schedules");
     for len in (20..=200).step_by(20) {
         let mut schedule = vec![0; len];
