@@ -38,34 +38,20 @@ pub(crate) struct Options {
 const ENGINE: [&str; 5] = ["cairn-io", "cairn-log", "cairn-btree", "cairn-env", "cairn-backup"];
 /// So many of a thousand lines of each crate must be reached.
 const GATE: u64 = 930;
-const HOW: &str = "cargo install --locked cargo-llvm-cov && rustup component add llvm-tools";
+const HOW: &str = "cargo install --locked cargo-llvm-cov && rustup component add llvm-tools (or, without branches: \
+                   cargo install --locked cargo-tarpaulin)";
 
 /// Runs all tests and holds what they reach against the gate.
 pub(crate) fn run(options: &Options) -> Result {
-    let cargo: fn(&[&str]) -> Command =
-        if options.branch { |args| nightly::cargo(args) } else { |args| process::cargo(args) };
-    if !is_there(cargo) {
-        return Ok(());
-    }
-    let branch: &[&str] = if options.branch { &["--branch"] } else { &[] };
-    if !options.no_run {
-        let nextest = process::works(&mut process::cargo(&["nextest", "--version"]));
-        let test: &[&str] = if nextest { &["nextest", "--status-level=slow"] } else { &["test"] };
-        let all = ["--locked", "--no-report", "--workspace", "--exclude=xtask"];
-        process::run(&mut cargo(&[&["llvm-cov"], test, &all, branch].concat()))?;
-        // What prints the tables of the formats runs as `spec`, whose output is compared.
-        for name in ENGINE {
-            let example = format!("{name}-spec");
-            let path = format!("crates/{name}/examples/{example}.rs");
-            if process::root().join(path).exists() {
-                let run = ["run", "--locked", "--no-report", "--profile=test", "-p", name];
-                let args = [&["llvm-cov"], &run[..], &["--example", &example], branch].concat();
-                process::output(&mut cargo(&args))?;
-            }
-        }
-    }
-    let report = [&["llvm-cov", "report", "--lcov"], branch].concat();
-    let files = read(&process::output(&mut cargo(&report))?)?;
+    let tarpaulin = || process::works(&mut process::cargo(&["tarpaulin", "--version"]));
+    let lcov = match !options.branch && !has_llvm_cov(false) && tarpaulin() {
+        true => with_tarpaulin(options)?,
+        false => match with_llvm_cov(options)? {
+            Some(lcov) => lcov,
+            None => return Ok(()),
+        },
+    };
+    let files = read(&lcov)?;
     let table = Table::of(&files);
     println!("{table}");
     if options.missing {
@@ -88,15 +74,55 @@ pub(crate) fn run(options: &Options) -> Result {
     .into())
 }
 
+/// The report of cargo-tarpaulin, which reads what the compiler's instruments have counted without the tools of the
+/// compiler, where those cannot be had.
+fn with_tarpaulin(options: &Options) -> Result<String> {
+    const DIR: &str = "target/coverage";
+    if !options.no_run {
+        let how = ["--engine=llvm", "--follow-exec", "--skip-clean", "--timeout=600", "--out=Lcov"];
+        let all = ["--locked", "--workspace", "--exclude=xtask"];
+        let to = [&*format!("--output-dir={DIR}"), &*format!("--target-dir={DIR}")];
+        process::run(&mut process::cargo(&[&["tarpaulin"], &how[..], &all, &to].concat()))?;
+    }
+    Ok(std::fs::read_to_string(process::root().join(DIR).join("lcov.info"))?)
+}
+
+/// The report of cargo-llvm-cov; `None` where it is not.
+fn with_llvm_cov(options: &Options) -> Result<Option<String>> {
+    let cargo: fn(&[&str]) -> Command =
+        if options.branch { |args| nightly::cargo(args) } else { |args| process::cargo(args) };
+    if !is_there(options.branch) {
+        return Ok(None);
+    }
+    let branch: &[&str] = if options.branch { &["--branch"] } else { &[] };
+    if !options.no_run {
+        let nextest = process::works(&mut process::cargo(&["nextest", "--version"]));
+        let test: &[&str] = if nextest { &["nextest", "--status-level=slow"] } else { &["test"] };
+        let all = ["--locked", "--no-report", "--workspace", "--exclude=xtask"];
+        process::run(&mut cargo(&[&["llvm-cov"], test, &all, branch].concat()))?;
+        // What prints the tables of the formats runs as `spec`, whose output is compared.
+        for name in ENGINE {
+            let example = format!("{name}-spec");
+            let path = format!("crates/{name}/examples/{example}.rs");
+            if process::root().join(path).exists() {
+                let run = ["run", "--locked", "--no-report", "--profile=test", "-p", name];
+                let args = [&["llvm-cov"], &run[..], &["--example", &example], branch].concat();
+                process::output(&mut cargo(&args))?;
+            }
+        }
+    }
+    let report = [&["llvm-cov", "report", "--lcov"], branch].concat();
+    Ok(Some(process::output(&mut cargo(&report))?))
+}
+
 /// Shows which lines of the engine a fuzz target reaches from its corpus.
 pub(crate) fn of_fuzz_target(target: &str) -> Result {
-    let cargo = |args: &[&str]| process::cargo(args);
-    if !is_there(cargo) {
+    if !is_there(false) {
         return Ok(());
     }
     let run =
         ["llvm-cov", "test", "--locked", "-p", "cairn-torture", "--test", "fuzz_replay", "--lcov"];
-    let lcov = process::output(cargo(&run).env("CAIRN_FUZZ_TARGET", target))?;
+    let lcov = process::output(process::cargo(&run).env("CAIRN_FUZZ_TARGET", target))?;
     let mut files = read(&lcov)?;
     files.retain(|_, file| file.lines.values().any(|&count| count > 0));
     for (path, file) in &files {
@@ -105,10 +131,21 @@ pub(crate) fn of_fuzz_target(target: &str) -> Result {
     Ok(())
 }
 
-fn is_there(cargo: fn(&[&str]) -> Command) -> bool {
-    // It looks for the tools of the compiler, too.
-    let probe = &mut cargo(&["llvm-cov", "show-env"]);
-    nightly::is_there("cargo-llvm-cov with llvm-tools", probe, HOW)
+/// Whether cargo-llvm-cov is there, and with it what it takes from the toolchain.
+fn has_llvm_cov(is_nightly: bool) -> bool {
+    let (cargo, mut rustc) = match is_nightly {
+        true => (nightly::cargo(&["llvm-cov", "--version"]), nightly::rustc()),
+        false => (process::cargo(&["llvm-cov", "--version"]), Command::new("rustc")),
+    };
+    let mut has_tools = || match process::output(rustc.arg("--print=target-libdir")) {
+        Ok(libdir) => Path::new(libdir.trim()).with_file_name("bin").join("llvm-profdata").exists(),
+        Err(_) => false,
+    };
+    process::works(&mut { cargo }) && (std::env::var_os("LLVM_PROFDATA").is_some() || has_tools())
+}
+
+fn is_there(is_nightly: bool) -> bool {
+    has_llvm_cov(is_nightly) || nightly::skipped("cargo-llvm-cov with llvm-tools", HOW)
 }
 
 /// How often each line and branch of a file was reached.
