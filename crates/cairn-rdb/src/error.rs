@@ -252,6 +252,8 @@ impl RdbError {
             Self::TypeMismatch { .. } => 14_800_041,
             Self::StoreNotFound { .. } => 14_800_042,
             Self::TooMany { .. } => return None,
+            Self::Sqlite { extended: ffi::SQLITE_IOERR_DATA, .. } => 14_800_011,
+            Self::Sqlite { extended: ffi::SQLITE_IOERR_COMMIT_ATOMIC, .. } => 14_800_024,
             Self::Sqlite { .. } => self.primary().map_or(14_800_021, sqlite_code),
             Self::Transfer(error) => return transfer_code(error),
             Self::Env(error) => return env_code(error),
@@ -264,7 +266,11 @@ impl RdbError {
         match self {
             Self::Env(error) => error.kind(),
             Self::Transfer(error) => error.kind(),
-            Self::Sqlite { extended: ffi::SQLITE_BUSY_SNAPSHOT, .. } => ErrorKind::Conflict,
+            Self::Sqlite {
+                extended: ffi::SQLITE_BUSY_SNAPSHOT | ffi::SQLITE_IOERR_COMMIT_ATOMIC,
+                ..
+            } => ErrorKind::Conflict,
+            Self::Sqlite { extended: ffi::SQLITE_IOERR_DATA, .. } => ErrorKind::Corrupt,
             Self::Sqlite { .. } => self.primary().map_or(ErrorKind::Internal, sqlite_kind),
             Self::NotEncrypted { .. } => ErrorKind::Key,
             Self::StoreNotFound { .. } | Self::NoRow | Self::NoReplica => ErrorKind::NotFound,
@@ -416,6 +422,8 @@ mod tests {
             (ffi::SQLITE_MISUSE, 14_800_034),
             (ffi::SQLITE_CORRUPT, 14_800_011),
             (ffi::SQLITE_CORRUPT_INDEX, 14_800_011),
+            (ffi::SQLITE_IOERR_DATA, 14_800_011),
+            (ffi::SQLITE_IOERR_COMMIT_ATOMIC, 14_800_024),
             (ffi::SQLITE_NOTADB, 14_800_011),
             (ffi::SQLITE_INTERRUPT, 14_800_021),
         ] {

@@ -8,6 +8,7 @@ use rusqlite::ffi;
 use super::{
     Answer, Files, Outcome, failed,
     handle::{Phase, Shared, State},
+    outcome,
 };
 use crate::{
     pages::{Head, WriteError},
@@ -86,7 +87,13 @@ fn others(files: &Files, shared: &Shared) -> Vec<Arc<Shared>> {
 }
 
 fn commit_parts(files: &Files, parts: &mut [Part<'_>]) -> Answer<()> {
-    let (stored, pending) = store(files, parts).map_err(|e| failed(ffi::SQLITE_IOERR_WRITE, e))?;
+    let (stored, pending) = store(files, parts).map_err(|error| {
+        let outcome = outcome::failed_in_phase_two(error);
+        match parts {
+            [part] => part.shared.file.note(outcome),
+            _ => outcome, // one of them is damaged, and it is not said which
+        }
+    })?;
     let pending = SharedPending(Arc::new(Mutex::new(pending)));
     for (part, (database, head)) in parts.iter_mut().zip(stored) {
         part.shared.file.replaced(Some(database), head);

@@ -13,7 +13,7 @@ use rusqlite::ffi;
 use super::{
     Answer, Files, Outcome, SqlFile,
     commit::{self, SharedPending},
-    failed,
+    failed, outcome,
     pragma::{self, Reply, Synchronous},
     writers::HandleId,
 };
@@ -181,7 +181,8 @@ impl Handle {
             return Ok(()); // it was cut when it was committed, together with another file
         }
         let (draft, version) = state.writable(ffi::SQLITE_IOERR_TRUNCATE)?;
-        draft.truncate(version, len).map_err(|e| failed(ffi::SQLITE_IOERR_TRUNCATE, e))
+        // SQLite does this in the second phase as well.
+        draft.truncate(version, len).map_err(outcome::failed_in_phase_two)
     }
 
     /// Bytes of the file.

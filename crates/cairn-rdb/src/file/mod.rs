@@ -18,6 +18,7 @@ use std::{
 };
 
 use cairn_env::{Database, Environment};
+use rusqlite::ffi;
 
 pub(crate) use handle::{Handle, Level};
 pub(crate) use memory::MemoryFile;
@@ -165,7 +166,7 @@ impl SqlFile {
 
     /// Takes note of a failure, if it is damage of this file.
     fn note(&self, outcome: Outcome) -> Outcome {
-        if outcome.0 == rusqlite::ffi::SQLITE_CORRUPT {
+        if [ffi::SQLITE_CORRUPT, ffi::SQLITE_IOERR_DATA].contains(&outcome.0) {
             let mut damage = lock(&self.damage);
             damage.get_or_insert_with(|| outcome::last_cause().unwrap_or_default());
         }

@@ -67,6 +67,20 @@ pub(crate) fn failed(code: i32, error: impl Into<WriteError>) -> Outcome {
     outcome
 }
 
+/// As [`failed`], in the second phase of a commit, where SQLite has let go of its journal already. It then forgets what
+/// it remembers of the file only if the disk has failed, or is full: any other answer would leave it with changes that
+/// were not committed.
+pub(super) fn failed_in_phase_two(error: WriteError) -> Outcome {
+    let is_conflict = matches!(&error, WriteError::Env(error) if error.is_retryable());
+    let outcome = failed(ffi::SQLITE_IOERR_WRITE, error);
+    match outcome.0 & 0xff {
+        _ if is_conflict => Outcome(ffi::SQLITE_IOERR_COMMIT_ATOMIC),
+        ffi::SQLITE_IOERR | ffi::SQLITE_FULL => outcome,
+        ffi::SQLITE_CORRUPT => Outcome(ffi::SQLITE_IOERR_DATA),
+        _ => Outcome(ffi::SQLITE_IOERR_WRITE),
+    }
+}
+
 fn outcome_of(code: i32, error: &WriteError) -> Outcome {
     Outcome(match error {
         WriteError::TooLong(TooLong) => ffi::SQLITE_FULL,

@@ -128,3 +128,42 @@ fn a_page_that_is_damaged_leaves_the_others_readable() {
     let files: Vec<_> = image.files().map(|(path, len)| format!("{path} {len}")).collect();
     assert!(a_alone > 0 && b_alone > 0, "{a_alone}, {b_alone}: {files:?}");
 }
+
+/// SQLite has let go of its journal when the environment commits, and keeps what it has written in its cache unless it is
+/// told that the disk has failed.
+#[test]
+fn what_could_not_be_committed_for_damage_is_not_seen_by_who_still_reads() {
+    let disk = MemDisk::new();
+    // Nothing is kept in memory but by SQLite.
+    let options = Options::default().background(false).cache_bytes(16 << 10);
+    let opened = Environment::open_in(disk.root(), SimWorld::new(1).world(), options);
+    let env = opened.unwrap().0;
+    let connection = connect(&env, "app.db");
+    connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, text)").unwrap();
+    for n in 0..40 {
+        let sql = "INSERT INTO t VALUES (?, 'old' || hex(zeroblob(700)))";
+        connection.execute(sql, [n]).unwrap();
+    }
+    let text = |id: i64| -> rusqlite::Result<String> {
+        let sql = "SELECT substr(text, 1, 3) FROM t WHERE id = ?";
+        connection.query_row(sql, [id], |row| row.get(0))
+    };
+    (0..40).for_each(|id| assert_eq!(text(id).unwrap(), "old"));
+    let mut statement = connection.prepare("SELECT id FROM t ORDER BY id").unwrap();
+    let mut reading = statement.query([]).unwrap();
+    assert!(reading.next().unwrap().is_some());
+    let is_log = |path: &String| path.ends_with(".log");
+    for path in disk.files().into_iter().map(|(path, _)| path).filter(is_log) {
+        // Behind the header, so that it is the values that are damaged.
+        let damage = |bytes: &mut Vec<u8>| {
+            bytes.iter_mut().skip(4096).step_by(97).for_each(|byte| *byte ^= 1);
+        };
+        disk.edit(&path, damage).unwrap();
+    }
+    let failed = connection.execute("UPDATE t SET text = 'new' WHERE id = 20", []);
+    assert!(failed.is_err());
+    if let Ok(found) = text(20) {
+        assert_eq!(found, "old");
+    }
+    assert_eq!(crate::fixture::code(failed), ffi::SQLITE_IOERR_DATA);
+}
