@@ -8,7 +8,7 @@ use rusqlite::ffi;
 use super::{
     Answer, Files, Outcome, failed,
     handle::{Phase, Shared, State},
-    outcome,
+    offered, outcome,
 };
 use crate::{
     pages::{Head, WriteError},
@@ -129,6 +129,10 @@ fn store(files: &Files, parts: &mut [Part<'_>]) -> Result<Stored, WriteError> {
         let (Some(draft), Some(version)) = (draft, version) else { continue };
         draft.trim(version)?;
         bytes += draft.bytes();
+    }
+    if let Some(mut txn) = offered::take(files) {
+        let stored = store_all(&mut txn, parts)?;
+        return Ok((stored, Some(txn.submit(durability)?)));
     }
     if bytes > LARGE {
         let mut txn = files.env.begin_exclusive()?;

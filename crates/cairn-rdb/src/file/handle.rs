@@ -289,6 +289,9 @@ impl Handle {
     }
 
     pub(crate) fn pragma(&self, name: &str, value: Option<&str>) -> Reply {
+        if name.eq_ignore_ascii_case(pragma::ENVIRONMENT) {
+            return Reply::Text(self.files.id.to_string().into());
+        }
         pragma::pragma(name, value, &mut lock(&self.shared.state).synchronous)
     }
 }

@@ -4,6 +4,7 @@ mod commit;
 mod handle;
 mod memory;
 mod names;
+mod offered;
 mod outcome;
 mod pragma;
 mod writers;
@@ -23,9 +24,10 @@ use rusqlite::ffi;
 pub(crate) use handle::{Handle, Level};
 pub(crate) use memory::MemoryFile;
 pub(crate) use names::{MAX_NAME_LEN, check_name, database_name, file_name, is_beside};
+pub(crate) use offered::offer;
 pub(crate) use outcome::{Answer, Outcome, failed};
 pub use outcome::{Cause, take_cause};
-pub(crate) use pragma::Reply;
+pub(crate) use pragma::{ENVIRONMENT, Reply};
 use writers::{HandleId, Writers};
 
 use crate::{
@@ -40,6 +42,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Files {
     pub(crate) env: Environment,
+    /// Tells them from those of other environments, and of other times.
+    pub(crate) id: u64,
     /// Those that somebody has open.
     open: Mutex<BTreeMap<String, Weak<SqlFile>>>,
     /// All handles.
@@ -65,8 +69,10 @@ pub(crate) struct SqlFile {
 
 impl Files {
     pub(crate) fn new(env: Environment) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             env,
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             open: Mutex::default(),
             handles: Mutex::default(),
             next_handle: AtomicU64::new(1),

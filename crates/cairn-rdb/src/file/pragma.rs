@@ -1,6 +1,6 @@
 //! Pragma: what a handle says to settings that are about its file.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use cairn_env::Durability;
 
@@ -27,25 +27,29 @@ impl Synchronous {
 }
 
 /// What a pragma is answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// SQLite goes on with it.
     None,
     /// That is what it is set to, whatever was asked for.
-    Text(&'static str),
+    Text(Cow<'static, str>),
 }
+
+/// Asks a connection for the environment that its files live in: its [`id`](super::Files#structfield.id). Other
+/// connections answer nothing.
+pub(crate) const ENVIRONMENT: &str = "cairn_environment";
 
 /// Looks at a pragma about the file of a handle.
 pub(super) fn pragma(name: &str, value: Option<&str>, synchronous: &mut Synchronous) -> Reply {
     let is = |value: Option<&str>, word: &str| value.is_some_and(|v| v.eq_ignore_ascii_case(word));
     if name.eq_ignore_ascii_case("journal_mode") && is(value, "off") {
         // Without a journal SQLite could not take a statement back.
-        return Reply::Text("memory");
+        return Reply::Text("memory".into());
     }
     if name.eq_ignore_ascii_case("locking_mode") && is(value, "exclusive") {
         // SQLite then counts several commits as one change, and readers, whom nobody keeps out here, would go
         // on with what they remember.
-        return Reply::Text("normal");
+        return Reply::Text("normal".into());
     }
     if name.eq_ignore_ascii_case("synchronous")
         && let Some(value) = value
@@ -85,10 +89,13 @@ mod tests {
             assert_eq!(pragma("synchronous", Some(word), &mut synchronous), Reply::None);
             assert_eq!(synchronous, is, "{word}");
         }
-        assert_eq!(pragma("journal_mode", Some("OFF"), &mut synchronous), Reply::Text("memory"));
+        assert_eq!(
+            pragma("journal_mode", Some("OFF"), &mut synchronous),
+            Reply::Text("memory".into())
+        );
         assert_eq!(
             pragma("Locking_Mode", Some("exclusive"), &mut synchronous),
-            Reply::Text("normal")
+            Reply::Text("normal".into())
         );
         assert_eq!(pragma("locking_mode", None, &mut synchronous), Reply::None);
     }

@@ -396,7 +396,7 @@ unsafe fn pragma(handle: &Handle, strings: *mut *mut c_char) -> c_int {
     match handle.pragma(&name, text(2).as_deref()) {
         Reply::None => ffi::SQLITE_NOTFOUND,
         Reply::Text(answer) => {
-            let Ok(answer) = std::ffi::CString::new(answer) else { return ffi::SQLITE_NOTFOUND };
+            let Ok(answer) = std::ffi::CString::new(&*answer) else { return ffi::SQLITE_NOTFOUND };
             // SAFETY: a format that takes one string; SQLite frees what this makes.
             let copy = unsafe { ffi::sqlite3_mprintf(c"%s".as_ptr(), answer.as_ptr()) };
             // SAFETY: by contract the first is to be set.

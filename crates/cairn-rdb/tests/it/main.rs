@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod differential;
 mod fixture;
+mod joint;
 mod kills;
 mod rules;
 mod store;
