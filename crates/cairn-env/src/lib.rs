@@ -127,6 +127,6 @@ pub use transaction::{
     CommitInfo, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint, Transaction,
     TransactionRange,
 };
-pub use value::Value;
+pub use value::{Stored, Value};
 pub use verify::{Finding, Reach, VerifyOptions, VerifyReport};
 pub use view::{KeyBounds, View};
