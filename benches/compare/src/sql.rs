@@ -84,16 +84,30 @@ const ROWS: &[(&str, &str, Work)] = &[
     ("insert, one row a commit, NORMAL", "commits/s", |engine, _| inserts(engine, "normal", false)),
     ("insert, 1000 rows a commit, FULL", "rows/s", |engine, _| batches(engine, "full", 1000, 40)),
     ("bulk insert, one commit, FULL", "rows/s", |engine, rows| batches(engine, "full", rows, 1)),
-    ("20 updates with an index a commit, FULL", "commits/s", |engine, rows| updates(engine, rows, "full")),
-    ("20 updates with an index a commit, NORMAL", "commits/s", |engine, rows| updates(engine, rows, "normal")),
-    ("select, each its own transaction", "selects/s", |engine, rows| selects(engine, rows, LARGE, false)),
-    ("… with a cache of 500 KiB", "selects/s", |engine, rows| selects(engine, rows, SMALL, false)),
+    ("20 updates with an index a commit, FULL", "commits/s", |engine, rows| {
+        updates(engine, rows, "full")
+    }),
+    ("20 updates with an index a commit, NORMAL", "commits/s", |engine, rows| {
+        updates(engine, rows, "normal")
+    }),
+    ("select, each its own transaction", "selects/s", |engine, rows| {
+        selects(engine, rows, LARGE, false)
+    }),
+    ("… with a cache of 500 KiB", "selects/s", |engine, rows| {
+        selects(engine, rows, SMALL, false)
+    }),
     ("select in one transaction", "selects/s", |engine, rows| selects(engine, rows, LARGE, true)),
-    ("… with a cache of 500 KiB in one transaction", "selects/s", |engine, rows| selects(engine, rows, SMALL, true)),
+    ("… with a cache of 500 KiB in one transaction", "selects/s", |engine, rows| {
+        selects(engine, rows, SMALL, true)
+    }),
     ("full scan", "rows/s", |engine, rows| scan(engine, rows, LARGE)),
     ("… with a small cache, full scan", "rows/s", |engine, rows| scan(engine, rows, SMALL)),
-    ("1 writer FULL beside 1 reader: reads", "selects/s", |engine, rows| beside(engine, rows, true)),
-    ("1 writer FULL beside 1 reader: writes", "commits/s", |engine, rows| beside(engine, rows, false)),
+    ("1 writer FULL beside 1 reader: reads", "selects/s", |engine, rows| {
+        beside(engine, rows, true)
+    }),
+    ("1 writer FULL beside 1 reader: writes", "commits/s", |engine, rows| {
+        beside(engine, rows, false)
+    }),
     ("8 writers FULL", "commits/s", |engine, _| writers(engine)),
     ("VACUUM", "rows/s", vacuum),
 ];
@@ -113,7 +127,8 @@ pub fn run(sql: &Sql) -> Result {
         for engine in &engines {
             fill(engine, sql.rows)?;
         }
-        let (mut ratios, mut figures, mut bytes) = (Vec::new(), [Vec::new(), Vec::new()], Vec::new());
+        let (mut ratios, mut figures, mut bytes) =
+            (Vec::new(), [Vec::new(), Vec::new()], Vec::new());
         for round in 0..sql.rounds {
             let (mut of_round, mut written) = ([0.0; 2], [0; 2]);
             for turn in 0..2 {
@@ -184,7 +199,10 @@ fn mixed(n: i64) -> i64 {
 }
 
 fn text(id: i64) -> String {
-    format!("{:016x} some text of a row that has no meaning at all, but is about as long", mixed(id))
+    format!(
+        "{:016x} some text of a row that has no meaning at all, but is about as long",
+        mixed(id)
+    )
 }
 
 fn inserts(engine: &Engine, synchronous: &str, indexed: bool) -> Result<f64> {
@@ -254,7 +272,8 @@ fn selects(engine: &Engine, rows: i64, cache_kib: u64, in_one: bool) -> Result<f
 
 fn scan(engine: &Engine, rows: i64, cache_kib: u64) -> Result<f64> {
     let connection = engine.connect("full", cache_kib)?;
-    let sum = || connection.query_row("SELECT sum(length(text)) FROM t", [], |row| row.get::<_, i64>(0));
+    let sum =
+        || connection.query_row("SELECT sum(length(text)) FROM t", [], |row| row.get::<_, i64>(0));
     if cache_kib == LARGE {
         sum()?;
     }
@@ -306,7 +325,8 @@ fn writers(engine: &Engine) -> Result<f64> {
             .map(|_| {
                 scope.spawn(|| -> Result {
                     let connection = engine.connect("full", LARGE)?;
-                    let mut statement = connection.prepare("INSERT INTO plain (n, text) VALUES (?1, ?2)")?;
+                    let mut statement =
+                        connection.prepare("INSERT INTO plain (n, text) VALUES (?1, ?2)")?;
                     for n in 0..COMMITS {
                         statement.execute(params![n, text(n)])?;
                     }
