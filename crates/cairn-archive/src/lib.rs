@@ -53,6 +53,7 @@ mod footer;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hashing;
 mod head;
 mod header;
 mod import;
