@@ -268,7 +268,7 @@ fn write(
     counter.now()?;
     for ArchivedDatabase { shape, .. } in &header.databases {
         let database = snapshot.database(&shape.name)?.ok_or_else(|| no_such(&shape.name))?;
-        let mut cursor = snapshot.cursor(&database)?;
+        let mut cursor = snapshot.scan(&database)?;
         while cursor.next()? {
             let put = cursor.value_with(|value| writer.put(cursor.key(), value))?;
             put.unwrap_or(Ok(()))?;

@@ -176,6 +176,16 @@ impl Snapshot {
         Ok(Cursor { snapshot: self.clone(), cursor })
     }
 
+    /// As [`Snapshot::cursor`], for who goes over all of a large database once, as a backup does: what is read for it is
+    /// not kept in memory, so that what others use stays there.
+    ///
+    /// # Errors
+    /// As [`Snapshot::range`].
+    pub fn scan(&self, database: &Database) -> EnvResult<Cursor> {
+        let cursor = self.read(|| Ok(self.root.scan(database.tree)?))?;
+        Ok(Cursor { snapshot: self.clone(), cursor })
+    }
+
     /// The database `name`, of whatever kind, if this snapshot knows it.
     ///
     /// # Errors
