@@ -49,6 +49,7 @@ mod diff;
 mod error;
 mod export;
 mod file;
+mod folder;
 mod footer;
 mod frame;
 #[doc(hidden)]
@@ -75,6 +76,7 @@ pub use diff::{Change, DiffReport, Difference, Side, diff};
 pub use error::{ArchiveError, ArchiveResult};
 pub use export::{ExportOptions, SYNC_SITES, export, export_to};
 pub use file::{ArchiveFile, ArchiveReport, FileReader, verify};
+pub use folder::BackupFolder;
 pub use footer::{DatabaseTotals, Totals};
 pub use frame::Compression;
 pub use header::{ArchivedDatabase, Header};

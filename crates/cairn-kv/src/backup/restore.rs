@@ -44,8 +44,8 @@ impl KvStore {
         let name = BackupName::new(name)?;
         let none = || KvError::NoSuchBackup { store: self.id().into(), name: name.as_str().into() };
         drop(self.shared.content()?); // it must be open
-        let dir = place(&self.shared.env)?.find(self.id())?.ok_or_else(none)?;
-        let archive = ArchiveFile::new(dir, name.file().clone());
+        let folder = place(&self.shared.env)?.find(self.id())?.ok_or_else(none)?;
+        let archive = folder.archive(name.file());
         match self.bring_back(&archive, name.as_str(), options, false) {
             Err(KvError::Archive(ArchiveError::NotFound { .. })) => Err(none()),
             restored => restored,
