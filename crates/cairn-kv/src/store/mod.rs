@@ -18,7 +18,7 @@ use std::{
     },
 };
 
-use cairn_env::{Durability, EnvError, Environment, Snapshot, Stored};
+use cairn_env::{Durability, EnvError, Environment, Snapshot};
 
 pub(crate) use open::{delete, indexes, store_ids};
 pub(crate) use select::Selection;
@@ -188,15 +188,16 @@ impl KvStore {
     }
 
     fn get_stored(&self, stored: &[u8]) -> KvResult<Option<Value>> {
-        self.shared.with_content(|content| {
+        let found = self.shared.with_content(|content| {
             let snapshot = self.snapshot(content)?;
-            let decode = |value: Stored<'_>| self.shared.decode(stored, value);
-            let found = snapshot.get_with(&content.data, stored, decode)?;
+            // What is wrong with a value becomes an error out here: those are large to hand on.
+            let found = snapshot.get_with(&content.data, stored, Value::decode)?;
             if found.is_none() {
                 snapshot.len(&content.data)?; // nothing is there also if all of it is gone
             }
-            found.transpose()
-        })
+            Ok(found)
+        })?;
+        found.map(|value| value.map_err(|what| self.shared.no_value(stored, what))).transpose()
     }
 
     /// Puts a value under a key, in the place of the one that it has.

@@ -165,23 +165,34 @@ impl Shared {
 
     /// The entry that `rows` stand on.
     pub(crate) fn entry(&self, selection: &Selection, rows: &Rows) -> KvResult<Entry> {
-        let entry = rows.entry_with(|stored, value| {
-            let key = stored.get(selection.stripped()..).unwrap_or_default();
-            let value = self.decode(stored, value)?;
-            Ok(Entry { key: Bytes::copy_from_slice(key), value })
+        let entry = rows.entry_with(|stored, value| match Value::decode(value) {
+            Ok(value) => {
+                let key = stored.get(selection.stripped()..).unwrap_or_default();
+                Ok(Entry { key: Bytes::copy_from_slice(key), value })
+            }
+            Err(what) => Err((stored.to_vec(), what)),
         })?;
-        entry.unwrap_or_else(|| {
-            let what = "an index leads to an entry that is not there".into();
-            Err(KvError::Corrupt { store: self.id.clone(), what })
-        })
+        match entry {
+            Some(entry) => entry.map_err(|(stored, what)| self.no_value(&stored, what)),
+            None => {
+                let what = "an index leads to an entry that is not there".into();
+                Err(KvError::Corrupt { store: self.id.clone(), what })
+            }
+        }
     }
 
     /// The value that is stored under a stored key.
     pub(crate) fn decode(&self, key: &[u8], stored: Stored<'_>) -> KvResult<Value> {
-        Value::decode(stored).map_err(|what| KvError::Corrupt {
+        Value::decode(stored).map_err(|what| self.no_value(key, what))
+    }
+
+    /// What is stored under a stored key is no value.
+    #[cold]
+    pub(crate) fn no_value(&self, key: &[u8], what: &str) -> KvError {
+        KvError::Corrupt {
             store: self.id.clone(),
             what: format!("under {:?}: {what}", String::from_utf8_lossy(key)),
-        })
+        }
     }
 
     /// An error unless a value may be put.
