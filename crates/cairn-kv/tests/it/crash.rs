@@ -171,26 +171,8 @@ fn run_with_rekey(options: &Options) -> (SimDisk, Vec<State>) {
 
 /// Looks at what each crash may leave; returns the steps that were found.
 fn sweep(disk: &SimDisk, states: &[State], options: &Options) -> Result<BTreeSet<usize>, String> {
-    let trace = disk.trace();
-    let (mut cuts, mut seen, mut reached) = (trace.cuts(), BTreeSet::new(), BTreeSet::new());
-    while let Some(cut) = cuts.next_cut() {
-        let Some(step) = cut.mark("step") else { continue };
-        let step = usize::try_from(step).unwrap();
-        let next = (step + 1).min(states.len() - 1);
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &Bounds::smoke()) {
-                if !seen.insert((crashed.image.hash(), step)) {
-                    continue;
-                }
-                let root = crashed.image.to_mem().root();
-                let found = look(&root, &states[step..=next], options).map_err(|what| {
-                    format!("cut {}, step {step}, {crashed}: {what}", cut.position())
-                })?;
-                reached.insert(step + found);
-            }
-        }
-    }
-    Ok(reached)
+    let look = |root: &DirRef, states: &[State]| look(root, states, options);
+    disk.trace().sweep_steps("step", states, &Bounds::smoke(), look).map(|(reached, _)| reached)
 }
 
 /// Opens what a crash has left; returns which of the states the entries are those of.
