@@ -365,11 +365,8 @@ impl KvStore {
     /// What is durable, if that has the content and everything that this handle has written. It may not: a store
     /// that was created or restored by a commit which is still to be synced is there for this process already.
     fn snapshot(&self, content: &Content) -> KvResult<Snapshot> {
-        let durable = self.shared.env.durable_snapshot()?;
-        match durable.commit() >= content.since.max(self.last.load(Ordering::Acquire)) {
-            true => Ok(durable),
-            false => Ok(self.shared.env.snapshot()?),
-        }
+        let needed = content.since.max(self.last.load(Ordering::Acquire));
+        Ok(self.shared.env.durable_snapshot_with(needed)?)
     }
 
     fn write(&self, changes: &[Change<'_>]) -> KvResult<()> {
