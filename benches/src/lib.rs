@@ -3,7 +3,7 @@
 //! There is a bench a layer: `log`, `tree`, `environment`, `encryption`, `index`, `archive`, `kv`, `backup`. `cargo xtask
 //! bench` runs them all, `cargo xtask bench -- get` those with `get` in their names, `cargo xtask bench --test` each once.
 //! Comparisons with other engines are in `compare`, a workspace of its own: `cargo xtask bench compare run` for the
-//! engine, `json` for queries of documents, `store` for backup and restore of a key-value store.
+//! engine, `json` for queries of documents, `kv` for what a key-value store costs beside the engine, `store` for backup and restore of a key-value store.
 #![forbid(unsafe_code)]
 
 use cairn_env::{Database, DatabaseOptions, Durability, Environment, Options};

@@ -8,11 +8,12 @@
 //! that engine's. A *round* is one turn of each engine; ratios are taken within a round, where the
 //! machine was the same for all, and the table shows medians over the rounds.
 //!
-//! Two more commands are about the key-value store: `json` and `store`; one is about SQL: `sql`.
+//! Three more commands are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`.
 #![deny(unsafe_code)] // but for what heed demands
 
 mod engine;
 mod json;
+mod kv;
 mod large;
 mod measure;
 mod report;
@@ -36,6 +37,8 @@ enum Command {
     Run(Run),
     /// Queries on an indexed field of JSON documents, beside SQLite
     Json(json::Json),
+    /// Puts and gets of a key-value store, beside those of the engine
+    Kv(kv::Kv),
     /// Backup and restore of a key-value store, beside copying and loading
     Store(store::Store),
     /// SQLite on an environment, beside SQLite with a file of its own
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Run(run) => round::run(&run),
         Command::Json(json) => json::run(&json),
+        Command::Kv(kv) => kv::run(&kv),
         Command::Store(store) => store::run(&store),
         Command::Sql(sql) => sql::run(&sql),
         Command::Turn { engine, size, dir } => round::turn(&engine, size, &dir),

@@ -26,20 +26,31 @@ pub struct Store {
     /// Bytes of a value
     #[arg(long, default_value_t = 1000)]
     value: usize,
-    /// How many rounds; the table shows medians
-    #[arg(long, default_value_t = 3)]
+    /// How many rounds; ratios are taken within a round, and the table shows medians
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Leave out the other parts
+    #[arg(long)]
+    only: Option<Part>,
 }
 
-/// What a round has measured, in MiB per second but for the commits per second.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Backup,
+    Restore,
+    Writers,
+}
+
+/// Two figures of each round.
 #[derive(Default)]
-struct Measured {
-    copied: Vec<f64>,
-    backed_up: Vec<f64>,
-    loaded: Vec<f64>,
-    restored: Vec<f64>,
-    alone: Vec<f64>,
-    beside: Vec<f64>,
+struct Pairs(Vec<(f64, f64)>);
+
+impl Pairs {
+    /// Medians of both, and of the second as a part of the first.
+    fn medians(&self) -> (f64, f64, f64) {
+        let median = |of: &dyn Fn(&(f64, f64)) -> f64| median(self.0.iter().map(of).collect());
+        (median(&|pair| pair.0), median(&|pair| pair.1), median(&|pair| pair.1 / pair.0))
+    }
 }
 
 pub fn run(what: &Store) -> Result {
@@ -57,42 +68,47 @@ pub fn run(what: &Store) -> Result {
     manager.environment().checkpoint()?;
     let other = manager.get_store("other", options.durability(Durability::WriteNoSync))?;
     let archive = dir.path().join("data.backups/store/BK001.bak");
-
     let uncompressed = BackupOptions::new().compression(Compression::None);
-    let mut measured = Measured::default();
-    for round in 0..what.rounds {
-        let start = Instant::now();
-        let bytes = store.backup_with("BK001", uncompressed)?.bytes;
-        measured.backed_up.push(rate(bytes, start));
-        measured.copied.push(copy_and_hash(&archive, &dir.path().join("copy"))?);
-        let sleep = || Ok(thread::sleep(Duration::from_secs(3)));
-        measured.alone.push(commits_during(&other, &values, sleep)?);
-        let back_up = || Ok(drop(store.backup_with("BK002", uncompressed)?));
-        measured.beside.push(commits_during(&other, &values, back_up)?);
-        let fresh = dir.path().join(format!("load{round}"));
-        measured.loaded.push(load(&fresh, &values, entries, what.value)?);
-        let start = Instant::now();
-        store.restore("BK001")?;
-        measured.restored.push(rate(entries * (what.value as u64 + 8), start));
+    store.backup_with("BK001", uncompressed)?;
+    let is_done = |part: Part| what.only.is_none_or(|only| only == part);
+
+    if is_done(Part::Backup) {
+        let mut pairs = Pairs::default();
+        for _ in 0..what.rounds {
+            let copied = copy_and_hash(&archive, &dir.path().join("copy"))?;
+            let start = Instant::now();
+            let bytes = store.backup_with("BK001", uncompressed)?.bytes;
+            pairs.0.push((copied, rate(bytes, start)));
+        }
+        let (copied, backed_up, part) = pairs.medians();
+        println!("copy and hash      {copied:>9.0} MiB/s");
+        println!("backup             {backed_up:>9.0} MiB/s  {part:.2} of it");
     }
-    let [copied, backed_up, loaded, restored, alone, beside] = [
-        measured.copied,
-        measured.backed_up,
-        measured.loaded,
-        measured.restored,
-        measured.alone,
-        measured.beside,
-    ]
-    .map(median);
-    println!("copy and hash      {copied:>9.0} MiB/s");
-    println!("backup             {backed_up:>9.0} MiB/s  {:.2} of it", backed_up / copied);
-    println!("sorted load        {loaded:>9.0} MiB/s");
-    println!("restore            {restored:>9.0} MiB/s  {:.2} of it", restored / loaded);
-    println!("commits            {alone:>9.0} /s");
-    println!(
-        "beside a backup    {beside:>9.0} /s     {:.0} % slower",
-        100.0 * (1.0 - beside / alone)
-    );
+    if is_done(Part::Writers) {
+        let mut pairs = Pairs::default();
+        for _ in 0..what.rounds {
+            let sleep = || Ok(thread::sleep(Duration::from_secs(3)));
+            let alone = commits_during(&other, &values, sleep)?;
+            let back_up = || Ok(drop(store.backup_with("BK002", uncompressed)?));
+            pairs.0.push((alone, commits_during(&other, &values, back_up)?));
+        }
+        let (alone, beside, part) = pairs.medians();
+        println!("commits            {alone:>9.0} /s");
+        println!("beside a backup    {beside:>9.0} /s     {:.0} % slower", 100.0 * (1.0 - part));
+    }
+    if is_done(Part::Restore) {
+        let mut pairs = Pairs::default();
+        for round in 0..what.rounds {
+            let fresh = dir.path().join(format!("load{round}"));
+            let loaded = load(&fresh, &values, entries, what.value)?;
+            let start = Instant::now();
+            store.restore("BK001")?;
+            pairs.0.push((loaded, rate(entries * (what.value as u64 + 8), start)));
+        }
+        let (loaded, restored, part) = pairs.medians();
+        println!("sorted load        {loaded:>9.0} MiB/s");
+        println!("restore            {restored:>9.0} MiB/s  {part:.2} of it");
+    }
     Ok(())
 }
 
@@ -131,19 +147,23 @@ fn median(mut of: Vec<f64>) -> f64 {
 /// What every archive costs at least.
 fn copy_and_hash(from: &Path, to: &Path) -> Result<f64> {
     let start = Instant::now();
-    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    // To a new file, which then takes the place of the last copy: as a backup does, so that both find the memory of the
+    // system in the same state.
+    let unfinished = to.with_extension("unfinished");
+    let (mut from, mut file) = (File::open(from)?, File::create(&unfinished)?);
     let (mut buf, mut hasher, mut bytes) = (vec![0; 256 << 10], blake3::Hasher::new(), 0);
     loop {
         match from.read(&mut buf)? {
             0 => break,
             read => {
                 hasher.update(&buf[..read]);
-                to.write_all(&buf[..read])?;
+                file.write_all(&buf[..read])?;
                 bytes += read as u64;
             }
         }
     }
-    to.sync_all()?;
+    file.sync_all()?;
+    std::fs::rename(unfinished, to)?;
     std::hint::black_box(hasher.finalize());
     Ok(rate(bytes, start))
 }

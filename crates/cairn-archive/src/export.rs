@@ -18,10 +18,10 @@ use crate::{
     header::MAX_DATABASES,
     layout::FRAME,
     progress::Counter,
-    source::{FileStream, Sink},
+    source::{self, FileStream, Piece, Sink, Source},
     store::{MAX_NAME, MAX_OPTIONS},
     unfinished::{self, Unfinished},
-    writer::ArchiveWriter,
+    writer::{ArchiveWriter, Written},
 };
 
 /// The bytes of a new archive, before they are read back and it has its name.
@@ -155,7 +155,9 @@ pub fn export(
     let unfinished = Unfinished::beside(archive, head.archive())?;
     let temporary = &unfinished.archive;
     let written = write(snapshot, &header, &beginning, cipher, &unfinished, options)
-        .and_then(|written| read_back(temporary, &header, written, &keys, options.progress))
+        .and_then(|written| {
+            read_back(temporary, head.archive(), &header, written, &keys, options.progress)
+        })
         .and_then(|report| publish(temporary, archive, options.replace).map(|()| report));
     if written.is_err() {
         unfinished.remove_quietly();
@@ -246,6 +248,7 @@ struct Exported {
     totals: Totals,
     digest: Digest,
     bytes: u64,
+    pieces: Vec<Piece>,
 }
 
 /// Writes the file and makes its bytes durable.
@@ -265,7 +268,7 @@ fn write(
     counter.now()?;
     for ArchivedDatabase { shape, .. } in &header.databases {
         let database = snapshot.database(&shape.name)?.ok_or_else(|| no_such(&shape.name))?;
-        let mut cursor = snapshot.cursor(&database)?;
+        let mut cursor = snapshot.scan(&database)?;
         while cursor.next()? {
             let put = cursor.value_with(|value| writer.put(cursor.key(), value))?;
             put.unwrap_or(Ok(()))?;
@@ -274,40 +277,39 @@ fn write(
         writer.end_database()?;
     }
     counter.now()?;
-    let written = writer.finish()?;
-    written.into.file().sync(WRITTEN)?;
-    Ok(Exported { totals: written.totals, digest: written.link, bytes: written.bytes })
+    let Written { totals, link: digest, sink } = writer.finish()?;
+    let bytes = sink.written();
+    let (stream, pieces) = sink.into_parts();
+    stream.file().sync(WRITTEN)?;
+    Ok(Exported { totals, digest, bytes, pieces })
 }
 
-/// Reads the file back: its beginning with the keys that are to open it, and every byte of it as it is stored,
-/// of which the digest was computed while it was written.
+/// Reads the file back: its beginning with the keys that are to open it, and every byte of it as it is stored.
 fn read_back(
     file: &ArchiveFile,
+    archive: Uuid,
     header: &Header,
     written: Exported,
     keys: &ArchiveKeys,
     progress: Report<'_>,
 ) -> ArchiveResult<ArchiveReport> {
+    let Exported { totals, digest, bytes, pieces } = written;
     let reader = file.open(keys)?;
-    let stored = file.verify_stored(progress)?;
-    let is_same = reader.header() == header
-        && reader.archive() == stored.archive
-        && (stored.digest, stored.bytes) == (written.digest, written.bytes);
-    match is_same {
-        true => Ok(ArchiveReport {
-            archive: stored.archive,
-            header: reader.header().clone(),
-            totals: written.totals,
-            key_epoch: stored.key_epoch,
-            bytes: stored.bytes,
-            digest: stored.digest,
-        }),
-        false => Err(not_read_back(file, "it is another archive")),
+    if reader.header() != header || reader.archive() != archive {
+        return Err(not_read_back(file, "it is another archive".into()));
     }
+    let mut counter = Counter::new(Step::Verifying, 0, Some(bytes), progress);
+    let mut source = Source::new(FileStream::new(file.file()?), file.path());
+    if let Some(at) = source::read_back(&mut source, &pieces, |at| counter.at(at))? {
+        return Err(not_read_back(file, format!("from byte {at} on it is not what was written")));
+    }
+    counter.now()?;
+    let (header, key_epoch) = (reader.header().clone(), reader.key_epoch());
+    Ok(ArchiveReport { archive, header, totals, key_epoch, bytes, digest })
 }
 
-fn not_read_back(file: &ArchiveFile, why: &str) -> ArchiveError {
-    ArchiveError::NotReadBack { path: file.path(), why: why.into() }
+fn not_read_back(file: &ArchiveFile, why: String) -> ArchiveError {
+    ArchiveError::NotReadBack { path: file.path(), why }
 }
 
 /// Gives the file its name, and makes that durable.

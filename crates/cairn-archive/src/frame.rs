@@ -14,6 +14,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use crate::{
     ArchiveError, ArchiveResult,
+    hashing::PieceHasher,
     layout::{LINK_LEN, MAX_FRAME, STORED_AS_IS, ZSTANDARD, archive_frame},
     source::{Sink, Source},
 };
@@ -45,9 +46,9 @@ pub(crate) struct FrameWriter<W> {
     /// The link of the frame before.
     link: [u8; LINK_LEN],
     number: u64,
-    /// Head, what is stored, and link of the frame that is made.
-    frame: Vec<u8>,
-    compressed: Vec<u8>,
+    hasher: PieceHasher,
+    /// What is stored of the frame that is made, where that is not its content.
+    stored: Vec<u8>,
 }
 
 impl<W: Write> FrameWriter<W> {
@@ -71,8 +72,8 @@ impl<W: Write> FrameWriter<W> {
         let link = *blake3::hash(beginning).as_bytes();
         sink.write(beginning)?;
         sink.write(&link)?;
-        let (frame, compressed) = (Vec::new(), Vec::new());
-        Ok(Self { sink, cipher, compressor, link, number: 0, frame, compressed })
+        let (hasher, stored) = (PieceHasher::default(), Vec::new());
+        Ok(Self { sink, cipher, compressor, link, number: 0, hasher, stored })
     }
 
     /// Writes the next frame.
@@ -81,50 +82,52 @@ impl<W: Write> FrameWriter<W> {
             let what = format!("{} bytes are too many for a frame", content.len());
             return Err(ArchiveError::InvalidInput { what });
         }
-        self.frame.clear();
-        self.frame.resize(archive_frame::LEN, 0);
         let compression = self.compress(content)?;
+        let is_as_it_is = compression == STORED_AS_IS && self.cipher.is_none();
         let tag_len = if self.cipher.is_some() { TAG_LEN } else { 0 };
-        let stored_len = self.frame.len() - archive_frame::LEN + tag_len;
+        let stored_len = if is_as_it_is { content.len() } else { self.stored.len() + tag_len };
         let mut head = [0; archive_frame::LEN];
         archive_frame::STORED.set_number(&mut head, stored_len as u64);
         archive_frame::LENGTH.set_number(&mut head, content.len() as u64);
         archive_frame::KIND.set_number(&mut head, kind.into());
         archive_frame::COMPRESSION.set_number(&mut head, compression.into());
         archive_frame::DATABASE.set_number(&mut head, database.into());
-        self.frame[..archive_frame::LEN].copy_from_slice(&head);
         if let Some(cipher) = &self.cipher {
-            let mut stored = self.frame.split_off(archive_frame::LEN);
-            cipher.encrypt(self.number, &vouched(&head, &self.link), &mut stored);
-            self.frame.append(&mut stored);
+            cipher.encrypt(self.number, &vouched(&head, &self.link), &mut self.stored);
         }
-        self.link = link(&self.link, &[&self.frame]);
+        let stored = if is_as_it_is { content } else { &self.stored };
+        self.link = link(&mut self.hasher, &self.link, &head, stored);
         self.number += 1;
-        self.frame.extend_from_slice(&self.link);
-        self.sink.write(&self.frame)
+        self.sink.write(&head)?;
+        self.sink.write(stored)?;
+        self.sink.write(&self.link)
     }
 
-    /// Puts what is to be stored behind the head; returns how it is compressed.
+    /// Puts what is to be stored into its buffer, unless that is the content as it is, in the clear; returns how it is
+    /// compressed.
     fn compress(&mut self, content: &[u8]) -> ArchiveResult<u8> {
+        self.stored.clear();
         if let Some(compressor) = &mut self.compressor {
             let room = zstd::zstd_safe::compress_bound(content.len());
-            self.compressed.resize(self.compressed.len().max(room), 0);
-            let compressed = compressor.compress_to_buffer(content, &mut self.compressed[..]);
+            self.stored.resize(room, 0);
+            let compressed = compressor.compress_to_buffer(content, &mut self.stored[..]);
             let len = compressed.map_err(|error| self.sink.error(error))?;
+            self.stored.truncate(len);
             if len < content.len() {
-                self.frame.extend_from_slice(&self.compressed[..len]);
                 return Ok(ZSTANDARD);
             }
+            self.stored.clear();
         }
-        self.frame.extend_from_slice(content);
+        if self.cipher.is_some() {
+            self.stored.extend_from_slice(content);
+        }
         Ok(STORED_AS_IS)
     }
 
-    /// The link of the last frame, how many bytes were written, and to what.
-    pub(crate) fn finish(mut self) -> ArchiveResult<(Digest, u64, W)> {
+    /// The link of the last frame, and the sink with all of them.
+    pub(crate) fn finish(mut self) -> ArchiveResult<(Digest, Sink<W>)> {
         self.sink.flush()?;
-        let written = self.sink.written();
-        Ok((Digest(self.link), written, self.sink.into_inner()))
+        Ok((Digest(self.link), self.sink))
     }
 
     pub(crate) const fn written(&self) -> u64 {
@@ -139,6 +142,7 @@ pub(crate) struct FrameReader<R> {
     decompressor: Option<Decompressor<'static>>,
     link: [u8; LINK_LEN],
     number: u64,
+    hasher: PieceHasher,
     stored: Vec<u8>,
     content: Vec<u8>,
 }
@@ -163,8 +167,8 @@ impl<R: Read> FrameReader<R> {
         link: [u8; LINK_LEN],
         cipher: Option<NumberedCipher>,
     ) -> Self {
-        let (stored, content) = (Vec::new(), Vec::new());
-        Self { source, cipher, decompressor: None, link, number: 0, stored, content }
+        let (hasher, stored, content) = (PieceHasher::default(), Vec::new(), Vec::new());
+        Self { source, cipher, decompressor: None, link, number: 0, hasher, stored, content }
     }
 
     pub(crate) const fn source(&self) -> &Source<R> {
@@ -186,7 +190,7 @@ impl<R: Read> FrameReader<R> {
         self.source.fill(&mut self.stored, "a frame")?;
         let mut expected = [0; LINK_LEN];
         self.source.fill(&mut expected, "a frame")?;
-        self.link = link(&self.link, &[&bytes, &self.stored]);
+        self.link = link(&mut self.hasher, &self.link, &bytes, &self.stored);
         if self.link != expected {
             return Err(self.source.damaged(at, "the digest of a frame does not match"));
         }
@@ -269,13 +273,14 @@ impl<R: Read> FrameReader<R> {
 }
 
 /// The link of a frame, which comes in parts, behind that of the one before.
-fn link(before: &[u8; LINK_LEN], parts: &[&[u8]]) -> [u8; LINK_LEN] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(before);
-    for part in parts {
-        hasher.update(part);
-    }
-    *hasher.finalize().as_bytes()
+fn link(
+    hasher: &mut PieceHasher,
+    before: &[u8; LINK_LEN],
+    head: &[u8; archive_frame::LEN],
+    stored: &[u8],
+) -> [u8; LINK_LEN] {
+    [before.as_slice(), head, stored].into_iter().for_each(|part| hasher.update(part));
+    hasher.finish()
 }
 
 /// What the tag of a frame vouches for beside its content.

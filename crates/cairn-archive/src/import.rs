@@ -1,23 +1,34 @@
 //! Import: the databases of an archive take the places of those of a store, in one commit.
 //!
-//! The archive is read twice: once to verify all of it, before anybody waits for anything; and once to load
-//! its entries into new databases, in one exclusive transaction, where it is checked again as it comes. Until
-//! that commits, nobody sees anything of it; a death before leaves the store as it was, and after it as the
-//! archive has it. What was given up on the way takes space in the log until the cleaner has been there.
+//! The archive is read twice: once to verify all of it; and once to load its entries into new databases
+//! ([`staging`](crate::staging)), where it is checked again as it comes. That goes in parts between which others commit;
+//! so it is in the journal, and reaches a replica, as every commit does. One exclusive transaction then puts the new
+//! databases in place. Until that commits, nobody sees anything of them; a death before leaves the store as it was, and
+//! after it as the archive has it. What was given up on the way takes space in the log until the cleaner has been there.
 
 use std::{fmt, io::Read};
 
-use cairn_env::{Database, DatabaseShape, Durability, Environment, ExclusiveTransaction};
+use cairn_env::{Database, DatabaseShape, Durability, EnvError, Environment, ExclusiveTransaction};
 use cairn_log::Uuid;
 
 use crate::{
     ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReader, ArchiveReport, ArchiveResult, Header,
-    Item, Report, Step, StoreInfo, Totals, progress::Counter,
+    Item, Report, Step, StoreInfo, Totals,
+    progress::Counter,
+    remove_unfinished_imports,
+    staging::{Entry, Staging},
 };
 
 /// Changes what belongs to a store within the transaction that imports it.
 pub type BeforeCommit<'a> =
     &'a dyn Fn(&mut ExclusiveTransaction, &Header) -> cairn_env::EnvResult<()>;
+
+/// Looks at an entry that is about to be imported: the name of its database in the archive, key and value as they are
+/// stored.
+pub type CheckEntry<'a> = &'a dyn Fn(&str, &[u8], &[u8]) -> cairn_env::EnvResult<()>;
+
+/// Of entries, so many bytes are loaded while others wait.
+const PART: usize = 4 << 20;
 
 /// How an archive is imported.
 #[derive(Clone, Default)]
@@ -37,8 +48,10 @@ pub struct ImportOptions<'a> {
     /// What a database of the archive is called in the environment (default: what it was called). It must
     /// give different names for different ones.
     pub rename: Option<&'a dyn Fn(&str) -> String>,
+    /// Called with each entry, before anybody can see it. An error ends the import, and nothing has changed.
+    pub check: Option<CheckEntry<'a>>,
     /// Called before the commit, when all entries are there: for what else belongs to the store and must change
-    /// together with it. An error ends the import, and nothing has changed.
+    /// together with it. Others wait for it. An error ends the import, and nothing has changed.
     pub before_commit: Option<BeforeCommit<'a>>,
     /// Called from time to time; can end it.
     pub progress: Report<'a>,
@@ -80,6 +93,13 @@ impl<'a> ImportOptions<'a> {
         self
     }
 
+    /// Sets [`ImportOptions::check`](ImportOptions#structfield.check).
+    #[must_use]
+    pub fn check(mut self, check: CheckEntry<'a>) -> Self {
+        self.check = Some(check);
+        self
+    }
+
     /// Sets [`ImportOptions::before_commit`](ImportOptions#structfield.before_commit).
     #[must_use]
     pub fn before_commit(mut self, change: BeforeCommit<'a>) -> Self {
@@ -96,6 +116,16 @@ impl<'a> ImportOptions<'a> {
 
     fn name_of(&self, name: &str) -> String {
         self.rename.map_or_else(|| name.to_owned(), |rename| rename(name))
+    }
+
+    /// What a database of the archive is to be in the environment.
+    fn shape_of(&self, archived: &DatabaseShape) -> DatabaseShape {
+        let mut shape = archived.clone();
+        shape.name = self.name_of(&shape.name);
+        if let Some(index) = &mut shape.index {
+            index.primary = self.name_of(&index.primary);
+        }
+        shape
     }
 }
 
@@ -124,9 +154,9 @@ pub struct ImportReport {
 }
 
 /// Puts what an archive holds in the place of what a store holds now, in one commit, which is durable when
-/// this returns. Commits of other threads, to whatever database, wait while entries are loaded, and not while the
-/// archive is verified before; snapshots go on and see nothing of it. An archive may
-/// be larger than memory, but for each of its values.
+/// this returns. Others go on meanwhile, and what they commit to these databases until then is replaced as what was
+/// there before: entries are loaded beside them, in parts of some 4 MiB, for each of which commits wait. An archive may be
+/// larger than memory, but for each of its values.
 ///
 /// See [`ExclusiveTransaction::replace_database`] for what becomes of handles and indexes.
 ///
@@ -153,9 +183,19 @@ pub fn import(
     drop(reader);
     let verified = archive.verify(&keys, options.progress)?;
 
-    let mut reader = archive.open(&keys)?;
+    remove_unfinished_imports(env)?;
+    let (mut reader, mut staging) = (archive.open(&keys)?, Staging::begin(env));
+    stage(&mut staging, &mut reader, &verified, options)?;
+    // So that little is left to be written while others wait. Where there is no room for it, that is what the commit says.
+    match env.sync() {
+        Err(EnvError::CommitPending { .. }) => {}
+        synced => synced?,
+    }
     let mut txn = env.begin_exclusive()?;
-    let databases = load(&mut txn, &mut reader, &verified, options)?;
+    let mut databases = Vec::new();
+    for (archived, staged) in verified.header.databases.iter().zip(staging.databases()) {
+        databases.push(txn.replace_database_by(&options.shape_of(&archived.shape), staged)?);
+    }
     for name in options.replaces {
         let has = |database: &Database| database.name() == *name;
         if !databases.iter().any(has)
@@ -196,40 +236,36 @@ fn check_store(
     })
 }
 
-/// Loads all entries into new databases, and compares what there was with what was verified.
-fn load<R: Read>(
-    txn: &mut ExclusiveTransaction,
+/// Loads all entries into databases of their own, and compares what there was with what was verified.
+fn stage<R: Read>(
+    staging: &mut Staging<'_>,
     reader: &mut ArchiveReader<R>,
     verified: &ArchiveReport,
     options: &ImportOptions<'_>,
-) -> ArchiveResult<Vec<Database>> {
-    let (entries, bytes) = (verified.header.entries(), verified.bytes);
-    let mut counter = Counter::new(Step::Importing, entries, Some(bytes), options.progress);
+) -> ArchiveResult<()> {
+    let (count, bytes) = (verified.header.entries(), verified.bytes);
+    let mut counter = Counter::new(Step::Importing, count, Some(bytes), options.progress);
     counter.now()?;
-    let mut databases = Vec::new();
-    let mut entries = Entries { reader, counter: &mut counter, ended: None, failed: None };
+    let mut entries = Entries { reader, counter: &mut counter, ended: None };
     entries.skip_to_database()?;
     while let Some(Ended::Before(place)) = entries.ended.take() {
         let Some(archived) = verified.header.databases.get(place) else { break };
-        let mut index = archived.shape.index.clone();
-        if let Some(index) = &mut index {
-            index.primary = options.name_of(&index.primary);
+        let database = staging.create(archived.shape.options)?;
+        let mut part = Vec::new();
+        while entries.ended.is_none() {
+            entries.fill(&mut part)?;
+            if let Some(check) = options.check {
+                let name = &archived.shape.name;
+                part.iter().try_for_each(|(key, value)| check(name, key, value))?;
+            }
+            staging.load(&database, &part)?;
         }
-        let name = options.name_of(&archived.shape.name);
-        let shape = DatabaseShape { name, options: archived.shape.options, index };
-        let database = txn.replace_database(&shape)?;
-        let loaded = txn.load(&database, &mut entries);
-        if let Some(error) = entries.failed.take() {
-            return Err(error);
-        }
-        loaded?;
-        databases.push(database);
     }
     let totals = entries.totals()?;
     entries.counter.now()?;
     let is_same = totals == verified.totals && reader.stored_digest() == verified.digest;
     match is_same && reader.archive() == verified.archive {
-        true => Ok(databases),
+        true => Ok(()),
         false => {
             let why = "it has changed while it was imported".into();
             Err(ArchiveError::NotReadBack { path: reader.path().to_owned(), why })
@@ -243,7 +279,6 @@ struct Entries<'r, 'c, R> {
     counter: &'r mut Counter<'c>,
     /// What came behind the last entry.
     ended: Option<Ended>,
-    failed: Option<ArchiveError>,
 }
 
 /// What comes behind the entries of a database.
@@ -268,8 +303,21 @@ impl<R: Read> Entries<'_, '_, R> {
         ArchiveError::Damaged { path: self.reader.path().to_owned(), at: 0, what }
     }
 
+    /// The next entries of this database, some [`PART`] of bytes.
+    fn fill(&mut self, part: &mut Vec<Entry>) -> ArchiveResult<()> {
+        part.clear();
+        let mut bytes = 0;
+        while bytes < PART
+            && let Some((key, value)) = self.entry()?
+        {
+            bytes += key.len() + value.len();
+            part.push((key, value));
+        }
+        Ok(())
+    }
+
     /// The next entry of this database.
-    fn entry(&mut self) -> ArchiveResult<Option<(Vec<u8>, Vec<u8>)>> {
+    fn entry(&mut self) -> ArchiveResult<Option<Entry>> {
         let (key, len) = match self.reader.next()? {
             Item::Entry { key, value_len } => (key.to_vec(), value_len),
             Item::Database(place) => {
@@ -305,20 +353,6 @@ impl<R: Read> Entries<'_, '_, R> {
                 Item::End(totals) => Ok(totals.clone()),
                 _ => Err(self.misplaced()),
             },
-        }
-    }
-}
-
-impl<R: Read> Iterator for Entries<'_, '_, R> {
-    type Item = (Vec<u8>, Vec<u8>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.entry() {
-            Ok(entry) => entry,
-            Err(error) => {
-                self.failed = Some(error);
-                None
-            }
         }
     }
 }

@@ -11,9 +11,9 @@
 //! - a stream: [`ArchiveReader`] reads it from front to back in some 3 MiB, whatever it says.
 //!
 //! [`export()`] writes an archive under a name of its own, reads it back, and only then gives it its name. It is
-//! never written again. [`import()`] verifies all of an archive first, and then puts new databases in the places
-//! of the old ones in one commit, in an exclusive transaction: a death at any moment leaves the store as it was
-//! or as the archive has it, and nothing to clean up but garbage in the log. Handles of what was replaced are
+//! never written again. [`import()`] verifies all of an archive first, then fills new databases beside everything else
+//! while others commit, and at last puts them in the places of the old ones in one commit: a death at any moment leaves
+//! the store as it was or as the archive has it, and maybe databases that [`remove_unfinished_imports`] knows. Handles of what was replaced are
 //! those of dropped databases: they find nothing in later snapshots, and write nothing. Whoever keeps handles
 //! takes those of [`ImportReport::databases`], for snapshots from [`ImportReport::commit`] on.
 //!
@@ -49,10 +49,12 @@ mod diff;
 mod error;
 mod export;
 mod file;
+mod folder;
 mod footer;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hashing;
 mod head;
 mod header;
 mod import;
@@ -64,6 +66,7 @@ mod reader;
 mod source;
 #[doc(hidden)]
 pub mod spec;
+mod staging;
 mod store;
 mod sync;
 mod unfinished;
@@ -73,14 +76,16 @@ pub use diff::{Change, DiffReport, Difference, Side, diff};
 pub use error::{ArchiveError, ArchiveResult};
 pub use export::{ExportOptions, SYNC_SITES, export, export_to};
 pub use file::{ArchiveFile, ArchiveReport, FileReader, verify};
+pub use folder::BackupFolder;
 pub use footer::{DatabaseTotals, Totals};
 pub use frame::Compression;
 pub use header::{ArchivedDatabase, Header};
-pub use import::{BeforeCommit, ImportOptions, ImportReport, import};
+pub use import::{BeforeCommit, CheckEntry, ImportOptions, ImportReport, import};
 pub use keys::ArchiveKeys;
 pub use place::BackupPlace;
 pub use progress::{Progress, Report, Step};
 pub use reader::{ArchiveReader, Item, StoredReport, verify_stored};
 pub use source::FileStream;
+pub use staging::remove_unfinished_imports;
 pub use store::{StoreInfo, StoreKind};
 pub use unfinished::remove_unfinished;

@@ -13,7 +13,7 @@ use std::{
 use cairn_env::Environment;
 use cairn_io::{DirRef, IoResult, Name, RealDir, RealWorld, SyncSite, WorldRef};
 
-use crate::sync::lock;
+use crate::{BackupFolder, sync::lock};
 
 /// Where the backups of the stores of an environment lie.
 ///
@@ -101,7 +101,7 @@ impl BackupPlace {
     ///
     /// # Errors
     /// If a directory cannot be opened.
-    pub fn find(&self, store: &str) -> IoResult<Option<DirRef>> {
+    pub fn find(&self, store: &str) -> IoResult<Option<BackupFolder>> {
         let root = match &self.root {
             Root::Path(path) => RealDir::open(path),
             Root::Dir(dir) => Ok(DirRef::clone(dir)),
@@ -110,7 +110,7 @@ impl BackupPlace {
         let found = parts(store).into_iter().fold(root, |dir, part| dir?.open_dir(&part));
         match found {
             Err(error) if error.is_not_found() => Ok(None),
-            found => Ok(Some(found?)),
+            found => Ok(Some(BackupFolder::new(found?))),
         }
     }
 
@@ -119,7 +119,7 @@ impl BackupPlace {
     ///
     /// # Errors
     /// If a directory cannot be opened or created.
-    pub fn make(&self, store: &str, site: SyncSite) -> IoResult<DirRef> {
+    pub fn make(&self, store: &str, site: SyncSite) -> IoResult<BackupFolder> {
         let root = match &self.root {
             Root::Path(path) => match RealDir::create(path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => RealDir::open(path),
@@ -128,7 +128,8 @@ impl BackupPlace {
             Root::Dir(dir) => Ok(DirRef::clone(dir)),
             Root::Nowhere => RealDir::open(Path::new("")), // which is nowhere
         };
-        parts(store).into_iter().fold(root, |dir, part| open_or_create(&dir?, &part, site))
+        let made = parts(store).into_iter();
+        made.fold(root, |dir, part| open_or_create(&dir?, &part, site)).map(BackupFolder::new)
     }
 }
 

@@ -19,6 +19,7 @@ use cairn_log::{
 use crate::{
     ArchiveError, ArchiveKeys, ArchiveResult, DatabaseTotals, Header, Totals,
     frame::{FrameHead, FrameReader},
+    hashing::PieceHasher,
     head::Head,
     layout::{ENTRIES, FOOTER, HEADER, LINK_LEN, archive_head},
     source::Source,
@@ -47,7 +48,7 @@ pub struct ArchiveReader<R> {
 #[derive(Default)]
 struct Current {
     totals: DatabaseTotals,
-    hasher: blake3::Hasher,
+    hasher: PieceHasher,
     last_key: Vec<u8>,
     /// Bytes of the value that are still to come.
     value_left: u64,
@@ -273,8 +274,8 @@ impl<R: Read> ArchiveReader<R> {
     }
 
     fn end_database(&mut self, frame: &FrameHead) -> ArchiveResult<()> {
-        let Current { totals, hasher, .. } = std::mem::take(&mut self.current);
-        let digest = Digest(*hasher.finalize().as_bytes());
+        let Current { totals, mut hasher, .. } = std::mem::take(&mut self.current);
+        let digest = Digest(hasher.finish());
         let stated = self.header.databases.get(self.databases.len());
         if stated.is_none_or(|database| database.entries != totals.entries) {
             let what = "a database has another number of entries than the header says";

@@ -72,16 +72,33 @@ pub(crate) struct Sink<W> {
     stream: W,
     path: PathBuf,
     written: u64,
+    pieces: Vec<Piece>,
+}
+
+/// Bytes that were written in one go: how many, and their checksum. By that it is seen when they are read back whether
+/// they are the same: who has written them needs no stronger one, and they have a digest for all others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    len: u32,
+    crc: u32,
+}
+
+impl Piece {
+    fn of(bytes: &[u8]) -> Self {
+        let len = u32::try_from(bytes.len()).expect("no part of a frame has 4 GiB");
+        Self { len, crc: cairn_log::crc32c(bytes) }
+    }
 }
 
 impl<W: Write> Sink<W> {
     pub(crate) const fn new(stream: W, path: PathBuf) -> Self {
-        Self { stream, path, written: 0 }
+        Self { stream, path, written: 0, pieces: Vec::new() }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> ArchiveResult<()> {
         self.stream.write_all(bytes).map_err(|error| of_stream(&self.path, error))?;
         self.written += bytes.len() as u64;
+        self.pieces.push(Piece::of(bytes));
         Ok(())
     }
 
@@ -99,9 +116,30 @@ impl<W> Sink<W> {
         self.written
     }
 
-    pub(crate) fn into_inner(self) -> W {
-        self.stream
+    /// What it was written to, and in which pieces.
+    pub(crate) fn into_parts(self) -> (W, Vec<Piece>) {
+        (self.stream, self.pieces)
     }
+}
+
+/// Reads back what was written in these pieces; calls `progress` with how far it has come. Returns where the first
+/// piece is that is not there as it was written; `None` if all are, and nothing else.
+pub(crate) fn read_back<R: Read>(
+    source: &mut Source<R>,
+    pieces: &[Piece],
+    mut progress: impl FnMut(u64) -> ArchiveResult<()>,
+) -> ArchiveResult<Option<u64>> {
+    let mut bytes = Vec::new();
+    for piece in pieces {
+        let at = source.position();
+        bytes.resize(piece.len as usize, 0);
+        if source.read(&mut bytes)? < bytes.len() || cairn_log::crc32c(&bytes) != piece.crc {
+            return Ok(Some(at));
+        }
+        progress(source.position())?;
+    }
+    let end = source.position();
+    Ok((source.read(&mut [0])? != 0).then_some(end))
 }
 
 /// What a stream said; of a file, what the disk said.
@@ -153,4 +191,32 @@ impl Write for FileStream {
 
 fn to_stream(error: IoError) -> io::Error {
     io::Error::new(error.kind(), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_as_it_was_written_is_found_when_it_is_read_back() {
+        let mut sink = Sink::new(Vec::new(), PathBuf::new());
+        for piece in [&b"head"[..], b"what is stored", b"", b"link"] {
+            sink.write(piece).unwrap();
+        }
+        let (written, pieces) = sink.into_parts();
+        let found = |bytes: &[u8]| {
+            let mut source = Source::new(bytes, PathBuf::new());
+            read_back(&mut source, &pieces, |_| Ok(())).unwrap()
+        };
+        assert_eq!(found(&written), None);
+        for bit in 0..8 * written.len() {
+            let mut flipped = written.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(found(&flipped).is_some(), "bit {bit}");
+        }
+        for len in 0..written.len() {
+            assert!(found(&written[..len]).is_some(), "{len} bytes");
+        }
+        assert_eq!(found(&[&written[..], b"x"].concat()), Some(written.len() as u64));
+    }
 }

@@ -50,7 +50,7 @@ fn archive_example() -> ArchiveResult<String> {
     let mut writer = ArchiveWriter::new(frames, &header, FRAME)?;
     writer.put(b"ada", b"1815")?;
     writer.end_database()?;
-    let bytes = writer.finish()?.into;
+    let bytes = writer.finish()?.sink.into_parts().0;
 
     let (head, mut rest) = bytes.split_at(archive_head::LEN);
     let (link, after) = rest.split_at(LINK_LEN);

@@ -14,7 +14,9 @@ use cairn_log::{
 use crate::{
     ArchiveError, ArchiveResult, DatabaseTotals, Header, Totals,
     frame::FrameWriter,
+    hashing::PieceHasher,
     layout::{ENTRIES, FOOTER, HEADER, MAX_FRAME},
+    source::Sink,
 };
 
 /// Writes an archive: the databases in the order of the header, the entries of each in the order of their
@@ -32,15 +34,14 @@ pub(crate) struct ArchiveWriter<'h, W> {
 #[derive(Default)]
 struct DatabaseWriter {
     totals: DatabaseTotals,
-    hasher: blake3::Hasher,
+    hasher: PieceHasher,
 }
 
 /// What was written.
 pub(crate) struct Written<W> {
     pub(crate) totals: Totals,
     pub(crate) link: Digest,
-    pub(crate) bytes: u64,
-    pub(crate) into: W,
+    pub(crate) sink: Sink<W>,
 }
 
 impl<'h, W: Write> ArchiveWriter<'h, W> {
@@ -85,8 +86,8 @@ impl<'h, W: Write> ArchiveWriter<'h, W> {
         if !self.content.is_empty() {
             self.write_frame()?;
         }
-        let DatabaseWriter { totals, hasher } = std::mem::take(&mut self.current);
-        let digest = Digest(*hasher.finalize().as_bytes());
+        let DatabaseWriter { totals, mut hasher } = std::mem::take(&mut self.current);
+        let digest = Digest(hasher.finish());
         self.databases.push(DatabaseTotals { digest, ..totals });
         Ok(())
     }
@@ -113,7 +114,7 @@ impl<'h, W: Write> ArchiveWriter<'h, W> {
         }
         let totals = Totals::new(self.header, self.databases);
         self.frames.write(FOOTER, 0, &totals.encode())?;
-        let (link, bytes, into) = self.frames.finish()?;
-        Ok(Written { totals, link, bytes, into })
+        let (link, sink) = self.frames.finish()?;
+        Ok(Written { totals, link, sink })
     }
 }

@@ -13,6 +13,8 @@ pub struct Cursor {
     frozen: Arc<FrozenRoot>,
     root: Child,
     catalog: bool,
+    /// Whether leaves that it reads are kept in memory.
+    keeps: bool,
     /// Branches from the root down, each with the child that was taken.
     path: Vec<(Arc<Node>, usize)>,
     leaf: Option<Arc<Node>>,
@@ -36,12 +38,19 @@ impl Cursor {
             frozen: Arc::clone(frozen),
             root,
             catalog: false,
+            keeps: true,
             path: Vec::new(),
             leaf: None,
             entry: 0,
             key: Vec::new(),
             outside: Outside::BeforeFirst,
         }
+    }
+
+    /// Leaves that it reads are not kept.
+    pub(crate) fn keeping_nothing(mut self) -> Self {
+        self.keeps = false;
+        self
     }
 
     pub(crate) fn over_catalog(frozen: &Arc<FrozenRoot>) -> Self {
@@ -172,14 +181,22 @@ impl Cursor {
     fn go_down(&mut self, mut node: Arc<Node>, choose: impl Fn(&Node) -> usize) -> TreeResult<()> {
         while !node.is_leaf() {
             let i = choose(&node);
-            // Leaves come in cold: a scan does not push out what is in use.
-            let touch = node.level() > 1;
-            let child = self.frozen.forest().load_child(&node, i, touch)?.into_arc();
+            let child = self.load(&node, i)?;
             self.path.push((node, i));
             node = child;
         }
         self.leaf = Some(node);
         Ok(())
+    }
+
+    fn load(&self, parent: &Node, i: usize) -> TreeResult<Arc<Node>> {
+        // Leaves come in cold: a scan does not push out what is in use.
+        let (forest, is_leaf) = (self.frozen.forest(), parent.level() == 1);
+        let child = match is_leaf && !self.keeps {
+            true => forest.load_once(parent, i)?,
+            false => forest.load_child(parent, i, !is_leaf)?,
+        };
+        Ok(child.into_arc())
     }
 
     fn leave(&mut self, outside: Outside) {
@@ -245,8 +262,7 @@ impl Cursor {
         (node, i): (Arc<Node>, usize),
         choose: impl Fn(&Node) -> usize,
     ) -> TreeResult<()> {
-        let touch = node.level() > 1;
-        let child = self.frozen.forest().load_child(&node, i, touch)?.into_arc();
+        let child = self.load(&node, i)?;
         self.path.push((node, i));
         self.go_down(child, choose)
     }

@@ -114,6 +114,8 @@ pub(crate) enum Expected<'a> {
     Child(&'a Node, usize),
 }
 
+const NOWHERE: TreeError = TreeError::Internal { what: "a node is neither in memory nor on disk" };
+
 impl Forest {
     /// A forest whose nodes live in `source`.
     #[must_use]
@@ -253,18 +255,39 @@ impl Forest {
         }
     }
 
-    /// Reads a node that is not resident.
-    #[cold]
-    fn fault(&self, id: SlotId, expected: Expected<'_>) -> TreeResult<NodeRef> {
-        let slot = self.slots.get(id)?;
-        let lsn = slot
-            .lsn()
-            .ok_or(TreeError::Internal { what: "a node is neither in memory nor on disk" })?;
+    /// Child `i` of `parent`, for who looks at it once and goes on: one that is not in memory is read, and not kept.
+    pub(crate) fn load_once(&self, parent: &Node, i: usize) -> TreeResult<NodeRef> {
+        let lsn = match parent.child(i) {
+            Child::Slot(id) => {
+                let slot = self.slots.get(id)?;
+                if let Some(node) = slot.get() {
+                    return Ok(node);
+                }
+                slot.lsn().ok_or(NOWHERE)?
+            }
+            Child::Disk(lsn) => lsn,
+            Child::Empty | Child::Private(_) => return self.load_child(parent, i, false), // an error
+        };
+        let (node, _) = self.read(lsn, Expected::Child(parent, i))?;
+        Ok(NodeRef::of(Arc::new(node)))
+    }
+
+    /// Reads a node, and checks that it is the one that was meant; returns how long its record is, too.
+    fn read(&self, lsn: Lsn, expected: Expected<'_>) -> TreeResult<(Node, u32)> {
         let record = self.source.read(lsn)?;
         let node = Node::load(record.kind, record.sequence, record.body)
             .map_err(|damage| self.source.damaged(lsn, damage))?;
         check_identity(lsn, &node, expected)?;
-        slot.set_lsn(lsn, record.stored_len);
+        Ok((node, record.stored_len))
+    }
+
+    /// Reads a node that is not resident.
+    #[cold]
+    fn fault(&self, id: SlotId, expected: Expected<'_>) -> TreeResult<NodeRef> {
+        let slot = self.slots.get(id)?;
+        let lsn = slot.lsn().ok_or(NOWHERE)?;
+        let (node, stored_len) = self.read(lsn, expected)?;
+        slot.set_lsn(lsn, stored_len);
         let bytes = node.memory();
         let (node, installed) = slot.install(Arc::new(node));
         if installed {

@@ -233,6 +233,15 @@ impl FrozenRoot {
     pub fn cursor(self: &Arc<Self>, tree: TreeId) -> TreeResult<Cursor> {
         Ok(Cursor::new(self, self.tree(tree)?.map_or(Child::Empty, |tree| tree.root)))
     }
+
+    /// As [`FrozenRoot::cursor`], for who goes over all of a tree once: leaves that are not in memory are read and not
+    /// kept, so that those which are in use stay.
+    ///
+    /// # Errors
+    /// As [`FrozenRoot::cursor`].
+    pub fn scan(self: &Arc<Self>, tree: TreeId) -> TreeResult<Cursor> {
+        Ok(self.cursor(tree)?.keeping_nothing())
+    }
 }
 
 /// Goes down from `node` to the leaf that covers `key`.

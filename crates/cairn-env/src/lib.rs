@@ -38,6 +38,7 @@ mod directories;
 mod door;
 mod environment;
 mod error;
+mod event_queue;
 mod failure;
 mod files;
 #[doc(hidden)]
@@ -92,6 +93,7 @@ pub use environment::{
     About, DataDirectory, Environment, Figure, HeldKeys, Identity, PinInfo, Stats, Unit, held_keys,
 };
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
+pub use event_queue::{EventQueue, MAX_QUEUED_BYTES, MAX_QUEUED_CHANGES, QueuedEvent};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
@@ -127,6 +129,6 @@ pub use transaction::{
     CommitInfo, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint, Transaction,
     TransactionRange,
 };
-pub use value::Value;
+pub use value::{Stored, Value};
 pub use verify::{Finding, Reach, VerifyOptions, VerifyReport};
 pub use view::{KeyBounds, View};

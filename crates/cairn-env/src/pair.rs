@@ -37,6 +37,12 @@ pub(crate) fn encode(key: &[u8], value: &[u8]) -> EnvResult<Vec<u8>> {
 /// Key and value of a pair; `None` if these bytes are none.
 pub(crate) fn decode(pair: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut key = Vec::new();
+    decode_into(pair, &mut key).map(|value| (key, value))
+}
+
+/// As [`decode`], with the key in a buffer that was used before; `None` leaves it with anything.
+pub(crate) fn decode_into<'p>(pair: &'p [u8], key: &mut Vec<u8>) -> Option<&'p [u8]> {
+    key.clear();
     let mut rest = pair;
     loop {
         let zero = rest.iter().position(|&byte| byte == 0)?;
@@ -46,7 +52,7 @@ pub(crate) fn decode(pair: &[u8]) -> Option<(Vec<u8>, &[u8])> {
                 key.push(0);
                 rest = after;
             }
-            (1, value) => return Some((key, value)),
+            (1, value) => return Some(value),
             _ => return None,
         }
     }

@@ -7,11 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use cairn_btree::{Cursor as TreeCursor, FrozenRoot};
+use cairn_btree::{Cursor as TreeCursor, FrozenRoot, ValueRef};
 
 use crate::{
-    Database, EnvError, EnvResult, Value, database::NAMES, descriptor::Descriptor, door::Inside,
-    view::Sealed,
+    Database, EnvError, EnvResult, Stored, Value, database::NAMES, descriptor::Descriptor,
+    door::Inside, view::Sealed,
 };
 
 /// A view of all databases at one commit, which never changes.
@@ -59,6 +59,42 @@ impl Snapshot {
     /// has failed or was closed.
     pub fn get(&self, database: &Database, key: &[u8]) -> EnvResult<Option<Value>> {
         self.read(|| self.core.get(&self.root, database.tree, key))
+    }
+
+    /// What `read` makes of the value of `key`: a small one is given to it where it lies, without a copy and without
+    /// keeping its leaf in memory any longer.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// # let db = env.database("db", DatabaseOptions::default())?;
+    /// env.write(|txn| txn.put(&db, b"tea", b"mint"))?;
+    /// let len = env.snapshot()?.get_with(&db, b"tea", |value| value.len())?;
+    /// assert_eq!(len, Some(4));
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get_with<R>(
+        &self,
+        database: &Database,
+        key: &[u8],
+        read: impl FnOnce(Stored<'_>) -> R,
+    ) -> EnvResult<Option<R>> {
+        self.read(|| {
+            let found = self.root.get_with(database.tree, key, |value| match value {
+                ValueRef::Inline(bytes) => Ok(read(Stored::Embedded(bytes))),
+                ValueRef::Pointer(pointer) => Err((pointer, read)),
+            })?;
+            Ok(match found {
+                None => None,
+                Some(Ok(made)) => Some(made),
+                Some(Err((pointer, read))) => {
+                    Some(read(Stored::Beside(self.core.large_value(pointer)?)))
+                }
+            })
+        })
     }
 
     /// Whether `key` has a value.
@@ -137,6 +173,16 @@ impl Snapshot {
     /// As [`Snapshot::range`].
     pub fn cursor(&self, database: &Database) -> EnvResult<Cursor> {
         let cursor = self.read(|| Ok(self.root.cursor(database.tree)?))?;
+        Ok(Cursor { snapshot: self.clone(), cursor })
+    }
+
+    /// As [`Snapshot::cursor`], for who goes over all of a large database once, as a backup does: what is read for it is
+    /// not kept in memory, so that what others use stays there.
+    ///
+    /// # Errors
+    /// As [`Snapshot::range`].
+    pub fn scan(&self, database: &Database) -> EnvResult<Cursor> {
+        let cursor = self.read(|| Ok(self.root.scan(database.tree)?))?;
         Ok(Cursor { snapshot: self.clone(), cursor })
     }
 
@@ -274,13 +320,20 @@ impl Cursor {
     /// # Errors
     /// If a large value cannot be read.
     pub fn value_with<R>(&self, read: impl FnOnce(&[u8]) -> R) -> EnvResult<Option<R>> {
-        use cairn_btree::ValueRef;
+        Ok(self.stored()?.map(|value| read(&value)))
+    }
+
+    /// The value of the entry, where it lies.
+    ///
+    /// # Errors
+    /// If a large value cannot be read.
+    pub fn stored(&self) -> EnvResult<Option<Stored<'_>>> {
         match self.cursor.value() {
             None => Ok(None),
-            Some(ValueRef::Inline(bytes)) => Ok(Some(read(bytes))),
+            Some(ValueRef::Inline(bytes)) => Ok(Some(Stored::Embedded(bytes))),
             Some(ValueRef::Pointer(pointer)) => {
                 let value = self.snapshot.read(|| self.snapshot.core.large_value(pointer))?;
-                Ok(Some(read(&value)))
+                Ok(Some(Stored::Beside(value)))
             }
         }
     }

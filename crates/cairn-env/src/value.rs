@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use cairn_btree::{FrozenRoot, HeldValue, ValuePointer, ValueRef};
 use cairn_log::Lsn;
 
@@ -79,6 +79,51 @@ impl<const N: usize> PartialEq<&[u8; N]> for Value {
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Value({} bytes)", self.len())
+    }
+}
+
+/// A value where it lies, while it is looked at.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a value is in its leaf or beside the tree")]
+pub enum Stored<'a> {
+    /// In its leaf.
+    Embedded(&'a [u8]),
+    /// Beside the tree: shared bytes, maybe mapped memory of its file.
+    Beside(Bytes),
+}
+
+impl Stored<'_> {
+    /// The bytes from `at` on, to keep: a copy of what lies in a leaf, no copy of what lies beside the tree. There are
+    /// none behind its end.
+    #[must_use]
+    pub fn keep_from(self, at: usize) -> Bytes {
+        match self {
+            Self::Embedded(bytes) => {
+                bytes.get(at..).map(Bytes::copy_from_slice).unwrap_or_default()
+            }
+            Self::Beside(mut bytes) => {
+                // Its own end is moved: to slice would be to share it first.
+                bytes.advance(at.min(bytes.len()));
+                bytes
+            }
+        }
+    }
+}
+
+impl Deref for Stored<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Embedded(bytes) => bytes,
+            Self::Beside(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Bytes> for Stored<'_> {
+    fn from(bytes: Bytes) -> Self {
+        Self::Beside(bytes)
     }
 }
 

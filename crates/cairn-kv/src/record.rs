@@ -119,7 +119,8 @@ impl StoreRecord {
         }
         let why = match (self.schema(store)?, asked.schema(store)?) {
             (Some(old), Some(new)) => old.check_growth(&new).err(),
-            _ => Some("a store has a schema from the beginning, or never".into()),
+            (None, _) => None, // then what there is has to follow it
+            (Some(_), None) => Some("a store with a schema keeps one".into()),
         };
         why.map_or(Ok(()), |why| {
             changed("schema", self.schema_text(), format!("{}: {why}", asked.schema_text()))
@@ -194,7 +195,6 @@ mod tests {
         for (changed, option) in [
             (options().encrypt(true), "encrypt"),
             (options().store_type(StoreType::DeviceCollaboration), "store type"),
-            (options().schema(Schema::new()), "schema"),
             (KvOptions::new(SecurityLevel::S1), "security level"),
         ] {
             let error = reopened(changed).unwrap_err();
@@ -210,6 +210,9 @@ mod tests {
             record(options().schema(schema))
         };
         assert_eq!(with(1).reopened("s", &with(2)).unwrap(), with(2));
+        assert_eq!(created.reopened("s", &with(1)).unwrap(), with(1)); // one that had none
+        let error = with(1).reopened("s", &created).unwrap_err();
+        assert!(error.to_string().contains("keeps one"), "{error}");
         let error = with(2).reopened("s", &with(1)).unwrap_err();
         assert!(error.to_string().contains("$.f1 any more"), "{error}");
         assert_eq!(reopened(options()).unwrap(), created);

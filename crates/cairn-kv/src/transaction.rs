@@ -1,12 +1,12 @@
 //! `KvTransaction`: changes of a store that happen together or not at all.
 
-use std::{collections::BTreeSet, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use cairn_env::Transaction;
 
 use crate::{
     Entry, KvError, KvResult, KvStore, Value,
-    store::{Change, Content, check_batch, net},
+    store::{Content, check_batch, net},
 };
 
 /// Changes of a store that happen together or not at all. From [`KvStore::start_transaction`].
@@ -63,7 +63,9 @@ impl KvTransaction {
         self.check()?;
         let stored = self.store.own_key(key.as_ref())?;
         let found = self.txn.get(&self.content.data, &stored)?;
-        found.map(|value| self.store.shared.decode(&stored, value.into_bytes())).transpose()
+        let decode =
+            |value: cairn_env::Value| self.store.shared.decode(&stored, value.into_bytes().into());
+        found.map(decode).transpose()
     }
 
     /// The entries whose keys begin with `prefix`, as this transaction left them.
@@ -80,7 +82,7 @@ impl KvTransaction {
         let stored = [&head, prefix.as_ref()].concat();
         let entry = |entry: cairn_env::EnvResult<(bytes::Bytes, bytes::Bytes)>| {
             let (key, value) = entry?;
-            let value = self.store.shared.decode(&key, value)?;
+            let value = self.store.shared.decode(&key, value.into())?;
             Ok(Entry { key: key.slice(stripped..), value })
         };
         self.txn.prefix(&self.content.data, &stored)?.map(entry).collect()
@@ -92,9 +94,9 @@ impl KvTransaction {
     /// As [`KvStore::put`]; then the transaction is as it was.
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl Into<Value>) -> KvResult<()> {
         self.check()?;
-        let key = self.store.own_key(key.as_ref())?.into_owned();
-        let value = self.store.shared.encode(&value.into())?;
-        self.change((key, Some(value)))
+        let (key, value) = (self.store.own_key(key.as_ref())?.into_owned(), value.into());
+        self.store.shared.check(&value)?;
+        self.change(key, Some(&value))
     }
 
     /// Puts entries.
@@ -104,12 +106,13 @@ impl KvTransaction {
     pub fn put_batch(&mut self, entries: impl IntoIterator<Item = Entry>) -> KvResult<()> {
         self.check()?;
         let change = |Entry { key, value }: Entry| {
-            let key = self.store.own_key(&key)?.into_owned();
-            Ok((key, Some(self.store.shared.encode(&value)?)))
+            self.store.shared.check(&value)?;
+            Ok((Cow::Owned(self.store.own_key(&key)?.into_owned()), Some(value)))
         };
         let changes = entries.into_iter().map(change).collect::<KvResult<Vec<_>>>()?;
         check_batch(changes.len(), self.store.shared.limits().batch)?;
-        net(changes).into_iter().try_for_each(|change| self.change(change))
+        let mut changes = net(changes).into_iter();
+        changes.try_for_each(|(key, value)| self.change(key.into_owned(), value.as_ref()))
     }
 
     /// Deletes a key; one that is not there is no error.
@@ -119,12 +122,14 @@ impl KvTransaction {
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> KvResult<()> {
         self.check()?;
         let key = self.store.own_key(key.as_ref())?.into_owned();
-        self.change((key, None))
+        self.change(key, None)
     }
 
-    fn change(&mut self, (key, value): Change) -> KvResult<()> {
+    fn change(&mut self, key: Vec<u8>, value: Option<&Value>) -> KvResult<()> {
         match value {
-            Some(value) => self.txn.put(&self.content.data, &key, &value)?,
+            Some(value) => {
+                self.txn.put_parts(&self.content.data, &key, &value.stored()?.parts())?;
+            }
             None => self.txn.delete(&self.content.data, &key)?,
         }
         self.changed.insert(key);

@@ -3,6 +3,7 @@
 //! A stored value is one byte that says its type, and what follows from that: see `docs/format/kv.md`.
 
 use bytes::Bytes;
+use cairn_env::Stored;
 
 use crate::{KvError, KvResult, MAX_VALUE_LENGTH};
 
@@ -121,31 +122,33 @@ impl Value {
         }
     }
 
-    /// The bytes under which it is stored.
+    /// The bytes under which it is stored: its type, then what follows from that.
     ///
     /// # Errors
     /// [`KvError::ValueTooLong`].
-    pub(crate) fn encode(&self) -> KvResult<Vec<u8>> {
-        let len = self.as_bytes().map_or(8, <[u8]>::len);
-        if len > MAX_VALUE_LENGTH {
-            return Err(KvError::ValueTooLong { len, max: MAX_VALUE_LENGTH });
+    pub(crate) fn stored(&self) -> KvResult<StoredParts<'_>> {
+        let payload = self.as_bytes().unwrap_or_default();
+        if payload.len() > MAX_VALUE_LENGTH {
+            return Err(KvError::ValueTooLong { len: payload.len(), max: MAX_VALUE_LENGTH });
         }
-        let mut stored = Vec::with_capacity(1 + len);
-        stored.push(self.value_type() as u8);
+        let (mut head, mut len) = ([self.value_type() as u8; MAX_FIXED], 1);
+        let mut fixed = |bytes: &[u8]| {
+            head[1..=bytes.len()].copy_from_slice(bytes);
+            len += bytes.len();
+        };
         match self {
-            Self::String(text) => stored.extend_from_slice(text.as_bytes()),
-            Self::ByteArray(bytes) => stored.extend_from_slice(bytes),
-            Self::Integer(number) => stored.extend_from_slice(&number.to_le_bytes()),
-            Self::Float(number) => stored.extend_from_slice(&number.to_le_bytes()),
-            Self::Boolean(is) => stored.push(u8::from(*is)),
-            Self::Double(number) => stored.extend_from_slice(&number.to_le_bytes()),
-            Self::Long(number) => stored.extend_from_slice(&number.to_le_bytes()),
+            Self::String(_) | Self::ByteArray(_) => {}
+            Self::Integer(number) => fixed(&number.to_le_bytes()),
+            Self::Float(number) => fixed(&number.to_le_bytes()),
+            Self::Boolean(is) => fixed(&[u8::from(*is)]),
+            Self::Double(number) => fixed(&number.to_le_bytes()),
+            Self::Long(number) => fixed(&number.to_le_bytes()),
         }
-        Ok(stored)
+        Ok(StoredParts { head, len, payload })
     }
 
     /// The value that is stored as `stored`; what is wrong with it, if it is none.
-    pub(crate) fn decode(stored: Bytes) -> Result<Self, &'static str> {
+    pub(crate) fn decode(stored: Stored<'_>) -> Result<Self, &'static str> {
         const LENGTH: &str = "the length of a value does not fit its type";
         let Some((&code, payload)) = stored.split_first() else {
             return Err("a value without a type");
@@ -157,7 +160,7 @@ impl Value {
             },
             1 => payload.try_into().map(i32::from_le_bytes).map(Self::Integer).or(Err(LENGTH)),
             2 => payload.try_into().map(f32::from_le_bytes).map(Self::Float).or(Err(LENGTH)),
-            3 => Ok(Self::ByteArray(stored.slice(1..))),
+            3 => Ok(Self::ByteArray(stored.keep_from(1))),
             4 => match payload {
                 [0] => Ok(Self::Boolean(false)),
                 [1] => Ok(Self::Boolean(true)),
@@ -170,11 +173,29 @@ impl Value {
     }
 
     /// The payload of a stored value that may follow a schema: text, or bytes.
-    pub(crate) fn document(stored: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn stored_document(stored: &[u8]) -> Option<&[u8]> {
         match stored.split_first() {
             Some((0 | 3, document)) => Some(document),
             _ => None,
         }
+    }
+}
+
+/// Most bytes of a value of a fixed length, with its type.
+const MAX_FIXED: usize = 9;
+
+/// The bytes of a value as it is stored, in two parts, of which the second is where it was: so a value is copied once,
+/// to where it is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredParts<'v> {
+    head: [u8; MAX_FIXED],
+    len: usize,
+    payload: &'v [u8],
+}
+
+impl StoredParts<'_> {
+    pub(crate) fn parts(&self) -> [&[u8]; 2] {
+        [&self.head[..self.len], self.payload]
     }
 }
 
@@ -215,7 +236,7 @@ pub(crate) fn spec() -> (&'static str, String) {
     let mut table =
         String::from("| type | value | payload | example | stored as |\n|--:|---|---|---|---|\n");
     for (value, payload) in examples {
-        let stored = value.encode().unwrap_or_default();
+        let stored = value.stored().map(|stored| stored.parts().concat()).unwrap_or_default();
         let hex: Vec<_> = stored.iter().map(|byte| format!("{byte:02x}")).collect();
         let (code, kind, hex) = (value.value_type() as u8, value.value_type(), hex.join(" "));
         table += &format!("| {code} | `{kind:?}` | {payload} | `{value:?}` | `{hex}` |\n");
@@ -228,6 +249,17 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+
+    fn encode(value: &Value) -> Vec<u8> {
+        value.stored().unwrap().parts().concat()
+    }
+
+    fn decode(stored: &[u8]) -> Result<Value, &'static str> {
+        let embedded = Value::decode(Stored::Embedded(stored));
+        let beside = Value::decode(Bytes::copy_from_slice(stored).into());
+        assert_eq!(embedded.as_ref().map(encode), beside.as_ref().map(encode));
+        embedded
+    }
 
     fn values() -> impl Strategy<Value = Value> {
         prop_oneof![
@@ -244,37 +276,37 @@ mod tests {
     proptest! {
         #[test]
         fn a_value_survives_its_bytes(value in values()) {
-            let stored = value.encode().unwrap();
+            let stored = encode(&value);
             prop_assert_eq!(stored[0], value.value_type() as u8);
-            let read = Value::decode(stored.clone().into()).unwrap();
-            prop_assert_eq!(read.encode().unwrap(), stored); // by its bytes: NaN equals nothing
+            let read = decode(&stored).unwrap();
+            prop_assert_eq!(encode(&read), stored); // by its bytes: NaN equals nothing
         }
 
         #[test]
         fn what_is_no_value_is_refused_and_what_is_one_comes_back(stored in vec(any::<u8>(), 0..12)) {
-            if let Ok(value) = Value::decode(stored.clone().into()) {
-                prop_assert_eq!(value.encode().unwrap(), stored);
+            if let Ok(value) = decode(&stored) {
+                prop_assert_eq!(encode(&value), stored);
             }
         }
 
         #[test]
         fn a_value_of_a_fixed_length_has_it(value in values(), cut in 0usize..9) {
-            let stored = value.encode().unwrap();
+            let stored = encode(&value);
             if value.as_bytes().is_none() && cut < stored.len() {
-                prop_assert!(Value::decode(stored[..cut].to_vec().into()).is_err());
+                prop_assert!(decode(&stored[..cut]).is_err());
                 let longer = [&stored[..], &[0]].concat();
-                prop_assert!(Value::decode(longer.into()).is_err());
+                prop_assert!(decode(&longer).is_err());
             }
         }
     }
 
     #[test]
     fn a_value_has_at_most_4194303_bytes() {
-        assert!(Value::from(vec![0; MAX_VALUE_LENGTH]).encode().is_ok());
-        let error = Value::from(vec![0; MAX_VALUE_LENGTH + 1]).encode().unwrap_err();
+        assert!(Value::from(vec![0; MAX_VALUE_LENGTH]).stored().is_ok());
+        let error = Value::from(vec![0; MAX_VALUE_LENGTH + 1]).stored().unwrap_err();
         assert!(matches!(error, KvError::ValueTooLong { len: 4_194_304, max: 4_194_303 }));
         assert_eq!(error.code(), Some(401));
-        assert!(Value::from("x".repeat(MAX_VALUE_LENGTH + 1)).encode().is_err());
+        assert!(Value::from("x".repeat(MAX_VALUE_LENGTH + 1)).stored().is_err());
     }
 
     #[test]

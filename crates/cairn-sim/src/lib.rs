@@ -83,6 +83,7 @@ pub mod fault;
 mod hash;
 mod image;
 mod model;
+mod sweep;
 mod trace;
 mod trace_check;
 mod world;

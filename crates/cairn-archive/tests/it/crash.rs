@@ -8,7 +8,7 @@ use std::{
 
 use cairn_archive::{
     ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReport, ExportOptions, ImportOptions, StoreInfo,
-    export, remove_unfinished,
+    export, remove_unfinished, remove_unfinished_imports,
 };
 use cairn_env::{EnvError, Environment, Options, VerifyOptions};
 use cairn_io::{DirRef, Name, RealDir};
@@ -124,6 +124,7 @@ fn a_crash_in_an_import_leaves_the_old_store_or_the_new_one() {
 
         let trace = store.disk.trace();
         let (mut cuts, mut seen, mut found_of) = (trace.cuts(), BTreeSet::new(), [0; 2]);
+        let mut removed = 0;
         while let Some(cut) = cuts.next_cut() {
             let promised = cut.mark("imported").is_some();
             for level in Level::ALL {
@@ -136,6 +137,7 @@ fn a_crash_in_an_import_leaves_the_old_store_or_the_new_one() {
                     let (env, report) =
                         Environment::open_in(disk.root(), world.world(), store.options.clone())
                             .unwrap_or_else(|error| panic!("{}: {error}", place()));
+                    removed += remove_unfinished_imports(&env).unwrap();
                     let found = content(&env);
                     let is_new = found == archived;
                     assert!(is_new || !promised && found == before, "{}: {report}", place());
@@ -148,6 +150,7 @@ fn a_crash_in_an_import_leaves_the_old_store_or_the_new_one() {
             }
         }
         assert!(found_of.iter().all(|&found| found > 0), "{found_of:?}");
+        assert!(removed > 0, "no crash has left a database that was being filled");
     }
 }
 
@@ -229,6 +232,8 @@ fn a_disk_that_fails_or_is_full_leaves_the_store_before() {
             if env.is_valid() {
                 let is_new = result.is_ok() || is_pending;
                 let expected = if is_new { &archived } else { &before };
+                // The failure may have kept it from cleaning up behind itself.
+                remove_unfinished_imports(&env).unwrap();
                 assert!(content(&env) == *expected, "call {call}");
                 let db = env.find_database("db").unwrap().unwrap();
                 let goes_on = env.write(|txn| txn.put(&db, b"goes", b"on"));
@@ -236,6 +241,7 @@ fn a_disk_that_fails_or_is_full_leaves_the_store_before() {
             }
             drop(env);
             let (env, _) = open().unwrap();
+            remove_unfinished_imports(&env).unwrap();
             let mut found = content(&env);
             found.get_mut("db").unwrap().remove(&b"goes"[..]);
             assert!(found == archived || result.is_err() && found == before, "call {call}");
@@ -275,7 +281,6 @@ fn whoever_cancels_finds_everything_as_it_was() {
     assert!(reports > 6, "{reports} reports of an export");
     store.put("db", b"later", b"v");
     let before = content(store.env());
-    let commit = store.env().snapshot().unwrap().commit();
     for stop_at in 0.. {
         let count = AtomicU64::new(0);
         let stop = |_| match count.fetch_add(1, Ordering::Relaxed) == stop_at {
@@ -286,7 +291,6 @@ fn whoever_cancels_finds_everything_as_it_was() {
         match store.import(&store.archive("one"), options) {
             Err(ArchiveError::Cancelled) => {
                 assert!(content(store.env()) == before);
-                assert_eq!(store.env().snapshot().unwrap().commit(), commit);
             }
             imported => {
                 imported.unwrap();

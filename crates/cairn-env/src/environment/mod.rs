@@ -120,6 +120,21 @@ impl Environment {
         Ok(Snapshot::new(inside, durable))
     }
 
+    /// As [`Environment::durable_snapshot`], if that has this commit; else as [`Environment::snapshot`]: for who must see
+    /// what it has committed itself, durable or not.
+    ///
+    /// # Errors
+    /// Only if the environment has failed or was closed.
+    pub fn durable_snapshot_with(&self, commit: u64) -> EnvResult<Snapshot> {
+        let inside = self.core.enter()?;
+        let durable = inside.published.load_full();
+        let root = match durable.sequence() >= commit {
+            true => durable,
+            false => inside.newest()?,
+        };
+        Ok(Snapshot::new(inside, root))
+    }
+
     /// Begins a transaction. It sees the environment as it is when it first reads.
     ///
     /// # Errors

@@ -32,7 +32,8 @@ pub struct IndexCursor {
     cursor: Cursor,
     index: Index,
     key: Vec<u8>,
-    primary_key: Vec<u8>,
+    /// Bytes of the key of the entry, with which the stored pair ends.
+    primary_len: usize,
 }
 
 impl Index {
@@ -42,8 +43,7 @@ impl Index {
     /// As [`Index::range`].
     pub fn cursor(&self, snapshot: &Snapshot) -> EnvResult<IndexCursor> {
         let cursor = snapshot.cursor(self.pairs_in(snapshot)?.database())?;
-        let (key, primary_key) = (Vec::new(), Vec::new());
-        Ok(IndexCursor { cursor, index: self.clone(), key, primary_key })
+        Ok(IndexCursor { cursor, index: self.clone(), key: Vec::new(), primary_len: 0 })
     }
 }
 
@@ -112,22 +112,23 @@ impl IndexCursor {
     /// The key of the entry; empty if the cursor stands nowhere.
     #[must_use]
     pub fn primary_key(&self) -> &[u8] {
-        &self.primary_key
+        let stored = self.cursor.key();
+        &stored[stored.len().saturating_sub(self.primary_len)..]
     }
 
     fn arrive(&mut self, found: bool) -> EnvResult<bool> {
         self.key.clear();
-        self.primary_key.clear();
+        self.primary_len = 0;
         if !found {
             return Ok(false);
         }
         let stored = self.cursor.key();
-        let Some((key, primary_key)) = pair::decode(stored) else {
+        let Some(primary_key) = pair::decode_into(stored, &mut self.key) else {
+            self.key.clear();
             let database = self.index.database().name().into();
             return Err(EnvError::NoPair { database, stored: stored.to_vec() });
         };
-        self.primary_key.extend_from_slice(primary_key);
-        self.key = key;
+        self.primary_len = primary_key.len();
         Ok(true)
     }
 }

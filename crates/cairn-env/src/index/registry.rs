@@ -178,7 +178,13 @@ impl Indexes {
 impl IndexChange {
     fn apply(self, registry: &mut Registry, sequence: u64) {
         match self {
-            Self::Define { primary, state } => add(registry, &primary, state),
+            Self::Define { primary, mut state } => {
+                // One that comes whole may have been filled before, when it was none.
+                if !state.facts.building {
+                    state.since = sequence;
+                }
+                add(registry, &primary, state);
+            }
             Self::Complete { primary, index } => {
                 if let Some(state) = state_mut(registry, primary, index) {
                     state.facts.building = false;

@@ -15,13 +15,13 @@ impl Transaction {
         &mut self,
         database: &Database,
         key: &[u8],
-        value: Option<&[u8]>,
+        value: Option<Vec<u8>>,
     ) -> EnvResult<()> {
         database.expect_kind(DatabaseKind::Map)?;
         let Some(set) = self.indexes()?.get(&database.tree).map(Arc::clone) else {
-            return self.set(database, key, value.map(<[u8]>::to_vec));
+            return self.set(database, key, value);
         };
-        let mut changes = vec![(database.clone(), key.to_vec(), value.map(<[u8]>::to_vec))];
+        let mut changes = Vec::new();
         let mut old = None;
         for index in set.indexes.iter().filter(|index| !self.is_dropped(&index.database)) {
             let Some(def) = &index.def else {
@@ -41,7 +41,7 @@ impl Transaction {
                 value.map_or_else(BTreeSet::new, |value| def.keys(key, value))
             };
             let before = keys_of(old.iter().flatten().next().map(|old| &**old));
-            let after = keys_of(value);
+            let after = keys_of(value.as_deref());
             for gone in before.difference(&after) {
                 changes.push((index.database.clone(), pair::encode(gone, key)?, None));
             }
@@ -49,6 +49,7 @@ impl Transaction {
                 changes.push(self.new_pair(index, new, key)?);
             }
         }
+        changes.insert(0, (database.clone(), key.to_vec(), value));
         self.set_all(changes)
     }
 

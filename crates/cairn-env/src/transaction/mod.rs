@@ -246,8 +246,26 @@ impl Transaction {
     /// [`EnvError::IndexNotRegistered`] if it has an index of which nobody has said what it holds, and
     /// [`EnvError::NotUnique`] if an index stands against it.
     pub fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
-        check_lengths(key, Some(value))?;
-        self.change_entry(database, key, Some(value))
+        self.put_parts(database, key, &[value])
+    }
+
+    /// Puts a value that lies in parts, one behind the other: who has it in parts need not join them first.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// # let db = env.database("db", DatabaseOptions::default())?;
+    /// env.write(|txn| txn.put_parts(&db, b"tea", &[&[1], b"mint"]))?;
+    /// assert_eq!(env.snapshot()?.get(&db, b"tea")?.unwrap(), b"\x01mint");
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn put_parts(&mut self, database: &Database, key: &[u8], parts: &[&[u8]]) -> EnvResult<()> {
+        check_key(key)?;
+        check_value_len(parts.iter().map(|part| part.len()).sum())?;
+        self.change_entry(database, key, Some(parts.concat()))
     }
 
     /// Removes a key; does nothing if it has no value. Reads nothing, so it cannot conflict; but see
@@ -266,7 +284,7 @@ impl Transaction {
         key: &[u8],
         value: Option<Vec<u8>>,
     ) -> EnvResult<()> {
-        check_lengths(key, None)?;
+        check_key(key)?;
         if self.is_dropped(database) {
             return Err(EnvError::NoSuchDatabase { name: database.name().into() });
         }
@@ -556,15 +574,18 @@ impl Core {
 
 /// An error unless key and value may be put.
 fn check_lengths(key: &[u8], value: Option<&[u8]>) -> EnvResult<()> {
-    if key.len() > MAX_KEY_LEN {
-        return Err(EnvError::KeyTooLong { len: key.len(), max: MAX_KEY_LEN });
-    }
-    match value {
-        Some(value) if value.len() > MAX_VALUE_LEN => {
-            Err(EnvError::ValueTooLong { len: value.len(), max: MAX_VALUE_LEN })
-        }
-        _ => Ok(()),
-    }
+    check_key(key)?;
+    value.map_or(Ok(()), |value| check_value_len(value.len()))
+}
+
+fn check_key(key: &[u8]) -> EnvResult<()> {
+    let (len, max) = (key.len(), MAX_KEY_LEN);
+    if len > max { Err(EnvError::KeyTooLong { len, max }) } else { Ok(()) }
+}
+
+fn check_value_len(len: usize) -> EnvResult<()> {
+    let max = MAX_VALUE_LEN;
+    if len > max { Err(EnvError::ValueTooLong { len, max }) } else { Ok(()) }
 }
 
 impl Sealed for Transaction {

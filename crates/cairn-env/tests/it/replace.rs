@@ -63,8 +63,31 @@ fn the_old_one_is_there_for_snapshots_and_gone_for_everybody_else() {
     assert!(content(test.env()).unwrap() == expected, "{space:?}");
 }
 
+/// Fills a database beside everything else, for a place of this shape.
+fn made_beside(
+    test: &TestEnv,
+    shape: &DatabaseShape,
+    stored: Vec<(bytes::Bytes, bytes::Bytes)>,
+) -> Database {
+    let kind = match shape.options.kind {
+        DatabaseKind::Index => DatabaseKind::Multimap,
+        kind => kind,
+    };
+    let mut txn = test.env().begin_exclusive().unwrap();
+    let name = format!("{} beside", shape.name);
+    let made = txn.create_database(&name, shape.options.kind(kind)).unwrap();
+    txn.load_stored(&made, stored).unwrap();
+    txn.commit().unwrap();
+    made
+}
+
 #[test]
 fn a_database_comes_back_with_its_index_and_its_multimap_and_is_kept_up() {
+    comes_back_with_its_index(false);
+    comes_back_with_its_index(true);
+}
+
+fn comes_back_with_its_index(beside: bool) {
     let mut test = TestEnv::new(small_options());
     let db = test.db("db");
     let tags = test.env().multimap("tags").unwrap();
@@ -85,15 +108,29 @@ fn a_database_comes_back_with_its_index_and_its_multimap_and_is_kept_up() {
     test.put("db", b"c", b"three");
     test.env().write(|txn| tags.put(txn, b"k", b"w")).unwrap();
 
-    let mut txn = test.env().begin_exclusive().unwrap();
     let (indexes, others): (Vec<_>, Vec<_>) =
         shapes.iter().partition(|shape| shape.options.kind == DatabaseKind::Index);
-    for shape in others.into_iter().chain(indexes) {
-        let new = txn.replace_database(shape).unwrap();
-        txn.load(&new, stored(shape)).unwrap();
+    let made = |shape: &&DatabaseShape| beside.then(|| made_beside(&test, shape, stored(shape)));
+    let ordered = others.into_iter().chain(indexes).map(|shape| (shape, made(&shape)));
+    let ordered: Vec<_> = ordered.collect();
+    let before = test.env().snapshot().unwrap();
+    let mut txn = test.env().begin_exclusive().unwrap();
+    for (shape, made) in &ordered {
+        if let Some(made) = made {
+            txn.replace_database_by(shape, made).unwrap();
+        } else {
+            let new = txn.replace_database(shape).unwrap();
+            txn.load(&new, stored(shape)).unwrap();
+        }
     }
     txn.commit().unwrap();
-    drop(saved);
+    assert_eq!(test.env().snapshot().unwrap().databases().unwrap().len(), shapes.len());
+    // Before the commit the new index was none, even if it was filled already.
+    let db = test.env().find_database("db").unwrap().unwrap();
+    let new_index = test.env().index(&db, by_word()).unwrap();
+    let early = new_index.get(&before, b"two").unwrap_err();
+    assert!(matches!(early, EnvError::NoSuchDatabase { .. }), "{early}");
+    drop((saved, before));
 
     // What its keys are is still known, so it can be written at once.
     let db = test.env().find_database("db").unwrap().unwrap();
@@ -187,6 +224,38 @@ fn what_contradicts_itself_is_refused_and_changes_nothing() {
     assert!(content(test.env()).unwrap() == before);
 }
 
+#[test]
+fn what_cannot_take_a_place_is_refused_and_changes_nothing() {
+    let test = TestEnv::new(small_options());
+    for name in ["db", "indexed"] {
+        test.put(name, b"a", b"one");
+    }
+    let indexed = test.db("indexed");
+    let index = test.env().index(&indexed, by_word()).unwrap();
+    let dropped = test.db("dropped");
+    test.env().write(|txn| txn.drop_database(&dropped)).unwrap();
+    let other_options = DatabaseOptions::default().embed_max(7);
+    let other = test.env().database("other options", other_options).unwrap();
+    let tags = test.env().multimap("tags").unwrap();
+    let before = content(test.env()).unwrap();
+    let mut txn = test.env().begin_exclusive().unwrap();
+    for (made, kind) in [
+        (&dropped, ErrorKind::NotFound),
+        (&indexed, ErrorKind::InvalidInput),
+        (index.database(), ErrorKind::InvalidInput),
+        (&other, ErrorKind::InvalidInput),
+        (tags.database(), ErrorKind::InvalidInput),
+        (&test.db("db"), ErrorKind::InvalidInput), // it is there already
+    ] {
+        let error = txn.replace_database_by(&map("db"), made).unwrap_err();
+        assert_eq!(error.kind(), kind, "{}: {error}", made.name());
+    }
+    let error = txn.load_stored(index.database(), [(b"k", b"v")]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    drop(txn);
+    assert!(content(test.env()).unwrap() == before);
+}
+
 /// The state after each commit of a run that replaces again and again, in little memory.
 fn workload(test: &TestEnv) -> Vec<Model> {
     let mut states = vec![Model::new()];
@@ -200,9 +269,22 @@ fn workload(test: &TestEnv) -> Vec<Model> {
     put(&db, 1).unwrap();
     note(&mut states);
     for round in 0..3u8 {
+        let made = (round == 2).then(|| {
+            let stored =
+                entries(0..40, round).map(|(key, value)| (key.to_vec().into(), value.into()));
+            let made = made_beside(test, &map("db"), stored.collect());
+            note(&mut states);
+            made
+        });
         let mut txn = test.env().begin_exclusive().unwrap();
-        let new = txn.replace_database(&map("db")).unwrap();
-        txn.load(&new, entries(0..40, round)).unwrap();
+        let new = match &made {
+            Some(made) => txn.replace_database_by(&map("db"), made).unwrap(),
+            None => {
+                let new = txn.replace_database(&map("db")).unwrap();
+                txn.load(&new, entries(0..40, round)).unwrap();
+                new
+            }
+        };
         if round == 1 {
             let other = txn.replace_database(&map("other")).unwrap();
             txn.load(&other, entries(0..3, round)).unwrap();

@@ -11,11 +11,11 @@ mod schedule;
 use std::{collections::BTreeMap, fmt};
 
 use cairn_archive::{
-    ArchiveError, ArchiveFile, ArchiveKeys, BackupPlace, Compression, ExportOptions, Report,
-    StoreInfo, StoreKind, export, remove_unfinished,
+    ArchiveError, ArchiveKeys, BackupFolder, BackupPlace, Compression, ExportOptions, Report,
+    StoreInfo, StoreKind, export,
 };
 use cairn_env::Environment;
-use cairn_io::DirRef;
+use cairn_io::Name;
 
 pub use info::{BackupInfo, DeleteStatus, ListedBackup};
 use name::BackupName;
@@ -130,12 +130,13 @@ impl KvStore {
         let (shared, record) = (&self.shared, self.recorded()?);
         let place = place(&shared.env)?;
         let _alone = lock(&shared.backing_up);
-        let dir = place.make(&shared.id, FOLDER)?;
-        remove_unfinished(&*dir)?;
-        let names = names_in(&dir)?;
-        let (count, max) =
-            (names.iter().filter(|name| !name.is_automatic()).count(), shared.limits().backups);
-        if !name.is_automatic() && !names.contains(name) && count >= max {
+        let folder = place.make(&shared.id, FOLDER)?;
+        folder.remove_unfinished()?;
+        let names = folder.names()?;
+        let is_own = |other: &&(String, Name)| other.0 != name::AUTOMATIC;
+        let (count, max) = (names.iter().filter(is_own).count(), shared.limits().backups);
+        let is_new = names.iter().all(|(_, file)| file != name.file());
+        if !name.is_automatic() && is_new && count >= max {
             return Err(KvError::BackupLimit { max, count });
         }
         if !shared.env.options().read_only {
@@ -143,7 +144,7 @@ impl KvStore {
         }
         let snapshot = shared.env.durable_snapshot()?;
         let store = store_info(&shared.id, record.encode());
-        let archive = ArchiveFile::new(dir, name.file().clone());
+        let archive = folder.archive(name.file());
         let data = names::data(&shared.id);
         let how = ExportOptions::default()
             .compression(options.compression)
@@ -160,17 +161,15 @@ impl KvStore {
     /// # Errors
     /// If the folder cannot be read, or the environment was closed.
     pub fn backups(&self) -> KvResult<Vec<ListedBackup>> {
-        let Some(dir) = place(&self.shared.env)?.find(self.id())? else {
+        let Some(folder) = place(&self.shared.env)?.find(self.id())? else {
             return Ok(Vec::new());
         };
-        let keys = ArchiveKeys::of(&self.shared.env)?;
-        let listed = |name: BackupName| {
-            let archive = ArchiveFile::new(dir.clone(), name.file().clone());
-            let state =
-                archive.verify(&keys, None).map(|report| BackupInfo::new(name.as_str(), &report));
-            ListedBackup { name: name.as_str().into(), state: state.map_err(KvError::from) }
-        };
-        Ok(names_in(&dir)?.into_iter().map(listed).collect())
+        let listed = folder.verify_all(&ArchiveKeys::of(&self.shared.env)?)?;
+        let listed = listed.into_iter().map(|(name, state)| {
+            let state = state.map(|report| BackupInfo::new(&name, &report));
+            ListedBackup { name, state: state.map_err(KvError::from) }
+        });
+        Ok(listed.collect())
     }
 
     /// Deletes backups; returns what became of each, by name and without duplicates. It works on a closed store
@@ -190,11 +189,11 @@ impl KvStore {
             return Err(KvError::EmptyBatch);
         }
         let _alone = lock(&self.shared.backing_up);
-        if let Some(dir) = place(&self.shared.env)?.find(self.id())? {
-            let known = names_in(&dir)?;
+        if let Some(folder) = place(&self.shared.env)?.find(self.id())? {
+            let known: BTreeMap<_, _> = folder.names()?.into_iter().collect();
             for (name, status) in &mut results {
-                if let Some(name) = known.iter().find(|known| known.as_str() == name) {
-                    *status = delete(&dir, name);
+                if let Some(file) = known.get(name) {
+                    *status = delete(&folder, name, file);
                 }
             }
         }
@@ -213,25 +212,15 @@ fn place(env: &Environment) -> KvResult<BackupPlace> {
     })
 }
 
-fn delete(dir: &DirRef, name: &BackupName) -> DeleteStatus {
-    if name.is_automatic() {
+fn delete(folder: &BackupFolder, name: &str, file: &Name) -> DeleteStatus {
+    if name == name::AUTOMATIC {
         return DeleteStatus::Refused;
     }
-    match dir.remove(name.file()).and_then(|()| dir.sync(DELETED)) {
+    match folder.delete(file, DELETED) {
         Ok(()) => DeleteStatus::Deleted,
         Err(error) if error.is_not_found() => DeleteStatus::NotFound,
         Err(error) => DeleteStatus::Failed(KvError::Archive(ArchiveError::Io(error))),
     }
-}
-
-/// The backups in a folder, by name.
-fn names_in(dir: &DirRef) -> KvResult<Vec<BackupName>> {
-    let entries = dir.list().map_err(ArchiveError::Io)?;
-    let is_file = |entry: &cairn_io::Entry| entry.kind == cairn_io::EntryKind::File;
-    let names = entries.into_iter().filter(is_file).filter_map(|entry| entry.name);
-    let mut names: Vec<_> = names.filter_map(|name| BackupName::of_file(&name)).collect();
-    names.sort();
-    Ok(names)
 }
 
 /// What archives say of the store that they are of.

@@ -1,7 +1,7 @@
 //! Restore: the content of an archive takes the place of that of a store.
 //!
-//! The archive is verified whole before anything changes, and comes in one commit. Until that, everybody goes on
-//! with what there is, though commits wait; from then on handles have the new content, result sets and
+//! The archive is verified whole before anything changes, and loaded beside the store. It takes its place in one commit:
+//! until that, everybody goes on with what there is; from then on handles have the new content, result sets and
 //! transactions of the old one end, and observers are told to read the store again.
 
 use std::cell::RefCell;
@@ -25,9 +25,8 @@ impl KvStore {
     /// end with [`KvError::Closed`]; observers get one [`StoreEvent::Reset`](crate::StoreEvent::Reset). The
     /// backup stays as it is.
     ///
-    /// Writers of the environment, those of other stores too, wait while the entries are loaded; not while the
-    /// archive is verified before that. A store whose content is damaged can be restored as well, as
-    /// long as its environment is valid.
+    /// Everybody goes on meanwhile, writers of this store too, whose commits until then are replaced as what was there
+    /// before. A store whose content is damaged can be restored as well, as long as its environment is valid.
     ///
     /// # Errors
     /// [`KvError::NoSuchBackup`]; [`KvError::Archive`] if it is damaged, cut off, empty, of another store, or
@@ -45,8 +44,8 @@ impl KvStore {
         let name = BackupName::new(name)?;
         let none = || KvError::NoSuchBackup { store: self.id().into(), name: name.as_str().into() };
         drop(self.shared.content()?); // it must be open
-        let dir = place(&self.shared.env)?.find(self.id())?.ok_or_else(none)?;
-        let archive = ArchiveFile::new(dir, name.file().clone());
+        let folder = place(&self.shared.env)?.find(self.id())?.ok_or_else(none)?;
+        let archive = folder.archive(name.file());
         match self.bring_back(&archive, name.as_str(), options, false) {
             Err(KvError::Archive(ArchiveError::NotFound { .. })) => Err(none()),
             restored => restored,
@@ -116,11 +115,21 @@ impl KvStore {
             .rename(&rename)
             .progress(options.progress);
         let mismatch = RefCell::new(None);
+        let check = |database: &str, key: &[u8], stored: &[u8]| match &grown {
+            Some(grown) if grown.has_fields && database == of_archive => {
+                grown.now.check_entry(key, stored).map_err(|error| {
+                    let what = error.to_string();
+                    mismatch.replace(Some(error));
+                    EnvError::InvalidInput { what }
+                })
+            }
+            _ => Ok(()),
+        };
         let adapt = |txn: &mut ExclusiveTransaction, _: &Header| match &grown {
-            Some(grown) => grown.adapt(txn, &shared.id, &mismatch),
+            Some(grown) => grown.drop_indexes(txn, &shared.id),
             None => Ok(()),
         };
-        let how = how.before_commit(&adapt);
+        let how = how.check(&check).before_commit(&adapt);
         let store = store_info(&shared.id, record.encode());
         let imported = import(&shared.env, archive, &store, &how);
         if let Some(mismatch) = mismatch.take() {
@@ -178,41 +187,27 @@ fn check_record(id: &str, record: &StoreRecord, header: &Header) -> KvResult<Opt
     if backup > store {
         return Err(KvError::LowerSecurity { backup, store });
     }
-    Ok(match (then.schema(id)?, record.schema(id)?) {
-        (Some(then), Some(now)) if then != now => Some(Grown { then, now }),
-        _ => None,
-    })
+    let (then, now) = (then.schema(id)?, record.schema(id)?);
+    Ok(now.filter(|now| then.as_ref() != Some(now)).map(|now| Grown {
+        has_fields: now.has_fields_beyond(then.as_ref()),
+        unlike: then.iter().flat_map(|then| then.indexes_unlike(&now)).collect(),
+        now,
+    }))
 }
 
-/// The schema of a store when it was backed up, and what it is now.
+/// How the schema of a store has grown since it was backed up.
 struct Grown {
-    then: Schema,
     now: Schema,
+    /// Whether it has fields that values may not follow.
+    has_fields: bool,
+    /// The indexes that it does not have, by their numbers. What it did not have then is built after the commit.
+    unlike: Vec<usize>,
 }
 
 impl Grown {
-    /// Makes of what comes from the archive what the store may hold now: no other values, and no index that the
-    /// schema does not have. What it does not have yet is built after the commit.
-    fn adapt(
-        &self,
-        txn: &mut ExclusiveTransaction,
-        store: &str,
-        mismatch: &RefCell<Option<KvError>>,
-    ) -> EnvResult<()> {
-        if self.then.lacks_fields_of(&self.now)
-            && let Some(data) = txn.find_database(&names::data(store))?
-        {
-            for entry in txn.prefix(&data, b"")? {
-                let (key, stored) = entry?;
-                if let Err(error) = self.now.check_entry(&key, &stored) {
-                    let what = error.to_string();
-                    mismatch.replace(Some(error));
-                    return Err(EnvError::InvalidInput { what });
-                }
-            }
-        }
-        for number in self.then.indexes_unlike(&self.now) {
-            if let Some(index) = txn.find_database(&names::index(store, number))? {
+    fn drop_indexes(&self, txn: &mut ExclusiveTransaction, store: &str) -> EnvResult<()> {
+        for number in &self.unlike {
+            if let Some(index) = txn.find_database(&names::index(store, *number))? {
                 txn.drop_database(&index)?;
             }
         }

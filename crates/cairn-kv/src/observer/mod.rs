@@ -1,16 +1,15 @@
 //! Observers: who is told what was committed, in the order of the commits.
 //!
-//! `order` keeps what was committed and may not be told yet; `queue` what an observer has not taken yet.
+//! `order` keeps what was committed and may not be told yet; a queue what an observer has not taken yet.
 
 mod order;
-mod queue;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use cairn_env::{EventQueue, QueuedEvent};
 
 pub(crate) use order::CommitOrder;
-pub(crate) use queue::Queue;
 
 use crate::{Entry, store::Shared, sync::lock};
 
@@ -36,6 +35,19 @@ pub enum StoreEvent {
     /// The store may be another one than the events before say: it was restored, or there were more events
     /// than are kept. Read it again; what comes after this is what changed since.
     Reset,
+}
+
+pub(crate) type Queue = EventQueue<StoreEvent>;
+
+impl QueuedEvent for StoreEvent {
+    const RESET: Self = Self::Reset;
+
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Changed(change) => change.size(),
+            Self::Reset => (0, 0),
+        }
+    }
 }
 
 /// What a commit has changed.

@@ -336,8 +336,7 @@ impl ResultSet {
     pub fn entry(&self) -> KvResult<Option<Entry>> {
         self.check()?;
         let Place::On(_) = self.place else { return Ok(None) };
-        let (key, value) = self.rows.entry()?;
-        self.store.entry(&self.selection, key, value).map(Some)
+        self.store.entry(&self.selection, &self.rows).map(Some)
     }
 
     /// The entries behind its position, which moves along. After an error there are no more.

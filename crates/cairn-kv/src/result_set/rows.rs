@@ -1,7 +1,7 @@
 //! `Rows`: what a result set moves over, be they found one by one or sorted before.
 
 use bytes::Bytes;
-use cairn_env::{Database, Snapshot};
+use cairn_env::{Database, Snapshot, Stored};
 
 use super::{
     sorted::sorted_keys,
@@ -89,14 +89,16 @@ impl Rows {
         }
     }
 
-    /// The stored key and value of the entry.
-    pub(crate) fn entry(&self) -> KvResult<(Bytes, Bytes)> {
+    /// What `read` makes of the stored key and value of the entry that it stands on; `None` if there is none.
+    pub(crate) fn entry_with<R>(
+        &self,
+        read: impl FnOnce(&[u8], Stored<'_>) -> R,
+    ) -> KvResult<Option<R>> {
         match self {
-            Self::Walked(walk) => Ok((Bytes::copy_from_slice(walk.key()), walk.value()?)),
+            Self::Walked(walk) => walk.entry_with(read),
             Self::Sorted { snapshot, data, keys, at, .. } => {
-                let key = at.and_then(|at| keys.get(at)).cloned().unwrap_or_default();
-                let value = snapshot.get(data, &key)?.map(cairn_env::Value::into_bytes);
-                Ok((key, value.unwrap_or_default()))
+                let Some(key) = at.and_then(|at| keys.get(at)) else { return Ok(None) };
+                Ok(snapshot.get_with(data, key, |value| read(key, value))?)
             }
         }
     }

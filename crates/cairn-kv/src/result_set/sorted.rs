@@ -13,10 +13,12 @@ pub(super) fn sorted_keys(walk: &mut Walk, parts: &Parts, schema: &Schema) -> Kv
     let mut rows: Vec<(Vec<Scalar>, Bytes)> = Vec::new();
     let mut found = walk.first()?;
     while found {
-        let value = walk.value()?;
-        let document = schema::parse(schema.skip, &value).unwrap_or_default();
-        let by = parts.orders.iter().map(|(path, _)| schema.see(&document, path)).collect();
-        rows.push((by, Bytes::copy_from_slice(walk.key())));
+        let row = walk.entry_with(|key, value| {
+            let document = schema::parse(schema.skip, &value).unwrap_or_default();
+            let by = parts.orders.iter().map(|(path, _)| schema.see(&document, path)).collect();
+            (by, Bytes::copy_from_slice(key))
+        })?;
+        rows.extend(row);
         found = walk.next()?;
     }
     rows.sort_unstable_by(|(a, a_key), (b, b_key)| {

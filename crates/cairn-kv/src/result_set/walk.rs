@@ -1,7 +1,7 @@
 //! `Walk`: the entries that a query means, one after the other and in both directions, as they are found.
 
 use bytes::Bytes;
-use cairn_env::{Cursor, Database, EnvResult, Index, IndexCursor, Snapshot};
+use cairn_env::{Cursor, Database, EnvResult, Index, IndexCursor, Snapshot, Stored};
 
 use crate::{
     KvResult,
@@ -26,7 +26,7 @@ pub(crate) struct Walk {
     backwards: bool,
     /// Which end it has gone past.
     gone: Option<End>,
-    /// The value of the entry, where it was read to see whether it is meant.
+    /// The value of the entry, where it was looked for to see whether it is meant.
     value: Option<Bytes>,
     examined: u64,
 }
@@ -132,19 +132,19 @@ impl Walk {
         }
     }
 
-    /// The stored value of the entry.
-    pub(crate) fn value(&self) -> KvResult<Bytes> {
-        if let Some(value) = &self.value {
-            return Ok(value.clone());
-        }
-        let found = match &self.source {
-            Source::Keys(cursor) => cursor.value()?,
-            Source::Index(cursor) => {
-                let found = self.snapshot.get(&self.data, cursor.primary_key())?;
-                found.map(cairn_env::Value::into_bytes)
+    /// What `read` makes of the stored key and value of the entry; `None` if an index leads to none.
+    pub(crate) fn entry_with<R>(
+        &self,
+        read: impl FnOnce(&[u8], Stored<'_>) -> R,
+    ) -> KvResult<Option<R>> {
+        Ok(match (&self.source, &self.value) {
+            (_, Some(value)) => Some(read(self.key(), value.clone().into())),
+            (Source::Keys(cursor), None) => cursor.stored()?.map(|value| read(cursor.key(), value)),
+            (Source::Index(cursor), None) => {
+                let key = cursor.primary_key();
+                self.snapshot.get_with(&self.data, key, |value| read(key, value))?
             }
-        };
-        Ok(found.unwrap_or_default())
+        })
     }
 
     /// Goes on until an entry is meant.
@@ -168,12 +168,16 @@ impl Walk {
         if !self.key().starts_with(&self.prefix) {
             return Ok(false);
         }
-        if self.filter.is_none() {
-            return Ok(true);
-        }
-        let value = self.value()?;
-        let admits = self.filter.as_ref().is_some_and(|filter| filter.admits(&value));
-        self.value = Some(value);
+        let Some(filter) = &self.filter else { return Ok(true) };
+        let value = match &self.source {
+            Source::Keys(cursor) => {
+                return Ok(cursor.stored()?.is_some_and(|value| filter.admits(&value)));
+            }
+            Source::Index(cursor) => self.snapshot.get(&self.data, cursor.primary_key())?,
+        };
+        let Some(value) = value.map(cairn_env::Value::into_bytes) else { return Ok(false) };
+        let admits = filter.admits(&value);
+        self.value = Some(value); // it is not looked for again
         Ok(admits)
     }
 

@@ -7,7 +7,11 @@ use crate::{Scalar, Value, ValueType};
 
 /// The JSON of a stored value, or what speaks against it.
 pub(crate) fn parse(skip: usize, stored: &[u8]) -> Result<Json, String> {
-    let Some(bytes) = Value::document(stored) else {
+    parse_document(skip, Value::stored_document(stored))
+}
+
+fn parse_document(skip: usize, document: Option<&[u8]>) -> Result<Json, String> {
+    let Some(bytes) = document else {
         return Err("it is neither a string nor a byte array".into());
     };
     let Some(bytes) = bytes.get(skip..) else {
@@ -36,9 +40,9 @@ fn scalar(json: &Json) -> Scalar {
     }
 }
 
-/// What speaks against a stored value under a schema.
-pub(super) fn check(schema: &Schema, stored: &[u8]) -> Result<(), String> {
-    let document = parse(schema.skip, stored)?;
+/// What speaks against a value under a schema; without a `document` it is one that can follow none.
+pub(super) fn check(schema: &Schema, document: Option<&[u8]>) -> Result<(), String> {
+    let document = parse_document(schema.skip, document)?;
     check_object(schema.mode, schema.root.children(), &document, "$")
 }
 
@@ -126,7 +130,7 @@ mod tests {
     }
 
     fn check(mode: SchemaMode, json: &str) -> Result<(), String> {
-        super::check(&schema(mode), &Value::from(json).encode().unwrap())
+        super::check(&schema(mode), Value::from(json).as_bytes())
     }
 
     #[test]
@@ -177,17 +181,18 @@ mod tests {
     fn the_bytes_to_skip_are_skipped() {
         let mut schema = schema(SchemaMode::Strict);
         schema.skip = 3;
-        let stored = |value: Value| value.encode().unwrap();
-        super::check(&schema, &stored(r#"abc{"name":"x"}"#.into())).unwrap();
-        super::check(&schema, &stored(b"\xff\xff\xff{\"name\":\"x\"}"[..].into())).unwrap();
-        assert!(super::check(&schema, &stored("ab".into())).unwrap_err().contains("skipped"));
-        assert!(super::check(&schema, &stored(7.into())).unwrap_err().contains("neither"));
+        let check = |value: Value| super::check(&schema, value.as_bytes());
+        check(r#"abc{"name":"x"}"#.into()).unwrap();
+        check(b"\xff\xff\xff{\"name\":\"x\"}"[..].into()).unwrap();
+        assert!(check("ab".into()).unwrap_err().contains("skipped"));
+        assert!(check(7.into()).unwrap_err().contains("neither"));
     }
 
     #[test]
     fn a_missing_field_is_seen_as_its_default() {
         let schema = schema(SchemaMode::Compatible);
-        let document = parse(0, &Value::from(r#"{"name":"x","age":7}"#).encode().unwrap()).unwrap();
+        let document =
+            parse_document(0, Value::from(r#"{"name":"x","age":7}"#).as_bytes()).unwrap();
         let see = |path: &str| schema.see(&document, &super::super::path_of(path));
         assert_eq!(see("$.name"), "x".into());
         assert_eq!(see("age"), 7.into());

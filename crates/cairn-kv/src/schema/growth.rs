@@ -16,10 +16,10 @@ impl Schema {
         check_fields(self.mode, self.root.children(), &new.root, "$")
     }
 
-    /// Whether `new`, which has grown from this schema, has fields that values may not follow: they were free to
-    /// have something else in their place.
-    pub(crate) fn lacks_fields_of(&self, new: &Self) -> bool {
-        self.root.children() != new.root.children()
+    /// Whether this schema, which has grown from `old`, or from none, has fields that values may not follow: they were
+    /// free to have something else in their place.
+    pub(crate) fn has_fields_beyond(&self, old: Option<&Self>) -> bool {
+        old.is_none_or(|old| old.root.children() != self.root.children())
     }
 
     /// Which indexes of this schema, by their numbers, `new` does not have at the same place.
@@ -108,7 +108,8 @@ mod tests {
         ] {
             let new = schema(SchemaMode::Compatible, more);
             old.check_growth(&new).unwrap();
-            assert_eq!(old.lacks_fields_of(&new), old.root != new.root);
+            assert_eq!(new.has_fields_beyond(Some(&old)), old.root != new.root);
+            assert!(new.has_fields_beyond(None));
             let is_same = old.root == new.root;
             assert_eq!(new.check_growth(&old).is_ok(), is_same, "there is no way back");
         }

@@ -18,7 +18,7 @@ pub use field::FieldNode;
 pub(crate) use field::Leaf;
 pub(crate) use index_key::{IndexKey, Kind, index_key, kind_range, spec};
 
-use crate::{KvError, KvResult, Scalar};
+use crate::{KvError, KvResult, Scalar, Value};
 
 /// Most fields of a schema.
 const MAX_FIELDS: usize = 256;
@@ -135,12 +135,12 @@ impl Schema {
         node.leaf()
     }
 
-    /// The document of a stored value, checked.
+    /// An error unless a value follows the schema.
     ///
     /// # Errors
     /// [`KvError::ValueMismatch`].
-    pub(crate) fn check_value(&self, stored: &[u8]) -> KvResult<()> {
-        document::check(self, stored).map_err(|what| KvError::ValueMismatch { what })
+    pub(crate) fn check_value(&self, value: &Value) -> KvResult<()> {
+        document::check(self, value.as_bytes()).map_err(|what| KvError::ValueMismatch { what })
     }
 
     /// An error that names the key unless the value of an entry follows the schema, as both are stored.
@@ -148,7 +148,7 @@ impl Schema {
     /// # Errors
     /// [`KvError::ValueMismatch`].
     pub(crate) fn check_entry(&self, key: &[u8], stored: &[u8]) -> KvResult<()> {
-        document::check(self, stored).map_err(|what| {
+        document::check(self, Value::stored_document(stored)).map_err(|what| {
             let what = format!("under {:?}: {what}", String::from_utf8_lossy(key));
             KvError::ValueMismatch { what }
         })

@@ -190,13 +190,14 @@ impl KvStore {
     fn get_stored(&self, stored: &[u8]) -> KvResult<Option<Value>> {
         let found = self.shared.with_content(|content| {
             let snapshot = self.snapshot(content)?;
-            let found = snapshot.get(&content.data, stored)?;
+            // What is wrong with a value becomes an error out here: those are large to hand on.
+            let found = snapshot.get_with(&content.data, stored, Value::decode)?;
             if found.is_none() {
                 snapshot.len(&content.data)?; // nothing is there also if all of it is gone
             }
             Ok(found)
         })?;
-        found.map(|value| self.shared.decode(stored, value.into_bytes())).transpose()
+        found.map(|value| value.map_err(|what| self.shared.no_value(stored, what))).transpose()
     }
 
     /// Puts a value under a key, in the place of the one that it has.
@@ -206,8 +207,8 @@ impl KvStore {
     /// [`KvError::ValueTooLong`]; [`KvError::ValueMismatch`] if it does not follow the schema;
     /// [`KvError::Closed`]; what a commit answers.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl Into<Value>) -> KvResult<()> {
-        let key = self.stored_key(&self.device, key.as_ref())?.into_owned();
-        let value = self.shared.encode(&value.into())?;
+        let (key, value) = (self.own_key(key.as_ref())?, value.into());
+        self.shared.check(&value)?;
         self.write(&[(key, Some(value))])
     }
 
@@ -218,8 +219,8 @@ impl KvStore {
     /// [`Limits::batch`](crate::Limits#structfield.batch) says otherwise; else as [`KvStore::put`].
     pub fn put_batch(&self, entries: impl IntoIterator<Item = Entry>) -> KvResult<()> {
         let change = |Entry { key, value }: Entry| {
-            let key = self.stored_key(&self.device, &key)?.into_owned();
-            Ok((key, Some(self.shared.encode(&value)?)))
+            self.shared.check(&value)?;
+            Ok((Cow::Owned(self.own_key(&key)?.into_owned()), Some(value)))
         };
         let changes = entries.into_iter().map(change).collect::<KvResult<Vec<_>>>()?;
         check_batch(changes.len(), self.shared.limits().batch)?;
@@ -231,7 +232,7 @@ impl KvStore {
     /// # Errors
     /// [`KvError::InvalidKey`], [`KvError::Closed`], and what a commit answers.
     pub fn delete(&self, key: impl AsRef<[u8]>) -> KvResult<()> {
-        self.write(&[(self.stored_key(&self.device, key.as_ref())?.into_owned(), None)])
+        self.write(&[(self.own_key(key.as_ref())?, None)])
     }
 
     /// Deletes keys, all or none.
@@ -239,7 +240,7 @@ impl KvStore {
     /// # Errors
     /// [`KvError::EmptyBatch`]; [`KvError::BatchTooLarge`]; else as [`KvStore::delete`].
     pub fn delete_batch<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> KvResult<()> {
-        let change = |key: K| Ok((self.stored_key(&self.device, key.as_ref())?.into_owned(), None));
+        let change = |key: K| Ok((Cow::Owned(self.own_key(key.as_ref())?.into_owned()), None));
         let changes = keys.into_iter().map(change).collect::<KvResult<Vec<_>>>()?;
         if changes.is_empty() {
             return Err(KvError::EmptyBatch);
@@ -263,8 +264,7 @@ impl KvStore {
         let mut found = total > 0 && rows.first()?;
         while found {
             if at >= offset {
-                let (key, value) = rows.entry()?;
-                entries.push(self.shared.entry(&selection, key, value)?);
+                entries.push(self.shared.entry(&selection, &rows)?);
             }
             at += 1;
             found = at < offset.saturating_add(total) && rows.next()?;
@@ -365,14 +365,11 @@ impl KvStore {
     /// What is durable, if that has the content and everything that this handle has written. It may not: a store
     /// that was created or restored by a commit which is still to be synced is there for this process already.
     fn snapshot(&self, content: &Content) -> KvResult<Snapshot> {
-        let durable = self.shared.env.durable_snapshot()?;
-        match durable.commit() >= content.since.max(self.last.load(Ordering::Acquire)) {
-            true => Ok(durable),
-            false => Ok(self.shared.env.snapshot()?),
-        }
+        let needed = content.since.max(self.last.load(Ordering::Acquire));
+        Ok(self.shared.env.durable_snapshot_with(needed)?)
     }
 
-    fn write(&self, changes: &[Change]) -> KvResult<()> {
+    fn write(&self, changes: &[Change<'_>]) -> KvResult<()> {
         self.committed(self.shared.write(self.origin(), changes))
     }
 

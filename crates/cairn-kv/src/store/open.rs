@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
+use cairn_archive::remove_unfinished_imports;
 use cairn_env::{Database, DatabaseOptions, Environment, Index, IndexDef};
 
 use super::{Content, Shared};
@@ -29,6 +30,8 @@ pub(super) fn open(env: &Environment, id: &str, options: &KvOptions) -> KvResult
     if options.encrypt && !env.is_encrypted() {
         return Err(KvError::NotEncrypted { store: id.into() });
     }
+    // What a restore has left that was killed. Whoever cannot remove it can open a store all the same.
+    remove_unfinished_imports(env).unwrap_or_default();
     let registry = env.attached::<Registry>();
     let mut open = lock(&registry.0);
     let shared = open.get(id).and_then(Weak::upgrade).filter(|shared| {
@@ -91,14 +94,14 @@ fn change(
     new: &StoreRecord,
 ) -> KvResult<()> {
     let mut gone = Vec::new();
-    if let (Some(old), Some(new)) = (old.schema(id)?, new.schema(id)?) {
-        if old.lacks_fields_of(&new) {
+    if let (old, Some(new)) = (old.schema(id)?, new.schema(id)?) {
+        if new.has_fields_beyond(old.as_ref()) {
             for entry in env.snapshot()?.iter(data)? {
                 let (key, stored) = entry?;
                 new.check_entry(&key, &stored)?;
             }
         }
-        for number in old.indexes_unlike(&new) {
+        for number in old.iter().flat_map(|old| old.indexes_unlike(&new)) {
             gone.extend(env.find_database(&names::index(id, number))?);
         }
     }

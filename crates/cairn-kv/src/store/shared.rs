@@ -8,12 +8,14 @@ use std::{
     },
 };
 
-use cairn_env::{Database, EnvError, Environment, Index};
+use bytes::Bytes;
+use cairn_env::{Database, EnvError, Environment, Index, Stored};
 
 use super::{Selection, restoring::Restoring};
 use crate::{
     Entry, KvError, KvResult, Limits, Schema, StoreType, Value,
     observer::CommitOrder,
+    result_set::Rows,
     sync::{lock, read, write},
 };
 
@@ -161,30 +163,42 @@ impl Shared {
         *lock(&self.limits)
     }
 
-    /// An entry as it is stored.
-    pub(crate) fn entry(
-        &self,
-        selection: &Selection,
-        key: bytes::Bytes,
-        stored: bytes::Bytes,
-    ) -> KvResult<Entry> {
-        let value = self.decode(&key, stored)?;
-        Ok(Entry { key: key.slice(selection.stripped().min(key.len())..), value })
+    /// The entry that `rows` stand on.
+    pub(crate) fn entry(&self, selection: &Selection, rows: &Rows) -> KvResult<Entry> {
+        let entry = rows.entry_with(|stored, value| match Value::decode(value) {
+            Ok(value) => {
+                let key = stored.get(selection.stripped()..).unwrap_or_default();
+                Ok(Entry { key: Bytes::copy_from_slice(key), value })
+            }
+            Err(what) => Err((stored.to_vec(), what)),
+        })?;
+        match entry {
+            Some(entry) => entry.map_err(|(stored, what)| self.no_value(&stored, what)),
+            None => {
+                let what = "an index leads to an entry that is not there".into();
+                Err(KvError::Corrupt { store: self.id.clone(), what })
+            }
+        }
     }
 
     /// The value that is stored under a stored key.
-    pub(crate) fn decode(&self, key: &[u8], stored: bytes::Bytes) -> KvResult<Value> {
-        Value::decode(stored).map_err(|what| KvError::Corrupt {
-            store: self.id.clone(),
-            what: format!("under {:?}: {what}", String::from_utf8_lossy(key)),
-        })
+    pub(crate) fn decode(&self, key: &[u8], stored: Stored<'_>) -> KvResult<Value> {
+        Value::decode(stored).map_err(|what| self.no_value(key, what))
     }
 
-    /// The bytes under which a value is stored, which the schema allows.
-    pub(crate) fn encode(&self, value: &Value) -> KvResult<Vec<u8>> {
-        let stored = value.encode()?;
-        self.schema.iter().try_for_each(|schema| schema.check_value(&stored))?;
-        Ok(stored)
+    /// What is stored under a stored key is no value.
+    #[cold]
+    pub(crate) fn no_value(&self, key: &[u8], what: &str) -> KvError {
+        KvError::Corrupt {
+            store: self.id.clone(),
+            what: format!("under {:?}: {what}", String::from_utf8_lossy(key)),
+        }
+    }
+
+    /// An error unless a value may be put.
+    pub(crate) fn check(&self, value: &Value) -> KvResult<()> {
+        value.stored()?;
+        self.schema.iter().try_for_each(|schema| schema.check_value(value))
     }
 }
 

@@ -1,25 +1,25 @@
 //! Writing: changes become durable, and then observers learn of them, in the order of the commits.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use bytes::Bytes;
 use cairn_env::{Durability, EnvError, Environment, Transaction};
 
 use super::{Content, Shared};
 use crate::{
-    Entry, KvError, KvResult,
+    Entry, KvError, KvResult, Value,
     observer::{ChangeNotification, CommitOrder},
     sync::lock,
 };
 
-/// A change as it is stored: key, and value if it is put.
-pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+/// A change: the key as it is stored, and the value if it is put.
+pub(crate) type Change<'k> = (Cow<'k, [u8]>, Option<Value>);
 
 /// What a transaction has changed, each key once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Changed<'c> {
     /// These changes.
-    Changes(&'c [Change]),
+    Changes(&'c [Change<'c>]),
     /// These keys: what became of them the transaction knows.
     Keys(&'c BTreeSet<Vec<u8>>),
 }
@@ -39,7 +39,7 @@ const PATIENCE: u32 = 100;
 
 impl Shared {
     /// Commits changes of its own; returns the number of the commit.
-    pub(crate) fn write(&self, origin: Origin<'_>, changes: &[Change]) -> KvResult<u64> {
+    pub(crate) fn write(&self, origin: Origin<'_>, changes: &[Change<'_>]) -> KvResult<u64> {
         let submitted = self.with_content(|content| {
             let mut overtaken = 0;
             loop {
@@ -123,7 +123,7 @@ impl Shared {
     ) -> KvResult<ChangeNotification> {
         let before = self.env.begin_write()?;
         let mut notification = ChangeNotification::new(origin.device);
-        let mut tell = |stored: &[u8], value: Option<Bytes>| -> KvResult<()> {
+        let mut tell = |stored: &[u8], value: Option<Value>| -> KvResult<()> {
             let existed = before.contains(&content.data, stored)?;
             let key = Bytes::copy_from_slice(&stored[origin.stripped..]);
             let Some(value) = value else {
@@ -132,7 +132,7 @@ impl Shared {
                 }
                 return Ok(());
             };
-            let entry = Entry { key, value: self.decode(stored, value)? };
+            let entry = Entry { key, value };
             match existed {
                 true => notification.updated.push(entry),
                 false => notification.inserted.push(entry),
@@ -140,12 +140,12 @@ impl Shared {
             Ok(())
         };
         match changed {
-            Changed::Changes(changes) => changes.iter().try_for_each(|(key, value)| {
-                tell(key, value.as_deref().map(Bytes::copy_from_slice))
-            })?,
+            Changed::Changes(changes) => {
+                changes.iter().try_for_each(|(key, value)| tell(key, value.clone()))?;
+            }
             Changed::Keys(keys) => keys.iter().try_for_each(|key| {
-                let value = txn.get(&content.data, key)?;
-                tell(key, value.map(cairn_env::Value::into_bytes))
+                let stored = txn.get(&content.data, key)?.map(cairn_env::Value::into_bytes);
+                tell(key, stored.map(|stored| self.decode(key, stored.into())).transpose()?)
             })?,
         }
         Ok(notification)
@@ -158,10 +158,10 @@ struct Submitted {
     is_synced: bool,
 }
 
-fn fill(txn: &mut Transaction, content: &Content, changes: &[Change]) -> KvResult<()> {
+fn fill(txn: &mut Transaction, content: &Content, changes: &[Change<'_>]) -> KvResult<()> {
     for (key, value) in changes {
         match value {
-            Some(value) => txn.put(&content.data, key, value)?,
+            Some(value) => txn.put_parts(&content.data, key, &value.stored()?.parts())?,
             None => txn.delete(&content.data, key)?,
         }
     }
@@ -174,7 +174,7 @@ pub(crate) fn durability(env: &Environment, chosen: Option<Durability>) -> Durab
 }
 
 /// Later changes of a key take the place of earlier ones.
-pub(crate) fn net(changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
+pub(crate) fn net<'k>(changes: impl IntoIterator<Item = Change<'k>>) -> Vec<Change<'k>> {
     let net: std::collections::BTreeMap<_, _> = changes.into_iter().collect();
     net.into_iter().collect()
 }

@@ -76,6 +76,37 @@ fn a_schema_that_has_grown_does_not_shrink() {
 }
 
 #[test]
+fn a_store_without_a_schema_gets_one_that_its_values_follow() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = KvManager::open(dir.path().join("data"), KvManagerConfig::new()).unwrap();
+    let store = manager.get_store("store", options()).unwrap();
+    fill(&store);
+    store.backup("before").unwrap();
+    store.put("number", 7).unwrap();
+    manager.close_store("store");
+
+    let error = manager.get_store("store", options().schema(old())).unwrap_err();
+    assert!(matches!(error, KvError::ValueMismatch { .. }), "{error}");
+    assert!(error.to_string().contains("number"), "{error}");
+    let store = manager.get_store("store", options()).unwrap(); // nothing has changed
+    store.delete("number").unwrap();
+    manager.close_store("store");
+
+    let store = manager.get_store("store", options().schema(old())).unwrap();
+    finds(&store, Query::new().equal_to("$.name", "n1"), "$.name", 3);
+    assert!(matches!(store.put("number", 7).unwrap_err(), KvError::ValueMismatch { .. }));
+    store.put("later", r#"{"name":"n1"}"#).unwrap();
+    finds(&store, Query::new().equal_to("$.name", "n1"), "$.name", 4);
+    store.restore("before").unwrap(); // it had none then
+    finds(&store, Query::new().equal_to("$.name", "n1"), "$.name", 3);
+    manager.close_store("store");
+
+    let error = manager.get_store("store", options()).unwrap_err();
+    assert!(matches!(&error, KvError::ChangedOptions { option: "schema", .. }), "{error}");
+    verified(manager.environment());
+}
+
+#[test]
 fn indexes_come_and_go() {
     let env = environment();
     let store = open(&env, new()).unwrap();

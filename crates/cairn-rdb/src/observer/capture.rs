@@ -8,9 +8,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use cairn_env::MAX_QUEUED_CHANGES;
 use rusqlite::{Connection, hooks::Action};
 
-use super::{ChangeNotification, MAX_ROWS, Order, Outcome, TableChanges, order::Ticket};
+use super::{ChangeNotification, Order, Outcome, TableChanges, order::Ticket};
 use crate::{RdbError, RdbResult, sync::lock};
 
 /// What a connection has changed.
@@ -146,7 +147,7 @@ impl Captured {
     }
 
     fn add(&mut self, schema: &str, table: &str, row: Option<(i64, State)>) {
-        if self.entries.len() >= MAX_ROWS {
+        if self.entries.len() >= MAX_QUEUED_CHANGES {
             self.is_too_much = true;
         }
         if self.is_too_much || !self.orders.iter().any(|(of, _)| of == schema) {
@@ -277,7 +278,7 @@ mod tests {
         let order = Arc::new(Order::default());
         let queue = order.join();
         let capture = Capture::new(Arc::clone(&order));
-        for row in 0..=MAX_ROWS {
+        for row in 0..=MAX_QUEUED_CHANGES {
             lock(&capture.captured).change(Action::SQLITE_INSERT, "main", "t", row as i64);
         }
         lock(&capture.captured).take_tickets();

@@ -1,17 +1,17 @@
 //! Observers: who is told which rows were changed, in the order of the commits.
 //!
-//! `capture` takes down what a connection changes, `order` keeps what was committed and may not be told yet, `queue`
+//! `capture` takes down what a connection changes, `order` keeps what was committed and may not be told yet, a queue
 //! what an observer has not taken yet.
 
 mod capture;
 mod order;
-mod queue;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use cairn_env::{EventQueue, QueuedEvent};
+
 pub(crate) use capture::Capture;
 pub(crate) use order::{Order, Outcome};
-pub(crate) use queue::{MAX_ROWS, Queue};
 
 /// What an observer is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,20 @@ pub enum StoreEvent {
     /// The store may be another one than the events before say: it was restored, or there were more changes
     /// than are kept. Read it again; what comes after this is what changed since.
     Reset,
+}
+
+pub(crate) type Queue = EventQueue<StoreEvent>;
+
+impl QueuedEvent for StoreEvent {
+    const RESET: Self = Self::Reset;
+
+    /// Rows, which are numbers: their bytes do not count.
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Changed(change) => (change.len(), 0),
+            Self::Reset => (0, 0),
+        }
+    }
 }
 
 /// What a commit has changed.

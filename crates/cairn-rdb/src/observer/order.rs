@@ -88,12 +88,14 @@ impl Order {
             waiting.outcome = Some(outcome);
         }
         while let Some(told) = state.waiting.pop_front_if(|waiting| waiting.outcome.is_some()) {
-            let event = match told.outcome {
-                Some(Outcome::Changed(change)) => StoreEvent::Changed(change),
-                Some(Outcome::Reset) => StoreEvent::Reset,
+            let tell: &dyn Fn(&Arc<Queue>) = match &told.outcome {
+                Some(Outcome::Changed(change)) => {
+                    &|queue| queue.push(StoreEvent::Changed(Arc::clone(change)))
+                }
+                Some(Outcome::Reset) => &|queue| queue.reset(),
                 Some(Outcome::Nothing) | None => continue,
             };
-            told.queues.iter().for_each(|queue| queue.push(event.clone()));
+            told.queues.iter().for_each(tell);
         }
     }
 

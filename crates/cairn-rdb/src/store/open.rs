@@ -54,6 +54,8 @@ pub(super) fn open(env: &Environment, config: &RdbConfig) -> RdbResult<Opened> {
         let what = format!("{:?}: the environment has no replica", config.ha_mode);
         return Err(RdbError::NotSupported { what });
     }
+    // What a restore has left that was killed. Whoever cannot remove it can open a store all the same.
+    cairn_archive::remove_unfinished_imports(env).unwrap_or_default();
     let registry = env.attached::<Registry>();
     let mut open = lock(&registry.open);
     let shared = open.get(name).and_then(Weak::upgrade).filter(|shared| shared.is_open());

@@ -1,10 +1,10 @@
 //! Named: the backups of a SQL file under names, in a folder of its own beside the environment.
 
 use cairn_archive::{
-    ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReport, BackupPlace, ExportOptions,
-    ImportOptions, ImportReport, remove_unfinished,
+    ArchiveError, ArchiveFile, ArchiveKeys, ArchiveReport, BackupFolder, BackupPlace,
+    ExportOptions, ImportOptions, ImportReport,
 };
-use cairn_io::{DirRef, Entry, EntryKind, Name, SyncSite};
+use cairn_io::{Name, SyncSite};
 
 use super::{SqlFiles, TransferError, TransferResult, check};
 
@@ -12,9 +12,6 @@ use super::{SqlFiles, TransferError, TransferResult, check};
 pub(super) const FOLDER: SyncSite = SyncSite::new("rdb.backup-folder");
 /// Deleting a backup: without it a crash brings back one that was said to be gone.
 pub(super) const DELETED: SyncSite = SyncSite::new("rdb.backup-deleted");
-
-/// What the name of an archive ends with.
-const SUFFIX: &str = ".bak";
 
 /// A backup that is listed: what is known of it, or what is wrong with it.
 #[derive(Debug)]
@@ -42,9 +39,9 @@ impl SqlFiles {
     ) -> TransferResult<ArchiveReport> {
         check(file)?;
         let name = file_of(name)?;
-        let dir = self.place()?.make(&folder(file), FOLDER)?;
-        remove_unfinished(&*dir)?;
-        let archive = ArchiveFile::new(dir, name);
+        let folder = self.place()?.make(&folder(file), FOLDER)?;
+        folder.remove_unfinished()?;
+        let archive = folder.archive(&name);
         self.back_up(file, &archive, recorded, &options.clone().replace(true))
     }
 
@@ -55,8 +52,8 @@ impl SqlFiles {
     pub fn backup_named(&self, file: &str, name: &str) -> TransferResult<ArchiveFile> {
         check(file)?;
         let none = || TransferError::NoSuchBackup { file: file.into(), name: name.into() };
-        let dir = self.place()?.find(&folder(file))?.ok_or_else(none)?;
-        Ok(ArchiveFile::new(dir, file_of(name)?))
+        let folder = self.place()?.find(&folder(file))?.ok_or_else(none)?;
+        Ok(folder.archive(&file_of(name)?))
     }
 
     /// As [`SqlFiles::restore`], from a backup under a name.
@@ -84,13 +81,13 @@ impl SqlFiles {
     /// [`TransferError::NoPlace`]; if the folder cannot be read.
     pub fn backups(&self, file: &str) -> TransferResult<Vec<ListedSqlBackup>> {
         check(file)?;
-        let Some(dir) = self.place()?.find(&folder(file))? else { return Ok(Vec::new()) };
-        let keys = ArchiveKeys::of(self.env())?;
-        let listed = |(name, file): (String, Name)| {
-            let state = ArchiveFile::new(DirRef::clone(&dir), file).verify(&keys, None);
-            ListedSqlBackup { name, state: state.map_err(TransferError::from) }
-        };
-        Ok(names_in(&dir)?.into_iter().map(listed).collect())
+        let Some(folder) = self.place()?.find(&folder(file))? else { return Ok(Vec::new()) };
+        let listed = folder.verify_all(&ArchiveKeys::of(self.env())?)?.into_iter();
+        let listed = listed.map(|(name, state)| ListedSqlBackup {
+            name,
+            state: state.map_err(TransferError::from),
+        });
+        Ok(listed.collect())
     }
 
     /// Deletes a backup.
@@ -98,11 +95,11 @@ impl SqlFiles {
     /// # Errors
     /// [`TransferError::NoSuchBackup`]; if the disk fails: then it is still there, or may be.
     pub fn delete_backup(&self, file: &str, name: &str) -> TransferResult<()> {
-        let archive = self.backup_named(file, name)?;
-        match archive.dir().remove(archive.name()).and_then(|()| archive.dir().sync(DELETED)) {
-            Err(error) if error.is_not_found() => {
-                Err(TransferError::NoSuchBackup { file: file.into(), name: name.into() })
-            }
+        check(file)?;
+        let none = || TransferError::NoSuchBackup { file: file.into(), name: name.into() };
+        let folder = self.place()?.find(&folder(file))?.ok_or_else(none)?;
+        match folder.delete(&file_of(name)?, DELETED) {
+            Err(error) if error.is_not_found() => Err(none()),
             deleted => Ok(deleted?),
         }
     }
@@ -112,22 +109,10 @@ impl SqlFiles {
     }
 }
 
-/// The backups in a folder, by name.
-fn names_in(dir: &DirRef) -> TransferResult<Vec<(String, Name)>> {
-    let is_file = |entry: &Entry| entry.kind == EntryKind::File;
-    let names = dir.list()?.into_iter().filter(is_file).filter_map(|entry| entry.name);
-    let backups =
-        names.filter_map(|file| Some((file.as_str().strip_suffix(SUFFIX)?.to_owned(), file)));
-    Ok(backups.collect())
-}
-
 /// The file of a backup.
 fn file_of(name: &str) -> TransferResult<Name> {
     let invalid = || TransferError::InvalidBackupName { name: name.into() };
-    match Name::new(format!("{name}{SUFFIX}")) {
-        Ok(file) if !name.is_empty() => Ok(file),
-        _ => Err(invalid()),
-    }
+    BackupFolder::file_of(name).ok_or_else(invalid)
 }
 
 /// The folder of a file. No key-value store has one of the same name, since its id has no `-`.

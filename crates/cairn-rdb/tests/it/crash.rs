@@ -1,13 +1,13 @@
 //! Crashes at every write and sync of what SQL does: each file is what it was before a transaction or after it, and
 //! several files that were changed together are so together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cairn_archive::{BackupPlace, ExportOptions, ImportOptions};
 use cairn_env::{Environment, Options, VerifyOptions};
 use cairn_io::{DirExt, DirRef, FileExt, Name, SyncSite, WorldRef};
 use cairn_rdb::{PlainOptions, SYNC_SITES, SqlFiles, rusqlite::Connection};
-use cairn_sim::{Bounds, FaultDisk, Level, SimDisk, SimWorld};
+use cairn_sim::{Bounds, FaultDisk, SimDisk, SimWorld};
 
 use crate::fixture::{connect, dump, number};
 
@@ -83,42 +83,15 @@ fn look(root: &DirRef, states: &[State]) -> Result<usize, String> {
     Ok(at)
 }
 
-/// Lets `look` see what each crash may leave, with the states that it may be in, and say in which of them it is. Returns
-/// the steps that were found, and how many crashes there were.
-fn sweep<S>(
-    disk: &SimDisk,
-    states: &[S],
-    look: impl Fn(&DirRef, &[S]) -> Result<usize, String>,
-) -> Result<(BTreeSet<usize>, usize), String> {
-    let trace = disk.trace();
-    let (mut cuts, mut seen, mut reached) = (trace.cuts(), BTreeSet::new(), BTreeSet::new());
-    while let Some(cut) = cuts.next_cut() {
-        let Some(step) = cut.mark("step") else { continue };
-        let step = usize::try_from(step).unwrap();
-        let next = (step + 1).min(states.len() - 1);
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &Bounds::smoke()) {
-                if !seen.insert((crashed.image.hash(), step)) {
-                    continue;
-                }
-                let root = crashed.image.to_mem().root();
-                let found = look(&root, &states[step..=next]).map_err(|what| {
-                    format!("cut {}, step {step}, {crashed}: {what}", cut.position())
-                })?;
-                reached.insert(step + found);
-            }
-        }
-    }
-    Ok((reached, seen.len()))
-}
-
 #[test]
 fn a_crash_leaves_all_files_before_a_transaction_or_after_it() {
     // In the second mode SQLite ties the journals of several files together.
     for mode in ["memory", "delete"] {
         let (disk, states) = run(mode);
-        let (reached, seen) =
-            sweep(&disk, &states, look).unwrap_or_else(|what| panic!("{mode}, {what}"));
+        let (reached, seen) = disk
+            .trace()
+            .sweep_steps("step", &states, &Bounds::smoke(), look)
+            .unwrap_or_else(|what| panic!("{mode}, {what}"));
         assert!(reached.into_iter().eq(0..states.len()), "each step is where a crash can leave it");
         assert!(seen > 50, "{seen} states");
     }
@@ -226,7 +199,8 @@ fn look_outside(root: &DirRef, states: &[Outside]) -> Result<usize, String> {
 #[test]
 fn a_crash_leaves_backups_and_plain_files_before_a_call_or_after_it() {
     let (disk, states) = run_outside(None);
-    let (reached, _) = sweep(&disk, &states, look_outside).unwrap();
+    let (reached, _) =
+        disk.trace().sweep_steps("step", &states, &Bounds::smoke(), look_outside).unwrap();
     assert!(reached.into_iter().eq(0..states.len()), "each step is where a crash can leave it");
 }
 
@@ -234,6 +208,8 @@ fn a_crash_leaves_backups_and_plain_files_before_a_call_or_after_it() {
 fn without_any_sync_of_this_crate_something_is_lost() {
     for &site in SYNC_SITES {
         let (disk, states) = run_outside(Some(site));
-        sweep(&disk, &states, look_outside).expect_err(&format!("{site} is not needed"));
+        disk.trace()
+            .sweep_steps("step", &states, &Bounds::smoke(), look_outside)
+            .expect_err(&format!("{site} is not needed"));
     }
 }

@@ -217,6 +217,31 @@ impl ExclusiveTransaction {
         entries: impl IntoIterator<Item = (K, V)>,
     ) -> EnvResult<u64> {
         self.check_loadable(database)?;
+        self.load_ascending(database, entries)
+    }
+
+    /// As [`load`](ExclusiveTransaction::load), of entries as they are stored, also into a multimap, whose keys and
+    /// values are one key then: for copies of databases.
+    ///
+    /// # Errors
+    /// As [`load`](ExclusiveTransaction::load).
+    pub fn load_stored<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        database: &Database,
+        entries: impl IntoIterator<Item = (K, V)>,
+    ) -> EnvResult<u64> {
+        match database.kind() {
+            DatabaseKind::Multimap => self.check_database(database)?,
+            DatabaseKind::Map | DatabaseKind::Index => self.check_loadable(database)?,
+        }
+        self.load_ascending(database, entries)
+    }
+
+    fn load_ascending<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        database: &Database,
+        entries: impl IntoIterator<Item = (K, V)>,
+    ) -> EnvResult<u64> {
         let (mut count, mut last) = (0, Vec::new());
         for (key, value) in entries {
             let (key, value) = (key.as_ref(), value.as_ref());

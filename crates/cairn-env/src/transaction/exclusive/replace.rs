@@ -47,14 +47,73 @@ impl ExclusiveTransaction {
     /// that this transaction has used for another one already, and an index whose database was not put in
     /// place here: then nothing was changed. As [`ExclusiveTransaction::put`].
     pub fn replace_database(&mut self, shape: &DatabaseShape) -> EnvResult<Database> {
+        let place = self.place_for(shape)?;
+        let created = Database::create(&shape.name, self.core.next_tree()?, shape.options);
+        self.create_tree(created.tree)?;
+        self.put_in_place(created, place)
+    }
+
+    /// As [`replace_database`](ExclusiveTransaction::replace_database), with a database that is there already, under
+    /// another name, which is free then. So one of any size is made beside everything else, in as many transactions as
+    /// it takes, while others go on; and takes its place in a short one.
+    ///
+    /// In the place of a multimap or an index it is a multimap until then. That of an index must hold what follows from
+    /// the database that the index is of. Nobody may write to it any more by the handles from before.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// let (env, _) = Environment::in_memory(Options::default())?;
+    /// let old = env.database("stock", DatabaseOptions::default())?;
+    /// env.write(|txn| txn.put(&old, b"pears", b"3"))?;
+    /// let shapes = env.snapshot()?.shapes()?;
+    ///
+    /// let made = env.database("stock of tomorrow", shapes[0].options)?;
+    /// env.write(|txn| txn.put(&made, b"apples", b"11"))?;
+    /// let mut txn = env.begin_exclusive()?;
+    /// let stock = txn.replace_database_by(&shapes[0], &made)?;
+    /// txn.commit()?;
+    /// assert_eq!(env.snapshot()?.databases()?, [stock.clone()]);
+    /// assert!(env.snapshot()?.contains(&stock, b"apples")?);
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`replace_database`](ExclusiveTransaction::replace_database); [`EnvError::NoSuchDatabase`] and
+    /// [`EnvError::WrongKind`] for `made`, and [`EnvError::InvalidInput`] if it has an index, another
+    /// [`embed_max`](DatabaseOptions#structfield.embed_max), or the very name of the shape.
+    pub fn replace_database_by(
+        &mut self,
+        shape: &DatabaseShape,
+        made: &Database,
+    ) -> EnvResult<Database> {
+        let found = self.descriptor(made.name())?.map(|found| found.database);
+        let found = found.filter(|found| found.tree == made.tree);
+        let found = found.ok_or_else(|| EnvError::NoSuchDatabase { name: made.name().into() })?;
+        found.expect_kind(match shape.options.kind {
+            DatabaseKind::Map => DatabaseKind::Map,
+            DatabaseKind::Multimap | DatabaseKind::Index => DatabaseKind::Multimap,
+        })?;
+        let adopted = Database::create(&shape.name, found.tree, shape.options);
+        if adopted.embed_max != found.embed_max
+            || found.name() == shape.name
+            || self.has_index(&found)?
+        {
+            return refused(
+                &shape.name,
+                "what is to take it has an index, other options or its name",
+            );
+        }
+        let place = self.place_for(shape)?;
+        self.delete_in(NAMES, found.name().as_bytes())?;
+        self.put_in_place(adopted, place)
+    }
+
+    /// Makes room for a database of this shape: drops what has its name. Returns what it follows, if it is an index.
+    fn place_for(&mut self, shape: &DatabaseShape) -> EnvResult<Option<(IndexFacts, Database)>> {
         let DatabaseShape { name, options, index } = shape;
         check_name(name)?;
-        let refused = |why: &str| {
-            let what = format!("{name:?} cannot be put in place of a database: {why}");
-            Err(EnvError::InvalidInput { what })
-        };
         if (options.kind == DatabaseKind::Index) != index.is_some() {
-            return refused("it is an index, or it follows a database, and not both");
+            return refused(name, "it is an index, or it follows a database, and not both");
         }
         let primary = match index {
             Some(shape) => self.descriptor(&shape.primary)?.map(|found| found.database),
@@ -65,30 +124,38 @@ impl ExclusiveTransaction {
                 primary.kind() != DatabaseKind::Map || !self.replaced.contains(&primary.tree)
             })
         {
-            return refused("the database that it follows is no map that was put in place before");
+            return refused(
+                name,
+                "the database that it follows is no map that was put in place before",
+            );
         }
         let old = self.descriptor(name)?.map(|found| found.database);
         if old.as_ref().is_some_and(|old| self.replaced.contains(&old.tree)) {
-            return refused("this transaction has done so already");
+            return refused(name, "this transaction has done so already");
         }
         if let Some(old) = old {
             self.drop_with_indexes(&old)?;
         }
-        let facts = match (index, &primary) {
-            (Some(shape), Some(primary)) => Some(shape.facts(primary)),
-            _ => None,
-        };
-        let created = Database::create(name, self.core.next_tree()?, *options);
-        self.create_tree(created.tree)?;
-        let descriptor = Descriptor { database: created.clone(), index: facts };
-        self.put_in(NAMES, name.as_bytes(), &descriptor.encode(), usize::MAX)?;
-        if let (Some(facts), Some(primary)) = (facts, primary) {
+        Ok(index.as_ref().zip(primary).map(|(shape, primary)| (shape.facts(&primary), primary)))
+    }
+
+    /// Gives a database its place, which is free.
+    fn put_in_place(
+        &mut self,
+        database: Database,
+        follows: Option<(IndexFacts, Database)>,
+    ) -> EnvResult<Database> {
+        let facts = follows.as_ref().map(|(facts, _)| *facts);
+        let descriptor = Descriptor { database: database.clone(), index: facts };
+        self.put_in(NAMES, database.name().as_bytes(), &descriptor.encode(), usize::MAX)?;
+        if let Some((facts, primary)) = follows {
+            let name = database.name();
             let def = self.core.indexes()?.values().find_map(|set| set.def_of(name, &facts));
-            let state = IndexState::restored(created.clone(), facts, def);
+            let state = IndexState::restored(database.clone(), facts, def);
             self.index_changes.push(IndexChange::Define { primary, state });
         }
-        self.replaced.insert(created.tree);
-        Ok(created)
+        self.replaced.insert(database.tree);
+        Ok(database)
     }
 
     /// The database `name`, of whatever kind, if it exists, as this transaction left it.
@@ -149,6 +216,11 @@ impl ExclusiveTransaction {
         self.drops = true;
         Ok(())
     }
+}
+
+fn refused<T>(name: &str, why: &str) -> EnvResult<T> {
+    let what = format!("{name:?} cannot be put in place of a database: {why}");
+    Err(EnvError::InvalidInput { what })
 }
 
 impl IndexShape {
