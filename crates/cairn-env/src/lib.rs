@@ -38,6 +38,7 @@ mod directories;
 mod door;
 mod environment;
 mod error;
+mod events;
 mod failure;
 mod files;
 #[doc(hidden)]
@@ -92,6 +93,7 @@ pub use environment::{
     About, DataDirectory, Environment, Figure, HeldKeys, Identity, PinInfo, Stats, Unit, held_keys,
 };
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
+pub use events::{Event, Events};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
@@ -117,7 +119,8 @@ pub use sequence::{Sequence, SequenceOptions};
 pub use shape::{DatabaseShape, IndexShape};
 pub use ship::{
     JournalPiece, JournalSink, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaState,
-    ReplicaStatus, ShipMode, Shipment, detach_replica, promote_replica, replica_info,
+    ReplicaStatus, ShipMode, Shipment, ShipmentStatus, detach_replica, promote_replica,
+    replica_info,
 };
 pub use sites::{REPLICA_SYNC_SITES, SYNC_SITES};
 pub use snapshot::{Cursor, Range, Snapshot};

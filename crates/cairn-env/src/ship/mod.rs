@@ -37,7 +37,7 @@ mod tending;
 pub(crate) use attachment::Attachment;
 pub use manage::{ReplicaInfo, detach_replica, promote_replica, replica_info};
 pub use policy::{ReplicaOptions, ReplicaPolicy};
-pub use shipment::{ShipMode, Shipment};
+pub use shipment::{ShipMode, Shipment, ShipmentStatus};
 pub(crate) use shipping::Shipping;
 pub use sink::{JournalPiece, JournalSink};
 pub use status::{ReplicaState, ReplicaStatus};

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use cairn_io::{Access, FileExt, LockGuard, shared::atomic::Ordering};
+use cairn_io::{Access, DirRef, FileExt, LockGuard, shared::atomic::Ordering};
 use cairn_log::{FileClass, FileNumber, LogFile, journal_boundary};
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         replica::{self, Replica},
     },
     sites,
-    state::StateFile,
+    state::{State, StateFile},
     sync::lock,
 };
 
@@ -122,6 +122,7 @@ pub(crate) fn meet(
     options: &ReplicaOptions,
     files: &Files,
     listing: &Listing,
+    state: &State,
     own: Option<Attachment>,
     world: &dyn cairn_io::World,
 ) -> EnvResult<(Met, u64)> {
@@ -134,7 +135,7 @@ pub(crate) fn meet(
         Err(error) => return Err(error),
     };
     let brought = match &approach {
-        Approach::Same(open) => bring_over(open, files, listing)?,
+        Approach::Same(open) => bring_over(open, files, listing, state)?,
         Approach::Fill(_) => 0,
     };
     Ok((Met::Approach(approach), brought))
@@ -142,9 +143,10 @@ pub(crate) fn meet(
 
 /// Brings over what the replica has of the newest journal file beyond what is valid here: the bytes that were
 /// written here and that a crash took.
-fn bring_over(open: &Open, files: &Files, listing: &Listing) -> EnvResult<u64> {
+fn bring_over(open: &Open, files: &Files, listing: &Listing, state: &State) -> EnvResult<u64> {
     let Some(current) = open.current else { return Ok(0) };
     let dirs = replica_dirs(open, current, files)?;
+    check_not_behind(open, &dirs, files, listing, state)?;
     let Some((theirs, longer)) = replica::newest_journal(&dirs, files.identity.environment)? else {
         return Ok(0);
     };
@@ -171,6 +173,35 @@ fn bring_over(open: &Open, files: &Files, listing: &Listing) -> EnvResult<u64> {
     Ok(longer - end)
 }
 
+/// An error if the replica has what this environment has not come to: it was brought back from an earlier time, and
+/// would use the numbers of files once more that the replica has.
+fn check_not_behind(
+    open: &Open,
+    dirs: &[DirRef],
+    files: &Files,
+    listing: &Listing,
+    state: &State,
+) -> EnvResult<()> {
+    let refused = |why: String| {
+        let why = format!("{why}; this environment is older: open the replica instead");
+        Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why })
+    };
+    // Whatever a replica has was durable in its source before, names included.
+    let next = listing.logs.keys().next_back().and_then(|last| last.next());
+    let next = next.map_or(files.next(), |next| next.max(files.next()));
+    for dir in dirs {
+        if let Some(name) = replica::log_names(&**dir)?.into_iter().find(|n| n.number >= next) {
+            return refused(format!("it has {name}, whose number was not given out here yet"));
+        }
+    }
+    let (_, theirs) = StateFile::open(&*dirs[0], Access::Read)?;
+    let (theirs, ours) = (theirs.newest.checkpoint_number, state.checkpoint_number);
+    match theirs > ours {
+        true => refused(format!("it starts from checkpoint {theirs}, the newest here is {ours}")),
+        false => Ok(()),
+    }
+}
+
 fn copy_range(files: &Files, theirs: &LogFile, from: u64, to: u64) -> EnvResult<()> {
     let (name, header) = (theirs.name(), theirs.header());
     let handle = files.dir_of(name.number).open(&name.to_name(), Access::ReadWrite)?;
@@ -189,7 +220,7 @@ fn copy_range(files: &Files, theirs: &LogFile, from: u64, to: u64) -> EnvResult<
     Ok(handle.sync(sites::BROUGHT_OVER)?)
 }
 
-fn replica_dirs(open: &Open, current: Current, files: &Files) -> EnvResult<Vec<cairn_io::DirRef>> {
+fn replica_dirs(open: &Open, current: Current, files: &Files) -> EnvResult<Vec<DirRef>> {
     let root = open.root.open_generation(current.generation)?;
     let count = u16::try_from(files.dirs().count() - 1).unwrap_or(0);
     let data = open.root.open_data(files.identity.environment, count, current.generation)?;
@@ -204,6 +235,7 @@ impl Core {
         match self.try_to_attach(met, policy) {
             Err(error) if policy == ReplicaPolicy::Degrade && self.check().is_ok() => {
                 let now = self.world.monotonic();
+                let error = Arc::new(error);
                 lock(&self.shipping.tending).begin_detached(Some(error), now);
                 Ok(())
             }

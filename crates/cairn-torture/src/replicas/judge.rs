@@ -150,7 +150,9 @@ fn both(
             let untouched = replica.image().hash() == there.image.hash();
             return match untouched || relation != Relation::Ahead {
                 true => Ok(()),
-                false => Err(Problem::new(Wrong::OpenWrites, "a replica that is ahead was changed")),
+                false => {
+                    Err(Problem::new(Wrong::OpenWrites, "a replica that is ahead was changed"))
+                }
             };
         }
         Err(error) => return Err(refused(WHAT, error)),
