@@ -118,9 +118,9 @@ pub use scrub::{Scrub, ScrubReport, ScrubState};
 pub use sequence::{Sequence, SequenceOptions};
 pub use shape::{DatabaseShape, IndexShape};
 pub use ship::{
-    JournalPiece, JournalSink, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaState,
-    ReplicaStatus, ShipMode, Shipment, ShipmentStatus, detach_replica, promote_replica,
-    replica_info,
+    JournalPiece, JournalSink, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaProgress,
+    ReplicaState, ReplicaStatus, ShipMode, Shipment, ShipmentStatus, detach_replica,
+    promote_replica, replica_info, replica_progress,
 };
 pub use sites::{REPLICA_SYNC_SITES, SYNC_SITES};
 pub use snapshot::{Cursor, Range, Snapshot};

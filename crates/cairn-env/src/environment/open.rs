@@ -231,7 +231,7 @@ fn open_generation(
         check_identity(&root, current, &found.newest)?;
     }
     let are_right = options.encryption.is_none();
-    let options = keyring::opening::unlocked(&root, &*dir, Some(&found.newest), options)?;
+    let mut options = keyring::opening::unlocked(&root, &*dir, Some(&found.newest), options)?;
     let keys = options.encryption.as_ref();
     let authenticate = |found: &Found| found.authenticate(keys, are_right, root.dir.path());
     match authenticate(&found) {
@@ -309,7 +309,9 @@ fn open_generation(
     recovered.report.from_replica = brought;
     recovered.report.healed = healed.to_vec();
     let report = recovered.report.clone();
-    let state_file = StateFile::new(state_file, found, options.encryption.as_ref());
+    let keep = *options.keep_journal.get_or_insert(found.newest.keep);
+    let mut state_file = StateFile::new(state_file, found, options.encryption.as_ref());
+    state_file.state.keep = keep; // durable with the first write
     let world = Arc::clone(world);
     let core = assemble(root, world, options, files, forest, state_file, recovered)?;
     *lock(&core.hold) = hold;

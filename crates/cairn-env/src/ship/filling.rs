@@ -134,6 +134,7 @@ impl Filling {
             next_file: cut.next_file,
             tail: cut.journal_end,
             sequence: cut.commit,
+            keep: core.retention(),
             ..State::first(environment)
         };
         // Fillings that failed may have come before this one.

@@ -35,7 +35,9 @@ mod syncer;
 mod tending;
 
 pub(crate) use attachment::Attachment;
-pub use manage::{ReplicaInfo, detach_replica, promote_replica, replica_info};
+pub use manage::{
+    ReplicaInfo, ReplicaProgress, detach_replica, promote_replica, replica_info, replica_progress,
+};
 pub use policy::{ReplicaOptions, ReplicaPolicy};
 pub use shipment::{ShipMode, Shipment, ShipmentStatus};
 pub(crate) use shipping::Shipping;

@@ -9,13 +9,13 @@
 use std::sync::Arc;
 
 use cairn_io::{Access, DirRef, FileExt, LockGuard, shared::atomic::Ordering};
-use cairn_log::{FileClass, FileNumber, LogFile, journal_boundary};
+use cairn_log::{FileClass, FileNumber, LogError, LogFile, journal_boundary};
 
 use crate::{
     EnvError, EnvResult,
     core::Core,
     files::Files,
-    recovery::Listing,
+    recovery::{Listing, replay::is_unborn},
     root::{Current, Root},
     ship::{
         ReplicaOptions, ReplicaPolicy,
@@ -151,16 +151,19 @@ fn bring_over(open: &Open, files: &Files, listing: &Listing, state: &State) -> E
         return Ok(0);
     };
     let name = theirs.name();
+    let lacks = || {
+        let why = format!("it has {name}, which this environment lacks; open the replica instead");
+        Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why })
+    };
     match listing.newest_journal() {
         Some(newest) if newest.number == name.number => {}
         Some(newest) if newest.number > name.number => return Ok(0),
-        _ => {
-            let why =
-                format!("it has {name}, which this environment lacks; open the replica instead");
-            return Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why });
-        }
+        _ => return lacks(),
     }
-    let ours = files.look_at(name)?;
+    let ours = match files.look_at(name) {
+        Err(LogError::Corrupt { .. }) if is_unborn(files, &name)? => return lacks(),
+        ours => ours?,
+    };
     if ours.header() != theirs.header() {
         let why = format!("{name} is another file here than there; open the replica instead");
         return Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why });

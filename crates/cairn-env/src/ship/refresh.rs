@@ -58,7 +58,7 @@ impl Refresh {
         replica.sync_names()?;
         let Durable { lsn, record } = &self.checkpoint;
         let uuid = core.files.get(lsn.file())?.header().file;
-        replica.start_from(*lsn, uuid, record)?;
+        replica.start_from(*lsn, uuid, record, core.retention())?;
         Ok(true)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cairn_env::{
-    DatabaseOptions, EnvResult, Environment, ErrorKind, Event, Options, ReplicaPolicy,
+    DatabaseOptions, EnvError, EnvResult, Environment, ErrorKind, Event, Options, ReplicaPolicy,
     VerifyOptions,
 };
 use cairn_io::SyncSite;
@@ -185,9 +185,22 @@ fn an_environment_that_does_not_open_for_a_damaged_or_missing_file_gets_it_from_
                 );
                 let opens_alone = opened.is_ok();
                 drop(opened);
+                if sample.there.read(&path).is_none() && !opens_alone {
+                    // The replica needs it no more: it can be opened in place of this side.
+                    let error = sample.open(&SimDisk::from_image(&broken)).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{path}, {byte:?}: {error}");
+                    continue;
+                }
                 let disk = SimDisk::from_image(&broken);
-                let (env, _there) =
-                    sample.open(&disk).unwrap_or_else(|error| panic!("{path}, {byte:?}: {error}"));
+                let (env, _there) = match sample.open(&disk) {
+                    Ok(opened) => opened,
+                    // Without its newest journal file it looks as if it were from before: see `reconcile`.
+                    Err(EnvError::Replica { why, .. }) if byte.is_none() => {
+                        assert!(why.contains(name_of(&path)), "{path}: {why}");
+                        continue;
+                    }
+                    Err(error) => panic!("{path}, {byte:?}: {error}"),
+                };
                 let healed = &env.recovery_report().healed;
                 if !opens_alone {
                     assert_eq!(healed.len(), 1, "{path}, {byte:?}");

@@ -629,6 +629,35 @@ fn whatever_fails_when_both_meet_again_the_replica_keeps_what_it_has() {
     assert!(calls > 20, "only {calls} calls");
 }
 
+/// A journal file that a killed process had left without a seal was cut to its length on the replica before the next one
+/// had its header: when power was lost in between, it looked as if its end had been lost, and the replica did not open.
+#[test]
+fn a_journal_file_of_a_replica_that_a_killed_process_has_left_is_whole_in_every_crash() {
+    let disk = two_directories();
+    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
+    put(&env, b"1", b"value").unwrap();
+    let disk = killed(&disk, env);
+    let acknowledged = {
+        let (env, report) = open(side(&disk, &THERE), &small_options(), 9).unwrap();
+        drop(env);
+        report.sequence
+    };
+    let disk = SimDisk::from_image(&disk.image());
+    disk.mark("acknowledged", acknowledged);
+    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
+    put(&env, b"2", b"value").unwrap();
+    disk.mark("acknowledged", acknowledged + 1);
+    std::mem::forget(env);
+    let images = crashes(&disk, 1, |image, acknowledged, at| {
+        let disk = SimDisk::from_image(image);
+        let (env, report) = open(side(&disk, &THERE), &small_options(), 9)
+            .unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert!(report.sequence >= acknowledged, "{at}: {report}");
+        assert!(get(&env, b"1").is_some(), "{at}");
+    });
+    assert!(images > 30, "only {images} states");
+}
+
 /// The zeros ahead of a journal file were written together with its header. When power was lost, a torn write of
 /// zeros left other bytes behind a header that was lost, and the replica took that for damage.
 #[test]

@@ -9,6 +9,7 @@ mod mutate;
 mod restore;
 mod schedule;
 mod simulation;
+mod sink;
 mod store;
 
 pub use corpus::{Seed, corpus};
@@ -17,6 +18,7 @@ pub use mutate::mutate;
 pub use restore::restore_plan;
 pub use schedule::transaction_schedule;
 pub use simulation::simulation;
+pub use sink::sink_pieces;
 pub use store::store;
 
 /// A fuzz target.
@@ -32,7 +34,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
     Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
     Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
@@ -58,6 +60,7 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "archive", run: cairn_archive::fuzzing::archive, mutations: 10_000 },
     Target { name: "store", run: store, mutations: 500 },
     Target { name: "replica_file", run: cairn_env::fuzzing::replica_file, mutations: 10_000 },
+    Target { name: "sink_pieces", run: sink_pieces, mutations: 1000 },
 ];
 
 impl Target {
