@@ -280,7 +280,13 @@ impl Core {
         let fits = match (replica.position(), journals.first()) {
             (None, _) => true,
             (Some((_, at)), Some((first, end))) => {
-                Some(first.header().file) == replica.journal_uuid() && at <= *end
+                // One that was brought back from an earlier time may lack files that are gone here.
+                let is_whole = journals.windows(2).all(|pair| {
+                    let (before, end) = (pair[0].0.header().number, pair[0].1);
+                    let previous = pair[1].0.header().previous;
+                    previous.is_some_and(|previous| (previous.file, previous.end) == (before, end))
+                });
+                Some(first.header().file) == replica.journal_uuid() && at <= *end && is_whole
             }
             (Some(_), None) => false,
         };

@@ -99,6 +99,9 @@ fn the_replica_of_a_killed_process_has_every_reported_commit() {
         env.write(|txn| txn.delete(&db, &ordered(u32::MAX))).unwrap();
         env.close().unwrap();
         std::fs::rename(&there, &here).unwrap();
+        if kill % 50 == 49 {
+            println!("{} kills", kill + 1);
+        }
     }
     committed += most;
     assert!(committed > 20 * u64::try_from(kills).unwrap(), "{committed}");
