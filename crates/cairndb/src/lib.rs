@@ -170,7 +170,7 @@ pub mod backup {
     pub use cairn_backup::{
         BackupError, BackupFinding, BackupOptions, BackupReport, BackupResult, BackupVerifyReport,
         Forgotten, KeptGeneration, MANIFEST_NAME, Manifest, ManifestFile, Piece, Progress,
-        RestoreOptions, RestoreReport, RestoreTo, backup, check_key, forget_old, is_encrypted,
-        publish, restore, undo_restore, verify,
+        RestoreOptions, RestoreReport, RestoreTo, backup, check_key, forget_old, heal,
+        is_encrypted, publish, restore, undo_restore, verify,
     };
 }

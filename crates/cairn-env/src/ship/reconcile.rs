@@ -279,14 +279,17 @@ impl Core {
         let journals = self.journals_from(replica.position().map(|(file, _)| file));
         let fits = match (replica.position(), journals.first()) {
             (None, _) => true,
-            (Some((_, at)), Some((first, end))) => {
+            (Some((file, at)), Some((first, end))) => {
+                let ends = |file: &LogFile| file.header().previous.map(|p| (p.file, p.end));
+                let header = first.header();
+                let is_in_it = header.number == file
+                    && Some(header.file) == replica.journal_uuid()
+                    && at <= *end;
                 // One that was brought back from an earlier time may lack files that are gone here.
-                let is_whole = journals.windows(2).all(|pair| {
-                    let (before, end) = (pair[0].0.header().number, pair[0].1);
-                    let previous = pair[1].0.header().previous;
-                    previous.is_some_and(|previous| (previous.file, previous.end) == (before, end))
-                });
-                Some(first.header().file) == replica.journal_uuid() && at <= *end && is_whole
+                let is_whole = journals
+                    .windows(2)
+                    .all(|pair| ends(&pair[1].0) == Some((pair[0].0.header().number, pair[0].1)));
+                (is_in_it || ends(first) == Some((file, at))) && is_whole
             }
             (Some(_), None) => false,
         };

@@ -60,7 +60,8 @@ impl History {
 struct Recorder {
     disk: SimDisk,
     random: Seeded,
-    seed: u64,
+    /// Of each life another one: no two draw the same identities.
+    seeds: Seeded,
     states: BTreeMap<u64, Contents>,
 }
 
@@ -73,7 +74,8 @@ impl Recorder {
         disk.root().sync(SyncSite::new("torture.root"))?;
         let disk = SimDisk::from_image(&disk.image());
         let states = BTreeMap::from([(0, Contents::default())]);
-        Ok(Self { disk, random: Seeded::new(seed).stream("history"), seed, states })
+        let [random, seeds] = ["history", "lives"].map(|name| Seeded::new(seed).stream(name));
+        Ok(Self { disk, random, seeds, states })
     }
 
     fn side(&self, side: usize) -> EnvResult<DirRef> {
@@ -94,7 +96,7 @@ impl Recorder {
         if let Some(policy) = policy {
             options = options.replica_in(self.side(1)?, policy);
         }
-        let (env, _) = open(self.side(0)?, options, self.seed)?;
+        let (env, _) = open(self.side(0)?, options, self.seeds.next_u64())?;
         let commits = self.random.range(12..30, "commits");
         self.commit(&env, commits)?;
         self.end(env)
@@ -104,7 +106,7 @@ impl Recorder {
     fn live_with_one_that_fails(&mut self) -> EnvResult<()> {
         let faults = FaultDisk::new(self.side(1)?);
         let options = options().replica_in(faults.root(), ReplicaPolicy::Degrade);
-        let world = SimWorld::new(self.seed);
+        let world = SimWorld::new(self.seeds.next_u64());
         let (env, _) = Environment::open_in(self.side(0)?, world.world(), options)?;
         let commits = self.random.range(4..12, "before");
         self.commit(&env, commits)?;
