@@ -23,7 +23,8 @@ use crate::{
 /// environment's disk is lost, the replica is opened in its place: it is an environment.
 ///
 /// Whoever writes the environment without its replica, commands of `cairn` among them, detaches it:
-/// it is then stale, and gets a new base from the next who opens both.
+/// it is then stale, and gets a new base from the next who opens both. Every command that writes
+/// takes the replica along with --with-replica DIR.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -32,7 +33,8 @@ Examples:
   cairn replica add data /mnt/other/data
   cairn replica status data /mnt/other/data
   cairn replica promote /mnt/other/data
-  cairn replica detach data"
+  cairn replica detach data
+  cairn put data ada 1815 --with-replica /mnt/other/data"
 )]
 pub(crate) struct Replica {
     #[command(subcommand)]
