@@ -71,7 +71,7 @@ impl Recorder {
         for side in SIDES {
             disk.root().create_dir(&Name::constant(side))?;
         }
-        disk.root().sync(SyncSite::new("torture.root"))?;
+        disk.root().sync(SyncSite::new("torture.replicas"))?;
         let disk = SimDisk::from_image(&disk.image());
         let states = BTreeMap::from([(0, Contents::default())]);
         let [random, seeds] = ["history", "lives"].map(|name| Seeded::new(seed).stream(name));

@@ -154,7 +154,8 @@ pub fn run(plan: &Plan) -> Report {
 fn sweep(seed: u64, without: Option<SyncSite>, wanted: u64, tally: &mut Tally) -> Checked<()> {
     let history = History::record(seed)?;
     let trace = history.trace.without_syncs(|site, _| Some(site) == without);
-    let places = trace.entries().len() as u64;
+    let places = trace.entries().len();
+    let spread = usize::try_from(wanted).unwrap_or(usize::MAX);
     let mut random = Seeded::new(seed).stream("crashes");
     let bounds = Bounds::smoke().with_seed(seed);
     let (mut seen, mut remembered) = (BTreeSet::new(), Vec::<[Half; 2]>::new());
@@ -166,7 +167,7 @@ fn sweep(seed: u64, without: Option<SyncSite>, wanted: u64, tally: &mut Tally) -
                 return Ok(());
             }
             // At the next round's places there is something else that is lost.
-            if wanted < places && random.range(0..places as usize, "place") as u64 >= wanted {
+            if spread < places && random.range(0..places, "place") >= spread {
                 continue;
             }
             let levels = [random.pick(&Level::ALL, "here"), random.pick(&Level::ALL, "there")];
