@@ -113,7 +113,7 @@ impl Replica {
             .ok_or_else(|| self.refused("it lacks a data directory"))
     }
 
-    fn refused(&self, why: impl Into<String>) -> EnvError {
+    pub(super) fn refused(&self, why: impl Into<String>) -> EnvError {
         EnvError::Replica { path: self.root.dir.path().to_owned(), why: why.into() }
     }
 

@@ -189,6 +189,17 @@ impl Core {
         })))
     }
 
+    /// Gives the replica what there is of the journal, without a commit.
+    pub(super) fn ship_to_replica(&self) -> EnvResult<()> {
+        let Some(id) = lock(&self.shipping.tending).feed() else { return Ok(()) };
+        let _role = self.take_flush_role();
+        self.failure.check()?;
+        let sent = self.shipping.with_feed(self, id, |feed| {
+            feed.drain().inspect_err(|_| feed.mode = Mode::Held) // what it has is unknown: it gets nothing more
+        });
+        sent.unwrap_or(Ok(())).or_else(|error| self.sink_failed(id, error))
+    }
+
     /// Goes on without a sink, if that is allowed, and says so before anything is acknowledged; otherwise the
     /// environment fails.
     pub(super) fn sink_failed(&self, id: u64, error: EnvError) -> EnvResult<()> {

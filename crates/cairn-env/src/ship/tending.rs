@@ -90,6 +90,11 @@ impl Tending {
         self.replica.is_some()
     }
 
+    /// The feed of the replica that commits wait for.
+    pub(super) fn feed(&self) -> Option<u64> {
+        self.replica.as_ref().map(|attached| attached.feed)
+    }
+
     /// The number of the checkpoint from which it starts; 0 if there is none.
     fn base(&self) -> u64 {
         self.replica.as_ref().map_or(0, |attached| attached.replica.base())

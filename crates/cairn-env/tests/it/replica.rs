@@ -629,6 +629,23 @@ fn whatever_fails_when_both_meet_again_the_replica_keeps_what_it_has() {
     assert!(calls > 20, "only {calls} calls");
 }
 
+/// After a crash the first checkpoint begins a journal file, and goes on in it. The replica started from that checkpoint
+/// before it had the file, which it gets with the first commit, and alone it did not open.
+#[test]
+fn a_replica_has_the_journal_file_in_which_its_checkpoint_goes_on() {
+    let disk = two_directories();
+    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
+    put(&env, b"1", b"value").unwrap();
+    let disk = killed(&disk, env);
+    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
+    let checkpoint = env.checkpoint().unwrap().number;
+    assert_eq!(env.replica().unwrap().unwrap().base_checkpoint, checkpoint.unwrap());
+    let disk = killed(&disk, env);
+    let (env, _) = open(side(&disk, &THERE), &small_options(), 9).unwrap();
+    assert_eq!(get(&env, b"1").as_deref(), Some(&b"value"[..]));
+    verified(&env);
+}
+
 /// A journal file that a killed process had left without a seal was cut to its length on the replica before the next one
 /// had its header: when power was lost in between, it looked as if its end had been lost, and the replica did not open.
 #[test]
