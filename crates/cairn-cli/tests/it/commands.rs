@@ -258,7 +258,7 @@ fn moment_session(json: bool) -> Session {
     session.run("get first schema");
     session.run("restore backup newest --journal data");
     session.run("get newest schema");
-    session.run("restore backup placed --to-lsn 00000001:001000 --journal data");
+    session.run("restore backup begun --to-lsn 00000001:001000 --journal data");
     session.run("restore backup placed --to-lsn ffffff00:001000 --journal data");
     session.run("get placed schema");
     session.run("restore backup placed --to-lsn nowhere --journal data");
