@@ -29,6 +29,7 @@ mod rename;
 mod repair;
 mod replace;
 mod replica;
+mod replica_files;
 mod replica_kills;
 mod scrub;
 mod sequence;

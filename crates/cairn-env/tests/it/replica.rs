@@ -12,10 +12,10 @@ use cairn_sim::{Bounds, Fault, FaultDisk, Image, Level, Rule, SimDisk, SimWorld,
 use crate::fixture::{Model, content, ordered, small_options};
 
 const HERE: Name = Name::constant("here");
-const THERE: Name = Name::constant("there");
+pub(crate) const THERE: Name = Name::constant("there");
 
 /// A disk with two directories: what a crash leaves of one does not depend on what it leaves of the other.
-fn two_directories() -> SimDisk {
+pub(crate) fn two_directories() -> SimDisk {
     let disk = SimDisk::new();
     for name in [HERE, THERE] {
         disk.root().create_dir(&name).unwrap();
@@ -24,26 +24,34 @@ fn two_directories() -> SimDisk {
     SimDisk::from_image(&disk.image())
 }
 
-fn side(disk: &SimDisk, name: &Name) -> DirRef {
+pub(crate) fn side(disk: &SimDisk, name: &Name) -> DirRef {
     disk.root().open_dir(name).unwrap()
 }
 
-fn open(root: DirRef, options: &Options, seed: u64) -> EnvResult<(Environment, RecoveryReport)> {
+pub(crate) fn open(
+    root: DirRef,
+    options: &Options,
+    seed: u64,
+) -> EnvResult<(Environment, RecoveryReport)> {
     Environment::open_in(root, SimWorld::new(seed).world(), options.clone())
 }
 
 /// Opens `here` with its replica `there`.
-fn open_both(disk: &SimDisk, options: &Options, policy: ReplicaPolicy) -> EnvResult<Environment> {
+pub(crate) fn open_both(
+    disk: &SimDisk,
+    options: &Options,
+    policy: ReplicaPolicy,
+) -> EnvResult<Environment> {
     let options = options.clone().replica_in(side(disk, &THERE), policy);
     open(side(disk, &HERE), &options, 3).map(|(env, _)| env)
 }
 
-fn put(env: &Environment, key: &[u8], value: &[u8]) -> EnvResult<()> {
+pub(crate) fn put(env: &Environment, key: &[u8], value: &[u8]) -> EnvResult<()> {
     let db = env.database("db", DatabaseOptions::default())?;
     env.write(|txn| txn.put(&db, key, value))
 }
 
-fn get(env: &Environment, key: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn get(env: &Environment, key: &[u8]) -> Option<Vec<u8>> {
     let db = env.database("db", DatabaseOptions::default()).unwrap();
     env.snapshot().unwrap().get(&db, key).unwrap().map(|value| value.to_vec())
 }
@@ -53,7 +61,7 @@ fn state(env: &Environment) -> ReplicaState {
 }
 
 /// What is on the disk, with the processes gone.
-fn killed(disk: &SimDisk, env: Environment) -> SimDisk {
+pub(crate) fn killed(disk: &SimDisk, env: Environment) -> SimDisk {
     let image = disk.image();
     std::mem::forget(env);
     SimDisk::from_image(&image)
@@ -70,7 +78,7 @@ fn mixed(here: &Image, there: &Image) -> SimDisk {
     SimDisk::from_image(&mixed)
 }
 
-fn verified(env: &Environment) {
+pub(crate) fn verified(env: &Environment) {
     let report = env.verify(&VerifyOptions::new()).unwrap();
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
 }
@@ -120,7 +128,11 @@ fn check(
 
 /// Crashes what `disk` has seen everywhere; `look` gets each distinct image, what was acknowledged, and its
 /// place. Returns how many there were.
-fn crashes(disk: &SimDisk, every: usize, mut look: impl FnMut(&Image, u64, &str)) -> usize {
+pub(crate) fn crashes(
+    disk: &SimDisk,
+    every: usize,
+    mut look: impl FnMut(&Image, u64, &str),
+) -> usize {
     let trace = disk.trace();
     let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
     while let Some(cut) = cuts.next_cut() {
@@ -627,52 +639,6 @@ fn whatever_fails_when_both_meet_again_the_replica_keeps_what_it_has() {
         calls += 1;
     }
     assert!(calls > 20, "only {calls} calls");
-}
-
-/// After a crash the first checkpoint begins a journal file, and goes on in it. The replica started from that checkpoint
-/// before it had the file, which it gets with the first commit, and alone it did not open.
-#[test]
-fn a_replica_has_the_journal_file_in_which_its_checkpoint_goes_on() {
-    let disk = two_directories();
-    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
-    put(&env, b"1", b"value").unwrap();
-    let disk = killed(&disk, env);
-    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
-    let checkpoint = env.checkpoint().unwrap().number;
-    assert_eq!(env.replica().unwrap().unwrap().base_checkpoint, checkpoint.unwrap());
-    let disk = killed(&disk, env);
-    let (env, _) = open(side(&disk, &THERE), &small_options(), 9).unwrap();
-    assert_eq!(get(&env, b"1").as_deref(), Some(&b"value"[..]));
-    verified(&env);
-}
-
-/// A journal file that a killed process had left without a seal was cut to its length on the replica before the next one
-/// had its header: when power was lost in between, it looked as if its end had been lost, and the replica did not open.
-#[test]
-fn a_journal_file_of_a_replica_that_a_killed_process_has_left_is_whole_in_every_crash() {
-    let disk = two_directories();
-    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
-    put(&env, b"1", b"value").unwrap();
-    let disk = killed(&disk, env);
-    let acknowledged = {
-        let (env, report) = open(side(&disk, &THERE), &small_options(), 9).unwrap();
-        drop(env);
-        report.sequence
-    };
-    let disk = SimDisk::from_image(&disk.image());
-    disk.mark("acknowledged", acknowledged);
-    let env = open_both(&disk, &small_options(), ReplicaPolicy::Require).unwrap();
-    put(&env, b"2", b"value").unwrap();
-    disk.mark("acknowledged", acknowledged + 1);
-    std::mem::forget(env);
-    let images = crashes(&disk, 1, |image, acknowledged, at| {
-        let disk = SimDisk::from_image(image);
-        let (env, report) = open(side(&disk, &THERE), &small_options(), 9)
-            .unwrap_or_else(|error| panic!("{at}: {error}"));
-        assert!(report.sequence >= acknowledged, "{at}: {report}");
-        assert!(get(&env, b"1").is_some(), "{at}");
-    });
-    assert!(images > 30, "only {images} states");
 }
 
 /// The zeros ahead of a journal file were written together with its header. When power was lost, a torn write of

@@ -52,6 +52,7 @@ impl Drop for Victim {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "nobody has the directory, and no power fails")]
+#[expect(clippy::print_stdout, reason = "a long run says how far it is")]
 fn the_replica_of_a_killed_process_has_every_reported_commit() {
     let kills = std::env::var("CAIRN_REPLICA_KILLS").map_or(8, |text| text.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
