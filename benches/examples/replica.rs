@@ -1,6 +1,7 @@
 //! Commits per second with a replica on the same disk, as a part of those without one: rounds of both in turns, so
 //! that whatever else the machine does concerns both.
 #![expect(clippy::print_stdout, reason = "a report for people")]
+#![expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::time::{Duration, Instant};
 
