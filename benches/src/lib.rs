@@ -1,10 +1,12 @@
 //! What the benchmarks share: keys, and an environment that is full of them.
 //!
-//! There is a bench a layer: `log`, `tree`, `environment`, `encryption`, `index`, `archive`, `kv`, `backup`. `cargo xtask
+//! There is a bench a layer: `log`, `tree`, `environment`, `encryption`, `index`, `archive`, `kv`, `backup`, `replica`. `cargo xtask
 //! bench` runs them all, `cargo xtask bench -- get` those with `get` in their names, `cargo xtask bench --test` each once.
 //! Comparisons with other engines are in `compare`, a workspace of its own: `cargo xtask bench compare run` for the
 //! engine, `json` for queries of documents, `kv` for what a key-value store costs beside the engine, `store` for backup and restore of a key-value store.
 #![forbid(unsafe_code)]
+
+pub mod replica;
 
 use cairn_env::{Database, DatabaseOptions, Durability, Environment, Options};
 use tempfile::TempDir;

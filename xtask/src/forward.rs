@@ -65,6 +65,12 @@ pub(crate) const SYNC_MUTANTS: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "sync-mutants"],
 };
 
+/// Replicas, and what crashes leave of both sides.
+pub(crate) const REPLICAS: Forward = Forward {
+    package: "cairn-torture",
+    args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "replicas"],
+};
+
 /// Calls to the disk that fail.
 pub(crate) const IO_ERRORS: Forward = Forward {
     package: "cairn-torture",

@@ -72,6 +72,8 @@ enum Command {
     Tamper(Rest),
     /// Bring encrypted environments back to where they were: no nonce is used twice
     Nonces(Rest),
+    /// Crash an environment and its replica, each in its own way and at its own time
+    Replicas(Rest),
     /// Let every call to the disk fail, in every way
     IoErrors(Rest),
     /// Let transactions get in each other's way, and explain all that they saw
@@ -121,6 +123,7 @@ fn main() -> ExitCode {
         Command::Blocks(rest) => forward::BLOCKS.run(&rest),
         Command::Tamper(rest) => forward::TAMPER.run(&rest),
         Command::Nonces(rest) => forward::NONCES.run(&rest),
+        Command::Replicas(rest) => forward::REPLICAS.run(&rest),
         Command::IoErrors(rest) => forward::IO_ERRORS.run(&rest),
         Command::Serial(rest) => forward::SERIAL.run(&rest),
         Command::Planted(rest) => forward::planted(&rest),

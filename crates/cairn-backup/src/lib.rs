@@ -32,6 +32,7 @@ mod copy;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod heal;
 mod history;
 mod joined;
 mod keyring;
@@ -48,6 +49,7 @@ mod verify;
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
 pub use cairn_env::{Forgotten, KeptGeneration, RestoreTo};
 pub use error::{BackupError, BackupResult};
+pub use heal::{heal, heal_from};
 pub use keyring::{check_key, check_key_in, is_encrypted};
 pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};
 pub use piece::Piece;

@@ -60,7 +60,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Also a call that is not understood is answered in the language that it asks for.
     let mut output = Output::new(args.iter().any(|arg| arg == "--json"));
     let outcome = match command::Cli::try_parse_from(&args) {
-        Ok(cli) => cli.command.run(&mut output),
+        Ok(cli) => {
+            output.take_replica(cli.with_replica);
+            cli.command.run(&mut output)
+        }
         Err(error) => command::help_or_usage(&error, &mut output),
     };
     let exit = outcome.and_then(|exit| output.flush().map(|()| exit));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cairndb::{Database, Environment, KeySource, Options, RecoveryReport, Snapshot};
+use cairndb::{Database, Environment, KeySource, Options, RecoveryReport, ReplicaPolicy, Snapshot};
 
 use crate::{exit::Failure, keys::KeyArgs, output::Output};
 
@@ -35,7 +35,11 @@ pub(crate) fn for_writing_with(
     key: Option<KeySource>,
     output: &Output,
 ) -> Result<Environment, Failure> {
-    let (env, report) = Environment::open(path, with_key(key).create(false))?;
+    let mut options = with_key(key).create(false);
+    if let Some(replica) = output.replica() {
+        options = options.replica(replica, ReplicaPolicy::Require);
+    }
+    let (env, report) = Environment::open(path, options)?;
     if is_remarkable(&report) {
         output.note(format_args!("{report}"));
     }
@@ -54,6 +58,7 @@ pub(crate) fn with_key(key: Option<KeySource>) -> Options {
 /// Whether recovery did more than replay what was committed.
 fn is_remarkable(report: &RecoveryReport) -> bool {
     report.torn_tail.is_some()
+        || !report.healed.is_empty()
         || report.state_slot_damaged
         || report.older_checkpoint.is_some()
         || !report.unknown_files.is_empty()

@@ -4,6 +4,7 @@
 use std::{
     fmt,
     io::{self, BufWriter, IsTerminal, StdoutLock, Write},
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
@@ -14,11 +15,24 @@ use crate::exit::Failure;
 pub(crate) struct Output {
     json: bool,
     out: BufWriter<StdoutLock<'static>>,
+    /// The replica with which an environment that is written is opened: said once, for whatever command.
+    replica: Option<PathBuf>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, out: BufWriter::with_capacity(1 << 16, io::stdout().lock()) }
+        let out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        Self { json, out, replica: None }
+    }
+
+    /// Commands that write open the environment with this replica.
+    pub(crate) fn take_replica(&mut self, replica: Option<PathBuf>) {
+        self.replica = replica;
+    }
+
+    /// The replica with which commands that write open the environment.
+    pub(crate) fn replica(&self) -> Option<&Path> {
+        self.replica.as_deref()
     }
 
     /// Whether programs read this.

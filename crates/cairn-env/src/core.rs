@@ -14,11 +14,12 @@ use cairn_io::{
 use cairn_log::{Appender, CommitSpan, FileNumber, Predecessor};
 
 use crate::{
-    EnvError, EnvResult, Options, RecoveryReport,
+    EnvError, EnvResult, HealedFile, Options, RecoveryReport,
     checkpoint::Checkpointer,
     commit::{Exclusive, Recent},
     door::Door,
     environment::{Attached, Counters},
+    events::Listeners,
     failure::Failure,
     files::Files,
     index::Indexes,
@@ -38,7 +39,7 @@ use crate::{
 
 /// What all handles of an environment share.
 ///
-/// Locks are taken in this order: building, checkpointer, flush role, evicting, commit, state, feeds, hold,
+/// Locks are taken in this order: healing, building, checkpointer, flush role, evicting, commit, state, feeds, hold,
 /// the protector, pins. That of what is tended, and that of the attachment, are held while no other is taken.
 pub(crate) struct Core {
     pub(crate) options: Options,
@@ -75,6 +76,12 @@ pub(crate) struct Core {
     pub(crate) space: Space,
     /// Who gets the journal while it is written.
     pub(crate) shipping: Shipping,
+    /// Held by whoever puts a copy in the place of a damaged file.
+    pub(crate) healing: Mutex<()>,
+    /// What was healed since the open.
+    pub(crate) healed: Mutex<Vec<HealedFile>>,
+    /// Who wants to know what happens.
+    pub(crate) events: Listeners,
     /// What scrubbing has found out.
     pub(crate) scrubbed: Mutex<Scrubbed>,
     pub(crate) door: Door,

@@ -22,7 +22,7 @@ use cairn_log::{
     Uuid, seal_record_len,
 };
 
-use crate::{commit::Encoder, directories, sites, sync::lock};
+use crate::{commit::Encoder, directories, heal::Second, sites, sync::lock};
 
 /// Identity of the environment and of this run of it, for the headers of new files.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(crate) struct Files {
     unsynced_names: Mutex<BTreeSet<u16>>,
     /// Whether a sync of a node file has failed: then nothing more may be built on these files.
     sync_failed: AtomicBool,
+    /// Where what cannot be read here may be read instead.
+    pub(crate) second: Second,
 }
 
 /// Dead journal files that are kept to be used again, at most.
@@ -99,6 +101,7 @@ impl Files {
             grown: AtomicU64::new(0),
             unsynced_names: Mutex::default(),
             sync_failed: AtomicBool::new(false),
+            second: Second::default(),
         }
     }
 
@@ -512,14 +515,16 @@ impl NodeSource for Files {
         /// Most nodes fit; a longer one takes a second read.
         const HINT: usize = 9 << 10;
         let file = self.get(lsn.file())?;
-        let mut buffer = READ_BUFFER.take();
-        let read = file.read_into(lsn, HINT, &mut buffer).map(|(header, len)| {
-            let body = buffer[FRAME_LEN..][..len].to_vec();
-            let stored_len = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
-            NodeRecord { kind: header.kind, sequence: header.sequence, body, stored_len }
-        });
-        READ_BUFFER.set(buffer);
-        read
+        self.read_either(&file, |file| {
+            let mut buffer = READ_BUFFER.take();
+            let read = file.read_into(lsn, HINT, &mut buffer).map(|(header, len)| {
+                let body = buffer[FRAME_LEN..][..len].to_vec();
+                let stored_len = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
+                NodeRecord { kind: header.kind, sequence: header.sequence, body, stored_len }
+            });
+            READ_BUFFER.set(buffer);
+            read
+        })
     }
 
     fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<(Lsn, u32)> {

@@ -1,15 +1,21 @@
 //! Bodies of the fuzz targets. Not part of the public interface.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use cairn_io::{Access, DirRef, FileExt, MemDisk, World};
-use cairn_log::{Timeline, Uuid, crc32c};
+use cairn_io::{Access, DirRef, FileExt, LockMode, MemDisk, World, WorldRef};
+use cairn_log::{FileNumber, Timeline, Uuid, crc32c};
 
 use crate::{
-    EnvError, EnvResult, KdfCost, KeySource, Keyring, UnlockedKeyring,
+    DatabaseOptions, EnvError, EnvResult, Environment, ErrorKind, JournalPiece, JournalSink,
+    KdfCost, KeySource, Keyring, Options, ReplicaPolicy, ShipMode, UnlockedKeyring, VerifyOptions,
     checkpoint::CheckpointRecord,
     commit::Decoder,
-    ship::attachment::{Attachment, Side},
+    heal::generation_dirs,
+    root::{LOCK, Root},
+    ship::{
+        attachment::{Attachment, Side},
+        replica::Replica,
+    },
     state::{STATE, StateFile},
 };
 
@@ -104,4 +110,155 @@ pub fn keyrings(world: &dyn World) -> EnvResult<Vec<Vec<u8>>> {
         seeds.push(keys.next_write(world)?);
     }
     Ok(seeds)
+}
+
+/// Pieces of a journal as an environment has shipped them, and its replica as it was before the first of them.
+#[derive(Debug)]
+pub struct Shipped {
+    replica: MemDisk,
+    options: Options,
+    environment: Uuid,
+    pieces: Vec<Piece>,
+}
+
+/// A piece of the journal, to be changed.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    timeline: Timeline,
+    file: FileNumber,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    previous: Option<(FileNumber, u64)>,
+}
+
+impl Piece {
+    /// Makes it one of the next file.
+    pub fn next_file(&mut self) {
+        self.file = self.file.next().unwrap_or(self.file);
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&JournalPiece<'_>) -> T) -> T {
+        let Self { timeline, file, offset, ref bytes, previous } = *self;
+        look(&JournalPiece { timeline, file, offset, bytes, previous })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Recorder(std::sync::Mutex<Vec<Piece>>);
+
+impl JournalSink for Recorder {
+    fn push(&self, piece: &JournalPiece<'_>) -> EnvResult<()> {
+        let JournalPiece { timeline, file, offset, bytes, previous } = *piece;
+        let piece = Piece { timeline, file, offset, bytes: bytes.to_vec(), previous };
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(piece);
+        Ok(())
+    }
+
+    fn sync(&self) -> EnvResult<()> {
+        Ok(())
+    }
+}
+
+impl Shipped {
+    /// Ships what a small environment commits.
+    ///
+    /// # Errors
+    /// None that are worth handling.
+    pub fn new(world: &WorldRef) -> EnvResult<Self> {
+        let (here, there) = (MemDisk::new(), MemDisk::new());
+        let options = Options::new().background(false).journal_file_bytes(16 << 10);
+        let with_replica = options.clone().replica_in(there.root(), ReplicaPolicy::Require);
+        let (env, _) = Environment::open_in(here.root(), WorldRef::clone(world), with_replica)?;
+        let db = env.database("db", DatabaseOptions::default())?;
+        let put = |n: u8| env.write(|txn| txn.put(&db, &[n % 9], &[n; 700]));
+        (0..20).try_for_each(put)?;
+        let recorder = Arc::new(Recorder::default());
+        let shipment = env.ship(Arc::clone(&recorder) as Arc<_>, ShipMode::Waited)?;
+        let replica = there.fork();
+        (20..60).try_for_each(put)?;
+        drop(shipment);
+        let pieces = recorder.0.lock().map(|pieces| pieces.clone()).unwrap_or_default();
+        Ok(Self { replica, options, environment: env.core.files.identity.environment, pieces })
+    }
+
+    /// How many pieces there are.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// The replica before the first of them.
+    ///
+    /// # Panics
+    /// If it cannot be opened.
+    #[must_use]
+    pub fn replica(&self) -> Receiving<'_> {
+        let disk = self.replica.fork();
+        let opened = || -> EnvResult<Replica> {
+            let root = Root::new(disk.root());
+            let held = root.dir.lock(&LOCK, LockMode::Exclusive);
+            let held = held.map_err(|_| EnvError::internal("somebody has it"))?;
+            let current = root.current()?.ok_or_else(|| EnvError::internal("no CURRENT"))?;
+            let dirs = generation_dirs(&root, current.generation)?;
+            Replica::open(root, held, current.generation, self.environment, dirs, None)
+        };
+        let replica = opened().expect("it is as it was received");
+        Receiving { shipped: self, disk, replica }
+    }
+}
+
+/// A replica that is sent pieces.
+#[derive(Debug)]
+pub struct Receiving<'s> {
+    shipped: &'s Shipped,
+    disk: MemDisk,
+    replica: Replica,
+}
+
+impl Receiving<'_> {
+    /// Sends a piece, changed. What was taken is there, and is taken again; nothing goes back.
+    ///
+    /// # Panics
+    /// If a promise is broken.
+    pub fn push(&mut self, number: usize, change: impl FnOnce(&mut Piece)) {
+        let Some(mut piece) = self.shipped.pieces.get(number).cloned() else { return };
+        change(&mut piece);
+        let before = self.replica.position();
+        let taken = piece.with(|piece| self.replica.push(piece)).is_ok();
+        let after = self.replica.position();
+        assert!(after >= before, "{before:?} {after:?}");
+        if taken {
+            piece.with(|piece| self.replica.push(piece)).expect("it has it already");
+            assert_eq!(self.replica.position(), after);
+        }
+    }
+
+    /// Has it make what it has taken durable.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn sync(&mut self) {
+        self.replica.sync().expect("nothing is wrong with a disk in memory");
+    }
+
+    /// Opens it as an environment: everything from before is there, or damage is named.
+    ///
+    /// # Panics
+    /// If a promise is broken.
+    pub fn end(self, world: &WorldRef) {
+        let Self { shipped, disk, replica } = self;
+        drop(replica);
+        let world = WorldRef::clone(world);
+        match Environment::open_in(disk.root(), world, shipped.options.clone()) {
+            Ok((env, report)) => {
+                // Those from before the first piece.
+                assert!(report.sequence >= 21, "{report}");
+                let report = env.verify(&VerifyOptions::new()).expect("it is open");
+                assert!(report.findings.is_empty(), "{:?}", report.findings);
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}"),
+        }
+    }
 }

@@ -39,6 +39,7 @@ mod door;
 mod environment;
 mod error;
 mod event_queue;
+mod events;
 mod failure;
 mod files;
 #[doc(hidden)]
@@ -94,6 +95,7 @@ pub use environment::{
 };
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use event_queue::{EventQueue, MAX_QUEUED_BYTES, MAX_QUEUED_CHANGES, QueuedEvent};
+pub use events::{Event, Events};
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
 };
@@ -118,8 +120,9 @@ pub use scrub::{Scrub, ScrubReport, ScrubState};
 pub use sequence::{Sequence, SequenceOptions};
 pub use shape::{DatabaseShape, IndexShape};
 pub use ship::{
-    JournalPiece, JournalSink, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaState,
-    ReplicaStatus, ShipMode, Shipment, detach_replica, promote_replica, replica_info,
+    JournalPiece, JournalSink, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaProgress,
+    ReplicaState, ReplicaStatus, ShipMode, Shipment, ShipmentStatus, detach_replica,
+    promote_replica, replica_info, replica_progress,
 };
 pub use sites::{REPLICA_SYNC_SITES, SYNC_SITES};
 pub use snapshot::{Cursor, Range, Snapshot};

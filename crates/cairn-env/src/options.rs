@@ -70,11 +70,11 @@ pub struct Options {
     /// Bytes that the environment leaves free on its device, and on that of each data directory
     /// (default: 0, no limit). What happens near it is the same.
     pub free_disk: u64,
-    /// How much journal is kept that nothing needs any more (default: none of it), so that a restore from a
-    /// backup can go to each commit in it. What is kept counts as used under the disk limits, is not given up for
-    /// them, and [`Environment::space`](crate::Environment::space) says how much it is. Whoever opens the environment
-    /// for writing without this option lets it go with the next checkpoint.
-    pub keep_journal: JournalRetention,
+    /// How much journal is kept that nothing needs any more, so that a restore from a backup can go to each commit in
+    /// it (default: what the environment was told last, which is none of it at first). It is part of the environment
+    /// from the first write on, and holds for whoever opens it afterwards. What is kept counts as used under the disk
+    /// limits, is not given up for them, and [`Environment::space`](crate::Environment::space) says how much it is.
+    pub keep_journal: Option<JournalRetention>,
     /// Bytes per second at which the background worker reads finished log files again, so that damage
     /// is found while there are backups to mend it from (default: 4 MiB; 0: it never does). That is two
     /// percent of what a disk that turns gives, and 2.3 TiB in a week.
@@ -130,7 +130,7 @@ impl Default for Options {
             space_target: 70,
             max_disk: 0,
             free_disk: 0,
-            keep_journal: JournalRetention::Needed,
+            keep_journal: None,
             scrub_rate: 4 << 20,
             scrub_interval: Duration::from_secs(7 * 24 * 3600),
             snapshot_age: None,
@@ -178,7 +178,6 @@ setters! {
     space_target: u8;
     max_disk: u64;
     free_disk: u64;
-    keep_journal: JournalRetention;
     scrub_rate: u64;
     scrub_interval: Duration;
     snapshot_age: Option<Duration>;
@@ -226,6 +225,13 @@ impl Options {
     #[must_use]
     pub fn replica_in(mut self, dir: DirRef, policy: ReplicaPolicy) -> Self {
         self.replica = Some(ReplicaOptions::within(dir, policy));
+        self
+    }
+
+    /// Sets [`Options::keep_journal`](Options#structfield.keep_journal).
+    #[must_use]
+    pub fn keep_journal(mut self, keep: JournalRetention) -> Self {
+        self.keep_journal = Some(keep);
         self
     }
 

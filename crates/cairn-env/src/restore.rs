@@ -14,7 +14,7 @@ use cairn_io::{Access, DirExt, DirRef, FileRef, LockGuard, Name, World, WorldRef
 use cairn_log::{DataKeys, LogName, Timeline};
 
 use crate::{
-    EnvError, EnvResult, Environment, Options, RecoveryReport, VerifyOptions,
+    EnvError, EnvResult, Environment, JournalRetention, Options, RecoveryReport, VerifyOptions,
     backup::Cut,
     keyring,
     root::{Current, Generation, Generations, Root},
@@ -144,7 +144,12 @@ impl RestoreTarget {
             None => Generation::FIRST,
         };
         let timeline = another_timeline(cut.timeline, &*world);
+        // In place of what keeps history, it goes on keeping it.
+        let old = kept.and_then(|old| root.open_generation(old.generation).ok());
+        let old = old.and_then(|dir| StateFile::open(&*dir, Access::Read).ok());
+        let keep = old.map_or(JournalRetention::Needed, |(_, found)| found.newest.keep);
         let state = State {
+            keep,
             clean: false,
             timeline,
             generation: generation.0,

@@ -189,6 +189,10 @@ impl Core {
             return None;
         }
         scrubbed.files.insert(number, (self.world.monotonic(), findings.clone()));
+        drop(scrubbed);
+        if !findings.is_empty() {
+            self.files.second.note(number);
+        }
         Some(findings)
     }
 

@@ -11,7 +11,7 @@ use cairn_log::{
 };
 
 use crate::{
-    EnvError, EnvResult, sites,
+    EnvError, EnvResult, JournalRetention, sites,
     state_keys::{StateEncryption, sign},
 };
 
@@ -21,7 +21,7 @@ cairn_log::layout! {
     /// A slot of the state file.
     pub mod state_slot {
         MAGIC: 8 = "`CAIRNSTA`",
-        VERSION: 2 = "format version: 4; 5 with encryption; 1, 2 with data directories and 3 with encryption have no home",
+        VERSION: 2 = "format version: 4; 5 with encryption; 6 and 7 likewise, with history that is kept; 1, 2 with data directories and 3 with encryption have no home",
         CLEAN: 1 = "1: closed in order, the checkpoint holds every commit; 0: not",
         DIRECTORIES: 2 = "number of data directories",
         RESERVED: 3 = "zero",
@@ -50,7 +50,10 @@ cairn_log::layout! {
         MAC: 32 = "HMAC-SHA-256 of the slot with zeros in this field and the next but one",
         HOME: 8 = "number, in its file system, of the file in which the slot was written",
         HOME_BORN: 8 = "when that was made, in nanoseconds since 1970; 0: not known",
-        PADDING: 3824 = "zero",
+        KEEP: 1 = "how much journal is kept as history: 0: none, 1: so many bytes, 2: so many microseconds, 3: all",
+        RESERVED_3: 7 = "zero",
+        KEEP_AMOUNT: 8 = "so many bytes or microseconds, else 0",
+        PADDING: 3808 = "zero",
         CRC: 4 = "CRC-32C of the bytes before",
     }
 }
@@ -65,7 +68,10 @@ const VERSION_ENCRYPTED: u64 = 3;
 /// An older version takes a copy for what it was copied from.
 const VERSION_HOME: u64 = 4;
 const VERSION_HOME_ENCRYPTED: u64 = 5;
-const VERSIONS: std::ops::RangeInclusive<u64> = VERSION..=VERSION_HOME_ENCRYPTED;
+/// An older version does not know that history is to be kept, and lets it go.
+const VERSION_HISTORY: u64 = 6;
+const VERSION_HISTORY_ENCRYPTED: u64 = 7;
+const VERSIONS: std::ops::RangeInclusive<u64> = VERSION..=VERSION_HISTORY_ENCRYPTED;
 
 /// The state of an environment, as one slot holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +96,8 @@ pub(crate) struct State {
     pub(crate) encryption: Option<StateEncryption>,
     /// The file in which it was written; older versions did not say.
     pub(crate) home: Option<FileIdentity>,
+    /// How much journal is kept that nothing needs.
+    pub(crate) keep: JournalRetention,
 }
 
 impl State {
@@ -110,6 +118,7 @@ impl State {
             sequence: 0,
             encryption: None,
             home: None,
+            keep: JournalRetention::Needed,
         }
     }
 
@@ -124,6 +133,12 @@ impl State {
     }
 
     const fn version(&self) -> u64 {
+        if !matches!(self.keep, JournalRetention::Needed) {
+            return match &self.encryption {
+                Some(_) => VERSION_HISTORY_ENCRYPTED,
+                None => VERSION_HISTORY,
+            };
+        }
         match (&self.encryption, &self.home, self.directories) {
             (Some(_), Some(_), _) => VERSION_HOME_ENCRYPTED,
             (None, Some(_), _) => VERSION_HOME,
@@ -184,6 +199,9 @@ impl State {
             state_slot::HOME.set_number(&mut slot, home.number);
             state_slot::HOME_BORN.set_number(&mut slot, home.born);
         }
+        let (keep, amount) = self.keep.to_numbers();
+        state_slot::KEEP.set_number(&mut slot, keep);
+        state_slot::KEEP_AMOUNT.set_number(&mut slot, amount);
         let crc = crc32c(&slot[..state_slot::CRC.offset]);
         state_slot::CRC.set_number(&mut slot, crc.into());
         slot
@@ -208,13 +226,15 @@ impl State {
             1 => true,
             _ => return None,
         };
-        for field in [state_slot::RESERVED, state_slot::RESERVED_2, state_slot::PADDING] {
+        let reserved = [state_slot::RESERVED, state_slot::RESERVED_2, state_slot::RESERVED_3];
+        for field in reserved.into_iter().chain([state_slot::PADDING]) {
             if field.of(slot).iter().any(|&byte| byte != 0) {
                 return None;
             }
         }
         let uuid = |field: Field| field.of(slot).try_into().ok().map(Uuid);
-        let is_encrypted = [VERSION_ENCRYPTED, VERSION_HOME_ENCRYPTED].contains(&version);
+        let is_encrypted = [VERSION_ENCRYPTED, VERSION_HOME_ENCRYPTED, VERSION_HISTORY_ENCRYPTED]
+            .contains(&version);
         let encryption = if is_encrypted {
             Some(StateEncryption {
                 epoch: u32_of(state_slot::KEY_EPOCH).filter(|epoch| *epoch > 0)?,
@@ -260,6 +280,10 @@ impl State {
             sequence: state_slot::SEQUENCE.number(slot),
             encryption,
             home,
+            keep: JournalRetention::from_numbers(
+                state_slot::KEEP.number(slot),
+                state_slot::KEEP_AMOUNT.number(slot),
+            )?,
         };
         (state.version() == version).then_some(Ok(state))
     }
@@ -442,10 +466,14 @@ mod tests {
         let encrypted = State { encryption: Some(encryption), ..example() };
         let old = State { home: None, ..example() };
         let old_encrypted = State { home: None, ..encrypted.clone() };
-        for state in [&encrypted, &old, &old_encrypted] {
+        let keep = JournalRetention::Bytes(77);
+        let history = State { keep, ..example() };
+        let history_encrypted = State { keep: JournalRetention::Forever, ..encrypted.clone() };
+        let states = [encrypted, old, old_encrypted, history, history_encrypted];
+        for state in &states {
             assert_eq!(State::decode(&state.encode()), Some(Ok(state.clone())));
         }
-        let all = [encrypted, old, old_encrypted].map(|state| state.encode());
+        let all = states.map(|state| state.encode());
         for slot in all.into_iter().chain([slot]) {
             for bit in 0..SLOT * 8 {
                 let mut flipped = slot.clone();

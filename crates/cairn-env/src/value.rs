@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref};
 
 use bytes::{Buf, Bytes};
 use cairn_btree::{FrozenRoot, HeldValue, ValuePointer, ValueRef};
-use cairn_log::Lsn;
+use cairn_log::{LogFile, Lsn};
 
 use crate::{EnvResult, core::Core};
 
@@ -170,7 +170,8 @@ impl Core {
         let file = self.files.get(lsn.file())?;
         let len = pointer.len as usize;
         let map = self.options.map_values && len >= MAP_MIN;
-        let value = file.read_value(lsn.offset(), len, pointer.crc, map)?;
+        let read = |file: &LogFile| file.read_value(lsn.offset(), len, pointer.crc, map);
+        let value = self.files.read_either(&file, read)?;
         // What is mapped is in memory once already, unless it had to be decrypted.
         if !map || self.files.is_encrypted() {
             self.values.put(pointer.lsn, &value);

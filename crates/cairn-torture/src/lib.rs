@@ -21,6 +21,7 @@ pub mod planted;
 pub mod pool;
 pub mod power_cut;
 pub mod problem;
+pub mod replicas;
 pub mod row;
 pub mod run;
 pub mod script;

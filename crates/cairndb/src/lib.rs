@@ -87,18 +87,19 @@ pub mod typed;
 pub use cairn_env::{
     About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut,
     DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DatabaseShape, DiskLimit,
-    Durability, EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, ExclusiveRange,
-    ExclusiveTransaction, Figure, Finding, HealReport, HealedFile, HolderKind, Identity, Index,
-    IndexCursor, IndexDef, IndexEntries, IndexEntry, IndexShape, JournalPiece, JournalRetention,
-    JournalSink, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind, KeyProvider,
-    KeyRequest, KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_LABEL_LEN,
-    MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Mark, Missing, Multimap, Options, Outline, Pairs,
-    PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport, RekeyReport, RepairReport,
-    ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaState, ReplicaStatus, RestoreTo,
-    RetiredEpochs, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions,
-    ShipMode, Shipment, Snapshot, SpaceHolder, SpaceReport, Stats, Survey, TornTail, Transaction,
-    TransactionRange, TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions,
-    VerifyReport, View, detach_replica, finish_rekey, promote_replica, repair, replica_info,
+    Durability, EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, Event, Events,
+    ExclusiveRange, ExclusiveTransaction, Figure, Finding, HealReport, HealedFile, HolderKind,
+    Identity, Index, IndexCursor, IndexDef, IndexEntries, IndexEntry, IndexShape, JournalPiece,
+    JournalRetention, JournalSink, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind,
+    KeyProvider, KeyRequest, KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN,
+    MAX_LABEL_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Mark, Missing, Multimap, Options, Outline,
+    Pairs, PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport, RekeyReport,
+    RepairReport, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaProgress, ReplicaState,
+    ReplicaStatus, RestoreTo, RetiredEpochs, Savepoint, Scope, Scrub, ScrubReport, ScrubState,
+    Sequence, SequenceOptions, ShipMode, Shipment, ShipmentStatus, Snapshot, SpaceHolder,
+    SpaceReport, Stats, Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit,
+    UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View, detach_replica,
+    finish_rekey, promote_replica, repair, replica_info, replica_progress,
 };
 
 /// What tools need beside the environment: descriptions of log records.
@@ -169,7 +170,7 @@ pub mod backup {
     pub use cairn_backup::{
         BackupError, BackupFinding, BackupOptions, BackupReport, BackupResult, BackupVerifyReport,
         Forgotten, KeptGeneration, MANIFEST_NAME, Manifest, ManifestFile, Piece, Progress,
-        RestoreOptions, RestoreReport, RestoreTo, backup, check_key, forget_old, is_encrypted,
-        publish, restore, undo_restore, verify,
+        RestoreOptions, RestoreReport, RestoreTo, backup, check_key, forget_old, heal,
+        is_encrypted, publish, restore, undo_restore, verify,
     };
 }

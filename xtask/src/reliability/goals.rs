@@ -60,6 +60,8 @@ pub(crate) const GOALS: &[Goal] = &[
         "no killed process loses an acknowledged commit, 200 deaths in a row on one environment"),
     goal("G10", "power cuts", None, Some(2_000),
         "nor does power that fails below a real file system"),
+    goal("G33", "crash states of both sides", Some(2500), Some(50_000),
+        "whatever crashes of an environment and its replica, the other one has every acknowledged commit, and no stale one wins"),
     goal("G7", "calls failed", Some(1_300), Some(20_000),
         "no failing call to the disk causes a panic, loses a commit, or gets the wrong answer"),
     goal("G12", "simulated seeds", Some(200), Some(5_000),

@@ -35,6 +35,8 @@ const RIGS: &[Rig] = &[
         shards: 8, stride: 1, long: "flip --seed {seed}" },
     Rig { goals: &["G7"], gate: "io-errors", full: "io-errors --full --part {seed}/4",
         shards: 4, stride: 1, long: "io-errors --seed {seed}" },
+    Rig { goals: &["G33"], gate: "replicas", full: "replicas --full --seed {seed}",
+        shards: 1, stride: 1, long: "replicas --seed {seed}" },
     Rig { goals: &["G6"], gate: "blocks", full: "blocks --full",
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G23"], gate: "nonces", full: "nonces --full --seed {seed}",

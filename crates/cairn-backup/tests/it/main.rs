@@ -9,6 +9,7 @@ mod encrypted;
 mod failed_syncs;
 mod fixture;
 mod growing;
+mod heal;
 mod history;
 mod in_place;
 mod in_place_crash;

@@ -11,7 +11,7 @@ use cairn_env::{
     undo_restore,
 };
 use cairn_io::{DirRef, MemDisk};
-use cairn_log::{DataKey, DataKeys};
+use cairn_log::{DataKey, DataKeys, FileNumber, Lsn};
 
 use crate::fixture::{Content, content, dir, fill, open, open_seeded, options, world};
 
@@ -150,6 +150,36 @@ fn a_closed_environment_gives_its_newest_commit_and_its_marks() {
         let kept = open(&back).marks().unwrap();
         assert_eq!(kept.last(), Some(meant), "what came after it is not there");
     }
+}
+
+#[test]
+fn a_position_in_the_log_is_a_moment() {
+    let (live, saved, states) = Sample::closed();
+    let journal = Journal::of(&live);
+    let (first, newest) = (*states.keys().next().unwrap(), *states.keys().max().unwrap());
+    let marks = open(&live).marks().unwrap();
+    assert!(marks.len() > 5);
+    for mark in &marks {
+        // Behind the record stands the next one, and in front of it the one before.
+        let at = |offset| RestoreTo::Lsn(Lsn::new(mark.lsn.file(), offset).unwrap());
+        let offset = mark.lsn.offset();
+        for (to, commit) in [
+            (at(offset), mark.commit),
+            (at(offset + 8), mark.commit),
+            (at(offset - 8), mark.commit - 1),
+        ] {
+            let (report, found, _) = journal.restore(&saved, to).unwrap();
+            assert_eq!((report.commit, &found), (commit, &states[&commit]));
+        }
+    }
+    let beyond = || RestoreTo::Lsn(Lsn::new(FileNumber::new(1 << 20).unwrap(), 4096).unwrap());
+    let (report, ..) = journal.restore(&saved, beyond()).unwrap();
+    assert_eq!(report.commit, newest);
+    let error = Journal::none().refused(&saved, beyond());
+    assert!(matches!(error, EnvError::OutOfReach { .. }), "{error}");
+    let before = RestoreTo::Lsn(Lsn::new(FileNumber::FIRST, 4096).unwrap());
+    let error = journal.refused(&saved, before);
+    assert!(matches!(error, EnvError::OutOfReach { first: f, .. } if f == first), "{error}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! `cairn heal`: damaged files get their bytes back from a replica.
+//! `cairn heal`: damaged files get their bytes back from a replica or a backup.
 
 use std::path::PathBuf;
 
+use cairndb::backup::{self, MANIFEST_NAME};
 use serde::Serialize;
 
 use super::verify::FindingJson;
@@ -15,22 +16,24 @@ use crate::{
     text::{seconds, several, size},
 };
 
-/// Put damaged files right with the copies that a replica has of them
+/// Put damaged files right with the copies that a replica or a backup has of them
 ///
 /// Every finished log file is read. Of one that is damaged, the copy is verified and takes its place,
-/// byte for byte. What the replica does not have as a file is listed with the keys that it concerns:
-/// for these, restore a backup. A program that has the environment open heals it itself.
+/// byte for byte; nothing goes back to what it was. What the copy does not have as a file is listed
+/// with the keys that it concerns: for these, restore a backup. A program that has the environment
+/// open heals it itself.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Example:
-  cairn heal data /mnt/other/data"
+  cairn heal data /mnt/other/data
+  cairn heal data backups/monday"
 )]
 pub(crate) struct Heal {
     /// The directory of the environment
     env: PathBuf,
-    /// The directory of its replica, or of another copy of it
+    /// The directory of its replica, of another copy of it, or of a backup
     copy: PathBuf,
     #[command(flatten)]
     unlock: KeyArgs,
@@ -64,7 +67,10 @@ impl Heal {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let env = open::for_writing(&self.env, &self.unlock, output)?;
         let progress = Progress::new("healing");
-        let report = env.heal(&self.copy)?;
+        let report = match self.copy.join(MANIFEST_NAME).exists() {
+            true => backup::heal(&env, &self.copy)?,
+            false => env.heal(&self.copy)?,
+        };
         env.close()?;
         let elapsed = progress.elapsed();
         drop(progress);

@@ -26,6 +26,8 @@ mod stats;
 mod tree;
 mod verify;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
@@ -55,6 +57,9 @@ pub(crate) struct Cli {
     /// Print JSON for programs, one object per line, errors too
     #[arg(long, global = true)]
     json: bool,
+    /// Open an environment that is written with its replica in this directory
+    #[arg(long, global = true, hide = true, value_name = "DIR")]
+    pub(crate) with_replica: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use cairn_io::{DirRef, RealDir, RealWorld};
+use cairn_io::{DirRef, RealDir, RealWorld, WorldRef};
 use cairndb::{
     EnvError, Environment, ReplicaInfo, ReplicaPolicy, detach_replica, promote_replica,
-    replica_info,
+    replica_info, replica_progress,
 };
 use serde::Serialize;
 
@@ -23,7 +23,8 @@ use crate::{
 /// environment's disk is lost, the replica is opened in its place: it is an environment.
 ///
 /// Whoever writes the environment without its replica, commands of `cairn` among them, detaches it:
-/// it is then stale, and gets a new base from the next who opens both.
+/// it is then stale, and gets a new base from the next who opens both. Every command that writes
+/// takes the replica along with --with-replica DIR.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -32,7 +33,8 @@ Examples:
   cairn replica add data /mnt/other/data
   cairn replica status data /mnt/other/data
   cairn replica promote /mnt/other/data
-  cairn replica detach data"
+  cairn replica detach data
+  cairn put data ada 1815 --with-replica /mnt/other/data"
 )]
 pub(crate) struct Replica {
     #[command(subcommand)]
@@ -108,11 +110,17 @@ struct StatusJson {
     timeline: Option<String>,
     attachment: Option<u64>,
     attached: bool,
+    /// The checkpoint from which it starts.
+    checkpoint: Option<u64>,
+    /// The end of its journal.
+    position: Option<String>,
 }
 
 #[derive(Serialize)]
 struct TogetherJson {
     together: bool,
+    /// What the replica lacks of the journal, if both are in the same file of it.
+    lag_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -164,13 +172,22 @@ impl Status {
     fn run(self, output: &mut Output) -> Outcome {
         let mut found = Vec::new();
         for directory in [self.env].into_iter().chain(self.other) {
-            let info = replica_info(&directory_of(&directory)?)?;
+            let root = directory_of(&directory)?;
+            let info = replica_info(&root)?;
+            let world: WorldRef = Arc::new(RealWorld::new());
+            let progress = replica_progress(&root, &world)?;
             let side = match info {
                 None => "none",
                 Some(info) if info.is_replica => "replica",
                 Some(_) => "source",
             };
             output.line(format_args!("{}: {}", directory.display(), describe(info)))?;
+            let position = progress.and_then(|progress| progress.journal);
+            let shown = position.map(|(file, offset)| format!("{file}:{offset:06x}"));
+            if let (Some(progress), Some(shown)) = (progress, &shown) {
+                let checkpoint = progress.checkpoint;
+                output.line(format_args!("  checkpoint {checkpoint}, journal up to {shown}"))?;
+            }
             output.json(&StatusJson {
                 directory,
                 side,
@@ -178,11 +195,19 @@ impl Status {
                 timeline: info.map(|info| info.timeline.to_string()),
                 attachment: info.map(|info| info.attachment),
                 attached: info.is_some_and(|info| info.is_attached),
+                checkpoint: progress.map(|progress| progress.checkpoint),
+                position: shown,
             })?;
-            found.push(info);
+            found.push((info, position));
         }
-        if let [one, other] = found[..] {
+        if let [(one, here), (other, there)] = found[..] {
             let together = belong_together(one, other);
+            let lag_bytes = match (here, there) {
+                (Some((file, here)), Some((same, there))) if file == same => {
+                    Some(here.abs_diff(there))
+                }
+                _ => None,
+            };
             output.line(format_args!(
                 "{}",
                 match together {
@@ -190,10 +215,10 @@ impl Status {
                     false => "they do not belong together: `cairn replica add` makes a stale one a replica again",
                 }
             ))?;
-            output.json(&TogetherJson { together })?;
+            output.json(&TogetherJson { together, lag_bytes })?;
             return Ok(if together { Exit::Good } else { Exit::Findings });
         }
-        Ok(if found[0].is_some() { Exit::Good } else { Exit::Findings })
+        Ok(if found[0].0.is_some() { Exit::Good } else { Exit::Findings })
     }
 }
 

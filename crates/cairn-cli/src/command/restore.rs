@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cairn_log::Lsn;
 use cairndb::{
     EnvError, ErrorKind,
     backup::{
@@ -26,7 +27,7 @@ use crate::{
 /// are read, before the directory opens as an environment. A restore that was cut short is
 /// started over by running the same command again.
 ///
-/// With --to-commit, --to-label or --at, what is restored is the state at that moment, and what
+/// With --to-commit, --to-label, --at or --to-lsn, what is restored is the state at that moment, and what
 /// came after it is not there. --journal says where the journal past the backup is: in the
 /// environment itself, open or not, whether it would open or not; in its replica; or in a later
 /// backup. If a journal file before the moment is missing, the restore is refused.
@@ -62,6 +63,9 @@ pub(crate) struct Restore {
     /// Restore what was there at this time, such as 2026-05-04T10:30:00Z (with its offset)
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Time>,
+    /// Restore the newest commit up to this position, such as 00000003:001a40: see `cairn log`
+    #[arg(long, value_name = "POSITION", conflicts_with_all = ["to_commit", "to_label", "at"])]
+    to_lsn: Option<Lsn>,
     /// Go on from the backup with the journal in this environment, replica or later backup
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
@@ -73,12 +77,12 @@ pub(crate) struct Restore {
     other_environment: bool,
     /// Go back to what an environment held before it was restored in place
     #[arg(long, value_name = "ENV", conflicts_with_all = [
-        "backup", "env", "in_place", "to_commit", "to_label", "at", "journal",
+        "backup", "env", "in_place", "to_commit", "to_label", "at", "to_lsn", "journal",
     ])]
     undo: Option<PathBuf>,
     /// Open an environment, and remove what it held before it was restored in place
     #[arg(long, value_name = "ENV", conflicts_with_all = [
-        "backup", "env", "in_place", "undo", "to_commit", "to_label", "at", "journal",
+        "backup", "env", "in_place", "undo", "to_commit", "to_label", "at", "to_lsn", "journal",
     ])]
     forget_old: Option<PathBuf>,
     #[command(flatten)]
@@ -127,14 +131,16 @@ impl Restore {
                 to_commit,
                 to_label,
                 at,
+                to_lsn,
                 journal,
                 ..
             } => {
                 let key = unlock.of(&backup, || is_encrypted(&backup))?;
-                let to = match (to_commit, to_label, at) {
+                let to = match (to_commit, to_label, at, to_lsn) {
                     (Some(commit), ..) => RestoreTo::Commit(commit),
-                    (_, Some(label), _) => RestoreTo::Label(label),
-                    (_, _, Some(Time(micros))) => RestoreTo::Time(micros),
+                    (_, Some(label), ..) => RestoreTo::Label(label),
+                    (_, _, Some(Time(micros)), _) => RestoreTo::Time(micros),
+                    (.., Some(lsn)) => RestoreTo::Lsn(lsn),
                     _ => RestoreTo::Newest,
                 };
                 let mut options = RestoreOptions::default()

@@ -122,6 +122,9 @@ fn replica_session(json: bool) -> Session {
     session.run("replica status data other");
     session.run("replica add data other");
     session.run("get other ada");
+    session.run("put data barbara 1939 --with-replica other");
+    session.run("replica status data other");
+    session.run("get other barbara");
     session.run("put data grace 1906");
     session.run("replica status data other");
     session.run("replica add data other");
@@ -255,6 +258,10 @@ fn moment_session(json: bool) -> Session {
     session.run("get first schema");
     session.run("restore backup newest --journal data");
     session.run("get newest schema");
+    session.run("restore backup begun --to-lsn 00000001:001000 --journal data");
+    session.run("restore backup placed --to-lsn ffffff00:001000 --journal data");
+    session.run("get placed schema");
+    session.run("restore backup placed --to-lsn nowhere --journal data");
     session.run("restore backup late --at 2999-01-01T00:00:00Z --journal data");
     session.run("get late schema");
     session.run("restore backup none --at 2999-01-01T00:00:00Z");
@@ -298,6 +305,8 @@ fn heal_session(json: bool) -> Session {
     session.run("replica add data other");
     session.run("heal data other");
     session.run("heal data nowhere");
+    session.run("backup data saved");
+    session.run("heal data saved");
     session.run("init another");
     session.run("heal data another");
     let rot = |path: &str| {

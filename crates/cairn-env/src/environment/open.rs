@@ -13,15 +13,17 @@ use cairn_io::{
 use cairn_log::{CommitSpan, Uuid};
 
 use crate::{
-    EnvError, EnvResult, Environment, Options, RecoveryReport,
+    EnvError, EnvResult, Environment, HealedFile, Options, RecoveryReport,
     checkpoint::{Checkpointer, Durable},
     commit::Recent,
     core::{CommitState, Core, Holders},
     directories,
     door::Door,
     environment::{Open, copied},
+    events::Listeners,
     failure::Failure,
     files::{Files, Identity},
+    heal,
     index::Indexes,
     journal::Journal,
     keyring,
@@ -44,6 +46,9 @@ use crate::{
     sync::lock,
     value_cache::ValueCache,
 };
+
+/// So many files are healed before an open at most: each takes another attempt.
+const MOST_HEALED: usize = 64;
 
 impl Environment {
     /// Opens the environment in the directory `path`, after recovery if it needs any; creates it if
@@ -91,7 +96,24 @@ impl Environment {
         world: WorldRef,
         options: Options,
     ) -> EnvResult<(Self, RecoveryReport)> {
-        Self::open_in_at(dir, world, options, None)
+        let mut healed = Vec::<HealedFile>::new();
+        loop {
+            let opened = Self::open_once(&dir, &world, &options, None, &healed);
+            // A file that was healed and is not right is damaged on both sides, or it is something else.
+            match opened {
+                Err(error) if healed.len() < MOST_HEALED => {
+                    let file = options.replica.as_ref().filter(|_| !options.read_only);
+                    let file = file.and_then(|replica| {
+                        heal::before_open(&dir, &replica.open().ok()?, &*world, &options, &error)
+                    });
+                    match file {
+                        Some(file) if !healed.contains(&file) => healed.push(file),
+                        _ => return Err(error),
+                    }
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// As [`Environment::open_in`], or `at` a moment in its past, for reading only.
@@ -101,8 +123,20 @@ impl Environment {
         options: Options,
         at: Option<&At<'_>>,
     ) -> EnvResult<(Self, RecoveryReport)> {
+        Self::open_once(&dir, &world, &options, at, &[])
+    }
+
+    /// Opens it, with files that were healed so that it may open.
+    fn open_once(
+        dir: &DirRef,
+        world: &WorldRef,
+        options: &Options,
+        at: Option<&At<'_>>,
+        healed: &[HealedFile],
+    ) -> EnvResult<(Self, RecoveryReport)> {
         let began = world.monotonic();
-        let root = Root::new(dir);
+        let options = options.clone();
+        let root = Root::new(DirRef::clone(dir));
         if let Some(text) = root.restoring()? {
             let path = root.dir.path().to_owned();
             return Err(EnvError::IncompleteRestore { path, how: text.trim_end().into() });
@@ -112,22 +146,23 @@ impl Environment {
             check_creatable(&root, &options)?;
         }
         let claim = match options.read_only {
-            true => Claim::Reading(root.enter(&*world)?),
-            false => Claim::Writing(root.lock(&*world)?),
+            true => Claim::Reading(root.enter(&**world)?),
+            false => Claim::Writing(root.lock(&**world)?),
         };
         // Whoever had the environment until now may have changed what CURRENT says.
         let (current, created) = match root.current()? {
             Some(current) => (current, false),
-            None => (create(&root, &world, &options)?, true),
+            None => (create(&root, world, &options)?, true),
         };
         let dir = root.open_generation(current.generation)?;
         let (env, mut report, met) =
-            open_generation(root, dir, &world, options, Some(current), claim, at)?;
+            open_generation(root, dir, world, options, Some(current), claim, (at, healed))?;
         report.created = created;
         report.duration = world.monotonic().saturating_sub(began);
         if let Some(met) = met {
             env.core.attach_met(met)?;
         }
+        env.core.heal_when_noted();
         maintenance::start(&env.core)?;
         Ok((env, report))
     }
@@ -141,7 +176,7 @@ impl Environment {
     ) -> EnvResult<(Self, RecoveryReport)> {
         let options = Options { replica: None, ..options };
         let (env, report, _) =
-            open_generation(root, dir, world, options, None, Claim::Staging, None)?;
+            open_generation(root, dir, world, options, None, Claim::Staging, (None, &[]))?;
         Ok((env, report))
     }
 
@@ -177,7 +212,7 @@ fn open_generation(
     options: Options,
     current: Option<Current>,
     claim: Claim,
-    at: Option<&At<'_>>,
+    (at, healed): (Option<&At<'_>>, &[HealedFile]),
 ) -> EnvResult<(Environment, RecoveryReport, Option<Met>)> {
     let has_writer = claim.has_writer();
     let read = || StateFile::open(&*dir, Access::Read);
@@ -196,7 +231,7 @@ fn open_generation(
         check_identity(&root, current, &found.newest)?;
     }
     let are_right = options.encryption.is_none();
-    let options = keyring::opening::unlocked(&root, &*dir, Some(&found.newest), options)?;
+    let mut options = keyring::opening::unlocked(&root, &*dir, Some(&found.newest), options)?;
     let keys = options.encryption.as_ref();
     let authenticate = |found: &Found| found.authenticate(keys, are_right, root.dir.path());
     match authenticate(&found) {
@@ -263,7 +298,8 @@ fn open_generation(
         None => (None, 0),
         Some(replica) => {
             let own = attachment.filter(|found| found.side == Side::Source);
-            let (met, brought) = reconcile::meet(replica, &files, &listing, own, &**world)?;
+            files.second.begin(replica);
+            let (met, brought) = reconcile::meet(replica, &files, &listing, &state, own, &**world)?;
             (Some(met), brought)
         }
     };
@@ -271,8 +307,11 @@ fn open_generation(
     let has_others = has_writer || at.is_some();
     let mut recovered = recovery::recover(&files, &forest, &found, &listing, &options, has_others)?;
     recovered.report.from_replica = brought;
+    recovered.report.healed = healed.to_vec();
     let report = recovered.report.clone();
-    let state_file = StateFile::new(state_file, found, options.encryption.as_ref());
+    let keep = *options.keep_journal.get_or_insert(found.newest.keep);
+    let mut state_file = StateFile::new(state_file, found, options.encryption.as_ref());
+    state_file.state.keep = keep; // durable with the first write
     let world = Arc::clone(world);
     let core = assemble(root, world, options, files, forest, state_file, recovered)?;
     *lock(&core.hold) = hold;
@@ -434,6 +473,9 @@ fn assemble(
         schedule,
         space: Space::default(),
         shipping: Shipping::default(),
+        healing: Mutex::default(),
+        healed: Mutex::default(),
+        events: Listeners::default(),
         scrubbed: Mutex::default(),
         door: Door::default(),
         attached: super::Attached::default(),

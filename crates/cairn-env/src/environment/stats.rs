@@ -145,6 +145,9 @@ figures! {
         replicas: Unit::Count("replicas"), "Replicas that commits wait for: 1, or 0 if there is none, or if it could not be had.";
         replica_losses: Unit::Count("losses"), "How often the environment went on without its replica because that failed.";
         ship_lag_bytes: Unit::Bytes, "Journal that whoever gets it, a replica for one, has yet to get: that of the one furthest behind.";
+        ship_lag_micros: Unit::Micros, "For how long there has been journal that somebody has yet to get: that of the one longest behind.";
+        healed_files: Unit::Count("files"), "Damaged files that got their bytes back from a copy.";
+        second_reads: Unit::Count("reads"), "Nodes and large values that could not be read here and were read from the replica.";
         snapshots: Unit::Count("snapshots"), "Live snapshots.";
         transactions: Unit::Count("transactions"), "Open transactions.";
         backups: Unit::Count("backups"), "Backups in progress.";
@@ -199,10 +202,14 @@ pub(super) fn stats(core: &Core) -> Stats {
     let scrub = core.scrub_state();
     let cache = core.forest.cache();
     let (replicas, replica_losses) = core.replicas();
+    let (ship_lag_bytes, ship_lag) = core.shipping.lag(core.world.monotonic());
     let mut stats = Stats {
         replicas,
         replica_losses,
-        ship_lag_bytes: core.shipping.lag(),
+        ship_lag_bytes,
+        ship_lag_micros: u64::try_from(ship_lag.as_micros()).unwrap_or(u64::MAX),
+        healed_files: (core.report.healed.len() + lock(&core.healed).len()) as u64,
+        second_reads: core.files.second.served(),
         commits: core.latest.load(Ordering::Acquire),
         durable_commits: core.journal.durable(),
         commit_syncs: core.journal.syncs(),

@@ -9,7 +9,8 @@ use super::{
     source::JournalSource,
 };
 use crate::{
-    EnvResult, Environment, Options, RecoveryReport,
+    EnvError, EnvResult, Environment, Options, RecoveryReport,
+    checkpoint::CheckpointRecord,
     files::Files,
     recovery::{Listing, open_checkpoint},
     state::State,
@@ -29,8 +30,9 @@ impl Environment {
     /// goes on meanwhile; what the other one needs is pinned as long as that is open.
     ///
     /// It begins at the newest checkpoint and replays the journal in memory, so it costs time and memory by what was
-    /// committed in between; and what was before that checkpoint cannot be opened so. [`Options::keep_journal`] keeps
-    /// journal, and no checkpoints: a restore from a backup goes further back.
+    /// committed in between. What was before that checkpoint can be opened so only where the whole journal was kept,
+    /// from the first commit on ([`JournalRetention::Forever`](crate::JournalRetention::Forever)): all of it is then
+    /// replayed. Otherwise there is nothing to begin from, and a restore from a backup goes further back.
     ///
     /// ```
     /// # use cairn_env::{DatabaseOptions, Environment, Options, RestoreTo};
@@ -46,7 +48,7 @@ impl Environment {
     /// ```
     ///
     /// # Errors
-    /// [`OutOfReach`](crate::EnvError::OutOfReach) if there is no such moment since the newest checkpoint; otherwise as
+    /// [`OutOfReach`](crate::EnvError::OutOfReach) if there is no such moment since the newest checkpoint, or in a journal that is whole; otherwise as
     /// [`Environment::open`].
     pub fn open_at(&self, to: &RestoreTo) -> EnvResult<(Self, RecoveryReport)> {
         let core = self.core.enter()?;
@@ -70,27 +72,63 @@ pub(crate) fn state_at(
 ) -> EnvResult<State> {
     let checkpoint = open_checkpoint(files, listing, state)?;
     let record = checkpoint.as_ref().map(|checkpoint| &checkpoint.record);
-    let start = record.and_then(|record| record.replay_start);
-    let mut source = JournalSource::of_environment(files, listing, state, at.durable, has_writer);
-    let as_it_is = |file: LogFile| -> LogResult<LogFile> { Ok(file) };
-    let mut journal = JournalFiles::take(&mut source, &as_it_is);
-    let durable = |file: &LogFile| source.end_of_last(file);
-    let chain = Chain::of_files(&mut journal, start.map(Lsn::file), &durable)?;
-    let base = Hit {
-        commit: record.map_or(0, |record| record.sequence),
-        time: record.map_or(0, |record| record.time),
-        end: start.and_then(|start| place(&chain.links, start)),
+    let from = From { files, listing, state, at, has_writer };
+    let found = match from.checkpoint(record) {
+        // Where all of the journal is there, it needs no checkpoint.
+        Err(EnvError::OutOfReach { .. }) if record.is_some() => {
+            files.forget_all();
+            match from.checkpoint(None) {
+                Ok(found) => Ok(State { checkpoint: None, checkpoint_number: 0, ..found }),
+                Err(_) => {
+                    open_checkpoint(files, listing, state)?;
+                    from.checkpoint(record)
+                }
+            }
+        }
+        found => found,
     };
-    let hit = find(&chain, base, at.to, true)?;
-    let tail = match hit.end {
-        Some((link, end)) => Some(chain.links[link].file.predecessor(end, hit.commit)?),
-        None => None,
-    };
-    let mut state =
-        State { clean: false, journal: None, tail, sequence: hit.commit, ..state.clone() };
+    let mut state = found?;
     if let Some(encryption) = &mut state.encryption {
         // They vouch for the files of another moment.
         (encryption.journal, encryption.tail) = Default::default();
+        if state.checkpoint.is_none() {
+            encryption.checkpoint = Default::default();
+        }
     }
     Ok(state)
+}
+
+/// Where a moment is looked for.
+struct From<'a> {
+    files: &'a Files,
+    listing: &'a Listing,
+    state: &'a State,
+    at: &'a At<'a>,
+    has_writer: bool,
+}
+
+impl From<'_> {
+    /// The state at the moment, if that is in the journal from a checkpoint on; without one, from the first commit
+    /// on.
+    fn checkpoint(&self, record: Option<&CheckpointRecord>) -> EnvResult<State> {
+        let Self { files, listing, state, at, has_writer } = *self;
+        let start = record.and_then(|record| record.replay_start);
+        let mut source =
+            JournalSource::of_environment(files, listing, state, at.durable, has_writer);
+        let as_it_is = |file: LogFile| -> LogResult<LogFile> { Ok(file) };
+        let mut journal = JournalFiles::take(&mut source, &as_it_is);
+        let durable = |file: &LogFile| source.end_of_last(file);
+        let chain = Chain::of_files(&mut journal, start.map(Lsn::file), &durable)?;
+        let base = Hit {
+            commit: record.map_or(0, |record| record.sequence),
+            time: record.map_or(0, |record| record.time),
+            end: start.and_then(|start| place(&chain.links, start)),
+        };
+        let hit = find(&chain, base, at.to, true)?;
+        let tail = match hit.end {
+            Some((link, end)) => Some(chain.links[link].file.predecessor(end, hit.commit)?),
+            None => None,
+        };
+        Ok(State { clean: false, journal: None, tail, sequence: hit.commit, ..state.clone() })
+    }
 }

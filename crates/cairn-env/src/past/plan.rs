@@ -200,9 +200,15 @@ pub(super) fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> 
     // That there is no later one is known by one that is too late.
     let (mut hit, mut last, mut is_passed) = (None, base, false);
     let (mut before_base, mut damaged) = (None, None);
+    // Where what follows the base begins: before that it is not known what was there.
+    let from = match (base.end, base.commit) {
+        (Some((link, end)), 1..) => Some(chain.links[link].file.lsn(end)?),
+        _ => None,
+    };
     match to {
         RestoreTo::Commit(commit) if *commit == base.commit => hit = Some(base),
         RestoreTo::Time(time) if base.time <= *time => hit = Some(base),
+        RestoreTo::Lsn(lsn) if from.is_none_or(|from| from <= *lsn) => hit = Some(base),
         RestoreTo::Newest => hit = Some(base),
         _ => {}
     }
@@ -227,6 +233,7 @@ pub(super) fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> 
                 RestoreTo::Commit(number) => (this.commit == *number, this.commit > *number),
                 RestoreTo::Label(_) => (is_named, false),
                 RestoreTo::Time(time) => (this.time <= *time, this.time > *time),
+                RestoreTo::Lsn(lsn) => (commit.lsn <= *lsn, commit.lsn > *lsn),
             };
             if is_meant {
                 hit = Some(this);
@@ -251,6 +258,7 @@ pub(super) fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> 
         |what: String| Err(EnvError::OutOfReach { what, first, last: newest, time: last.time });
     if matches!(to, RestoreTo::Commit(commit) if *commit < first)
         || matches!(to, RestoreTo::Time(time) if *time < base.time)
+        || matches!(to, RestoreTo::Lsn(lsn) if from.is_some_and(|from| *lsn < from) && hit.is_none())
     {
         return out(format!("{to} is before all of it"));
     }
@@ -259,7 +267,9 @@ pub(super) fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> 
     }
     match (hit, to) {
         // Nobody knows whether there were others, before that time.
-        (Some(_), RestoreTo::Time(_)) if !is_whole => out(format!("{to} is after all of it")),
+        (Some(_), RestoreTo::Time(_) | RestoreTo::Lsn(_)) if !is_whole => {
+            out(format!("{to} is after all of it"))
+        }
         (Some(hit), _) => Ok(hit),
         (None, _) => out(match before_base {
             Some(commit) => format!("{to}, commit {commit}, is before all of it"),

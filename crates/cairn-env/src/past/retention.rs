@@ -1,6 +1,6 @@
 //! `JournalRetention`: how much journal stays that nothing needs any more, as history to go back to.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use cairn_log::{FileClass, FileNumber};
 
@@ -24,10 +24,49 @@ pub enum JournalRetention {
     Forever,
 }
 
+impl JournalRetention {
+    /// As the state file has it: how, and how much.
+    pub(crate) fn to_numbers(self) -> (u64, u64) {
+        match self {
+            Self::Needed => (0, 0),
+            Self::Bytes(bytes) => (1, bytes),
+            Self::For(time) => (2, u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+            Self::Forever => (3, 0),
+        }
+    }
+
+    /// What `to_numbers` gives for something.
+    pub(crate) const fn from_numbers(how: u64, amount: u64) -> Option<Self> {
+        match (how, amount) {
+            (0, 0) => Some(Self::Needed),
+            (1, bytes) => Some(Self::Bytes(bytes)),
+            (2, micros) => Some(Self::For(Duration::from_micros(micros))),
+            (3, 0) => Some(Self::Forever),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for JournalRetention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Needed => f.write_str("what is needed"),
+            Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
+            Self::For(time) => write!(f, "{} s", time.as_secs()),
+            Self::Forever => f.write_str("all"),
+        }
+    }
+}
+
 impl Core {
+    /// How much journal is kept that nothing needs.
+    pub(crate) fn retention(&self) -> JournalRetention {
+        self.options.keep_journal.unwrap_or_default()
+    }
+
     /// The first journal file that is kept as history; `None` if none is.
     pub(crate) fn history_from(&self, utilization: &Utilization) -> Option<FileNumber> {
-        let retention = self.options.keep_journal;
+        let retention = self.retention();
         if retention == JournalRetention::Needed {
             return None;
         }

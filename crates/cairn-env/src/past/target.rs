@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use cairn_log::Lsn;
+
 /// The moment to which a restore goes: what is then there is as one commit has left it.
 ///
 /// ```
@@ -23,6 +25,9 @@ pub enum RestoreTo {
     /// The newest commit that is not later than this, in microseconds since 1970. What counts is the time that
     /// stands in the commits, which never goes back, also if the clock of the machine did.
     Time(u64),
+    /// The newest commit whose record does not stand behind this position in the log: as `cairn log` shows them, and
+    /// [`Mark::lsn`](crate::Mark#structfield.lsn) has it. Nothing follows from a position but its order.
+    Lsn(Lsn),
 }
 
 impl fmt::Display for RestoreTo {
@@ -30,6 +35,7 @@ impl fmt::Display for RestoreTo {
         match self {
             Self::Newest => f.write_str("the newest commit"),
             Self::Commit(commit) => write!(f, "commit {commit}"),
+            Self::Lsn(lsn) => write!(f, "position {lsn}"),
             Self::Label(label) => write!(f, "the mark {label:?}"),
             Self::Time(micros) => {
                 let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);

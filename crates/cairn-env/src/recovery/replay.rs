@@ -402,7 +402,7 @@ impl Replay<'_> {
 
 /// Whether nothing but zeros stands behind the place of the header of a log file: records are written only
 /// after the header is durable.
-pub(super) fn is_unborn(files: &Files, name: &LogName) -> EnvResult<bool> {
+pub(crate) fn is_unborn(files: &Files, name: &LogName) -> EnvResult<bool> {
     has_no_records(&*files.dir_of(name.number).open(&name.to_name(), Access::Read)?)
 }
 

@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use cairn_log::Lsn;
 
+use crate::HealedFile;
+
 /// The end of a journal that a crash cut short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,6 +42,8 @@ pub struct RecoveryReport {
     pub torn_tail: Option<TornTail>,
     /// Bytes of the journal that a crash had taken and that its replica had.
     pub from_replica: u64,
+    /// Log files that were damaged or missing, and were brought from the replica so that it opened.
+    pub healed: Vec<HealedFile>,
     /// Whether one of both slots of the state file was damaged, and the other one used.
     pub state_slot_damaged: bool,
     /// Whether the newest checkpoint could not be read, and the one before it was used.
@@ -79,6 +83,9 @@ impl fmt::Display for RecoveryReport {
         }
         if self.from_replica > 0 {
             write!(f, "; {} bytes were brought over from the replica", self.from_replica)?;
+        }
+        for healed in &self.healed {
+            write!(f, "; {} was damaged or missing, and was brought from a copy", healed.file)?;
         }
         if self.state_slot_damaged {
             write!(f, "; one slot of the state file was damaged, the other one was used")?;

@@ -4,13 +4,13 @@
 //! read from the files again: so nothing is kept in memory for a sink that lags behind, a piece that was
 //! refused is simply read once more, and there cannot be a gap.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use cairn_io::FileExt;
 use cairn_log::{FileNumber, HEADER_LEN, LogFile};
 
 use crate::{
-    EnvResult,
+    EnvError, EnvResult,
     ship::{JournalPiece, JournalSink},
 };
 
@@ -43,6 +43,10 @@ pub(crate) struct Feed {
     available: u64,
     /// Bytes that were shipped.
     pub(crate) shipped: u64,
+    /// Since when there is something that it has not got.
+    behind_since: Option<Duration>,
+    /// What went wrong last with a sink that commits do not wait for, until it takes something again.
+    pub(crate) trouble: Option<Arc<EnvError>>,
 }
 
 #[derive(Debug)]
@@ -79,7 +83,8 @@ impl Piece {
 impl Feed {
     pub(crate) fn new(id: u64, sink: Arc<dyn JournalSink>, mode: Mode) -> Self {
         let (files, at, previous, available, shipped) = (VecDeque::new(), 0, None, HEADER_LEN, 0);
-        Self { id, sink, mode, files, at, previous, available, shipped }
+        let (behind_since, trouble) = (None, None);
+        Self { id, sink, mode, files, at, previous, available, shipped, behind_since, trouble }
     }
 
     /// A journal file was begun.
@@ -96,10 +101,11 @@ impl Feed {
         }
     }
 
-    /// The file in use may be shipped up to `end`.
-    pub(crate) fn reaches(&mut self, number: FileNumber, end: u64) {
+    /// The file in use may be shipped up to `end`, from now on.
+    pub(crate) fn reaches(&mut self, number: FileNumber, end: u64, now: Duration) {
         if self.files.back().is_some_and(|queued| queued.file.header().number == number) {
             self.available = self.available.max(end);
+            self.behind_since.get_or_insert(now);
         }
     }
 
@@ -133,6 +139,10 @@ impl Feed {
     pub(crate) fn taken(&mut self, piece: &Piece) {
         self.at = piece.to;
         self.shipped += piece.to - piece.from;
+        self.trouble = None;
+        if self.lag() == 0 {
+            self.behind_since = None;
+        }
     }
 
     /// Pushes all that there is, and has the sink make it durable.
@@ -155,6 +165,12 @@ impl Feed {
     pub(crate) fn lag(&self) -> u64 {
         let ends = self.files.iter().map(|queued| queued.end.unwrap_or(self.available));
         ends.sum::<u64>().saturating_sub(self.at)
+    }
+
+    /// For how long there has been something that the sink has not got; nothing if it has everything.
+    pub(crate) fn lag_time(&self, now: Duration) -> Duration {
+        let since = self.behind_since.filter(|_| self.lag() > 0);
+        since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
     /// The files that it needs.

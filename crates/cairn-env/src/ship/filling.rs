@@ -6,16 +6,17 @@
 
 use std::sync::Arc;
 
-use cairn_io::{DirRef, FileExt, LockGuard, shared::atomic::Ordering};
+use cairn_io::{FileExt, LockGuard, shared::atomic::Ordering};
 use cairn_log::{FileClass, LogError, LogFile, Timeline};
 
 use crate::{
     EnvError, EnvResult, PinBudget,
     backup::{self, Frozen},
     core::Core,
+    heal::generation_dirs,
     journal::RoleGuard,
     recovery::replay::set_aside_name,
-    root::{Current, Generation, Root},
+    root::{Current, Root},
     ship::{
         attachment::{Attachment, Side},
         feed::Mode,
@@ -133,6 +134,7 @@ impl Filling {
             next_file: cut.next_file,
             tail: cut.journal_end,
             sequence: cut.commit,
+            keep: core.retention(),
             ..State::first(environment)
         };
         // Fillings that failed may have come before this one.
@@ -278,26 +280,13 @@ impl Filling {
     fn send_rest(&self, core: &Core, role: &RoleGuard<'_>) -> EnvResult<()> {
         let sent = core.shipping.with_feed(core, self.feed, |feed| {
             if let Some((number, written)) = role.written() {
-                feed.reaches(number, written);
+                feed.reaches(number, written, core.world.monotonic());
             }
             feed.drain()
         });
         sent.unwrap_or(Ok(()))?;
         self.replica.sync()
     }
-}
-
-/// The directories of a generation: in the root, and in all data directories that have it.
-fn generation_dirs(root: &Root, generation: Generation) -> EnvResult<Vec<DirRef>> {
-    let mut dirs = vec![root.open_generation(generation)?];
-    for (_, home) in root.data_dirs()? {
-        match home.open_dir(&generation.dir_name()) {
-            Ok(dir) => dirs.push(dir),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(dirs)
 }
 
 impl Core {

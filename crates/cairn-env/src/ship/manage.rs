@@ -1,12 +1,18 @@
 //! What tools do with an environment and its replica while nobody has them open: ask, promote, detach.
 
-use cairn_io::{DirRef, World, WorldRef};
-use cairn_log::{Timeline, Uuid};
+use cairn_io::{Access, DirRef, World, WorldRef};
+use cairn_log::{FileNumber, Timeline, Uuid};
 
 use crate::{
     EnvError, EnvResult, Environment, Options,
+    environment::patiently,
+    heal::generation_dirs,
     root::Root,
-    ship::attachment::{Attachment, Side},
+    ship::{
+        attachment::{Attachment, Side},
+        replica::newest_journal,
+    },
+    state::StateFile,
 };
 
 /// What a directory says of its part in a replication: [`replica_info`].
@@ -52,6 +58,33 @@ pub fn replica_info(root: &DirRef) -> EnvResult<Option<ReplicaInfo>> {
         timeline: found.timeline,
         attachment: found.number,
         is_attached: found.is_attached,
+    }))
+}
+
+/// How far a directory has come: [`replica_progress`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplicaProgress {
+    /// The number of the checkpoint from which it starts; 0: there is none.
+    pub checkpoint: u64,
+    /// The end of its journal, as far as that is whole: a file, and an offset in bytes. `None` before the first.
+    pub journal: Option<(FileNumber, u64)>,
+}
+
+/// How far an environment or a replica has come, as its files say, whoever has it open: what was written a moment ago
+/// may be missing. `None` if there is nothing in it yet. Needs no key, and reads the newest journal file.
+///
+/// # Errors
+/// If the state file or the beginning of the newest journal file is damaged, or the disk fails.
+pub fn replica_progress(root: &DirRef, world: &WorldRef) -> EnvResult<Option<ReplicaProgress>> {
+    let root = Root::new(DirRef::clone(root));
+    let Some(current) = root.current()? else { return Ok(None) };
+    let dirs = generation_dirs(&root, current.generation)?;
+    let (_, found) = patiently(&**world, || StateFile::open(&*dirs[0], Access::Read))?;
+    let newest = newest_journal(&dirs, current.environment)?;
+    Ok(Some(ReplicaProgress {
+        checkpoint: found.newest.checkpoint_number,
+        journal: newest.map(|(file, end)| (file.header().number, end)),
     }))
 }
 

@@ -35,9 +35,11 @@ mod syncer;
 mod tending;
 
 pub(crate) use attachment::Attachment;
-pub use manage::{ReplicaInfo, detach_replica, promote_replica, replica_info};
+pub use manage::{
+    ReplicaInfo, ReplicaProgress, detach_replica, promote_replica, replica_info, replica_progress,
+};
 pub use policy::{ReplicaOptions, ReplicaPolicy};
-pub use shipment::{ShipMode, Shipment};
+pub use shipment::{ShipMode, Shipment, ShipmentStatus};
 pub(crate) use shipping::Shipping;
 pub use sink::{JournalPiece, JournalSink};
 pub use status::{ReplicaState, ReplicaStatus};

@@ -8,14 +8,14 @@
 
 use std::sync::Arc;
 
-use cairn_io::{Access, FileExt, LockGuard, shared::atomic::Ordering};
-use cairn_log::{FileClass, FileNumber, LogFile, journal_boundary};
+use cairn_io::{Access, DirRef, FileExt, LockGuard, shared::atomic::Ordering};
+use cairn_log::{FileClass, FileNumber, LogError, LogFile, journal_boundary};
 
 use crate::{
     EnvError, EnvResult,
     core::Core,
     files::Files,
-    recovery::Listing,
+    recovery::{Listing, replay::is_unborn},
     root::{Current, Root},
     ship::{
         ReplicaOptions, ReplicaPolicy,
@@ -25,7 +25,7 @@ use crate::{
         replica::{self, Replica},
     },
     sites,
-    state::StateFile,
+    state::{State, StateFile},
     sync::lock,
 };
 
@@ -122,6 +122,7 @@ pub(crate) fn meet(
     options: &ReplicaOptions,
     files: &Files,
     listing: &Listing,
+    state: &State,
     own: Option<Attachment>,
     world: &dyn cairn_io::World,
 ) -> EnvResult<(Met, u64)> {
@@ -134,7 +135,7 @@ pub(crate) fn meet(
         Err(error) => return Err(error),
     };
     let brought = match &approach {
-        Approach::Same(open) => bring_over(open, files, listing)?,
+        Approach::Same(open) => bring_over(open, files, listing, state)?,
         Approach::Fill(_) => 0,
     };
     Ok((Met::Approach(approach), brought))
@@ -142,23 +143,27 @@ pub(crate) fn meet(
 
 /// Brings over what the replica has of the newest journal file beyond what is valid here: the bytes that were
 /// written here and that a crash took.
-fn bring_over(open: &Open, files: &Files, listing: &Listing) -> EnvResult<u64> {
+fn bring_over(open: &Open, files: &Files, listing: &Listing, state: &State) -> EnvResult<u64> {
     let Some(current) = open.current else { return Ok(0) };
     let dirs = replica_dirs(open, current, files)?;
+    check_not_behind(open, &dirs, files, listing, state)?;
     let Some((theirs, longer)) = replica::newest_journal(&dirs, files.identity.environment)? else {
         return Ok(0);
     };
     let name = theirs.name();
+    let lacks = || {
+        let why = format!("it has {name}, which this environment lacks; open the replica instead");
+        Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why })
+    };
     match listing.newest_journal() {
         Some(newest) if newest.number == name.number => {}
         Some(newest) if newest.number > name.number => return Ok(0),
-        _ => {
-            let why =
-                format!("it has {name}, which this environment lacks; open the replica instead");
-            return Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why });
-        }
+        _ => return lacks(),
     }
-    let ours = files.look_at(name)?;
+    let ours = match files.look_at(name) {
+        Err(LogError::Corrupt { .. }) if is_unborn(files, &name)? => return lacks(),
+        ours => ours?,
+    };
     if ours.header() != theirs.header() {
         let why = format!("{name} is another file here than there; open the replica instead");
         return Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why });
@@ -169,6 +174,35 @@ fn bring_over(open: &Open, files: &Files, listing: &Listing) -> EnvResult<u64> {
     }
     copy_range(files, &theirs, end, longer)?;
     Ok(longer - end)
+}
+
+/// An error if the replica has what this environment has not come to: it was brought back from an earlier time, and
+/// would use the numbers of files once more that the replica has.
+fn check_not_behind(
+    open: &Open,
+    dirs: &[DirRef],
+    files: &Files,
+    listing: &Listing,
+    state: &State,
+) -> EnvResult<()> {
+    let refused = |why: String| {
+        let why = format!("{why}; this environment is older: open the replica instead");
+        Err(EnvError::Replica { path: open.root.dir.path().to_owned(), why })
+    };
+    // Whatever a replica has was durable in its source before, names included.
+    let next = listing.logs.keys().next_back().and_then(|last| last.next());
+    let next = next.map_or(files.next(), |next| next.max(files.next()));
+    for dir in dirs {
+        if let Some(name) = replica::log_names(&**dir)?.into_iter().find(|n| n.number >= next) {
+            return refused(format!("it has {name}, whose number was not given out here yet"));
+        }
+    }
+    let (_, theirs) = StateFile::open(&*dirs[0], Access::Read)?;
+    let (theirs, ours) = (theirs.newest.checkpoint_number, state.checkpoint_number);
+    match theirs > ours {
+        true => refused(format!("it starts from checkpoint {theirs}, the newest here is {ours}")),
+        false => Ok(()),
+    }
 }
 
 fn copy_range(files: &Files, theirs: &LogFile, from: u64, to: u64) -> EnvResult<()> {
@@ -189,7 +223,7 @@ fn copy_range(files: &Files, theirs: &LogFile, from: u64, to: u64) -> EnvResult<
     Ok(handle.sync(sites::BROUGHT_OVER)?)
 }
 
-fn replica_dirs(open: &Open, current: Current, files: &Files) -> EnvResult<Vec<cairn_io::DirRef>> {
+fn replica_dirs(open: &Open, current: Current, files: &Files) -> EnvResult<Vec<DirRef>> {
     let root = open.root.open_generation(current.generation)?;
     let count = u16::try_from(files.dirs().count() - 1).unwrap_or(0);
     let data = open.root.open_data(files.identity.environment, count, current.generation)?;
@@ -204,6 +238,7 @@ impl Core {
         match self.try_to_attach(met, policy) {
             Err(error) if policy == ReplicaPolicy::Degrade && self.check().is_ok() => {
                 let now = self.world.monotonic();
+                let error = Arc::new(error);
                 lock(&self.shipping.tending).begin_detached(Some(error), now);
                 Ok(())
             }
@@ -244,8 +279,17 @@ impl Core {
         let journals = self.journals_from(replica.position().map(|(file, _)| file));
         let fits = match (replica.position(), journals.first()) {
             (None, _) => true,
-            (Some((_, at)), Some((first, end))) => {
-                Some(first.header().file) == replica.journal_uuid() && at <= *end
+            (Some((file, at)), Some((first, end))) => {
+                let ends = |file: &LogFile| file.header().previous.map(|p| (p.file, p.end));
+                let header = first.header();
+                let is_in_it = header.number == file
+                    && Some(header.file) == replica.journal_uuid()
+                    && at <= *end;
+                // One that was brought back from an earlier time may lack files that are gone here.
+                let is_whole = journals
+                    .windows(2)
+                    .all(|pair| ends(&pair[1].0) == Some((pair[0].0.header().number, pair[0].1)));
+                (is_in_it || ends(first) == Some((file, at))) && is_whole
             }
             (Some(_), None) => false,
         };

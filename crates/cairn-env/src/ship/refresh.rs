@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use cairn_log::Lsn;
+
 use crate::{
     EnvResult,
     backup::{self, Frozen},
@@ -57,8 +59,20 @@ impl Refresh {
         replica.take_keyring(&*core.files.dir)?;
         replica.sync_names()?;
         let Durable { lsn, record } = &self.checkpoint;
+        // A journal file that was begun and has no commit yet goes over with the first one, and the checkpoint may
+        // have replay go on in it.
+        let start = record.replay_start.map(Lsn::file);
+        let has_come_to = || start <= replica.position().map(|(file, _)| file);
+        if !has_come_to() {
+            core.ship_to_replica()?;
+            if !has_come_to() {
+                return Err(
+                    replica.refused("it has not the journal from which a checkpoint goes on")
+                );
+            }
+        }
         let uuid = core.files.get(lsn.file())?.header().file;
-        replica.start_from(*lsn, uuid, record)?;
+        replica.start_from(*lsn, uuid, record, core.retention())?;
         Ok(true)
     }
 }

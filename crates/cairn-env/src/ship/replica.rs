@@ -19,7 +19,7 @@ use cairn_log::{
 };
 
 use crate::{
-    EnvError, EnvResult,
+    EnvError, EnvResult, JournalRetention,
     backup::BackupFile,
     checkpoint::CheckpointRecord,
     core::Core,
@@ -59,7 +59,7 @@ struct Tail {
 
 impl Replica {
     /// The replica whose files lie in `dirs`, with the journal that is there.
-    pub(super) fn open(
+    pub(crate) fn open(
         root: Root,
         held: LockGuard,
         generation: Generation,
@@ -93,7 +93,7 @@ impl Replica {
     }
 
     /// How far its journal goes: a file and an offset in it.
-    pub(super) fn position(&self) -> Option<(FileNumber, u64)> {
+    pub(crate) fn position(&self) -> Option<(FileNumber, u64)> {
         lock(&self.tail).as_ref().map(|tail| (tail.header.number, tail.end))
     }
 
@@ -113,7 +113,7 @@ impl Replica {
             .ok_or_else(|| self.refused("it lacks a data directory"))
     }
 
-    fn refused(&self, why: impl Into<String>) -> EnvError {
+    pub(super) fn refused(&self, why: impl Into<String>) -> EnvError {
         EnvError::Replica { path: self.root.dir.path().to_owned(), why: why.into() }
     }
 
@@ -164,6 +164,7 @@ impl Replica {
         lsn: Lsn,
         uuid: Uuid,
         record: &CheckpointRecord,
+        keep: JournalRetention,
     ) -> EnvResult<()> {
         for _ in 0..2 {
             lock(&self.state).write(|state| {
@@ -171,6 +172,7 @@ impl Replica {
                 state.checkpoint_number = record.number;
                 state.next_file = state.next_file.max(record.next_file);
                 state.sequence = state.sequence.max(record.sequence);
+                state.keep = keep;
             })?;
         }
         self.remove_what_is_not_needed(lsn, record)
@@ -226,8 +228,6 @@ impl Replica {
         }
         if let Some(tail) = tail {
             tail.sync()?;
-            // Only to save space: what lies beyond the end does not count.
-            tail.handle.set_len(tail.end).unwrap_or_default();
         }
         let (dir, name) = (self.dir_of(header.directory)?, header.name().to_name());
         if dir.has(&name)? {
@@ -238,6 +238,11 @@ impl Replica {
         // Before anything stands behind it: a file without a header in which nothing stands was never begun.
         handle.sync(sites::REPLICA_HEADER)?;
         dir.sync(sites::REPLICA_JOURNAL)?;
+        if let Some(tail) = tail {
+            // Only to save space: what lies beyond the end does not count. Not before there is a file after it that
+            // says where it ends: one that has no seal would look as if its end had been lost.
+            tail.handle.set_len(tail.end).unwrap_or_default();
+        }
         let boundary = journal_boundary(HEADER_LEN + 1, header.capacity);
         write_zeros(&handle, HEADER_LEN, boundary)?;
         handle.sync(sites::REPLICA_EXTEND)?;

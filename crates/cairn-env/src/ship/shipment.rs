@@ -1,9 +1,14 @@
 //! `Shipment`: the journal on its way to a sink of the user's own.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use cairn_log::FileNumber;
 
 use crate::{
-    EnvResult, Environment, PinBudget,
+    EnvError, EnvResult, Environment, PinBudget,
     backup::{self, BackupSet},
     core::Core,
     ship::{JournalSink, feed::Mode},
@@ -42,6 +47,44 @@ impl Shipment {
         let core = self.core.upgrade();
         core.and_then(|core| core.shipping.with_feed(&core, self.feed, |feed| feed.lag()))
             .unwrap_or(0)
+    }
+}
+
+/// How a sink is: [`Shipment::status`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShipmentStatus {
+    /// Whether commits wait for it.
+    pub mode: ShipMode,
+    /// Up to where it has the journal: a file, and an offset in bytes. `None` before the first.
+    pub position: Option<(FileNumber, u64)>,
+    /// Bytes of the journal that it may have and has yet to get.
+    pub lag_bytes: u64,
+    /// For how long there has been something that it has yet to get.
+    pub lag_time: Duration,
+    /// Bytes of the journal that it has got.
+    pub shipped_bytes: u64,
+    /// Why it did not take what it was given last; `None` if it did.
+    pub trouble: Option<Arc<EnvError>>,
+}
+
+impl Shipment {
+    /// How the sink is; `None` when the environment was closed, or the sink has failed it.
+    #[must_use]
+    pub fn status(&self) -> Option<ShipmentStatus> {
+        let core = self.core.upgrade()?;
+        let now = core.world.monotonic();
+        core.shipping.with_feed(&core, self.feed, |feed| ShipmentStatus {
+            mode: match feed.mode {
+                Mode::Behind => ShipMode::Behind,
+                Mode::Held | Mode::Waited => ShipMode::Waited,
+            },
+            position: feed.position(),
+            lag_bytes: feed.lag(),
+            lag_time: feed.lag_time(now),
+            shipped_bytes: feed.shipped,
+            trouble: feed.trouble.clone(),
+        })
     }
 }
 
@@ -107,7 +150,7 @@ impl Environment {
             }
             if mode == Mode::Waited {
                 if let Some((number, written)) = role.written() {
-                    feed.reaches(number, written);
+                    feed.reaches(number, written, core.world.monotonic());
                 }
                 feed.drain()?;
             }

@@ -4,7 +4,7 @@
 //! lock of their own, which comes after those of the journal and before those of pins. Whoever pushes for a
 //! sink that commits do not wait for lets that lock go meanwhile, so a slow sink keeps nobody up.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use cairn_io::shared::{
     Mutex,
@@ -13,7 +13,7 @@ use cairn_io::shared::{
 use cairn_log::{FileNumber, Flusher, LogFile};
 
 use crate::{
-    EnvError, EnvResult,
+    EnvError, EnvResult, Event,
     core::Core,
     ship::{
         Attachment, JournalSink, ReplicaPolicy,
@@ -100,9 +100,11 @@ impl Shipping {
         feeds.iter().filter(|feed| feed.mode == Mode::Behind).map(|feed| feed.id).collect()
     }
 
-    /// Bytes that the sink furthest behind has yet to get.
-    pub(crate) fn lag(&self) -> u64 {
-        lock(&self.feeds).iter().map(Feed::lag).max().unwrap_or(0)
+    /// Bytes that the sink furthest behind has yet to get, and for how long the one longest behind has been so.
+    pub(crate) fn lag(&self, now: Duration) -> (u64, Duration) {
+        let feeds = lock(&self.feeds);
+        let time = feeds.iter().map(|feed| feed.lag_time(now)).max();
+        (feeds.iter().map(Feed::lag).max().unwrap_or(0), time.unwrap_or_default())
     }
 }
 
@@ -147,20 +149,22 @@ impl Core {
     pub(crate) fn ship_durable(&self, flusher: &Flusher) {
         if self.shipping.has_feeds() {
             let (number, end) = (flusher.file().header().number, flusher.synced());
-            self.shipping
-                .with(self, |feeds| feeds.iter_mut().for_each(|feed| feed.reaches(number, end)));
+            let now = self.world.monotonic();
+            self.shipping.with(self, |feeds| {
+                feeds.iter_mut().for_each(|feed| feed.reaches(number, end, now));
+            });
         }
     }
 
     /// Pushes what there is for those whom commits wait for. One of them is asked for its sync, which is to be collected;
     /// if there are several, the others have done theirs.
     fn ship_waited(&self, reached: Option<(FileNumber, u64)>) -> EnvResult<Asked> {
-        let mut asked = None;
+        let (mut asked, now) = (None, self.world.monotonic());
         let failed = self.shipping.with(self, |feeds| {
             let mut failed = Vec::new();
             for feed in feeds.iter_mut().filter(|feed| feed.mode == Mode::Waited) {
                 if let Some((number, end)) = reached {
-                    feed.reaches(number, end);
+                    feed.reaches(number, end, now);
                 }
                 let pushed = feed.push_all();
                 let done = pushed.and_then(|pushed| match asked {
@@ -185,6 +189,17 @@ impl Core {
         })))
     }
 
+    /// Gives the replica what there is of the journal, without a commit.
+    pub(super) fn ship_to_replica(&self) -> EnvResult<()> {
+        let Some(id) = lock(&self.shipping.tending).feed() else { return Ok(()) };
+        let _role = self.take_flush_role();
+        self.failure.check()?;
+        let sent = self.shipping.with_feed(self, id, |feed| {
+            feed.drain().inspect_err(|_| feed.mode = Mode::Held) // what it has is unknown: it gets nothing more
+        });
+        sent.unwrap_or(Ok(())).or_else(|error| self.sink_failed(id, error))
+    }
+
     /// Goes on without a sink, if that is allowed, and says so before anything is acknowledged; otherwise the
     /// environment fails.
     pub(super) fn sink_failed(&self, id: u64, error: EnvError) -> EnvResult<()> {
@@ -201,8 +216,9 @@ impl Core {
         if let Err(error) = self.detach() {
             return Err(self.commit_unknown(error));
         }
-        let now = self.world.monotonic();
-        lock(&self.shipping.tending).lost(id, error, now);
+        let (now, error) = (self.world.monotonic(), Arc::new(error));
+        lock(&self.shipping.tending).lost(id, Arc::clone(&error), now);
+        self.raise(|path| Event::ReplicaLost { path, error });
         Ok(())
     }
 
@@ -218,13 +234,24 @@ impl Core {
         Ok(())
     }
 
-    /// Pushes a piece to each sink that commits do not wait for; returns whether there was one.
-    pub(super) fn ship_behind(&self) -> EnvResult<bool> {
-        let mut did = false;
+    /// Pushes a piece to each sink that commits do not wait for; returns whether there was one, and what went
+    /// wrong last. One that does not take its own keeps none of the others waiting.
+    pub(super) fn ship_behind(&self) -> (bool, Option<Arc<EnvError>>) {
+        let (mut did, mut failed) = (false, None);
         for id in self.shipping.behind() {
-            did |= self.ship_piece(id)?;
+            match self.ship_piece(id) {
+                Ok(shipped) => did |= shipped,
+                Err(error) => {
+                    let error = Arc::new(error);
+                    self.shipping.with_feed(self, id, |feed| {
+                        feed.trouble = Some(Arc::clone(&error));
+                    });
+                    self.events.raise(Event::ShippingTrouble { error: Arc::clone(&error) });
+                    failed = Some(error);
+                }
+            }
         }
-        Ok(did)
+        (did, failed)
     }
 
     /// Pushes the next piece of a feed that nobody else pushes for, and makes it durable; returns whether there

@@ -42,6 +42,8 @@ pub struct ReplicaStatus {
     pub position: Option<(FileNumber, u64)>,
     /// Bytes of the journal that may be sent and are not.
     pub lag_bytes: u64,
+    /// For how long there has been something that may be sent and is not.
+    pub lag_time: Duration,
     /// Bytes of the journal that this process has sent.
     pub shipped_bytes: u64,
     /// Number of the checkpoint from which it starts; 0: there is none, or it is not attached.

@@ -5,15 +5,15 @@
 //! wait; from that moment on they wait for it. A replica that is attached gets a newer base whenever there is
 //! a newer checkpoint: the files of that which it lacks, then the state that refers to them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use cairn_io::{IoOp, shared::atomic::Ordering};
 
 use crate::{
-    EnvError, EnvResult,
+    EnvError, EnvResult, Event,
     core::Core,
     ship::{
-        feed::Mode,
+        feed::{Feed, Mode},
         filling::Filling,
         refresh::Refresh,
         replica::Replica,
@@ -61,7 +61,7 @@ impl Tending {
     }
 
     /// The replica has failed, and the environment goes on without it.
-    pub(super) fn lost(&mut self, feed: u64, error: EnvError, now: Duration) {
+    pub(super) fn lost(&mut self, feed: u64, error: Arc<EnvError>, now: Duration) {
         if self.is_replica(feed) {
             // Dropping it lets go of its directory.
             self.replica = None;
@@ -74,20 +74,30 @@ impl Tending {
         }
     }
 
-    fn failed(&mut self, error: EnvError, now: Duration) {
-        self.last_error = Some(Arc::new(error));
+    fn failed(&mut self, error: Arc<EnvError>, now: Duration) {
+        self.last_error = Some(error);
         self.not_before = now + RETRY;
     }
 
     /// The environment begins without it: it cannot be had.
-    pub(super) fn begin_detached(&mut self, error: Option<EnvError>, now: Duration) {
+    pub(super) fn begin_detached(&mut self, error: Option<Arc<EnvError>>, now: Duration) {
         self.since = Some(now);
-        self.last_error = error.map(Arc::new);
+        self.last_error = error;
     }
 
     /// Whether there is a replica that commits wait for.
     pub(super) const fn has_replica(&self) -> bool {
         self.replica.is_some()
+    }
+
+    /// The feed of the replica that commits wait for.
+    pub(super) fn feed(&self) -> Option<u64> {
+        self.replica.as_ref().map(|attached| attached.feed)
+    }
+
+    /// The number of the checkpoint from which it starts; 0 if there is none.
+    fn base(&self) -> u64 {
+        self.replica.as_ref().map_or(0, |attached| attached.replica.base())
     }
 
     pub(super) fn attached(&mut self, feed: u64, replica: Arc<Replica>) {
@@ -103,16 +113,16 @@ impl Core {
         if !self.shipping.tends.load(Ordering::Acquire) && !self.shipping.has_feeds() {
             return Ok(false);
         }
+        if self.heal_noted()? {
+            return Ok(true);
+        }
         if lock(&self.shipping.tending).not_before > self.world.monotonic() {
             return Ok(false);
         }
-        let did = match self.ship_behind() {
-            Ok(did) => did,
-            Err(error) => {
-                self.note_failed(error);
-                false
-            }
-        };
+        let (did, failed) = self.ship_behind();
+        if let Some(error) = failed {
+            self.note_failed(error);
+        }
         Ok(self.tend_replica()? || did)
     }
 
@@ -131,7 +141,7 @@ impl Core {
         waits.then(|| tending.not_before.saturating_sub(now).max(Duration::from_millis(1)))
     }
 
-    fn note_failed(&self, error: EnvError) {
+    fn note_failed(&self, error: Arc<EnvError>) {
         let now = self.world.monotonic();
         lock(&self.shipping.tending).failed(error, now);
     }
@@ -150,7 +160,9 @@ impl Core {
             let replica = tending.replica.as_ref().map(|attached| Arc::clone(&attached.replica));
             (tending.work.take(), replica)
         };
+        let begins = work.is_none();
         let stepped = self.step(work.map(|work| *work), replica);
+        self.tell(&stepped, begins);
         let mut tending = lock(&self.shipping.tending);
         tending.is_busy = false;
         match stepped {
@@ -172,9 +184,10 @@ impl Core {
                         self.sink_failed(feed, error)?;
                     }
                     None => {
-                        let now = self.world.monotonic();
-                        tending.failed(error, now);
+                        let (now, error) = (self.world.monotonic(), Arc::new(error));
+                        tending.failed(Arc::clone(&error), now);
                         drop(tending);
+                        self.raise(|path| Event::ReplicaTrouble { path, error });
                     }
                 }
                 self.failure.check().map(|()| false)
@@ -206,6 +219,29 @@ impl Core {
         }
     }
 
+    /// Tells what a step has come to.
+    fn tell(&self, stepped: &EnvResult<Step>, begins: bool) {
+        match stepped {
+            Ok(Step::More(work)) if begins && matches!(**work, Work::Filling(_)) => {
+                self.raise(|path| Event::ReplicaFilling { path });
+            }
+            Ok(Step::Did) => {
+                // It has files that it did not have.
+                self.files.second.try_again();
+                let checkpoint = lock(&self.shipping.tending).base();
+                self.raise(|path| Event::ReplicaRebased { path, checkpoint });
+            }
+            _ => {}
+        }
+    }
+
+    /// Raises an event of the replica at a path.
+    pub(super) fn raise(&self, event: impl FnOnce(PathBuf) -> Event) {
+        if let Some(replica) = &self.options.replica {
+            self.events.raise(event(replica.path().to_owned()));
+        }
+    }
+
     /// From now on commits wait for this feed, as that of the replica.
     pub(super) fn replica_attached(&self, feed: u64, replica: Arc<Replica>) {
         if self.options.background {
@@ -214,6 +250,8 @@ impl Core {
         }
         self.shipping.with_feed(self, feed, |feed| feed.mode = Mode::Waited);
         lock(&self.shipping.tending).attached(feed, replica);
+        self.files.second.try_again();
+        self.raise(|path| Event::ReplicaAttached { path });
     }
 
     /// How many replicas commits wait for, and how often one was lost.
@@ -225,7 +263,7 @@ impl Core {
     /// Ends all shipping, and lets the replica's directory go. What sinks have yet to get they are given before,
     /// as far as they take it.
     pub(crate) fn end_shipping(&self) {
-        while self.ship_behind().unwrap_or(false) {}
+        while let (true, None) = self.ship_behind() {}
         self.shipping.tends.store(false, Ordering::Release);
         self.shipping.syncer.stop();
         self.shipping.clear(self);
@@ -242,20 +280,23 @@ impl Core {
             (None, Some(Work::Filling(filling))) => (ReplicaState::Filling, Some(filling.feed())),
             _ => (ReplicaState::Detached, None),
         };
-        let base = tending.replica.as_ref().map_or(0, |attached| attached.replica.base());
+        let base = tending.base();
         let (detached, last_error) = (tending.detached, tending.last_error.clone());
         let alone = tending.since.map(|since| now.saturating_sub(since));
         drop(tending);
         let fed = feed.and_then(|id| {
-            self.shipping.with_feed(self, id, |feed| (feed.lag(), feed.shipped, feed.position()))
+            let look =
+                |feed: &mut Feed| (feed.lag(), feed.lag_time(now), feed.shipped, feed.position());
+            self.shipping.with_feed(self, id, look)
         });
-        let (lag_bytes, shipped_bytes, position) = fed.unwrap_or_default();
+        let (lag_bytes, lag_time, shipped_bytes, position) = fed.unwrap_or_default();
         Some(ReplicaStatus {
             path: options.path().to_owned(),
             policy: options.policy(),
             state,
             position,
             lag_bytes,
+            lag_time,
             shipped_bytes,
             base_checkpoint: base,
             detached,

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cairn_env::{
-    DatabaseOptions, EnvError, EnvResult, Environment, ErrorKind, Options, RestoreTo, VerifyOptions,
+    DatabaseOptions, EnvError, EnvResult, Environment, ErrorKind, JournalRetention, Options,
+    RestoreTo, VerifyOptions,
 };
 use cairn_io::Name;
 use cairn_log::{DataKey, DataKeys};
@@ -90,8 +91,12 @@ fn each_moment_since_the_newest_checkpoint_can_be_opened() {
         sample.check(&RestoreTo::Commit(*commit), *commit);
     }
     sample.check(&RestoreTo::Newest, sample.newest());
-    // With one, from that on.
-    sample.env.checkpoint().unwrap();
+    // With one, from that on, when the journal before it is not whole any more.
+    for _ in 0..3 {
+        sample.env.compact().unwrap();
+        sample.commit(40, 1);
+        sample.env.checkpoint().unwrap();
+    }
     let checkpoint = sample.newest();
     sample.commit(40, 20);
     assert_eq!(sample.first(), checkpoint);
@@ -101,6 +106,30 @@ fn each_moment_since_the_newest_checkpoint_can_be_opened() {
     let error = sample.env.open_at(&RestoreTo::Commit(checkpoint - 1)).unwrap_err();
     assert!(matches!(error, EnvError::OutOfReach { .. }), "{error}");
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn each_moment_at_all_can_be_opened_where_the_whole_journal_was_kept() {
+    let keys = DataKeys::new([(1, DataKey::new([7; 32]))]).unwrap();
+    for options in [small_options(), small_options().encryption(keys)] {
+        let mut sample = Sample::new(options.keep_journal(JournalRetention::Forever));
+        for round in 0..4 {
+            sample.commit(round * 20, 20);
+            sample.env.checkpoint().unwrap();
+            sample.env.clean().unwrap();
+        }
+        let all: Vec<u64> = sample.states.keys().copied().collect();
+        for commit in all.into_iter().step_by(7) {
+            sample.check(&RestoreTo::Commit(commit), commit);
+        }
+        let marks = sample.env.marks().unwrap();
+        for mark in &marks {
+            sample.check(&RestoreTo::Label(mark.label.clone()), mark.commit);
+            sample.check(&RestoreTo::Lsn(mark.lsn), mark.commit);
+        }
+        let error = sample.env.open_at(&RestoreTo::Label("nothing".into())).unwrap_err();
+        assert!(matches!(error, EnvError::OutOfReach { .. }), "{error}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cairn_env::{
     DatabaseOptions, EnvError, Environment, ErrorKind, HolderKind, JournalRetention, MAX_LABEL_LEN,
-    Mark, Options, ReplicaPolicy, repair_in,
+    Mark, Options, ReplicaPolicy, RestoreTo, repair_in,
 };
 use cairn_io::{DirRef, MemDisk};
 use cairn_log::{DataKey, DataKeys};
@@ -237,6 +237,54 @@ fn journal_is_kept_as_history_for_so_many_bytes_or_so_long_and_then_goes() {
     env.close().unwrap();
     drop(rounds(&disk, &world, JournalRetention::Needed, 2));
     assert!(journal(&disk).len() < 5, "{:?}", journal(&disk));
+}
+
+#[test]
+fn how_much_is_kept_is_part_of_the_environment() {
+    let world = SimWorld::new(3);
+    let keys = DataKeys::new([(1, DataKey::new([7; 32]))]).unwrap();
+    for options in [small_options(), small_options().encryption(keys)] {
+        let disk = SimDisk::new();
+        let open =
+            |options: Options| Environment::open_in(disk.root(), world.world(), options).unwrap().0;
+        let kept = |env: &Environment| env.options().keep_journal;
+        let env = open(options.clone().keep_journal(JournalRetention::Forever));
+        put(&env, b"a", b"1");
+        env.close().unwrap();
+        // Whoever comes next, and does not know of it, keeps it; so does who only reads.
+        for round in 0..6u8 {
+            let env = open(options.clone());
+            assert_eq!(kept(&env), Some(JournalRetention::Forever));
+            for n in 0..10 {
+                put(&env, &[n], &[round; 1500]);
+            }
+            env.checkpoint().unwrap();
+            env.clean().unwrap();
+            env.close().unwrap();
+        }
+        assert!(journal(&disk).len() > 6, "{:?}", journal(&disk));
+        let reading = open(options.clone().read_only(true));
+        assert_eq!(kept(&reading), Some(JournalRetention::Forever));
+        let first = reading.open_at(&RestoreTo::Commit(2)).unwrap().0;
+        assert_eq!(content(&first).unwrap()["db"].len(), 1);
+        drop((first, reading));
+        // An open that writes nothing changes nothing.
+        let before = disk.image().hash();
+        drop(open(options.clone().keep_journal(JournalRetention::Needed)));
+        assert_eq!(disk.image().hash(), before);
+        let env = open(options.clone().keep_journal(JournalRetention::Bytes(1)));
+        put(&env, b"a", b"2");
+        // A crash right after it was acknowledged.
+        std::mem::forget(env);
+        let crashed = disk.crash_images(Level::LoseAll, &Bounds::smoke()).pop().unwrap();
+        let disk = SimDisk::from_image(&crashed.image);
+        let env = Environment::open_in(disk.root(), world.world(), options).unwrap().0;
+        assert_eq!(kept(&env), Some(JournalRetention::Bytes(1)));
+        put(&env, b"a", b"3");
+        env.checkpoint().unwrap();
+        env.clean().unwrap();
+        assert!(journal(&disk).len() < 6, "{:?}", journal(&disk));
+    }
 }
 
 #[test]

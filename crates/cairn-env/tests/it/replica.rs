@@ -12,10 +12,10 @@ use cairn_sim::{Bounds, Fault, FaultDisk, Image, Level, Rule, SimDisk, SimWorld,
 use crate::fixture::{Model, content, ordered, small_options};
 
 const HERE: Name = Name::constant("here");
-const THERE: Name = Name::constant("there");
+pub(crate) const THERE: Name = Name::constant("there");
 
 /// A disk with two directories: what a crash leaves of one does not depend on what it leaves of the other.
-fn two_directories() -> SimDisk {
+pub(crate) fn two_directories() -> SimDisk {
     let disk = SimDisk::new();
     for name in [HERE, THERE] {
         disk.root().create_dir(&name).unwrap();
@@ -24,26 +24,34 @@ fn two_directories() -> SimDisk {
     SimDisk::from_image(&disk.image())
 }
 
-fn side(disk: &SimDisk, name: &Name) -> DirRef {
+pub(crate) fn side(disk: &SimDisk, name: &Name) -> DirRef {
     disk.root().open_dir(name).unwrap()
 }
 
-fn open(root: DirRef, options: &Options, seed: u64) -> EnvResult<(Environment, RecoveryReport)> {
+pub(crate) fn open(
+    root: DirRef,
+    options: &Options,
+    seed: u64,
+) -> EnvResult<(Environment, RecoveryReport)> {
     Environment::open_in(root, SimWorld::new(seed).world(), options.clone())
 }
 
 /// Opens `here` with its replica `there`.
-fn open_both(disk: &SimDisk, options: &Options, policy: ReplicaPolicy) -> EnvResult<Environment> {
+pub(crate) fn open_both(
+    disk: &SimDisk,
+    options: &Options,
+    policy: ReplicaPolicy,
+) -> EnvResult<Environment> {
     let options = options.clone().replica_in(side(disk, &THERE), policy);
     open(side(disk, &HERE), &options, 3).map(|(env, _)| env)
 }
 
-fn put(env: &Environment, key: &[u8], value: &[u8]) -> EnvResult<()> {
+pub(crate) fn put(env: &Environment, key: &[u8], value: &[u8]) -> EnvResult<()> {
     let db = env.database("db", DatabaseOptions::default())?;
     env.write(|txn| txn.put(&db, key, value))
 }
 
-fn get(env: &Environment, key: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn get(env: &Environment, key: &[u8]) -> Option<Vec<u8>> {
     let db = env.database("db", DatabaseOptions::default()).unwrap();
     env.snapshot().unwrap().get(&db, key).unwrap().map(|value| value.to_vec())
 }
@@ -53,7 +61,7 @@ fn state(env: &Environment) -> ReplicaState {
 }
 
 /// What is on the disk, with the processes gone.
-fn killed(disk: &SimDisk, env: Environment) -> SimDisk {
+pub(crate) fn killed(disk: &SimDisk, env: Environment) -> SimDisk {
     let image = disk.image();
     std::mem::forget(env);
     SimDisk::from_image(&image)
@@ -70,7 +78,7 @@ fn mixed(here: &Image, there: &Image) -> SimDisk {
     SimDisk::from_image(&mixed)
 }
 
-fn verified(env: &Environment) {
+pub(crate) fn verified(env: &Environment) {
     let report = env.verify(&VerifyOptions::new()).unwrap();
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
 }
@@ -120,7 +128,11 @@ fn check(
 
 /// Crashes what `disk` has seen everywhere; `look` gets each distinct image, what was acknowledged, and its
 /// place. Returns how many there were.
-fn crashes(disk: &SimDisk, every: usize, mut look: impl FnMut(&Image, u64, &str)) -> usize {
+pub(crate) fn crashes(
+    disk: &SimDisk,
+    every: usize,
+    mut look: impl FnMut(&Image, u64, &str),
+) -> usize {
     let trace = disk.trace();
     let (mut cuts, mut seen) = (trace.cuts(), BTreeSet::new());
     while let Some(cut) = cuts.next_cut() {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use cairn_env::{Durability, EnvError, EnvResult, JournalPiece, JournalSink, ShipMode};
+use cairn_env::{Durability, EnvError, EnvResult, Event, JournalPiece, JournalSink, ShipMode};
 use cairn_log::FileNumber;
 
 use crate::fixture::{TestEnv, small_options};
@@ -99,6 +99,7 @@ fn a_sink_that_lags_behind_gets_everything_and_holds_nobody_up() {
     let mut test = TestEnv::new(small_options().background(true));
     test.put("db", b"before", b"it");
     let (sink, shipment) = shipped(&test, ShipMode::Behind);
+    let events = test.env().events().unwrap();
     sink.0.lock().unwrap().fails = true;
     for n in 0..200u8 {
         test.put("db", &[n % 5], &[n; 300]);
@@ -111,6 +112,13 @@ fn a_sink_that_lags_behind_gets_everything_and_holds_nobody_up() {
     assert_eq!(compare(&test, &sink), 0);
     let lag = shipment.lag_bytes();
     assert!(lag > 200 * 300, "{lag}");
+    test.world.advance(Duration::from_secs(60));
+    let status = shipment.status().unwrap();
+    assert_eq!((status.mode, status.lag_bytes), (ShipMode::Behind, lag));
+    assert!(status.lag_time >= Duration::from_secs(60) && status.trouble.is_some(), "{status:?}");
+    assert!(test.env().stats().unwrap().ship_lag_micros >= 60_000_000);
+    let told = matches!(events.next(), Some(Event::ShippingTrouble { .. }));
+    assert!(told);
     assert_eq!(test.env().stats().unwrap().ship_lag_bytes, lag);
     let files = |test: &TestEnv| test.env().stats().unwrap().journal_files;
     let kept = files(&test);
@@ -118,6 +126,9 @@ fn a_sink_that_lags_behind_gets_everything_and_holds_nobody_up() {
     test.world.advance(Duration::from_secs(2));
     test.world.run_until_idle(1000);
     assert_eq!((compare(&test, &sink), shipment.lag_bytes()), (lag, 0));
+    let status = shipment.status().unwrap();
+    assert_eq!((status.lag_time, status.shipped_bytes), (Duration::ZERO, lag));
+    assert!(status.trouble.is_none() && status.position.is_some(), "{status:?}");
     // What has gone nowhere else is gone here only now.
     for _ in 0..3 {
         test.put("db", b"k", b"v");

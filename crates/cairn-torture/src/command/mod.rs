@@ -9,6 +9,7 @@ mod kill9;
 mod nonces;
 mod planted;
 mod power_cut;
+mod replicas;
 mod serial;
 mod simulate;
 mod sync_mutants;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Tamper(tamper::Tamper),
     /// Bring encrypted environments back to where they were: no nonce is used twice
     Nonces(nonces::Nonces),
+    /// Crash an environment and its replica, each in its own way
+    Replicas(replicas::Replicas),
     /// Let every call to the disk fail, in every way
     IoErrors(io_errors::IoErrors),
     /// Let transactions get in each other's way, and explain all that they saw
@@ -78,6 +81,7 @@ impl Command {
             Self::Blocks(command) => command.run(),
             Self::Tamper(command) => command.run(),
             Self::Nonces(command) => command.run(),
+            Self::Replicas(command) => command.run(),
             Self::IoErrors(command) => command.run(),
             Self::Serial(command) => command.run(),
             Self::Kill9(command) => command.run(),

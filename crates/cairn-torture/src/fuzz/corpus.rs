@@ -87,6 +87,11 @@ pub fn corpus() -> Checked<Vec<Seed>> {
         schedules.bytes(&mut choices, "choices");
         found.entry("simulation").or_default().push(choices);
     }
+    for len in [20, 60, 150].into_iter().cycle().take(2 * OF_EACH) {
+        let mut choices = vec![0; len];
+        schedules.bytes(&mut choices, "choices");
+        found.entry("sink_pieces").or_default().push(choices);
+    }
     for len in [100, 200, 400].into_iter().cycle().take(2 * OF_EACH) {
         let mut choices = vec![0; len];
         schedules.bytes(&mut choices, "choices");

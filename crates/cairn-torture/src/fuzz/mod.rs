@@ -9,6 +9,7 @@ mod mutate;
 mod restore;
 mod schedule;
 mod simulation;
+mod sink;
 mod sql;
 mod store;
 
@@ -18,6 +19,7 @@ pub use mutate::mutate;
 pub use restore::restore_plan;
 pub use schedule::transaction_schedule;
 pub use simulation::simulation;
+pub use sink::sink_pieces;
 pub use sql::{sql_image, sql_script};
 pub use store::store;
 
@@ -34,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
     Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
     Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
@@ -62,6 +64,7 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "replica_file", run: cairn_env::fuzzing::replica_file, mutations: 10_000 },
     Target { name: "sql_script", run: sql_script, mutations: 3000 },
     Target { name: "sql_image", run: sql_image, mutations: 5000 },
+    Target { name: "sink_pieces", run: sink_pieces, mutations: 1000 },
 ];
 
 impl Target {

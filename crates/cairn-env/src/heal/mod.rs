@@ -4,21 +4,33 @@
 //! every byte that the seal vouches for is what the file was. It is written beside the damaged one, read back, and takes
 //! its name; the environment goes on meanwhile, and a crash leaves the old or the new. (Engine's rule R-19; ZFS
 //! and Ceph mend from another copy likewise, where a checksum tells which one is right.)
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `second` | what cannot be read here is read from the replica |
+//! | `noted` | files of which something could not be read |
+//! | `at_open` | a file without which the environment does not open |
+
+mod at_open;
+mod noted;
+mod second;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use cairn_io::{Access, DirRef, FileExt, Name, RealDir};
 use cairn_log::{Digest, FileClass, FileNumber, LogFile, Scan, Scanner, Stop};
 
+pub(crate) use at_open::before_open;
+use second::copies_in;
+pub(crate) use second::{Second, generation_dirs};
+
 use crate::{
     EnvError, EnvResult, Environment, ErrorKind, Finding, VerifyOptions,
     audit::{Extent, Extents},
     backup::{self, BackupFile},
     core::Core,
-    root::{Generation, Root},
     ship::replica::ARRIVING,
     sites,
-    state::StateFile,
     sync::lock,
     utilization::FileEnd,
 };
@@ -92,8 +104,17 @@ impl Environment {
     /// As [`Environment::heal`].
     pub fn heal_from(&self, copy: DirRef) -> EnvResult<HealReport> {
         let core = self.core.enter_to_write()?;
+        self.heal_with(&copies_in(copy, core.files.identity.environment)?)
+    }
+
+    /// As [`Environment::heal`], from directories that hold log files of this environment, or of backups of it,
+    /// under their names.
+    ///
+    /// # Errors
+    /// As [`Environment::heal`].
+    pub fn heal_with(&self, copies: &[DirRef]) -> EnvResult<HealReport> {
+        let core = self.core.enter_to_write()?;
         core.check()?;
-        let copies = copies_in(&core, copy)?;
         let scrubbed = self.scrub()?;
         let mut report =
             HealReport { files: scrubbed.files, bytes: scrubbed.bytes, ..HealReport::default() };
@@ -104,8 +125,8 @@ impl Environment {
         for (name, places) in places {
             let file = core.files.all().into_iter().find(|file| file.name().to_string() == name);
             let Some(file) = file else { continue }; // it has gone meanwhile
-            match core.heal_file(&file, &copies)? {
-                Ok(bytes) => report.healed.push(HealedFile { file: name, bytes, places }),
+            match core.heal_file(&file, places, copies)? {
+                Ok(healed) => report.healed.push(healed),
                 Err(why) => drop(report.not_healed.insert(name, why)),
             }
         }
@@ -116,32 +137,13 @@ impl Environment {
     }
 }
 
-/// The directories of log files below `root`, which must be of this environment.
-fn copies_in(core: &Core, root: DirRef) -> EnvResult<Vec<DirRef>> {
-    let root = Root::new(root);
-    let path = root.dir.path().to_owned();
-    let Some(current) = root.current()? else {
-        let why = "it has no file CURRENT".into();
-        return Err(EnvError::NotAnEnvironment { path, why });
-    };
-    let environment = core.files.identity.environment;
-    if current.environment != environment {
-        let why = format!("it is of the environment {}", current.environment);
-        return Err(EnvError::ForeignFile { path, why });
-    }
-    let dir = root.open_generation(current.generation)?;
-    let (_, found) = StateFile::open(&*dir, Access::Read)?;
-    let (count, generation) = (found.newest.directories, Generation(found.newest.generation));
-    let data = root.open_data(environment, count, generation)?;
-    Ok([dir].into_iter().chain(data).collect())
-}
-
 /// What a file could be healed with, or why not.
-type Healed = Result<u64, String>;
+type Healed = Result<HealedFile, String>;
 
 impl Core {
-    /// Puts a copy in the place of a damaged file.
-    fn heal_file(&self, file: &Arc<LogFile>, copies: &[DirRef]) -> EnvResult<Healed> {
+    /// Puts a copy in the place of a file with damage in so many places.
+    fn heal_file(&self, file: &Arc<LogFile>, places: u64, copies: &[DirRef]) -> EnvResult<Healed> {
+        let _healing = lock(&self.healing);
         let header = file.header();
         let (end, chain) = match Extents::of(self).of_file(file) {
             // That of a checkpoint may be known to be finished by its seal alone, which may be what is damaged.
@@ -158,7 +160,12 @@ impl Core {
         let mut refused = None;
         for copy in copies {
             match self.take(&member, chain, copy) {
-                Ok(()) => return Ok(Ok(member.length)),
+                Ok(()) => {
+                    let (file, bytes) = (file.name().to_string(), member.length);
+                    let healed = HealedFile { file, bytes, places };
+                    self.record_healed(header.number, &healed);
+                    return Ok(Ok(healed));
+                }
                 // A copy that cannot be used is none; what this environment's disk refuses is another matter.
                 Err(Taken::Copy(error)) if is_not_there(&error) => {}
                 Err(Taken::Copy(error)) => drop(refused.get_or_insert(error.to_string())),
