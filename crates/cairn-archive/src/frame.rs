@@ -10,10 +10,9 @@
 use std::io::{Read, Write};
 
 use cairn_log::{Digest, NumberedCipher, TAG_LEN};
-use zstd::bulk::{Compressor, Decompressor};
 
 use crate::{
-    ArchiveError, ArchiveResult,
+    ArchiveError, ArchiveResult, Compression, Compressor, Decompressor,
     layout::{LINK_LEN, MAX_FRAME, STORED_AS_IS, ZSTANDARD, archive_frame},
     source::{Sink, Source},
 };
@@ -21,33 +20,16 @@ use crate::{
 /// What is stored of a frame, at most.
 const MAX_STORED: usize = MAX_FRAME + TAG_LEN;
 
-/// How the content of an archive is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Compression {
-    /// Not at all: the fastest for a fast disk, and for values that are compressed already.
-    None,
-    /// Zstandard at this level, 1 to 19.
-    Zstd(i32),
-}
-
-impl Default for Compression {
-    fn default() -> Self {
-        Self::Zstd(3)
-    }
-}
-
 /// Writes frames.
 pub(crate) struct FrameWriter<W> {
     sink: Sink<W>,
     cipher: Option<NumberedCipher>,
-    compressor: Option<Compressor<'static>>,
+    compressor: Compressor,
     /// The link of the frame before.
     link: [u8; LINK_LEN],
     number: u64,
     /// Head, what is stored, and link of the frame that is made.
     frame: Vec<u8>,
-    compressed: Vec<u8>,
 }
 
 impl<W: Write> FrameWriter<W> {
@@ -58,21 +40,12 @@ impl<W: Write> FrameWriter<W> {
         cipher: Option<NumberedCipher>,
         compression: Compression,
     ) -> ArchiveResult<Self> {
-        let compressor = match compression {
-            Compression::None => None,
-            Compression::Zstd(level @ 1..=19) => {
-                Some(Compressor::new(level).map_err(|error| sink.error(error))?)
-            }
-            Compression::Zstd(level) => {
-                let what = format!("Zstandard has the levels 1 to 19, not {level}");
-                return Err(ArchiveError::InvalidInput { what });
-            }
-        };
+        compression.check().map_err(|what| ArchiveError::InvalidInput { what })?;
+        let compressor = Compressor::new(compression).map_err(|error| sink.error(error))?;
         let link = *blake3::hash(beginning).as_bytes();
         sink.write(beginning)?;
         sink.write(&link)?;
-        let (frame, compressed) = (Vec::new(), Vec::new());
-        Ok(Self { sink, cipher, compressor, link, number: 0, frame, compressed })
+        Ok(Self { sink, cipher, compressor, link, number: 0, frame: Vec::new() })
     }
 
     /// Writes the next frame.
@@ -83,7 +56,11 @@ impl<W: Write> FrameWriter<W> {
         }
         self.frame.clear();
         self.frame.resize(archive_frame::LEN, 0);
-        let compression = self.compress(content)?;
+        let compressed = self.compressor.append(content, &mut self.frame);
+        let compression = match compressed.map_err(|error| self.sink.error(error))? {
+            true => ZSTANDARD,
+            false => STORED_AS_IS,
+        };
         let tag_len = if self.cipher.is_some() { TAG_LEN } else { 0 };
         let stored_len = self.frame.len() - archive_frame::LEN + tag_len;
         let mut head = [0; archive_frame::LEN];
@@ -104,22 +81,6 @@ impl<W: Write> FrameWriter<W> {
         self.sink.write(&self.frame)
     }
 
-    /// Puts what is to be stored behind the head; returns how it is compressed.
-    fn compress(&mut self, content: &[u8]) -> ArchiveResult<u8> {
-        if let Some(compressor) = &mut self.compressor {
-            let room = zstd::zstd_safe::compress_bound(content.len());
-            self.compressed.resize(self.compressed.len().max(room), 0);
-            let compressed = compressor.compress_to_buffer(content, &mut self.compressed[..]);
-            let len = compressed.map_err(|error| self.sink.error(error))?;
-            if len < content.len() {
-                self.frame.extend_from_slice(&self.compressed[..len]);
-                return Ok(ZSTANDARD);
-            }
-        }
-        self.frame.extend_from_slice(content);
-        Ok(STORED_AS_IS)
-    }
-
     /// The link of the last frame, how many bytes were written, and to what.
     pub(crate) fn finish(mut self) -> ArchiveResult<(Digest, u64, W)> {
         self.sink.flush()?;
@@ -136,7 +97,7 @@ impl<W: Write> FrameWriter<W> {
 pub(crate) struct FrameReader<R> {
     source: Source<R>,
     cipher: Option<NumberedCipher>,
-    decompressor: Option<Decompressor<'static>>,
+    decompressor: Decompressor,
     link: [u8; LINK_LEN],
     number: u64,
     stored: Vec<u8>,
@@ -164,7 +125,8 @@ impl<R: Read> FrameReader<R> {
         cipher: Option<NumberedCipher>,
     ) -> Self {
         let (stored, content) = (Vec::new(), Vec::new());
-        Self { source, cipher, decompressor: None, link, number: 0, stored, content }
+        let decompressor = Decompressor::default();
+        Self { source, cipher, decompressor, link, number: 0, stored, content }
     }
 
     pub(crate) const fn source(&self) -> &Source<R> {
@@ -241,16 +203,9 @@ impl<R: Read> FrameReader<R> {
 
     /// Decompresses what is stored to exactly `length` bytes, and no more; returns whether that was it.
     fn decompress(&mut self, length: usize) -> ArchiveResult<bool> {
-        let decompressor = match &mut self.decompressor {
-            Some(decompressor) => decompressor,
-            none => {
-                let new = Decompressor::new().map_err(|error| self.source.error(error))?;
-                none.insert(new)
-            }
-        };
         self.content.resize(length, 0);
-        let decompressed = decompressor.decompress_to_buffer(&self.stored, &mut self.content[..]);
-        Ok(decompressed.is_ok_and(|len| len == length))
+        let filled = self.decompressor.fill(&self.stored, &mut self.content);
+        filled.map_err(|error| self.source.error(error))
     }
 
     /// The content of the frame that was read last.
