@@ -1,0 +1,5 @@
+//! Repositories from outside.
+
+mod backends;
+mod backups;
+mod fixture;
