@@ -173,7 +173,8 @@ impl Repository {
         let set = env.begin_backup()?;
         let keys = keyring::unlock_own(&set, env)?;
         let snapshot = set.snapshot();
-        let is_encrypted = set.keyring().is_some();
+        // Its keys may be kept elsewhere.
+        let is_encrypted = set.keyring().is_some() || env.options().encryption.is_some();
         let databases = match &snapshot {
             Some(snapshot) if !is_encrypted => Some(databases(snapshot)?),
             _ => None,

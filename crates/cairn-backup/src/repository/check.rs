@@ -176,7 +176,7 @@ impl Repository {
         if check.level == CheckLevel::Structure {
             check.structure()?;
         }
-        check.report.findings.sort_by(|a, b| (a.object, a.at).cmp(&(b.object, b.at)));
+        check.report.findings.sort_by_key(|finding| (finding.object, finding.at));
         Ok(check.report)
     }
 }

@@ -15,11 +15,10 @@ use cairn_log::{Digest, FileClass, FileNumber, Timeline, Uuid};
 pub struct ShortHash(pub u64);
 
 impl ShortHash {
-    /// That of `digest`: its first 8 bytes.
+    /// That of `digest`: its first 8 bytes, as they are printed.
     #[must_use]
-    pub const fn of(digest: Digest) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = digest.0;
-        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    pub fn of(digest: Digest) -> Self {
+        Self(digest.0.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)))
     }
 }
 

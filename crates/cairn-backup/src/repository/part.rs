@@ -106,14 +106,8 @@ pub(crate) fn decode(id: &PartId, object: &[u8]) -> Result<(Vec<u8>, Digest), Da
     Ok((content, digest))
 }
 
-/// Of which bytes of which file a part says to be; for a dump of the format.
-#[cfg(test)]
-pub(crate) fn example() -> (PartId, Vec<u8>) {
-    example_of(b"the bytes of a log file")
-}
-
 /// An object for the format page.
-pub(crate) fn example_of(content: &[u8]) -> (PartId, Vec<u8>) {
+pub(crate) fn example(content: &[u8]) -> (PartId, Vec<u8>) {
     let name = PartName {
         timeline: Timeline::FIRST,
         class: cairn_log::FileClass::Node,
@@ -133,7 +127,7 @@ mod tests {
 
     #[test]
     fn each_flip_and_cut_of_a_part_is_found() {
-        let (id, whole) = example();
+        let (id, whole) = example(b"the bytes of a log file");
         let (content, digest) = decode(&id, &whole).unwrap();
         assert_eq!((&*content, digest), (&b"the bytes of a log file"[..], Digest::of(&content)));
         for at in 0..whole.len() {
@@ -150,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_part_is_read_as_what_it_is_and_nothing_else() {
-        let (id, whole) = example();
+        let (id, whole) = example(b"the bytes of a log file");
         let others = [
             PartId { repository: Uuid([0; 16]), ..id },
             PartId { environment: Uuid([0; 16]), ..id },
@@ -168,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_second_copy_has_another_name() {
-        let (id, _) = example();
+        let (id, _) = example(b"bytes");
         let [one, two] = [0, 1].map(|copy| encode(&id, b"bytes", copy, Compression::None).unwrap());
         assert_ne!(one.name, two.name);
         assert_eq!(one.content, two.content);

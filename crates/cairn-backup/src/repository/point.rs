@@ -78,7 +78,6 @@ pub struct NeededObject {
 
 /// A backup in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "part of the repository format")]
 pub struct Point {
     /// The instant.
     pub cut: Cut,
@@ -359,7 +358,7 @@ impl PointFile {
     }
 
     /// The name of one of its parts.
-    pub(crate) const fn part_name(&self, start: u64, part: &Part) -> PartName {
+    pub(crate) fn part_name(&self, start: u64, part: &Part) -> PartName {
         PartName {
             timeline: part.timeline,
             class: self.name.class,

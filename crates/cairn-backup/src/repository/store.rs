@@ -226,7 +226,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut fields = FieldWriter::default();
         fields.put(1, |bytes| {
             bytes.put_u64(self.created);
@@ -242,7 +242,7 @@ impl Origin {
         fields.finish()
     }
 
-    fn decode(content: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(content: &[u8]) -> Result<Self, DecodeError> {
         let mut fields = Fields::new(content)?;
         let (created, commit) = fields
             .take(1, "first", |reader| Ok((reader.u64("created")?, reader.varint("commit")?)))?;

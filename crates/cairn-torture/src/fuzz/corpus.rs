@@ -73,6 +73,9 @@ pub fn corpus() -> Checked<Vec<Seed>> {
     let archives = cairn_archive::fuzzing::archives(&SimWorld::new(1).world());
     let archives = archives.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
     found.insert("archive", archives);
+    let objects = cairn_backup::fuzzing::repository_objects(&SimWorld::new(1).world());
+    let objects = objects.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
+    found.insert("repository_object", objects);
     let mut schedules = random.stream("schedules");
     for len in (20..=200).step_by(20) {
         let mut schedule = vec![0; len];

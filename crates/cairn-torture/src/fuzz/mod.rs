@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
     Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
     Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
@@ -58,6 +58,11 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "archive", run: cairn_archive::fuzzing::archive, mutations: 10_000 },
     Target { name: "store", run: store, mutations: 500 },
     Target { name: "replica_file", run: cairn_env::fuzzing::replica_file, mutations: 10_000 },
+    Target {
+        name: "repository_object",
+        run: cairn_backup::fuzzing::repository_object,
+        mutations: 10_000,
+    },
 ];
 
 impl Target {

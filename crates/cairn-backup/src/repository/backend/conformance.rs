@@ -12,10 +12,6 @@ use crate::repository::names::{Folder, ObjectName, PartName, ShortHash};
 ///
 /// # Panics
 /// If the backend does not keep a promise; the message names it.
-#[expect(
-    clippy::missing_assert_message,
-    reason = "the names of the functions say which promise it is"
-)]
 pub fn conformance(reopen: &dyn Fn() -> Arc<dyn RepoBackend>) {
     let environment = Uuid([0xc0; 16]);
     nothing_is_there_at_first(&*reopen(), environment);

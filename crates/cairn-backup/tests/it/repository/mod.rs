@@ -2,4 +2,8 @@
 
 mod backends;
 mod backups;
+mod crash;
+mod damage;
+mod faults;
 mod fixture;
+mod golden;
