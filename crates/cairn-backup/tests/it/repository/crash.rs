@@ -9,7 +9,7 @@ use std::{
 use cairn_backup::{
     BackupError, CheckLevel, CheckOptions, REPOSITORY_SYNC_SITES, Repository, RestoreOptions, Which,
 };
-use cairn_env::Environment;
+use cairn_env::{DatabaseOptions, Environment};
 use cairn_io::{DirRef, MemDisk, Name};
 use cairn_sim::{Bounds, Image, Level, SimDisk, SimWorld, Trace};
 
@@ -32,17 +32,21 @@ fn run() -> (Trace, Contents) {
     disk.root().sync(cairn_io::SyncSite::new("test.dirs")).unwrap();
     let (env, _) = Environment::open_in(env_dir, world.clone(), options()).unwrap();
     let mut contents = Contents::new();
+    let mut note = || contents.insert(env.snapshot().unwrap().commit(), content(&env));
+    note();
+    env.database("db", DatabaseOptions::default()).unwrap();
+    note();
     let mut put = |n| {
         fill(&env, n, 1);
-        contents.insert(env.snapshot().unwrap().commit(), content(&env));
+        note();
     };
-    (0..8).for_each(&mut put);
+    (0..3).for_each(&mut put);
     let repository = Repository::create_in(local(place), &world).unwrap();
     disk.mark("made", 1);
     for point in 1..3 {
         repository.backup(&env, &small()).unwrap();
         disk.mark("points", point);
-        (0..4).for_each(|n| put(u32::try_from(point).unwrap() * 4 + n));
+        (0..2).for_each(|n| put(u32::try_from(point).unwrap() * 4 + n));
     }
     env.close().unwrap();
     (disk.trace(), contents)
@@ -65,15 +69,15 @@ fn judge(
         }
         Err(error) => return Err(error.to_string()),
     };
-    let report = |repository: &Repository| {
-        let how = CheckOptions::default().level(CheckLevel::Structure);
+    let report = |repository: &Repository, level| {
+        let how = CheckOptions::default().level(level);
         let report = repository.check(&how).map_err(text)?;
         match &*report.findings {
             [] => Ok(report.points),
             findings => Err(format!("{findings:?}")),
         }
     };
-    let listed = report(&repository)?;
+    let listed = report(&repository, CheckLevel::Structure)?;
     if listed < points {
         return Err(format!("{points} points were reported, {listed} are there"));
     }
@@ -105,7 +109,7 @@ fn judge(
     if next.number != listed + 1 || restore(next.number)? != found {
         return Err(format!("the next backup is {next:?}, after {listed}, of commit {found}"));
     }
-    report(&repository).map(drop)
+    report(&repository, CheckLevel::Stored).map(drop)
 }
 
 /// The environment of one image and the repository of another.
