@@ -72,7 +72,8 @@ pub fn spec() -> Vec<(&'static str, String)> {
 
 /// The fields of a point.
 fn point_fields() -> String {
-    let rows = FIELDS.iter().map(|(tag, name, content)| format!("| {tag} | {name} | {content} |\n"));
+    let rows =
+        FIELDS.iter().map(|(tag, name, content)| format!("| {tag} | {name} | {content} |\n"));
     format!("| number | field | content |\n|--:|---|---|\n{}", rows.collect::<String>())
 }
 

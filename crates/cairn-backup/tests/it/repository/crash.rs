@@ -53,11 +53,7 @@ fn run() -> (Trace, Contents) {
 }
 
 /// What must be true of an environment and a repository after a crash, which had reported so many points.
-fn judge(
-    image: &Image,
-    (made, points): (bool, u64),
-    contents: &Contents,
-) -> Result<(), String> {
+fn judge(image: &Image, (made, points): (bool, u64), contents: &Contents) -> Result<(), String> {
     let text = |error: BackupError| error.to_string();
     let disk = image.to_mem();
     let world = SimWorld::new(9).world();

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_backup::{
-    BackupError, CheckLevel, CheckOptions, MemoryBackend, ObjectError, ObjectName,
-    PointOptions, Repository, RestoreOptions, Which,
+    BackupError, CheckLevel, CheckOptions, MemoryBackend, ObjectError, ObjectName, PointOptions,
+    Repository, RestoreOptions, Which,
 };
 use cairn_env::{DatabaseOptions, Environment, ErrorKind};
 use cairn_io::MemDisk;
