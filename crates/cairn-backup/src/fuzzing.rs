@@ -12,7 +12,7 @@ use crate::{
         header::Header,
         part,
         point::{Point, decode_index},
-        record::{self, RecordKind},
+        statement::{self, StatementKind},
         store::Origin,
     },
 };
@@ -34,25 +34,26 @@ pub fn manifest(input: &[u8]) {
 /// content of one: what decodes must encode to the same.
 pub fn repository_object(input: &[u8]) {
     let mut mended = input.to_vec();
-    record::mend(&mut mended);
+    statement::mend(&mut mended);
     for object in [input, &mended] {
         if let Ok(header) = Header::decode(object) {
             assert_eq!(Header::decode(&header.encode()), Ok(header));
         }
-        for kind in [RecordKind::Point, RecordKind::Index, RecordKind::Timeline] {
-            let Some(id) = record::id_of(kind, object) else { continue };
-            let Ok((previous, content)) = record::decode(&id, object) else { continue };
-            let again = record::encode(&id, previous, &content).expect("it has a length that fits");
-            assert_eq!(record::decode(&id, &again), Ok((previous, content.clone())));
-            record_content(&content);
+        for kind in [StatementKind::Point, StatementKind::Index, StatementKind::Timeline] {
+            let Some(id) = statement::id_of(kind, object) else { continue };
+            let Ok((previous, content)) = statement::decode(&id, object) else { continue };
+            let again =
+                statement::encode(&id, previous, &content).expect("it has a length that fits");
+            assert_eq!(statement::decode(&id, &again), Ok((previous, content.clone())));
+            statement_content(&content);
         }
         let (id, _) = part::example(b"any");
         drop(part::decode(&id, object));
     }
-    record_content(input);
+    statement_content(input);
 }
 
-fn record_content(content: &[u8]) {
+fn statement_content(content: &[u8]) {
     let environment = Uuid([7; 16]);
     if let Ok(point) = Point::decode(environment, content) {
         assert_eq!(point.encode(), content);
@@ -85,13 +86,13 @@ pub fn repository_objects(world: &WorldRef) -> BackupResult<Vec<Vec<u8>>> {
     let mut seeds = Vec::new();
     for (name, bytes) in backend.objects() {
         let kind = match name {
-            ObjectName::Point { .. } => Some(RecordKind::Point),
-            ObjectName::Index { .. } => Some(RecordKind::Index),
-            ObjectName::Timeline { .. } => Some(RecordKind::Timeline),
+            ObjectName::Point { .. } => Some(StatementKind::Point),
+            ObjectName::Index { .. } => Some(StatementKind::Index),
+            ObjectName::Timeline { .. } => Some(StatementKind::Timeline),
             _ => None,
         };
-        let id = kind.and_then(|kind| record::id_of(kind, &bytes));
-        if let Some((_, content)) = id.and_then(|id| record::decode(&id, &bytes).ok()) {
+        let id = kind.and_then(|kind| statement::id_of(kind, &bytes));
+        if let Some((_, content)) = id.and_then(|id| statement::decode(&id, &bytes).ok()) {
             seeds.push(content);
             seeds.push(bytes);
         } else if seeds.len() < 4 {

@@ -9,7 +9,7 @@ use cairn_log::{
 use crate::{
     Manifest, ManifestFile, Piece,
     repository::{
-        layout::{repository_frame, repository_header, repository_part, repository_record},
+        layout::{repository_frame, repository_header, repository_part, repository_statement},
         part,
         point::FIELDS,
     },
@@ -63,7 +63,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("manifest_keyring_example", encrypted),
         ("repository_header", table(repository_header::FIELDS)),
         ("repository_part", table(repository_part::FIELDS)),
-        ("repository_record", table(repository_record::FIELDS)),
+        ("repository_statement", table(repository_statement::FIELDS)),
         ("repository_frame", table(repository_frame::FIELDS)),
         ("repository_point", point_fields()),
         ("repository_example", part_example()),

@@ -11,7 +11,7 @@ use super::{
     frames::Damaged,
     layout::MAX_PART,
     point::{Point, PointDatabase, check_label},
-    record::{self, Unread},
+    statement::{self, Unread},
     store::{MAX_POINT, Origin},
     upload::{Upload, Uploaded},
     view,
@@ -259,7 +259,7 @@ impl Repository {
     fn raw(&self, environment: Uuid, number: u64) -> BackupResult<Vec<u8>> {
         let name = ObjectName::Point { environment, number };
         let bytes = self.store.whole(name, MAX_POINT)?;
-        match record::features_to_write(&bytes) {
+        match statement::features_to_write(&bytes) {
             // What is damaged says nothing.
             features if features != 0 && self.store.point(environment, number).is_ok() => {
                 let what = format!("to write behind it needs the features {features:#x}");

@@ -1,10 +1,10 @@
-//! Fields: the content of records, each with its number, in their order; those of later versions are kept.
+//! Fields: the content of statements, each with its number, in their order; those of later versions are kept.
 
 use std::collections::BTreeMap;
 
 use cairn_log::codec::{ByteReader, ByteWriter, DecodeError};
 
-/// The fields of a record that is read.
+/// The fields of a statement that is read.
 #[derive(Debug)]
 pub(crate) struct Fields<'a>(BTreeMap<u64, &'a [u8]>);
 
@@ -54,7 +54,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The content of a record that is written.
+/// The content of a statement that is written.
 #[derive(Debug, Default)]
 pub(crate) struct FieldWriter(BTreeMap<u64, Vec<u8>>);
 

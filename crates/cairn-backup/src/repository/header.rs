@@ -5,7 +5,7 @@ use cairn_log::{Uuid, crc32c};
 use super::{
     frames::Damaged,
     layout::{HEADER_MAGIC, repository_header as layout},
-    record::Unread,
+    statement::Unread,
 };
 
 /// What `repo.cairn` says.

@@ -40,7 +40,7 @@ cairn_log::layout! {
 
 cairn_log::layout! {
     /// What a point, an index and a timeline begin with.
-    pub mod repository_record {
+    pub mod repository_statement {
         MAGIC: 8 = "`CAIRNPNT`, `CAIRNIDX`, `CAIRNTML`",
         VERSION: 2 = "1",
         ALGORITHM: 1 = "how the repository has encrypted the frames; 0: not. Other values are reserved",
@@ -78,9 +78,9 @@ pub(crate) const VERSION: u64 = 1;
 pub(crate) const MAX_PART: u64 = 16 << 20;
 /// Bytes of content in a frame, at most.
 pub(crate) const FRAME: usize = 1 << 20;
-/// Bytes of content of a record, at most: a point with two million files.
-pub(crate) const MAX_RECORD: usize = 256 << 20;
-/// How many bytes of content a byte that is stored of a record may stand for.
+/// Bytes of content of a statement, at most: a point with two million files.
+pub(crate) const MAX_STATEMENT: usize = 256 << 20;
+/// How many bytes of content a byte that is stored of a statement may stand for.
 pub(crate) const MAX_RATIO: usize = 64;
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
         let lengths = (
             repository_header::LEN,
             repository_part::LEN,
-            repository_record::LEN,
+            repository_statement::LEN,
             repository_frame::LEN,
         );
         assert_eq!(lengths, (128, 128, 160, 16));

@@ -14,7 +14,7 @@
 //! | `names` | what objects are called |
 //! | `backend` | the place: a directory, memory, or what a program brings along |
 //! | `layout`, `frames`, `fields` | what objects are made of |
-//! | `header`, `part`, `record` | the three kinds: `repo.cairn`, bytes of a log file, what is said of others |
+//! | `header`, `part`, `statement` | the three kinds: `repo.cairn`, bytes of a log file, what says something of others |
 //! | `point` | what a point says |
 //! | `store` | objects, read with nothing trusted |
 //! | `backup`, `upload` | a point comes into being |
@@ -32,8 +32,8 @@ pub(crate) mod layout;
 mod names;
 pub(crate) mod part;
 pub(crate) mod point;
-pub(crate) mod record;
 mod restore;
+pub(crate) mod statement;
 pub(crate) mod store;
 mod upload;
 mod view;
@@ -56,7 +56,7 @@ pub use store::Origin;
 
 use crate::{BackupError, BackupResult};
 use header::Header;
-use record::Unread;
+use statement::Unread;
 use store::Store;
 
 /// A backup repository.

@@ -175,7 +175,7 @@ impl Point {
         self.files.iter().flat_map(|file| file.objects(self.cut.environment))
     }
 
-    /// Its content, for a record.
+    /// Its content, for a statement.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut fields = FieldWriter::default();
         fields.put(ABOUT, |bytes| {
@@ -219,7 +219,7 @@ impl Point {
         fields.finish()
     }
 
-    /// Decodes the content of a record.
+    /// Decodes the content of a statement.
     pub(crate) fn decode(environment: Uuid, content: &[u8]) -> Result<Self, DecodeError> {
         let mut fields = Fields::new(content)?;
         let (library, created, writer, new_objects, new_bytes, is_read_back) =

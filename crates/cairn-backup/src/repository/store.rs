@@ -11,16 +11,17 @@ use super::{
     backend::{BackendError, RepoBackend},
     fields::{FieldWriter, Fields},
     frames::Damaged,
-    layout::{MAX_RECORD, repository_record},
+    layout::{MAX_STATEMENT, repository_statement},
     names::{Folder, ObjectName, PartName, ShortHash},
     part::{self, PartId},
     point::{NeededObject, Part, Point, decode_index},
-    record::{self, RecordId, RecordKind, Unread},
+    statement::{self, StatementId, StatementKind, Unread},
 };
 use crate::{BackupError, BackupResult, ObjectError};
 
 /// No point is longer.
-pub(crate) const MAX_POINT: u64 = (repository_record::LEN + MAX_RECORD + (MAX_RECORD >> 10)) as u64;
+pub(crate) const MAX_POINT: u64 =
+    (repository_statement::LEN + MAX_STATEMENT + (MAX_STATEMENT >> 10)) as u64;
 
 /// The objects of a repository.
 #[derive(Clone, Debug)]
@@ -111,14 +112,14 @@ impl Store {
         }
     }
 
-    /// A record has passed its checksums, and makes no sense.
+    /// A statement has passed its checksums, and makes no sense.
     fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
-        let at = (repository_record::LEN + error.at) as u64;
+        let at = (repository_statement::LEN + error.at) as u64;
         self.damaged(name, Damaged { at, problem: format!("its content is none: {error}") })
     }
 
-    fn record_id(&self, kind: RecordKind, environment: Uuid, number: u64) -> RecordId {
-        RecordId { kind, repository: self.repository, environment, number }
+    fn statement_id(&self, kind: StatementKind, environment: Uuid, number: u64) -> StatementId {
+        StatementId { kind, repository: self.repository, environment, number }
     }
 
     /// Numbers of the points of an environment that a listing has, in order.
@@ -144,9 +145,9 @@ impl Store {
     pub(crate) fn point(&self, environment: Uuid, number: u64) -> BackupResult<ReadPoint> {
         let name = ObjectName::Point { environment, number };
         let bytes = self.whole(name, MAX_POINT)?;
-        let id = self.record_id(RecordKind::Point, environment, number);
+        let id = self.statement_id(StatementKind::Point, environment, number);
         let (previous, content) =
-            record::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
         let decoded = Point::decode(environment, &content);
         let point = decoded.map_err(|error| self.no_content(name, error))?;
         Ok(ReadPoint { previous, point })
@@ -158,8 +159,8 @@ impl Store {
         previous: Digest,
         point: &Point,
     ) -> BackupResult<Vec<u8>> {
-        let id = self.record_id(RecordKind::Point, point.cut.environment, number);
-        record::encode(&id, previous, &point.encode()).map_err(too_much)
+        let id = self.statement_id(StatementKind::Point, point.cut.environment, number);
+        statement::encode(&id, previous, &point.encode()).map_err(too_much)
     }
 
     /// The index of a point, and its name.
@@ -169,9 +170,9 @@ impl Store {
         point: &Point,
     ) -> BackupResult<(ObjectName, Vec<u8>)> {
         let environment = point.cut.environment;
-        let id = self.record_id(RecordKind::Index, environment, number);
+        let id = self.statement_id(StatementKind::Index, environment, number);
         let bytes =
-            record::encode(&id, Digest([0; 32]), &point.encode_index()).map_err(too_much)?;
+            statement::encode(&id, Digest([0; 32]), &point.encode_index()).map_err(too_much)?;
         let hash = ShortHash::of(Digest::of(&bytes));
         Ok((ObjectName::Index { environment, number, hash }, bytes))
     }
@@ -184,9 +185,9 @@ impl Store {
     ) -> BackupResult<Vec<NeededObject>> {
         let bytes = self.stored(&NeededObject { name, stored_length: length, stored: hash })?;
         let ObjectName::Index { environment, number, .. } = name else { return Ok(Vec::new()) };
-        let id = self.record_id(RecordKind::Index, environment, number);
+        let id = self.statement_id(StatementKind::Index, environment, number);
         let (_, content) =
-            record::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
         decode_index(environment, &content).map_err(|error| self.no_content(name, error))
     }
 
@@ -197,8 +198,8 @@ impl Store {
         timeline: Timeline,
         origin: &Origin,
     ) -> BackupResult<(ObjectName, Vec<u8>)> {
-        let id = self.record_id(RecordKind::Timeline, environment, timeline.0.into());
-        let bytes = record::encode(&id, Digest([0; 32]), &origin.encode()).map_err(too_much)?;
+        let id = self.statement_id(StatementKind::Timeline, environment, timeline.0.into());
+        let bytes = statement::encode(&id, Digest([0; 32]), &origin.encode()).map_err(too_much)?;
         Ok((ObjectName::Timeline { environment, timeline }, bytes))
     }
 
@@ -206,9 +207,9 @@ impl Store {
     pub(crate) fn timeline(&self, environment: Uuid, timeline: Timeline) -> BackupResult<Origin> {
         let name = ObjectName::Timeline { environment, timeline };
         let bytes = self.whole(name, 1 << 16)?;
-        let id = self.record_id(RecordKind::Timeline, environment, timeline.0.into());
+        let id = self.statement_id(StatementKind::Timeline, environment, timeline.0.into());
         let (_, content) =
-            record::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
         Origin::decode(&content).map_err(|error| self.no_content(name, error))
     }
 }

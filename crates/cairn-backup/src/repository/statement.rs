@@ -1,22 +1,22 @@
-//! A record: an object that says something of others: a point, an index, a timeline.
+//! A statement: an object that says something of others: a point, an index, a timeline.
 
 use cairn_archive::Compression;
 use cairn_log::{Digest, Uuid, crc32c};
 
 use super::{
     frames::{self, Damaged, Ratio},
-    layout::{MAX_RECORD, VERSION, repository_record as layout},
+    layout::{MAX_STATEMENT, VERSION, repository_statement as layout},
 };
 
-/// What a record says something of.
+/// What a statement says something of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RecordKind {
+pub(crate) enum StatementKind {
     Point,
     Index,
     Timeline,
 }
 
-impl RecordKind {
+impl StatementKind {
     const fn magic(self) -> &'static [u8; 8] {
         match self {
             Self::Point => b"CAIRNPNT",
@@ -26,17 +26,17 @@ impl RecordKind {
     }
 }
 
-/// Which record it is to be.
+/// Which statement it is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RecordId {
-    pub(crate) kind: RecordKind,
+pub(crate) struct StatementId {
+    pub(crate) kind: StatementKind,
     pub(crate) repository: Uuid,
     pub(crate) environment: Uuid,
     /// Of the point, or the timeline.
     pub(crate) number: u64,
 }
 
-/// Why a record cannot be read.
+/// Why a statement cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
     Damaged(Damaged),
@@ -50,10 +50,14 @@ impl From<Damaged> for Unread {
     }
 }
 
-/// Makes the object of a record with this content.
-pub(crate) fn encode(id: &RecordId, previous: Digest, content: &[u8]) -> std::io::Result<Vec<u8>> {
-    if content.len() > MAX_RECORD {
-        return Err(std::io::Error::other("it has more content than a record may have"));
+/// Makes the object of a statement with this content.
+pub(crate) fn encode(
+    id: &StatementId,
+    previous: Digest,
+    content: &[u8],
+) -> std::io::Result<Vec<u8>> {
+    if content.len() > MAX_STATEMENT {
+        return Err(std::io::Error::other("it has more content than a statement may have"));
     }
     let mut bytes = vec![0; layout::LEN];
     layout::MAGIC.set_bytes(&mut bytes, id.kind.magic());
@@ -71,8 +75,8 @@ pub(crate) fn encode(id: &RecordId, previous: Digest, content: &[u8]) -> std::io
     Ok(bytes)
 }
 
-/// The hash of the point before, and the content of a record that is to be `id`.
-pub(crate) fn decode(id: &RecordId, object: &[u8]) -> Result<(Digest, Vec<u8>), Unread> {
+/// The hash of the point before, and the content of a statement that is to be `id`.
+pub(crate) fn decode(id: &StatementId, object: &[u8]) -> Result<(Digest, Vec<u8>), Unread> {
     let Some(head) = object.get(..layout::LEN) else {
         return Err(Damaged::new(object.len(), "it ends within its head").into());
     };
@@ -100,7 +104,7 @@ pub(crate) fn decode(id: &RecordId, object: &[u8]) -> Result<(Digest, Vec<u8>), 
         return Err(Unread::Unsupported(format!("it is encrypted by the algorithm {algorithm}")));
     }
     let length = usize::try_from(layout::LENGTH.number(head)).unwrap_or(usize::MAX);
-    if length > MAX_RECORD
+    if length > MAX_STATEMENT
         || layout::FRAMES.number(head) != frames::count(length) as u64
         || layout::RESERVED.number(head) != 0
         || layout::PADDING.of(head).iter().any(|byte| *byte != 0)
@@ -116,20 +120,20 @@ pub(crate) fn decode(id: &RecordId, object: &[u8]) -> Result<(Digest, Vec<u8>), 
     Ok((Digest(previous), content))
 }
 
-/// Which features who writes to the repository has to know because of this record; it was decoded.
+/// Which features who writes to the repository has to know because of this statement; it was decoded.
 pub(crate) fn features_to_write(object: &[u8]) -> u64 {
     object.get(..layout::LEN).map_or(0, |head| layout::TO_WRITE.number(head))
 }
 
-/// Which record an object says to be, for whoever has no name for it.
-pub(crate) fn id_of(kind: RecordKind, object: &[u8]) -> Option<RecordId> {
+/// Which statement an object says to be, for whoever has no name for it.
+pub(crate) fn id_of(kind: StatementKind, object: &[u8]) -> Option<StatementId> {
     let head = object.get(..layout::LEN)?;
     let (mut repository, mut environment) = ([0; 16], [0; 16]);
     repository.copy_from_slice(layout::REPOSITORY.of(head));
     environment.copy_from_slice(layout::ENVIRONMENT.of(head));
     let number = layout::NUMBER.number(head);
     let (repository, environment) = (Uuid(repository), Uuid(environment));
-    Some(RecordId { kind, repository, environment, number })
+    Some(StatementId { kind, repository, environment, number })
 }
 
 /// Makes the checksum of a changed head right, for tests of what is behind it.
@@ -144,9 +148,9 @@ pub(crate) fn mend(object: &mut [u8]) {
 mod tests {
     use super::*;
 
-    fn id() -> RecordId {
-        RecordId {
-            kind: RecordKind::Point,
+    fn id() -> StatementId {
+        StatementId {
+            kind: StatementKind::Point,
             repository: Uuid([1; 16]),
             environment: Uuid([2; 16]),
             number: 3,
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_flip_and_cut_of_a_record_is_found() {
+    fn each_flip_and_cut_of_a_statement_is_found() {
         let whole = encode(&id(), Digest([9; 32]), b"content").unwrap();
         assert_eq!(decode(&id(), &whole), Ok((Digest([9; 32]), b"content".to_vec())));
         for at in 0..whole.len() {
@@ -189,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_what_it_is_and_nothing_else() {
+    fn a_statement_is_read_as_what_it_is_and_nothing_else() {
         let whole = encode(&id(), Digest([0; 32]), b"content").unwrap();
         for other in [
-            RecordId { kind: RecordKind::Index, ..id() },
-            RecordId { repository: Uuid([7; 16]), ..id() },
-            RecordId { environment: Uuid([7; 16]), ..id() },
-            RecordId { number: 4, ..id() },
+            StatementId { kind: StatementKind::Index, ..id() },
+            StatementId { repository: Uuid([7; 16]), ..id() },
+            StatementId { environment: Uuid([7; 16]), ..id() },
+            StatementId { number: 4, ..id() },
         ] {
             assert!(matches!(decode(&other, &whole), Err(Unread::Damaged(_))));
         }
