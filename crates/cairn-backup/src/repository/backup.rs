@@ -255,17 +255,26 @@ impl Repository {
         }
     }
 
-    /// A point as it lies there, if this version may write one behind it.
+    /// A point as it lies there, if this version may write one behind it. One that is damaged is what it is if two
+    /// readings say so: the next one would go on from something else than what is there.
     fn raw(&self, environment: Uuid, number: u64) -> BackupResult<Vec<u8>> {
         let name = ObjectName::Point { environment, number };
         let bytes = self.store.whole(name, MAX_POINT)?;
+        match self.store.decode_point(environment, number, &bytes) {
+            Ok(_) => {}
+            Err(BackupError::Object(ObjectError::Damaged { .. }))
+                if self.store.whole(name, MAX_POINT)? == bytes =>
+            {
+                return Ok(bytes);
+            }
+            Err(error) => return Err(error),
+        }
         match statement::features_to_write(&bytes) {
-            // What is damaged says nothing.
-            features if features != 0 && self.store.point(environment, number).is_ok() => {
+            0 => Ok(bytes),
+            features => {
                 let what = format!("to write behind it needs the features {features:#x}");
                 Err(self.store.unread(name, Unread::Unsupported(what)))
             }
-            _ => Ok(bytes),
         }
     }
 
@@ -309,7 +318,9 @@ impl Repository {
         let before = before.map(|(number, point)| (*number, point.cut.timeline, point.cut.commit));
         let origin = Origin { created: point.created, commit: point.cut.commit, before };
         let (name, bytes) = self.store.encode_timeline(environment, point.cut.timeline, &origin)?;
-        self.store.backend.put(&name, &bytes)?;
+        if self.store.backend.put(&name, &bytes)? == Put::Stored {
+            self.store.timeline(environment, point.cut.timeline)?;
+        }
         let (mut number, mut previous) = (tip.0 + 1, tip.1);
         loop {
             let (name, bytes) = self.store.encode_index(number, point)?;
@@ -318,11 +329,11 @@ impl Repository {
             self.store.index(name, point.index)?;
             let name = ObjectName::Point { environment, number };
             let bytes = self.store.encode_point(number, previous, point)?;
+            // Nobody is told of a point that could not be read.
+            self.store.decode_point(environment, number, &bytes)?;
             let put = self.store.backend.put(&name, &bytes)?;
             let stored = self.raw(environment, number)?;
             if stored == bytes {
-                // That it can be read, too, is the last that a backup has to know.
-                self.store.point(environment, number)?;
                 return Ok(number);
             }
             match put {

@@ -143,11 +143,21 @@ impl Store {
 
     /// Reads a point.
     pub(crate) fn point(&self, environment: Uuid, number: u64) -> BackupResult<ReadPoint> {
+        let bytes = self.whole(ObjectName::Point { environment, number }, MAX_POINT)?;
+        self.decode_point(environment, number, &bytes)
+    }
+
+    /// What a point says that was read.
+    pub(crate) fn decode_point(
+        &self,
+        environment: Uuid,
+        number: u64,
+        bytes: &[u8],
+    ) -> BackupResult<ReadPoint> {
         let name = ObjectName::Point { environment, number };
-        let bytes = self.whole(name, MAX_POINT)?;
         let id = self.statement_id(StatementKind::Point, environment, number);
         let (previous, content) =
-            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+            statement::decode(&id, bytes).map_err(|unread| self.unread(name, unread))?;
         let decoded = Point::decode(environment, &content);
         let point = decoded.map_err(|error| self.no_content(name, error))?;
         Ok(ReadPoint { previous, point })

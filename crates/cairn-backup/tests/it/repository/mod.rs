@@ -7,3 +7,4 @@ mod damage;
 mod faults;
 mod fixture;
 mod golden;
+mod histories;
