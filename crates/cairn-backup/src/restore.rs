@@ -275,8 +275,8 @@ impl Source {
         check_space(target, &lengths)?;
         let how = format!(
             "This directory is being filled from the backup {}.\n\
-             If that is not going on any more, run `cairn restore` with this backup and this directory\n\
-             again, which starts over; or remove the directory.\n",
+             If that is not going on any more, run the same `cairn restore` again, which starts over;\n\
+             or remove the directory.\n",
             self.backup.path().display()
         );
         let (root, world) = (Arc::clone(target), Arc::clone(world));

@@ -575,7 +575,7 @@ mod tests {
             directory: 1,
             length: lengths.iter().sum(),
             digest,
-            seal: (number % 2 == 0).then_some(digest),
+            seal: number.is_multiple_of(2).then_some(digest),
             parts,
         }
     }
@@ -674,12 +674,13 @@ mod tests {
     /// What checksums do not keep out: a point that somebody has made.
     #[test]
     fn hostile_lengths_counts_and_names_are_refused() {
+        type Change<'a> = (&'a str, &'a dyn Fn(&mut Point));
         let with = |change: &dyn Fn(&mut Point)| {
             let mut point = point();
             change(&mut point);
             decoded(&point)
         };
-        let refused: &[(&str, &dyn Fn(&mut Point))] = &[
+        let refused: &[Change<'_>] = &[
             ("a part that is too long", &|point| point.files[1].parts[0].length += 1),
             ("a part of nothing", &|point| {
                 point.files[0].parts.push(Part { length: 0, ..part(1) });
