@@ -205,7 +205,7 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 10] = [
+    const MEMBERS: [&str; 11] = [
         "seconds",
         "uuid",
         "environment",
@@ -216,10 +216,17 @@ fn redact_json(line: &str) -> String {
         "records",
         "new_bytes",
         "stored_bytes",
+        "kept_bytes",
     ];
     // Of files with watermarks in them, and of what is compressed.
-    const SIZED: [&str; 3] =
-        ["\"verified\":\"environment\"", "\"generations\":", "\"unused_bytes\":"];
+    const SIZED: [&str; 6] = [
+        "\"verified\":\"environment\"",
+        "\"generations\":",
+        "\"unused_bytes\":",
+        "\"kept_bytes\":",
+        "\"stored_bytes\":",
+        "\"kept_generation\":",
+    ];
     let mut line = line.to_owned();
     let bytes = SIZED.iter().any(|sized| line.contains(sized)).then_some("bytes");
     for member in MEMBERS.into_iter().chain(bytes) {
