@@ -10,10 +10,9 @@
 use std::io::{Read, Write};
 
 use cairn_log::{Digest, NumberedCipher, TAG_LEN};
-use zstd::bulk::{Compressor, Decompressor};
 
 use crate::{
-    ArchiveError, ArchiveResult,
+    ArchiveError, ArchiveResult, Compression, Compressor, Decompressor,
     hashing::PieceHasher,
     layout::{LINK_LEN, MAX_FRAME, STORED_AS_IS, ZSTANDARD, archive_frame},
     source::{Sink, Source},
@@ -22,27 +21,11 @@ use crate::{
 /// What is stored of a frame, at most.
 const MAX_STORED: usize = MAX_FRAME + TAG_LEN;
 
-/// How the content of an archive is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Compression {
-    /// Not at all: the fastest for a fast disk, and for values that are compressed already.
-    None,
-    /// Zstandard at this level, 1 to 19.
-    Zstd(i32),
-}
-
-impl Default for Compression {
-    fn default() -> Self {
-        Self::Zstd(3)
-    }
-}
-
 /// Writes frames.
 pub(crate) struct FrameWriter<W> {
     sink: Sink<W>,
     cipher: Option<NumberedCipher>,
-    compressor: Option<Compressor<'static>>,
+    compressor: Compressor,
     /// The link of the frame before.
     link: [u8; LINK_LEN],
     number: u64,
@@ -59,16 +42,8 @@ impl<W: Write> FrameWriter<W> {
         cipher: Option<NumberedCipher>,
         compression: Compression,
     ) -> ArchiveResult<Self> {
-        let compressor = match compression {
-            Compression::None => None,
-            Compression::Zstd(level @ 1..=19) => {
-                Some(Compressor::new(level).map_err(|error| sink.error(error))?)
-            }
-            Compression::Zstd(level) => {
-                let what = format!("Zstandard has the levels 1 to 19, not {level}");
-                return Err(ArchiveError::InvalidInput { what });
-            }
-        };
+        compression.check().map_err(|what| ArchiveError::InvalidInput { what })?;
+        let compressor = Compressor::new(compression).map_err(|error| sink.error(error))?;
         let link = *blake3::hash(beginning).as_bytes();
         sink.write(beginning)?;
         sink.write(&link)?;
@@ -82,8 +57,16 @@ impl<W: Write> FrameWriter<W> {
             let what = format!("{} bytes are too many for a frame", content.len());
             return Err(ArchiveError::InvalidInput { what });
         }
-        let compression = self.compress(content)?;
+        self.stored.clear();
+        let compressed = self.compressor.compress(content, &mut self.stored);
+        let compression = match compressed.map_err(|error| self.sink.error(error))? {
+            true => ZSTANDARD,
+            false => STORED_AS_IS,
+        };
         let is_as_it_is = compression == STORED_AS_IS && self.cipher.is_none();
+        if compression == STORED_AS_IS && !is_as_it_is {
+            self.stored.extend_from_slice(content);
+        }
         let tag_len = if self.cipher.is_some() { TAG_LEN } else { 0 };
         let stored_len = if is_as_it_is { content.len() } else { self.stored.len() + tag_len };
         let mut head = [0; archive_frame::LEN];
@@ -103,27 +86,6 @@ impl<W: Write> FrameWriter<W> {
         self.sink.write(&self.link)
     }
 
-    /// Puts what is to be stored into its buffer, unless that is the content as it is, in the clear; returns how it is
-    /// compressed.
-    fn compress(&mut self, content: &[u8]) -> ArchiveResult<u8> {
-        self.stored.clear();
-        if let Some(compressor) = &mut self.compressor {
-            let room = zstd::zstd_safe::compress_bound(content.len());
-            self.stored.resize(room, 0);
-            let compressed = compressor.compress_to_buffer(content, &mut self.stored[..]);
-            let len = compressed.map_err(|error| self.sink.error(error))?;
-            self.stored.truncate(len);
-            if len < content.len() {
-                return Ok(ZSTANDARD);
-            }
-            self.stored.clear();
-        }
-        if self.cipher.is_some() {
-            self.stored.extend_from_slice(content);
-        }
-        Ok(STORED_AS_IS)
-    }
-
     /// The link of the last frame, and the sink with all of them.
     pub(crate) fn finish(mut self) -> ArchiveResult<(Digest, Sink<W>)> {
         self.sink.flush()?;
@@ -139,7 +101,7 @@ impl<W: Write> FrameWriter<W> {
 pub(crate) struct FrameReader<R> {
     source: Source<R>,
     cipher: Option<NumberedCipher>,
-    decompressor: Option<Decompressor<'static>>,
+    decompressor: Decompressor,
     link: [u8; LINK_LEN],
     number: u64,
     hasher: PieceHasher,
@@ -168,7 +130,8 @@ impl<R: Read> FrameReader<R> {
         cipher: Option<NumberedCipher>,
     ) -> Self {
         let (hasher, stored, content) = (PieceHasher::default(), Vec::new(), Vec::new());
-        Self { source, cipher, decompressor: None, link, number: 0, hasher, stored, content }
+        let decompressor = Decompressor::default();
+        Self { source, cipher, decompressor, link, number: 0, hasher, stored, content }
     }
 
     pub(crate) const fn source(&self) -> &Source<R> {
@@ -245,16 +208,9 @@ impl<R: Read> FrameReader<R> {
 
     /// Decompresses what is stored to exactly `length` bytes, and no more; returns whether that was it.
     fn decompress(&mut self, length: usize) -> ArchiveResult<bool> {
-        let decompressor = match &mut self.decompressor {
-            Some(decompressor) => decompressor,
-            none => {
-                let new = Decompressor::new().map_err(|error| self.source.error(error))?;
-                none.insert(new)
-            }
-        };
         self.content.resize(length, 0);
-        let decompressed = decompressor.decompress_to_buffer(&self.stored, &mut self.content[..]);
-        Ok(decompressed.is_ok_and(|len| len == length))
+        let filled = self.decompressor.fill(&self.stored, &mut self.content);
+        filled.map_err(|error| self.source.error(error))
     }
 
     /// The content of the frame that was read last.

@@ -45,6 +45,7 @@
 //! `export` and `import` put them together.
 #![forbid(unsafe_code)]
 
+mod compression;
 mod diff;
 mod error;
 mod export;
@@ -72,13 +73,13 @@ mod sync;
 mod unfinished;
 mod writer;
 
+pub use compression::{Compression, Compressor, Decompressor};
 pub use diff::{Change, DiffReport, Difference, Side, diff};
 pub use error::{ArchiveError, ArchiveResult};
 pub use export::{ExportOptions, SYNC_SITES, export, export_to};
 pub use file::{ArchiveFile, ArchiveReport, FileReader, verify};
 pub use folder::BackupFolder;
 pub use footer::{DatabaseTotals, Totals};
-pub use frame::Compression;
 pub use header::{ArchivedDatabase, Header};
 pub use import::{BeforeCommit, CheckEntry, ImportOptions, ImportReport, import};
 pub use keys::ArchiveKeys;

@@ -97,7 +97,7 @@ fn copy_rest(
 }
 
 /// Compares the beginning of a file with pieces, by their digests, as it is read.
-struct Beginning<'a> {
+pub(crate) struct Beginning<'a> {
     length: u64,
     pieces: slice::Iter<'a, Piece>,
     /// What is missing of the piece that is being read, and the digest that it must have.
@@ -106,19 +106,19 @@ struct Beginning<'a> {
 }
 
 impl<'a> Beginning<'a> {
-    fn new(pieces: &'a [Piece]) -> Self {
+    pub(crate) fn new(pieces: &'a [Piece]) -> Self {
         let length = pieces.iter().map(|piece| piece.length).sum();
         Self { length, pieces: pieces.iter(), current: None, hasher: blake3::Hasher::new() }
     }
 
     /// How many of `len` bytes at `at` belong to the beginning.
-    fn len_in(&self, at: u64, len: usize) -> usize {
+    pub(crate) fn len_in(&self, at: u64, len: usize) -> usize {
         usize::try_from(self.length.saturating_sub(at)).map_or(len, |left| left.min(len))
     }
 
     /// Whether the next bytes, none of which lies behind the beginning, are those of the pieces, as far as
     /// these have come to their ends.
-    fn is_followed_by(&mut self, mut bytes: &[u8]) -> bool {
+    pub(crate) fn is_followed_by(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let next = || self.pieces.next().map(|piece| (piece.length, piece.digest));
             let Some((missing, digest)) = self.current.take().or_else(next) else { return false };

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use cairn_env::{EnvError, ErrorKind};
 use cairn_io::IoError;
-use cairn_log::Uuid;
+use cairn_log::{LogName, Timeline, Uuid};
+
+use crate::repository::{BackendError, ObjectName};
 
 /// The result of a backup or restore.
 pub type BackupResult<T> = Result<T, BackupError>;
@@ -83,6 +85,99 @@ pub enum BackupError {
         /// Bytes that are needed.
         needed: u64,
     },
+    /// The place in which a repository lies failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// There is no repository.
+    #[error("{place} is no repository: it has no object repo.cairn")]
+    NotARepository {
+        /// Where.
+        place: String,
+    },
+    /// There is one already.
+    #[error("{place} is a repository already")]
+    RepositoryExists {
+        /// Where.
+        place: String,
+    },
+    /// An object of a repository is not what it should be.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// A repository has no such point.
+    #[error("the repository {place} has no {what}")]
+    NoPoint {
+        /// Where it lies.
+        place: String,
+        /// What was looked for.
+        what: String,
+    },
+    /// A repository has points of several environments, and it was not said which is meant.
+    #[error("the repository {place} has backups of {count} environments: say which is meant")]
+    SeveralEnvironments {
+        /// Where it lies.
+        place: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// An environment is to be backed up that has the name of one that is backed up, and another past.
+    #[error(
+        "{file} of the environment {environment} is another one than the file of this name in point {point} of the \
+         repository {place}, although both are of the timeline {timeline}: one of the two is a copy that went its own way"
+    )]
+    OtherPast {
+        /// Where the repository lies.
+        place: String,
+        /// The environment.
+        environment: Uuid,
+        /// The timeline that both say to be on.
+        timeline: Timeline,
+        /// The point.
+        point: u64,
+        /// The file that differs.
+        file: LogName,
+    },
+    /// What was asked for makes no sense.
+    #[error("{what}")]
+    InvalidInput {
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// What is wrong with an object of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObjectError {
+    /// It is not there.
+    #[error("the object {object} is missing from the repository {place}")]
+    Missing {
+        /// Where the repository lies.
+        place: String,
+        /// Its name.
+        object: ObjectName,
+    },
+    /// It is damaged.
+    #[error("the object {object} of the repository {place} is damaged at byte {at}: {problem}")]
+    Damaged {
+        /// Where the repository lies.
+        place: String,
+        /// Its name.
+        object: ObjectName,
+        /// From which byte on.
+        at: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// It is whole, and of a later version.
+    #[error("the object {object} of the repository {place} is of a later version: {what}")]
+    Unsupported {
+        /// Where the repository lies.
+        place: String,
+        /// Its name.
+        object: ObjectName,
+        /// What is not known here.
+        what: String,
+    },
 }
 
 impl BackupError {
@@ -100,6 +195,15 @@ impl BackupError {
             Self::ManifestUnsupported { .. } => ErrorKind::Unsupported,
             Self::TargetNotEmpty { .. } | Self::PreviousForeign { .. } => ErrorKind::InvalidInput,
             Self::NoSpace { .. } => ErrorKind::Full,
+            Self::Backend(BackendError::Io(error)) if error.is_no_space() => ErrorKind::Full,
+            Self::Backend(_) => ErrorKind::Io,
+            Self::NotARepository { .. } | Self::NoPoint { .. } => ErrorKind::NotFound,
+            Self::RepositoryExists { .. } => ErrorKind::Exists,
+            Self::Object(ObjectError::Unsupported { .. }) => ErrorKind::Unsupported,
+            Self::Object(_) => ErrorKind::Corrupt,
+            Self::SeveralEnvironments { .. }
+            | Self::OtherPast { .. }
+            | Self::InvalidInput { .. } => ErrorKind::InvalidInput,
         }
     }
 }

@@ -1,8 +1,21 @@
 //! Bodies of the fuzz targets. Not part of the public interface.
 
-use cairn_log::Digest;
+use std::sync::Arc;
 
-use crate::Manifest;
+use cairn_env::{DatabaseOptions, Environment, Options};
+use cairn_io::{MemDisk, WorldRef};
+use cairn_log::{Digest, Uuid};
+
+use crate::{
+    BackupResult, Manifest, MemoryBackend, ObjectName, PointOptions, Repository,
+    repository::{
+        header::Header,
+        part,
+        point::{Point, decode_index},
+        statement::{self, StatementKind},
+        store::Origin,
+    },
+};
 
 /// Any text as a manifest, as it is and with the hash made right: what decodes must encode to the same
 /// text.
@@ -15,4 +28,76 @@ pub fn manifest(input: &[u8]) {
             assert_eq!(manifest.encode(), text);
         }
     }
+}
+
+/// Any bytes as an object of a repository, as they are and with the checksum of the head made right, and as the
+/// content of one: what decodes must encode to the same.
+pub fn repository_object(input: &[u8]) {
+    let mut mended = input.to_vec();
+    statement::mend(&mut mended);
+    for object in [input, &mended] {
+        if let Ok(header) = Header::decode(object) {
+            assert_eq!(Header::decode(&header.encode()), Ok(header));
+        }
+        for kind in [StatementKind::Point, StatementKind::Index, StatementKind::Timeline] {
+            let Some(id) = statement::id_of(kind, object) else { continue };
+            let Ok((previous, content)) = statement::decode(&id, object) else { continue };
+            let again =
+                statement::encode(&id, previous, &content).expect("it has a length that fits");
+            assert_eq!(statement::decode(&id, &again), Ok((previous, content.clone())));
+            statement_content(&content);
+        }
+        let (id, _) = part::example(b"any");
+        drop(part::decode(&id, object));
+    }
+    statement_content(input);
+}
+
+fn statement_content(content: &[u8]) {
+    let environment = Uuid([7; 16]);
+    if let Ok(point) = Point::decode(environment, content) {
+        assert_eq!(point.encode(), content);
+        // What a point says can be looked at, whatever it is.
+        assert!(point.objects().count() as u64 <= content.len() as u64);
+        assert_eq!(decode_index(environment, &point.encode_index()), Ok(point.objects().collect()));
+    }
+    if let Ok(objects) = decode_index(environment, content) {
+        assert!(objects.len() <= content.len());
+    }
+    if let Ok(origin) = Origin::decode(content) {
+        assert_eq!(Origin::decode(&origin.encode()), Ok(origin));
+    }
+}
+
+/// Objects of a small repository, and what its points, indexes and timelines hold.
+///
+/// # Errors
+/// None that are worth handling.
+pub fn repository_objects(world: &WorldRef) -> BackupResult<Vec<Vec<u8>>> {
+    let options = Options::new().background(false);
+    let (env, _) = Environment::open_in(MemDisk::new().root(), WorldRef::clone(world), options)?;
+    let users = env.database("users", DatabaseOptions::default())?;
+    let backend = Arc::new(MemoryBackend::new());
+    let repository = Repository::create_in(Arc::clone(&backend) as _, world)?;
+    for n in 0..2 {
+        env.write(|txn| txn.put(&users, &[n], &[n; 9]))?;
+        repository.backup(&env, &PointOptions::default().label("label").part_bytes(1000))?;
+    }
+    let mut seeds = Vec::new();
+    for (name, bytes) in backend.objects() {
+        let kind = match name {
+            ObjectName::Point { .. } => Some(StatementKind::Point),
+            ObjectName::Index { .. } => Some(StatementKind::Index),
+            ObjectName::Timeline { .. } => Some(StatementKind::Timeline),
+            _ => None,
+        };
+        let id = kind.and_then(|kind| statement::id_of(kind, &bytes));
+        if let Some((_, content)) = id.and_then(|id| statement::decode(&id, &bytes).ok()) {
+            seeds.push(content);
+            seeds.push(bytes);
+        } else if seeds.len() < 4 {
+            seeds.push(bytes);
+        }
+    }
+    Ok(seeds)
 }

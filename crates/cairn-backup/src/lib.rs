@@ -41,19 +41,28 @@ mod piece;
 mod previous;
 mod progress;
 mod publish;
+mod repository;
 mod restore;
 #[doc(hidden)]
 pub mod spec;
 mod verify;
 
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
+pub use cairn_archive::Compression;
 pub use cairn_env::{Forgotten, KeptGeneration, RestoreTo};
-pub use error::{BackupError, BackupResult};
+pub use error::{BackupError, BackupResult, ObjectError};
 pub use heal::{heal, heal_from};
 pub use keyring::{check_key, check_key_in, is_encrypted};
 pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};
 pub use piece::Piece;
 pub use progress::Progress;
 pub use publish::{publish, publish_in};
+pub use repository::{
+    BackendError, BackendResult, CheckFinding, CheckLevel, CheckOptions, CheckReport,
+    EnvironmentInfo, Folder, Listed, ListedPoint, LocalBackend, MAX_POINT_LABEL_LEN, MemoryBackend,
+    NeededObject, ObjectName, Origin, Part, PartName, Point, PointDatabase, PointFile,
+    PointOptions, PointReport, Put, REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo,
+    ShortHash, Which, conformance, is_repository,
+};
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

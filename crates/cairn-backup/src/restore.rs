@@ -204,7 +204,7 @@ pub fn restore_from(
 }
 
 /// A backup that was looked over: it is complete, its key is at hand, and the moment is in reach.
-struct Source {
+pub(crate) struct Source {
     backup: DirRef,
     files: DirRef,
     manifest: Manifest,
@@ -215,7 +215,7 @@ struct Source {
 
 impl Source {
     /// Looks for missing files, wrong lengths, a wrong key and the moment before anything is written.
-    fn preflight(
+    pub(crate) fn preflight(
         backup: DirRef,
         world: &WorldRef,
         options: &RestoreOptions<'_>,
@@ -262,7 +262,7 @@ impl Source {
         planned.filter(|planned| !planned.is_of_base)
     }
 
-    fn restore(
+    pub(crate) fn restore(
         self,
         target: &DirRef,
         world: &WorldRef,
@@ -275,8 +275,8 @@ impl Source {
         check_space(target, &lengths)?;
         let how = format!(
             "This directory is being filled from the backup {}.\n\
-             If that is not going on any more, run `cairn restore` with this backup and this directory\n\
-             again, which starts over; or remove the directory.\n",
+             If that is not going on any more, run the same `cairn restore` again, which starts over;\n\
+             or remove the directory.\n",
             self.backup.path().display()
         );
         let (root, world) = (Arc::clone(target), Arc::clone(world));

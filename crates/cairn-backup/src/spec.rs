@@ -1,9 +1,19 @@
 //! The examples of `docs/format` that this crate owns.
 
 use cairn_env::Cut;
-use cairn_log::{Digest, FileClass, FileNumber, LogName, Lsn, Predecessor, Timeline, Uuid};
+use cairn_log::{
+    Digest, FileClass, FileNumber, LogName, Lsn, Predecessor, Timeline, Uuid,
+    layout::{example, parts, table},
+};
 
-use crate::{Manifest, ManifestFile, Piece};
+use crate::{
+    Manifest, ManifestFile, Piece,
+    repository::{
+        layout::{repository_frame, repository_header, repository_part, repository_statement},
+        part,
+        point::FIELDS,
+    },
+};
 
 /// Name and Markdown text of each.
 #[must_use]
@@ -51,5 +61,29 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("manifest_example", whole),
         ("manifest_pieces_example", in_pieces),
         ("manifest_keyring_example", encrypted),
+        ("repository_header", table(repository_header::FIELDS)),
+        ("repository_part", table(repository_part::FIELDS)),
+        ("repository_statement", table(repository_statement::FIELDS)),
+        ("repository_frame", table(repository_frame::FIELDS)),
+        ("repository_point", point_fields()),
+        ("repository_example", part_example()),
     ]
+}
+
+/// The fields of a point.
+fn point_fields() -> String {
+    let rows =
+        FIELDS.iter().map(|(tag, name, content)| format!("| {tag} | {name} | {content} |\n"));
+    format!("| number | field | content |\n|--:|---|---|\n{}", rows.collect::<String>())
+}
+
+/// An object with a few bytes of a file.
+fn part_example() -> String {
+    let (_, object) = part::example(b"bytes of a file");
+    let (head, rest) = object.split_at(repository_part::LEN);
+    let (frame, content) = rest.split_at(repository_frame::LEN);
+    let mut all = parts(repository_part::FIELDS, head);
+    all.extend(parts(repository_frame::FIELDS, frame));
+    all.push(("content", content));
+    example(&all)
 }

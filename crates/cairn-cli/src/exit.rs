@@ -246,6 +246,20 @@ impl From<BackupError> for Failure {
             BackupError::TargetNotEmpty { .. } => {
                 Self::usage(&error).advise("choose another path; nothing was changed")
             }
+            BackupError::NotARepository { .. } => Self::usage(&error)
+                .advise("check the path; `cairn repo init` makes a repository"),
+            BackupError::NoPoint { .. } => Self::not_found(&error)
+                .advise("nothing was changed: `cairn backups` lists the points, `cairn repo info` the environments"),
+            BackupError::SeveralEnvironments { .. } => Self::usage(&error)
+                .advise("`cairn repo info` lists them; --environment UUID says which"),
+            BackupError::OtherPast { .. } => Self::usage(&error).advise(
+                "nothing was changed: back the copy up into a repository of its own, or restore the right one",
+            ),
+            BackupError::Object(_) if kind == ErrorKind::Corrupt => {
+                Self::new(exit_of(kind), kind, Scope::Operation, &error).advise(
+                    "`cairn repo check` lists all damage with the points that it concerns; others can be restored",
+                )
+            }
             error => {
                 let failure = Self::new(exit_of(kind), kind, Scope::Operation, &error);
                 match kind {

@@ -164,13 +164,18 @@ pub mod archive {
     };
 }
 
-/// Backup and restore.
+/// Backup and restore, into a directory or a [`Repository`](backup::Repository) of many.
 #[cfg(feature = "backup")]
 pub mod backup {
     pub use cairn_backup::{
-        BackupError, BackupFinding, BackupOptions, BackupReport, BackupResult, BackupVerifyReport,
-        Forgotten, KeptGeneration, MANIFEST_NAME, Manifest, ManifestFile, Piece, Progress,
-        RestoreOptions, RestoreReport, RestoreTo, backup, check_key, forget_old, heal,
-        is_encrypted, publish, restore, undo_restore, verify,
+        BackendError, BackendResult, BackupError, BackupFinding, BackupOptions, BackupReport,
+        BackupResult, BackupVerifyReport, CheckFinding, CheckLevel, CheckOptions, CheckReport,
+        Compression, EnvironmentInfo, Folder, Forgotten, KeptGeneration, Listed, ListedPoint,
+        LocalBackend, MANIFEST_NAME, MAX_POINT_LABEL_LEN, Manifest, ManifestFile, MemoryBackend,
+        NeededObject, ObjectError, ObjectName, Origin, Part, PartName, Piece, Point, PointDatabase,
+        PointFile, PointOptions, PointReport, Progress, Put, RepoBackend, Repository,
+        RepositoryInfo, RestoreOptions, RestoreReport, RestoreTo, ShortHash, Which, backup,
+        check_key, conformance, forget_old, heal, is_encrypted, is_repository, publish, restore,
+        undo_restore, verify,
     };
 }

@@ -17,5 +17,6 @@ mod incremental;
 mod keys;
 mod point_in_time;
 mod publish;
+mod repository;
 mod round_trip;
 mod under_load;

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use cairndb::backup::{BackupOptions, backup};
+use cairndb::backup::{BackupOptions, PointOptions, Repository, backup};
 use serde::Serialize;
 
 use crate::{
     Outcome,
-    exit::Exit,
+    exit::{Exit, Failure},
     keys::KeyArgs,
     open,
     output::Output,
@@ -15,7 +15,7 @@ use crate::{
     text::{Time, seconds, several, size},
 };
 
-/// Back an environment up into a new or empty directory
+/// Back an environment up into a new or empty directory, or into a repository
 ///
 /// A backup is the state of all databases at one commit. It is read back and compared before its
 /// manifest makes it a backup, so one that was cut short is none.
@@ -23,6 +23,10 @@ use crate::{
 /// With --since, files that have not changed since an earlier backup are linked instead of copied
 /// (where the file system can), after they were read and compared. The new backup needs no other: the
 /// earlier one can be removed. While both are there they share these bytes on the disk.
+///
+/// With --repo, the backup is the next point of a repository (`cairn repo init` makes one), which
+/// stores what it does not have. One that was cut short is no point, and the next one uses what it
+/// has stored.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -30,16 +34,24 @@ use crate::{
 Example:
   cairn backup data backups/monday
   cairn backup data backups/tuesday --since backups/monday
+  cairn backup data --repo repository --label before-migration
   cairn verify backups/monday"
 )]
 pub(crate) struct Backup {
     /// The directory of the environment
     env: PathBuf,
     /// The directory of the backup
-    target: PathBuf,
+    #[arg(required_unless_present = "repo", conflicts_with = "repo")]
+    target: Option<PathBuf>,
     /// An earlier backup of this environment, to share unchanged files with
-    #[arg(long, value_name = "BACKUP")]
+    #[arg(long, value_name = "BACKUP", conflicts_with = "repo")]
     since: Option<PathBuf>,
+    /// The repository whose next point the backup is to be
+    #[arg(long)]
+    repo: Option<PathBuf>,
+    /// What the point is called; it can be read without a key
+    #[arg(long, requires = "repo")]
+    label: Option<String>,
     #[command(flatten)]
     unlock: KeyArgs,
 }
@@ -57,8 +69,90 @@ struct BackupJson {
     seconds: f64,
 }
 
+#[derive(Serialize)]
+struct PointJson {
+    repository: PathBuf,
+    environment: String,
+    point: u64,
+    label: Option<String>,
+    commit: u64,
+    time: Time,
+    full: bool,
+    files: u64,
+    bytes: u64,
+    kept_bytes: u64,
+    new_objects: u64,
+    new_bytes: u64,
+    adopted_objects: u64,
+    damaged_in_repository: Vec<String>,
+    seconds: f64,
+}
+
 impl Backup {
-    pub(super) fn run(self, output: &mut Output) -> Outcome {
+    pub(super) fn run(mut self, output: &mut Output) -> Outcome {
+        match (self.repo.take(), self.target.take()) {
+            (Some(repo), _) => self.into_repository(repo, output),
+            (None, Some(target)) => self.into_directory(target, output),
+            (None, None) => Err(Failure::usage("a directory or a repository is needed")),
+        }
+    }
+
+    fn into_repository(self, repo: PathBuf, output: &mut Output) -> Outcome {
+        let repository = Repository::open(&repo)?;
+        let env = open::for_reading(&self.env, &self.unlock)?;
+        let progress = Progress::new("backing up");
+        let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
+        let mut options = PointOptions::default().progress(&shown);
+        options.label = self.label.as_deref();
+        let report = repository.backup(&env, &options)?;
+        env.close()?;
+        let elapsed = progress.elapsed();
+        drop(progress);
+        output.line(format_args!(
+            "point {} of {} is commit {} of {}: {}, {}, of which {} are new; {}, {} stored, in {}",
+            report.number,
+            repo.display(),
+            report.commit,
+            Time(report.time),
+            several(report.files, "file"),
+            size(report.bytes),
+            size(report.bytes - report.kept_bytes),
+            several(report.new_objects, "object"),
+            size(report.new_bytes),
+            seconds(elapsed)
+        ))?;
+        if report.adopted_objects > 0 {
+            output.note(format_args!(
+                "{} had been stored by a backup that was cut short",
+                several(report.adopted_objects, "object")
+            ));
+        }
+        for damage in &report.damaged {
+            output.note(format_args!(
+                "this point is whole; earlier ones may not be, `cairn repo check` tells: {damage}"
+            ));
+        }
+        output.json(&PointJson {
+            repository: repo,
+            environment: report.environment.to_string(),
+            point: report.number,
+            label: self.label,
+            commit: report.commit,
+            time: Time(report.time),
+            full: report.is_full,
+            files: report.files,
+            bytes: report.bytes,
+            kept_bytes: report.kept_bytes,
+            new_objects: report.new_objects,
+            new_bytes: report.new_bytes,
+            adopted_objects: report.adopted_objects,
+            damaged_in_repository: report.damaged,
+            seconds: elapsed.as_secs_f64(),
+        })?;
+        Ok(Exit::Good)
+    }
+
+    fn into_directory(self, target: PathBuf, output: &mut Output) -> Outcome {
         let env = open::for_reading(&self.env, &self.unlock)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
@@ -66,7 +160,7 @@ impl Backup {
         if let Some(previous) = &self.since {
             options = options.since(previous);
         }
-        let report = backup(&env, &self.target, &options)?;
+        let report = backup(&env, &target, &options)?;
         env.close()?;
         let elapsed = progress.elapsed();
         drop(progress);
@@ -74,7 +168,7 @@ impl Backup {
             "backed up commit {} of {} as {}: {}, {}, read back and equal, in {}",
             report.commit,
             Time(report.time),
-            self.target.display(),
+            target.display(),
             several(report.files, "file"),
             size(report.bytes),
             seconds(elapsed)
@@ -93,7 +187,7 @@ impl Backup {
             ));
         }
         output.json(&BackupJson {
-            backup: self.target,
+            backup: target,
             commit: report.commit,
             time: Time(report.time),
             files: report.files,

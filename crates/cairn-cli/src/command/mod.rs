@@ -2,6 +2,7 @@
 
 mod archive;
 mod backup;
+mod backups;
 mod checkpoint;
 mod clean;
 mod compression;
@@ -19,6 +20,7 @@ mod mark;
 mod rekey;
 mod repair;
 mod replica;
+mod repo;
 mod restore;
 mod scrub;
 mod sql;
@@ -88,9 +90,11 @@ pub(crate) enum Command {
     Clean(clean::Clean),
     Compact(clean::Compact),
     Backup(backup::Backup),
+    Backups(backups::Backups),
     Restore(restore::Restore),
     Archive(archive::Archive),
     Repair(repair::Repair),
+    Repo(repo::Repo),
     Replica(replica::Replica),
     Key(key::Key),
     Kv(kv::Kv),
@@ -125,9 +129,11 @@ impl Command {
             Self::Clean(command) => command.run(output),
             Self::Compact(command) => command.run(output),
             Self::Backup(command) => command.run(output),
+            Self::Backups(command) => command.run(output),
             Self::Restore(command) => command.run(output),
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),
+            Self::Repo(command) => command.run(output),
             Self::Replica(command) => command.run(output),
             Self::Key(command) => command.run(output),
             Self::Kv(command) => command.run(output),

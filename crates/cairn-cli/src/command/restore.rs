@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use cairn_log::Lsn;
+use cairn_log::{Lsn, Uuid};
 use cairndb::{
     EnvError, ErrorKind,
     backup::{
-        BackupError, RestoreOptions, RestoreTo, forget_old, is_encrypted, restore, undo_restore,
+        BackupError, Repository, RestoreOptions, RestoreReport, RestoreTo, Which, forget_old,
+        is_encrypted, is_repository, restore, undo_restore,
     },
 };
 use serde::Serialize;
 
+use super::backups::EnvironmentArgs;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -32,6 +34,9 @@ use crate::{
 /// environment itself, open or not, whether it would open or not; in its replica; or in a later
 /// backup. If a journal file before the moment is missing, the restore is refused.
 ///
+/// From a repository, --point or --label says which backup is meant, without them it is the
+/// newest. --to-commit and --at then look for the point whose journal holds that moment.
+///
 /// With --in-place the directory may be an environment that nobody has open. What it holds is
 /// kept beside what is restored: --undo goes back to it (and, called again, forward), --forget-old
 /// removes it. A restore in place that fails or is killed leaves the environment as it was.
@@ -44,16 +49,25 @@ Example:
   cairn restore backups/monday data --in-place
   cairn restore backups/monday data2 --to-label before-migration --journal data
   cairn restore backups/monday data2 --at 2026-05-04T12:30:00+02:00 --journal data
+  cairn restore repository data2 --label before-migration
   cairn restore --undo data
   cairn restore --forget-old data"
 )]
 pub(crate) struct Restore {
-    /// The directory of the backup
+    /// The directory of the backup, or of the repository
     #[arg(required_unless_present_any = ["undo", "forget_old"])]
     backup: Option<PathBuf>,
     /// The directory of the environment: new, empty, or holding a restore that was cut short
     #[arg(required_unless_present_any = ["undo", "forget_old"])]
     env: Option<PathBuf>,
+    /// From a repository: the point with this number
+    #[arg(long, value_name = "N", conflicts_with = "label")]
+    point: Option<u64>,
+    /// From a repository: the newest point with this label
+    #[arg(long)]
+    label: Option<String>,
+    #[command(flatten)]
+    of: EnvironmentArgs,
     /// Restore what the commit with this number has left
     #[arg(long, value_name = "N", conflicts_with_all = ["to_label", "at"])]
     to_commit: Option<u64>,
@@ -77,12 +91,14 @@ pub(crate) struct Restore {
     other_environment: bool,
     /// Go back to what an environment held before it was restored in place
     #[arg(long, value_name = "ENV", conflicts_with_all = [
-        "backup", "env", "in_place", "to_commit", "to_label", "at", "to_lsn", "journal",
+        "backup", "env", "in_place", "to_commit", "to_label", "at", "to_lsn", "journal", "point",
+        "label",
     ])]
     undo: Option<PathBuf>,
     /// Open an environment, and remove what it held before it was restored in place
     #[arg(long, value_name = "ENV", conflicts_with_all = [
         "backup", "env", "in_place", "undo", "to_commit", "to_label", "at", "to_lsn", "journal",
+        "point", "label",
     ])]
     forget_old: Option<PathBuf>,
     #[command(flatten)]
@@ -133,9 +149,13 @@ impl Restore {
                 at,
                 to_lsn,
                 journal,
+                point,
+                label,
+                of,
                 ..
             } => {
-                let key = unlock.of(&backup, || is_encrypted(&backup))?;
+                let from = Source::open(backup, point, label, &of)?;
+                let key = unlock.of(from.path(), || from.is_encrypted())?;
                 let to = match (to_commit, to_label, at, to_lsn) {
                     (Some(commit), ..) => RestoreTo::Commit(commit),
                     (_, Some(label), ..) => RestoreTo::Label(label),
@@ -149,25 +169,86 @@ impl Restore {
                     .in_place(in_place)
                     .other_environment(other_environment);
                 options.journal = journal.as_deref();
-                run(&backup, env, options, output)
+                run(&from, env, options, output)
             }
             _ => Err(Failure::usage("a backup and the directory of an environment are needed")),
         }
     }
 }
 
-fn run(backup: &Path, env: PathBuf, options: RestoreOptions<'_>, output: &mut Output) -> Outcome {
+/// What is restored from.
+enum Source {
+    Directory(PathBuf),
+    Repository { path: PathBuf, repository: Repository, which: Which, environment: Option<Uuid> },
+}
+
+impl Source {
+    fn open(
+        path: PathBuf,
+        point: Option<u64>,
+        label: Option<String>,
+        of: &EnvironmentArgs,
+    ) -> Result<Self, Failure> {
+        let environment = of.uuid()?;
+        let which = match (point, label) {
+            (Some(number), _) => Which::Number(number),
+            (_, Some(label)) => Which::Label(label),
+            _ => Which::Newest,
+        };
+        if is_repository(&path) {
+            let repository = Repository::open(&path)?;
+            return Ok(Self::Repository { path, repository, which, environment });
+        }
+        match (which, environment) {
+            (Which::Newest, None) => Ok(Self::Directory(path)),
+            _ => Err(Failure::usage(format_args!("{} is no repository", path.display())).advise(
+                "--point, --label and --environment are for a repository; --to-label is for a mark",
+            )),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Directory(path) | Self::Repository { path, .. } => path,
+        }
+    }
+
+    fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Directory(path) => is_encrypted(path),
+            Self::Repository { repository, which, environment, .. } => {
+                repository.find(*environment, which).is_ok_and(|(_, point)| point.keyring.is_some())
+            }
+        }
+    }
+
+    fn restore(
+        &self,
+        env: &Path,
+        options: &RestoreOptions<'_>,
+    ) -> Result<RestoreReport, BackupError> {
+        match self {
+            Self::Directory(path) => restore(path, env, options),
+            Self::Repository { repository, which, environment, .. } => {
+                repository.restore(*environment, which, env, options)
+            }
+        }
+    }
+}
+
+fn run(from: &Source, env: PathBuf, options: RestoreOptions<'_>, output: &mut Output) -> Outcome {
     let progress = Progress::new("restoring");
     let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
     let in_place = options.in_place;
-    let report = restore(backup, &env, &options.progress(&shown)).map_err(|error| {
+    let report = from.restore(&env, &options.progress(&shown)).map_err(|error| {
         if let BackupError::Env(error) = &error
             && let Some(advice) = advice(error)
         {
             let failure = Failure::of_store(error.kind(), error.scope(), error);
             return failure.advise(advice);
         }
-        let refused = error.kind() == ErrorKind::InvalidInput;
+        let refused =
+            matches!(&error, BackupError::Env(error) if error.kind() == ErrorKind::InvalidInput);
         let failure = Failure::from(error);
         match (refused, in_place) {
             (true, false) => failure.advise(

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cairndb::{EnvError, EnvironmentKeys, Finding, VerifyOptions, backup};
+use cairndb::{
+    EnvError, EnvironmentKeys, Finding, VerifyOptions,
+    backup::{self, is_repository},
+};
 use serde::Serialize;
 
 use crate::{
@@ -110,6 +113,13 @@ struct UnopenedJson {
 impl Verify {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let is = |name: &str| self.path.join(name).exists();
+        if is_repository(&self.path) {
+            return Err(Failure::usage(format_args!(
+                "{} is a repository of backups",
+                self.path.display()
+            ))
+            .advise(format!("`cairn repo check {}` checks it", self.path.display())));
+        }
         if self.stored && is("CURRENT") {
             stored(&self.path, output)
         } else if is("MANIFEST") || is("files") && !is("CURRENT") {

@@ -205,6 +205,63 @@ fn stores_are_looked_into_by_programs() {
     kv_session(true).compare("kv-json.txt");
 }
 
+fn repo_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("put data ada 1815");
+    session.run("repo init backups");
+    session.run("repo init backups");
+    session.run("repo info backups");
+    session.run("backups backups");
+    session.run("backups data");
+    session.run("backup data --repo nowhere");
+    session.run("backup data --repo backups --label first");
+    session.run("put data grace 1906");
+    session.run("backup data --repo backups --label a·second");
+    session.run("backup data --repo backups");
+    session.run("backups backups");
+    session.run("repo info backups");
+    session.run("repo check backups");
+    session.run("repo check backups --level structure");
+    session.run("verify backups");
+    session.run("put data alan 1912");
+    session.run("backup data other --repo backups");
+    session.run("backup data --label alone");
+    session.run("restore backups one --label first");
+    session.run("scan one");
+    session.run("restore backups two --point 2");
+    session.run("scan two");
+    session.run("restore backups newest");
+    session.run("restore backups none --point 9");
+    session.run("restore backups none --label nothing");
+    session.run("restore backups none --environment 12");
+    session.run("restore backups moment --to-commit 1");
+    session.run("scan moment");
+    session.run("restore backups moment2 --to-commit 3");
+    session.run("restore backups data");
+    session.run("restore backups data --in-place");
+    session.run("scan data");
+    session.run("restore --undo data");
+    session.run("scan data");
+    session.run("backup data plain");
+    session.run("restore plain three --point 1");
+    session.run("init more");
+    session.run("backup more --repo backups");
+    session.run("backups backups");
+    session.run("restore backups four");
+    session
+}
+
+#[test]
+fn repositories_are_looked_after_in_text() {
+    repo_session(false).compare("repo-text.txt");
+}
+
+#[test]
+fn repositories_are_looked_after_in_json() {
+    repo_session(true).compare("repo-json.txt");
+}
+
 fn mark_session(json: bool) -> Session {
     let mut session = Session::new(json);
     session.run("init data");
@@ -451,6 +508,11 @@ fn help_is_text() {
         "key list",
         "key check",
         "rekey",
+        "backups",
+        "repo",
+        "repo init",
+        "repo info",
+        "repo check",
         "archive",
         "archive create",
         "archive show",

@@ -164,6 +164,12 @@ impl Session {
         self.transcript.push('\n');
     }
 
+    /// Removes a directory, as `rm -r` does.
+    pub(crate) fn remove(&mut self, path: &str) {
+        fs::remove_dir_all(self.dir.path(path)).unwrap();
+        self.transcript.push_str(&format!("$ rm -r {path}\n\n"));
+    }
+
     pub(crate) fn transcript(&self) -> &str {
         &self.transcript
     }
@@ -199,7 +205,7 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 8] = [
+    const MEMBERS: [&str; 11] = [
         "seconds",
         "uuid",
         "environment",
@@ -208,9 +214,19 @@ fn redact_json(line: &str) -> String {
         "timeline",
         "archive_bytes",
         "records",
+        "new_bytes",
+        "stored_bytes",
+        "kept_bytes",
     ];
-    // Of files with watermarks in them.
-    const SIZED: [&str; 2] = ["\"verified\":\"environment\"", "\"generations\":"];
+    // Of files with watermarks in them, and of what is compressed.
+    const SIZED: [&str; 6] = [
+        "\"verified\":\"environment\"",
+        "\"generations\":",
+        "\"unused_bytes\":",
+        "\"kept_bytes\":",
+        "\"stored_bytes\":",
+        "\"kept_generation\":",
+    ];
     let mut line = line.to_owned();
     let bytes = SIZED.iter().any(|sized| line.contains(sized)).then_some("bytes");
     for member in MEMBERS.into_iter().chain(bytes) {
@@ -242,6 +258,12 @@ fn redact_words(line: &str) -> String {
         } else if number && next.ends_with("/s") {
             let end = words[i + 1].trim_start_matches(&*next);
             redacted.push(word.replace(&this, "RATE") + end);
+            i += 1;
+        } else if number
+            && words.get(i + 2).is_some_and(|word| word.trim_end_matches([',', ';']) == "stored")
+        {
+            // What random uuids are compressed to.
+            redacted.push("SIZE".into());
             i += 1;
         } else if number && words.get(i + 1) == Some(&"records,") {
             redacted.push(word.replace(&this, "COUNT"));

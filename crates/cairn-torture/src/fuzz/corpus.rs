@@ -76,6 +76,9 @@ pub fn corpus() -> Checked<Vec<Seed>> {
     found.insert("sql_script", sql::SCRIPTS.iter().map(|text| text.as_bytes().to_vec()).collect());
     let images = sql::images().map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
     found.insert("sql_image", images);
+    let objects = cairn_backup::fuzzing::repository_objects(&SimWorld::new(1).world());
+    let objects = objects.map_err(|error| Problem::new(Wrong::Run, error.to_string()))?;
+    found.insert("repository_object", objects);
     let mut schedules = random.stream("schedules");
     for len in (20..=200).step_by(20) {
         let mut schedule = vec![0; len];

@@ -36,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
     Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
     Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
@@ -65,6 +65,11 @@ pub const TARGETS: [Target; 20] = [
     Target { name: "sql_script", run: sql_script, mutations: 3000 },
     Target { name: "sql_image", run: sql_image, mutations: 5000 },
     Target { name: "sink_pieces", run: sink_pieces, mutations: 1000 },
+    Target {
+        name: "repository_object",
+        run: cairn_backup::fuzzing::repository_object,
+        mutations: 10_000,
+    },
 ];
 
 impl Target {

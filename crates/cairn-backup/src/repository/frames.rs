@@ -1,0 +1,199 @@
+//! Frames: what follows the head of an object. Each stands for itself and is checked by itself, so that damage
+//! has a place.
+
+use cairn_archive::{Compression, Compressor, Decompressor};
+use cairn_log::{crc32c, layout::Field};
+
+use super::layout::{FRAME, MAX_RATIO, repository_frame as layout};
+
+/// Where in an object, and what is wrong there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged {
+    pub(crate) at: u64,
+    pub(crate) problem: String,
+}
+
+impl Damaged {
+    pub(crate) fn new(at: usize, problem: impl Into<String>) -> Self {
+        Self { at: at as u64, problem: problem.into() }
+    }
+}
+
+/// How many frames so much content has.
+pub(crate) fn count(length: usize) -> usize {
+    length.div_ceil(FRAME)
+}
+
+/// Whether the frames of an object may stand for any content, or for so much more than is stored only that
+/// nobody can be made to take memory by a few bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ratio {
+    Any,
+    Bounded,
+}
+
+impl Ratio {
+    const fn allows(self, stored: usize, length: usize) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Bounded => length <= stored.saturating_mul(MAX_RATIO),
+        }
+    }
+}
+
+/// Appends `content` to `object`, in frames.
+pub(crate) fn append(
+    content: &[u8],
+    compression: Compression,
+    ratio: Ratio,
+    object: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    let mut compressor = Compressor::new(compression)?;
+    for content in content.chunks(FRAME) {
+        let at = object.len();
+        object.resize(at + layout::LEN, 0);
+        let mut is_compressed = compressor.append(content, object)?;
+        if !ratio.allows(object.len() - at - layout::LEN, content.len()) {
+            object.truncate(at + layout::LEN);
+            object.extend_from_slice(content);
+            is_compressed = false;
+        }
+        let stored = object.len() - at - layout::LEN;
+        let head = &mut object[at..at + layout::LEN];
+        layout::STORED.set_number(head, stored as u64);
+        layout::LENGTH.set_number(head, content.len() as u64);
+        layout::COMPRESSION.set_number(head, is_compressed.into());
+        let crc = crc(&object[at..]);
+        layout::CRC.set_number(&mut object[at..at + layout::LEN], crc.into());
+    }
+    Ok(())
+}
+
+/// The checksum of a frame: of all of it but the checksum.
+fn crc(frame: &[u8]) -> u32 {
+    let (head, stored) = frame.split_at(layout::LEN);
+    let mut checked = head[..layout::CRC.offset].to_vec();
+    checked.extend_from_slice(stored);
+    crc32c(&checked)
+}
+
+/// The content of the frames from `at` to the end of `object`, if it has exactly `length` bytes.
+pub(crate) fn content(
+    object: &[u8],
+    at: usize,
+    length: usize,
+    ratio: Ratio,
+) -> Result<Vec<u8>, Damaged> {
+    let mut content = Vec::new();
+    let mut decompressor = Decompressor::default();
+    let mut at = at;
+    while content.len() < length {
+        let rest = object.get(at..).unwrap_or_default();
+        let Some((head, rest)) = rest.split_at_checked(layout::LEN) else {
+            return Err(Damaged::new(at, "it ends within the head of a frame"));
+        };
+        let number = |field: Field| usize::try_from(field.number(head)).unwrap_or(usize::MAX);
+        let (stored_len, frame_len) = (number(layout::STORED), number(layout::LENGTH));
+        let Some(stored) = rest.get(..stored_len) else {
+            return Err(Damaged::new(
+                at,
+                "it ends within a frame, or the frame says a wrong length",
+            ));
+        };
+        let frame = &object[at..at + layout::LEN + stored_len];
+        if u64::from(crc(frame)) != layout::CRC.number(head) {
+            return Err(Damaged::new(at, "the checksum of a frame does not match"));
+        }
+        let expected = FRAME.min(length - content.len());
+        let is_right = frame_len == expected
+            && layout::RESERVED.number(head) == 0
+            && ratio.allows(stored_len, frame_len);
+        let begin = content.len();
+        match number(layout::COMPRESSION) {
+            0 if is_right && stored_len == frame_len => content.extend_from_slice(stored),
+            1 if is_right => {
+                content.resize(begin + frame_len, 0);
+                let filled = decompressor.fill(stored, &mut content[begin..]);
+                if !filled.map_err(|error| Damaged::new(at, error.to_string()))? {
+                    return Err(Damaged::new(
+                        at,
+                        "a frame does not decompress to what its head says",
+                    ));
+                }
+            }
+            _ => return Err(Damaged::new(at, "the head of a frame is none")),
+        }
+        at += layout::LEN + stored_len;
+    }
+    if at == object.len() {
+        Ok(content)
+    } else {
+        Err(Damaged::new(at, "there is more behind its end"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(content: &[u8], compression: Compression, ratio: Ratio) -> Vec<u8> {
+        let mut object = b"head".to_vec();
+        append(content, compression, ratio, &mut object).unwrap();
+        object
+    }
+
+    fn noise(len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_was_framed_comes_back_whether_it_shrinks_or_not() {
+        for len in [0, 1, 1000, FRAME - 1, FRAME, FRAME + 1, 3 * FRAME] {
+            for bytes in [vec![7; len], noise(len)] {
+                for compression in [Compression::None, Compression::Zstd(1), Compression::Zstd(9)] {
+                    for ratio in [Ratio::Any, Ratio::Bounded] {
+                        let object = object(&bytes, compression, ratio);
+                        let most = 4 + len + count(len) * layout::LEN;
+                        assert!(object.len() <= most, "{len}: {}", object.len());
+                        assert!(content(&object, 4, len, ratio).unwrap() == bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_flip_and_cut_is_found_and_has_its_place() {
+        let bytes = [noise(300), vec![1; 300]].concat();
+        for compression in [Compression::None, Compression::Zstd(1)] {
+            let whole = object(&bytes, compression, Ratio::Bounded);
+            for at in 4..whole.len() {
+                for bit in 0..8 {
+                    let mut flipped = whole.clone();
+                    flipped[at] ^= 1 << bit;
+                    let damaged = content(&flipped, 4, 600, Ratio::Bounded).unwrap_err();
+                    assert_eq!(damaged.at, 4, "byte {at}");
+                }
+                assert!(content(&whole[..at], 4, 600, Ratio::Bounded).is_err());
+            }
+            let longer = [&*whole, &[0]].concat();
+            let damaged = content(&longer, 4, 600, Ratio::Bounded).unwrap_err();
+            assert_eq!(damaged.at, whole.len() as u64);
+            for length in [0, 599, 601] {
+                assert!(content(&whole, 4, length, Ratio::Bounded).is_err(), "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_few_bytes_cannot_stand_for_many() {
+        let zeros = vec![0; FRAME];
+        let small = object(&zeros, Compression::Zstd(1), Ratio::Any);
+        assert!(small.len() < FRAME / MAX_RATIO);
+        assert!(content(&small, 4, FRAME, Ratio::Bounded).is_err());
+        let bounded = object(&zeros, Compression::Zstd(1), Ratio::Bounded);
+        assert!(content(&bounded, 4, FRAME, Ratio::Bounded).unwrap() == zeros);
+    }
+}

@@ -1,0 +1,279 @@
+//! A repository: a place with many backups of any number of environments, in which nothing is stored twice.
+//!
+//! What it holds are immutable objects with typed names. A backup is a [`Point`]: the object that names all files of
+//! an environment at one commit, and the parts in which each of them lies. It is stored last, so that whatever comes
+//! before is garbage until then, and each point names the hash of the one before. The next backup stores what is
+//! new: log files never change once they are finished, and a journal file that has grown adds a part. The bytes
+//! are specified in `docs/format/repository.md`.
+//!
+//! Each object has two hashes: of what is stored, for everybody, and of what it holds, so that a damaged object is
+//! found without a key, and a wrong one with.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `names` | what objects are called |
+//! | `backend` | the place: a directory, memory, or what a program brings along |
+//! | `layout`, `frames`, `fields` | what objects are made of |
+//! | `header`, `part`, `statement` | the three kinds: `repo.cairn`, bytes of a log file, what says something of others |
+//! | `point` | what a point says |
+//! | `store` | objects, read with nothing trusted |
+//! | `backup`, `upload` | a point comes into being |
+//! | `view` | a point as the directory of a backup |
+//! | `restore` | a point becomes an environment |
+//! | `check` | all of it, looked at in up to four ways |
+
+mod backend;
+mod backup;
+mod check;
+mod fields;
+mod frames;
+pub(crate) mod header;
+pub(crate) mod layout;
+mod names;
+pub(crate) mod part;
+pub(crate) mod point;
+mod restore;
+pub(crate) mod statement;
+pub(crate) mod store;
+mod upload;
+mod view;
+
+use std::{path::Path, sync::Arc};
+
+use cairn_io::{RealWorld, WorldRef};
+use cairn_log::{Timeline, Uuid};
+
+pub use backend::{
+    BackendError, BackendResult, Listed, LocalBackend, MemoryBackend, Put, REPOSITORY_SYNC_SITES,
+    RepoBackend, conformance,
+};
+pub use backup::{PointOptions, PointReport};
+pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
+pub use names::{Folder, ObjectName, PartName, ShortHash};
+pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};
+pub use restore::Which;
+pub use store::Origin;
+
+use crate::{BackupError, BackupResult};
+use header::Header;
+use statement::Unread;
+use store::Store;
+
+/// A backup repository.
+///
+/// ```
+/// use cairn_backup::{PointOptions, Repository, RestoreOptions, Which};
+/// use cairn_env::{DatabaseOptions, Environment, Options};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let (live, place, back) = (dir.path().join("live"), dir.path().join("repo"), dir.path().join("back"));
+/// let (env, _) = Environment::open(&live, Options::default())?;
+/// let users = env.database("users", DatabaseOptions::default())?;
+/// env.write(|txn| txn.put(&users, b"ada", b"1815"))?;
+///
+/// let repository = Repository::create(&place)?;
+/// repository.backup(&env, &PointOptions::default().label("first"))?;
+/// env.write(|txn| txn.delete(&users, b"ada"))?;
+/// let report = repository.backup(&env, &PointOptions::default())?; // stores what is new
+/// assert_eq!(report.number, 2);
+///
+/// repository.restore(None, &Which::Label("first".into()), &back, &RestoreOptions::default())?;
+/// let (env, _) = Environment::open(&back, Options::default())?;
+/// let users = env.find_database("users")?.unwrap();
+/// assert_eq!(env.snapshot()?.get(&users, b"ada")?.unwrap(), b"1815");
+/// # Ok::<(), cairn_backup::BackupError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Repository {
+    store: Store,
+    header: Header,
+    world: WorldRef,
+}
+
+/// What a repository says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RepositoryInfo {
+    /// Its uuid.
+    pub repository: Uuid,
+    /// Where it is.
+    pub place: String,
+    /// When it was made, in microseconds since 1970.
+    pub created: u64,
+    /// The environments of which it has backups.
+    pub environments: Vec<EnvironmentInfo>,
+}
+
+/// An environment in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EnvironmentInfo {
+    /// Its uuid.
+    pub environment: Uuid,
+    /// How many points there are.
+    pub points: u64,
+    /// The number of the newest one, if there is one.
+    pub newest: Option<u64>,
+    /// The timelines of which there are backups, with where each came from.
+    pub timelines: Vec<(Timeline, Origin)>,
+}
+
+/// A point in a list.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ListedPoint {
+    /// Its number.
+    pub number: u64,
+    /// What it says, or why it cannot be read.
+    pub point: Result<Point, Arc<BackupError>>,
+}
+
+impl Repository {
+    /// Makes a repository in the directory `path`, which must be missing or empty.
+    ///
+    /// # Errors
+    /// [`BackupError::RepositoryExists`], [`BackupError::TargetNotEmpty`], or what the disk answers.
+    pub fn create(path: impl AsRef<Path>) -> BackupResult<Self> {
+        let path = path.as_ref();
+        if backend::is_repository(path) {
+            return Err(BackupError::RepositoryExists { place: path.display().to_string() });
+        }
+        Self::create_in(Arc::new(LocalBackend::create(path)?), &real_world())
+    }
+
+    /// Opens the repository in the directory `path`.
+    ///
+    /// # Errors
+    /// [`BackupError::NotARepository`]; if it is of a later version, or damaged.
+    pub fn open(path: impl AsRef<Path>) -> BackupResult<Self> {
+        let path = path.as_ref();
+        match LocalBackend::open(path) {
+            Ok(backend) => Self::open_in(Arc::new(backend), &real_world()),
+            Err(error) if error.is_not_found() => {
+                Err(BackupError::NotARepository { place: path.display().to_string() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// As [`create`](Self::create), in any place that has nothing of a repository.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_in(backend: Arc<dyn RepoBackend>, world: &WorldRef) -> BackupResult<Self> {
+        let mut repository = [0; 16];
+        world.random(&mut repository);
+        let header = Header { repository: Uuid(repository), created: world.wall().0, to_write: 0 };
+        match backend.put(&ObjectName::Header, &header.encode())? {
+            Put::Stored => Self::open_in(backend, world),
+            Put::Existed => Err(BackupError::RepositoryExists { place: backend.place() }),
+        }
+    }
+
+    /// As [`open`](Self::open), in any place.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(backend: Arc<dyn RepoBackend>, world: &WorldRef) -> BackupResult<Self> {
+        let place = backend.place();
+        let store = Store { backend, repository: Uuid::default() };
+        let bytes = match store.whole(ObjectName::Header, header::LEN as u64) {
+            Err(BackupError::Object(crate::ObjectError::Missing { .. })) => {
+                return Err(BackupError::NotARepository { place });
+            }
+            read => read?,
+        };
+        let header =
+            Header::decode(&bytes).map_err(|unread| store.unread(ObjectName::Header, unread))?;
+        let store = Store { repository: header.repository, ..store };
+        Ok(Self { store, header, world: Arc::clone(world) })
+    }
+
+    /// What it says of itself, and of which environments it has backups.
+    ///
+    /// # Errors
+    /// If the place fails, or what a timeline came from cannot be read.
+    pub fn info(&self) -> BackupResult<RepositoryInfo> {
+        let mut environments = Vec::new();
+        for environment in self.store.environments()? {
+            let numbers = self.store.numbers(environment)?;
+            let folder = Folder::Timelines(environment);
+            let mut timelines = Vec::new();
+            for listed in self.store.backend.list(&folder)? {
+                let Some(ObjectName::Timeline { timeline, .. }) = folder.object(&listed.name)
+                else {
+                    continue;
+                };
+                timelines.push((timeline, self.store.timeline(environment, timeline)?));
+            }
+            let (points, newest) = (numbers.len() as u64, numbers.last().copied());
+            environments.push(EnvironmentInfo { environment, points, newest, timelines });
+        }
+        Ok(RepositoryInfo {
+            repository: self.store.repository,
+            place: self.store.backend.place(),
+            created: self.header.created,
+            environments,
+        })
+    }
+
+    /// The points of an environment, the oldest first; `None` means the only environment that there is. One that
+    /// cannot be read is in the list all the same.
+    ///
+    /// # Errors
+    /// [`BackupError::SeveralEnvironments`]; [`BackupError::NoPoint`] if there is none at all; if the place
+    /// fails.
+    pub fn points(&self, environment: Option<Uuid>) -> BackupResult<Vec<ListedPoint>> {
+        let environment = self.environment(environment)?;
+        let numbers = self.store.numbers(environment)?;
+        if numbers.is_empty() {
+            return Err(self.no_point(format!("backup of the environment {environment}")));
+        }
+        let listed = numbers.into_iter().map(|number| {
+            let read = self.store.point(environment, number);
+            let point = read.map(|read| read.point).map_err(Arc::new);
+            ListedPoint { number, point }
+        });
+        Ok(listed.collect())
+    }
+
+    /// The environment that is meant.
+    fn environment(&self, environment: Option<Uuid>) -> BackupResult<Uuid> {
+        if let Some(environment) = environment {
+            return Ok(environment);
+        }
+        match *self.store.environments()? {
+            [] => Err(self.no_point("backup of any environment".into())),
+            [only] => Ok(only),
+            ref several => {
+                let (place, count) = (self.store.backend.place(), several.len());
+                Err(BackupError::SeveralEnvironments { place, count })
+            }
+        }
+    }
+
+    fn no_point(&self, what: String) -> BackupError {
+        BackupError::NoPoint { place: self.store.backend.place(), what }
+    }
+
+    /// An error unless this version may write to the repository.
+    fn check_writable(&self) -> BackupResult<()> {
+        match self.header.to_write {
+            0 => Ok(()),
+            features => {
+                let what = format!("to write to it needs the features {features:#x}");
+                Err(self.store.unread(ObjectName::Header, Unread::Unsupported(what)))
+            }
+        }
+    }
+}
+
+/// Whether there is a repository in the directory `path`.
+#[must_use]
+pub fn is_repository(path: impl AsRef<Path>) -> bool {
+    backend::is_repository(path)
+}
+
+fn real_world() -> WorldRef {
+    Arc::new(RealWorld::new())
+}

@@ -1,0 +1,334 @@
+//! `ObjectName`, `Folder`: what objects of a repository are called.
+//!
+//! A name is rendered from typed parts and never taken from a text: what a listing or an object says is a name
+//! only if rendering what was read gives the same text. All names are lower-case ASCII, so that they are the same
+//! on every file system and object store, and no component has more than 80 characters.
+
+use std::fmt;
+
+use cairn_io::Name;
+use cairn_log::{Digest, FileClass, FileNumber, Timeline, Uuid};
+
+/// The beginning of a BLAKE3 hash, as names have it: as 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "part of the repository format")]
+pub struct ShortHash(pub u64);
+
+impl ShortHash {
+    /// That of `digest`: its first 8 bytes, as they are printed.
+    #[must_use]
+    pub fn of(digest: Digest) -> Self {
+        Self(digest.0.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)))
+    }
+}
+
+impl fmt::Display for ShortHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for ShortHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Which part of which log file a data object holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "part of the repository format")]
+pub struct PartName {
+    /// The timeline of the backup that stored it.
+    pub timeline: Timeline,
+    /// The class of the file.
+    pub class: FileClass,
+    /// The number of the file.
+    pub file: FileNumber,
+    /// Where in the file it begins.
+    pub start: u64,
+    /// How many bytes of the file it holds.
+    pub length: u64,
+    /// Of what is stored.
+    pub hash: ShortHash,
+}
+
+/// The name of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ObjectName {
+    /// What makes a place a repository: `repo.cairn`.
+    Header,
+    /// Bytes of a log file: below `data` of a node or value file, below `log` of a journal file.
+    Part {
+        /// The environment.
+        environment: Uuid,
+        /// Which bytes.
+        part: PartName,
+    },
+    /// Where a timeline came from.
+    Timeline {
+        /// The environment.
+        environment: Uuid,
+        /// The timeline.
+        timeline: Timeline,
+    },
+    /// A point: from when it is there, there is a backup.
+    Point {
+        /// The environment.
+        environment: Uuid,
+        /// Its number, from 1.
+        number: u64,
+    },
+    /// What objects a point needs.
+    Index {
+        /// The environment.
+        environment: Uuid,
+        /// The number that the point was to have when it was written.
+        number: u64,
+        /// Of what is stored.
+        hash: ShortHash,
+    },
+}
+
+/// A folder of objects, which can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Folder {
+    /// The repository itself.
+    Root,
+    /// A folder for each environment.
+    Environments,
+    /// A folder for each timeline that node and value files were stored on.
+    DataTimelines(Uuid),
+    /// A folder for each timeline that journal files were stored on.
+    LogTimelines(Uuid),
+    /// Parts of node and value files.
+    Data(Uuid, Timeline),
+    /// Parts of journal files.
+    Log(Uuid, Timeline),
+    /// Timelines.
+    Timelines(Uuid),
+    /// Points, and their indexes.
+    Points(Uuid),
+}
+
+/// The name of the object that makes a place a repository.
+pub(crate) const HEADER: Name = Name::constant("repo.cairn");
+const ENVS: Name = Name::constant("envs");
+const DATA: Name = Name::constant("data");
+const LOG: Name = Name::constant("log");
+const TIMELINES: Name = Name::constant("timelines");
+const POINTS: Name = Name::constant("points");
+
+fn name(text: String) -> Name {
+    Name::new(text).expect("it is made of letters, digits, '-' and '.', and short")
+}
+
+const fn letter(class: FileClass) -> char {
+    match class {
+        FileClass::Journal => 'j',
+        FileClass::Node => 'n',
+        FileClass::Value => 'v',
+    }
+}
+
+impl ObjectName {
+    /// The folder in which it lies.
+    #[must_use]
+    pub const fn folder(&self) -> Folder {
+        match *self {
+            Self::Header => Folder::Root,
+            Self::Part { environment, part } => match part.class {
+                FileClass::Journal => Folder::Log(environment, part.timeline),
+                FileClass::Node | FileClass::Value => Folder::Data(environment, part.timeline),
+            },
+            Self::Timeline { environment, .. } => Folder::Timelines(environment),
+            Self::Point { environment, .. } | Self::Index { environment, .. } => {
+                Folder::Points(environment)
+            }
+        }
+    }
+
+    /// Its name in this folder.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        match *self {
+            Self::Header => HEADER,
+            Self::Part { part, .. } => {
+                let PartName { class, file, start, length, hash, .. } = part;
+                name(format!("{}-{file}-{start:016x}-{length:016x}-{hash}.obj", letter(class)))
+            }
+            Self::Timeline { timeline, .. } => name(format!("{timeline}.tl")),
+            Self::Point { number, .. } => name(format!("{number:016x}.point")),
+            Self::Index { number, hash, .. } => name(format!("{number:016x}-{hash}.idx")),
+        }
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.folder().path().iter().try_for_each(|name| write!(f, "{name}/"))?;
+        write!(f, "{}", self.name())
+    }
+}
+
+impl Folder {
+    /// Its place, from the repository down.
+    #[must_use]
+    pub fn path(&self) -> Vec<Name> {
+        let env = |environment: Uuid| name(environment.to_string());
+        let tl = |timeline: Timeline| name(timeline.to_string());
+        match *self {
+            Self::Root => Vec::new(),
+            Self::Environments => vec![ENVS],
+            Self::DataTimelines(environment) => vec![ENVS, env(environment), DATA],
+            Self::LogTimelines(environment) => vec![ENVS, env(environment), LOG],
+            Self::Data(environment, timeline) => vec![ENVS, env(environment), DATA, tl(timeline)],
+            Self::Log(environment, timeline) => vec![ENVS, env(environment), LOG, tl(timeline)],
+            Self::Timelines(environment) => vec![ENVS, env(environment), TIMELINES],
+            Self::Points(environment) => vec![ENVS, env(environment), POINTS],
+        }
+    }
+
+    /// The object in this folder that a listing calls `text`, if it is one.
+    #[must_use]
+    pub fn object(&self, text: &str) -> Option<ObjectName> {
+        let found = match *self {
+            Self::Root => ObjectName::Header,
+            Self::Data(environment, timeline) | Self::Log(environment, timeline) => {
+                ObjectName::Part { environment, part: part(timeline, text)? }
+            }
+            Self::Timelines(environment) => {
+                ObjectName::Timeline { environment, timeline: timeline(text.strip_suffix(".tl")?)? }
+            }
+            Self::Points(environment) => match text.strip_suffix(".point") {
+                Some(number) => ObjectName::Point { environment, number: hex(number)? },
+                None => {
+                    let (number, hash) = text.strip_suffix(".idx")?.split_once('-')?;
+                    let (number, hash) = (hex(number)?, ShortHash(hex(hash)?));
+                    ObjectName::Index { environment, number, hash }
+                }
+            },
+            Self::Environments | Self::DataTimelines(_) | Self::LogTimelines(_) => return None,
+        };
+        // One spelling: what does not print as it was written is somebody else's.
+        (found.folder() == *self && found.name().as_str() == text).then_some(found)
+    }
+
+    /// The environment whose folder a listing of [`Folder::Environments`] calls `text`.
+    #[must_use]
+    pub fn environment(text: &str) -> Option<Uuid> {
+        text.parse().ok()
+    }
+
+    /// The timeline whose folder a listing calls `text`.
+    #[must_use]
+    pub fn timeline(text: &str) -> Option<Timeline> {
+        timeline(text)
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path: Vec<_> = self.path().iter().map(Name::to_string).collect();
+        f.write_str(&path.join("/"))
+    }
+}
+
+fn hex(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
+}
+
+fn timeline(text: &str) -> Option<Timeline> {
+    let found = Timeline(u32::from_str_radix(text, 16).ok()?);
+    (found.to_string() == text).then_some(found)
+}
+
+fn part(timeline: Timeline, text: &str) -> Option<PartName> {
+    let mut parts = text.strip_suffix(".obj")?.split('-');
+    let class = match parts.next()? {
+        "j" => FileClass::Journal,
+        "n" => FileClass::Node,
+        "v" => FileClass::Value,
+        _ => return None,
+    };
+    let file = FileNumber::new(u32::from_str_radix(parts.next()?, 16).ok()?)?;
+    let mut number = || hex(parts.next()?);
+    let (start, length, hash) = (number()?, number()?, ShortHash(number()?));
+    Some(PartName { timeline, class, file, start, length, hash })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<ObjectName> {
+        let environment = Uuid([0xab; 16]);
+        let part = |class| {
+            let file = FileNumber::new(0x1f).unwrap();
+            let hash = ShortHash::of(Digest::of(b"stored"));
+            let part =
+                PartName { timeline: Timeline(7), class, file, start: 3, length: u64::MAX, hash };
+            ObjectName::Part { environment, part }
+        };
+        vec![
+            ObjectName::Header,
+            part(FileClass::Journal),
+            part(FileClass::Node),
+            part(FileClass::Value),
+            ObjectName::Timeline { environment, timeline: Timeline(7) },
+            ObjectName::Point { environment, number: 12 },
+            ObjectName::Index { environment, number: 12, hash: ShortHash(u64::MAX) },
+        ]
+    }
+
+    #[test]
+    fn a_name_has_one_spelling_which_is_short_and_lower_case() {
+        for object in names() {
+            let (folder, text) = (object.folder(), object.name().to_string());
+            assert_eq!(folder.object(&text), Some(object));
+            assert!(object.to_string().ends_with(&text));
+            for component in folder.path().iter().chain([&object.name()]) {
+                let component = component.as_str();
+                assert!(component.len() <= 80, "{component}");
+                let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '.' | '-');
+                assert!(component.chars().all(allowed), "{component}");
+            }
+            for other in names().iter().map(ObjectName::folder).filter(|other| *other != folder) {
+                assert_eq!(other.object(&text), None, "{other} {text}");
+            }
+            assert_eq!(folder.object(&text.to_uppercase()), None, "{text}");
+            assert_eq!(folder.object(&format!("0{text}")), None);
+            assert_eq!(folder.object(&format!("{text}.tmp")), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_none() {
+        let folder = Folder::Points(Uuid([1; 16]));
+        for text in [
+            "",
+            "..",
+            "../../etc/passwd",
+            "1.point",
+            "+000000000000001.point",
+            "000000000000000G.point",
+            "00000000000000001.point",
+            "0000000000000001.point/x",
+            "0000000000000001-.idx",
+        ] {
+            assert_eq!(folder.object(text), None, "{text}");
+        }
+        let folder = Folder::Data(Uuid([1; 16]), Timeline::FIRST);
+        let right = "n-00000001-0000000000000000-0000000000000001-0000000000000002.obj";
+        assert!(folder.object(right).is_some());
+        for text in [
+            "j-00000001-0000000000000000-0000000000000001-0000000000000002.obj",
+            "n-00000000-0000000000000000-0000000000000001-0000000000000002.obj",
+            "n-00000001-0000000000000000-0000000000000001.obj",
+            "n-00000001-0000000000000000-0000000000000001-0000000000000002-3.obj",
+        ] {
+            assert_eq!(folder.object(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A part: an object with bytes of a log file.
+
+use cairn_archive::Compression;
+use cairn_log::{Digest, FileNumber, Timeline, Uuid, crc32c};
+
+use super::{
+    frames::{self, Damaged, Ratio},
+    layout::{MAX_PART, PART_MAGIC, VERSION, repository_part as layout},
+    names::{ObjectName, PartName, ShortHash},
+};
+
+/// What a part is of, and what it has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartId {
+    pub(crate) repository: Uuid,
+    pub(crate) environment: Uuid,
+    /// Its hash is that of what is stored; zero while that is not known.
+    pub(crate) name: PartName,
+}
+
+/// A part as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredPart {
+    pub(crate) name: ObjectName,
+    pub(crate) bytes: Vec<u8>,
+    /// Of all bytes that are stored.
+    pub(crate) stored: Digest,
+    /// Of the bytes of the file.
+    pub(crate) content: Digest,
+}
+
+/// Makes the object that holds `content`; a second `copy` of it has another name.
+pub(crate) fn encode(
+    id: &PartId,
+    content: &[u8],
+    copy: u32,
+    compression: Compression,
+) -> std::io::Result<StoredPart> {
+    let digest = Digest::of(content);
+    let mut bytes = vec![0; layout::LEN];
+    layout::MAGIC.set_bytes(&mut bytes, PART_MAGIC);
+    layout::VERSION.set_number(&mut bytes, VERSION);
+    layout::CLASS.set_number(&mut bytes, id.name.class.code().into());
+    layout::FRAMES.set_number(&mut bytes, frames::count(content.len()) as u64);
+    layout::REPOSITORY.set_bytes(&mut bytes, &id.repository.0);
+    layout::ENVIRONMENT.set_bytes(&mut bytes, &id.environment.0);
+    layout::TIMELINE.set_number(&mut bytes, id.name.timeline.0.into());
+    layout::FILE.set_number(&mut bytes, id.name.file.get().into());
+    layout::START.set_number(&mut bytes, id.name.start);
+    layout::LENGTH.set_number(&mut bytes, content.len() as u64);
+    layout::CONTENT.set_bytes(&mut bytes, &digest.0);
+    layout::COPY.set_number(&mut bytes, copy.into());
+    let crc = crc32c(&bytes[..layout::CRC.offset]);
+    layout::CRC.set_number(&mut bytes, crc.into());
+    frames::append(content, compression, Ratio::Any, &mut bytes)?;
+    let stored = Digest::of(&bytes);
+    let part = PartName { hash: ShortHash::of(stored), ..id.name };
+    let name = ObjectName::Part { environment: id.environment, part };
+    Ok(StoredPart { name, bytes, stored, content: digest })
+}
+
+/// The bytes of the file in a part that is to be `id`, and their hash, which were compared with what the part says
+/// of them.
+pub(crate) fn decode(id: &PartId, object: &[u8]) -> Result<(Vec<u8>, Digest), Damaged> {
+    let Some(head) = object.get(..layout::LEN) else {
+        return Err(Damaged::new(object.len(), "it ends within its head"));
+    };
+    if layout::MAGIC.of(head) != PART_MAGIC {
+        return Err(Damaged::new(0, "it does not begin as an object with bytes of a log file"));
+    }
+    if layout::CRC.number(head) != u64::from(crc32c(&head[..layout::CRC.offset])) {
+        return Err(Damaged::new(0, "the checksum of its head does not match"));
+    }
+    if layout::VERSION.number(head) != VERSION || layout::ALGORITHM.number(head) != 0 {
+        return Err(Damaged::new(
+            0,
+            "it is of a version, or encrypted in a way, that no writer has",
+        ));
+    }
+    let PartName { timeline, class, file, start, length, .. } = id.name;
+    let is_this = layout::REPOSITORY.of(head) == id.repository.0
+        && layout::ENVIRONMENT.of(head) == id.environment.0
+        && layout::CLASS.number(head) == u64::from(class.code())
+        && layout::TIMELINE.number(head) == u64::from(timeline.0)
+        && layout::FILE.number(head) == u64::from(file.get())
+        && layout::START.number(head) == start
+        && layout::LENGTH.number(head) == length;
+    if !is_this {
+        return Err(Damaged::new(0, "it is another object than its name says"));
+    }
+    let length = match usize::try_from(length) {
+        Ok(len @ 1..) if length <= MAX_PART => len,
+        _ => return Err(Damaged::new(0, "it holds no bytes, or too many")),
+    };
+    if layout::FRAMES.number(head) != frames::count(length) as u64
+        || layout::COPY.number(head) > 1
+        || layout::RESERVED.of(head).iter().any(|byte| *byte != 0)
+    {
+        return Err(Damaged::new(0, "its head holds what was never written"));
+    }
+    let content = frames::content(object, layout::LEN, length, Ratio::Any)?;
+    let digest = Digest::of(&content);
+    if layout::CONTENT.of(head) != digest.0 {
+        return Err(Damaged::new(layout::LEN, "the hash of its content does not match"));
+    }
+    Ok((content, digest))
+}
+
+/// An object for the format page.
+pub(crate) fn example(content: &[u8]) -> (PartId, Vec<u8>) {
+    let name = PartName {
+        timeline: Timeline::FIRST,
+        class: cairn_log::FileClass::Node,
+        file: FileNumber::FIRST,
+        start: 0,
+        length: content.len() as u64,
+        hash: ShortHash(0),
+    };
+    let id = PartId { repository: Uuid([0xcd; 16]), environment: Uuid([0xab; 16]), name };
+    let part = encode(&id, content, 0, Compression::None).expect("nothing is compressed");
+    (id, part.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_flip_and_cut_of_a_part_is_found() {
+        let (id, whole) = example(b"the bytes of a log file");
+        let (content, digest) = decode(&id, &whole).unwrap();
+        assert_eq!((&*content, digest), (&b"the bytes of a log file"[..], Digest::of(&content)));
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 1 << bit;
+                let damaged = decode(&id, &flipped).unwrap_err();
+                assert_eq!(damaged.at, if at < layout::LEN { 0 } else { 128 }, "byte {at}");
+            }
+            assert!(decode(&id, &whole[..at]).is_err());
+        }
+        assert!(decode(&id, &[&*whole, &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn a_part_is_read_as_what_it_is_and_nothing_else() {
+        let (id, whole) = example(b"the bytes of a log file");
+        let others = [
+            PartId { repository: Uuid([0; 16]), ..id },
+            PartId { environment: Uuid([0; 16]), ..id },
+            PartId { name: PartName { timeline: Timeline(9), ..id.name }, ..id },
+            PartId { name: PartName { class: cairn_log::FileClass::Value, ..id.name }, ..id },
+            PartId { name: PartName { file: FileNumber::new(2).unwrap(), ..id.name }, ..id },
+            PartId { name: PartName { start: 1, ..id.name }, ..id },
+            PartId { name: PartName { length: 22, ..id.name }, ..id },
+        ];
+        for other in others {
+            let damaged = decode(&other, &whole).unwrap_err();
+            assert!(damaged.problem.contains("another object"), "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_copy_has_another_name() {
+        let (id, _) = example(b"bytes");
+        let [one, two] = [0, 1].map(|copy| encode(&id, b"bytes", copy, Compression::None).unwrap());
+        assert_ne!(one.name, two.name);
+        assert_eq!(one.content, two.content);
+    }
+}

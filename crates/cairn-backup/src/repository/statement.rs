@@ -1,0 +1,207 @@
+//! A statement: an object that says something of others: a point, an index, a timeline.
+
+use cairn_archive::Compression;
+use cairn_log::{Digest, Uuid, crc32c};
+
+use super::{
+    frames::{self, Damaged, Ratio},
+    layout::{MAX_STATEMENT, VERSION, repository_statement as layout},
+};
+
+/// What a statement says something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatementKind {
+    Point,
+    Index,
+    Timeline,
+}
+
+impl StatementKind {
+    const fn magic(self) -> &'static [u8; 8] {
+        match self {
+            Self::Point => b"CAIRNPNT",
+            Self::Index => b"CAIRNIDX",
+            Self::Timeline => b"CAIRNTML",
+        }
+    }
+}
+
+/// Which statement it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StatementId {
+    pub(crate) kind: StatementKind,
+    pub(crate) repository: Uuid,
+    pub(crate) environment: Uuid,
+    /// Of the point, or the timeline.
+    pub(crate) number: u64,
+}
+
+/// Why a statement cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    Damaged(Damaged),
+    /// It is whole, and says something that this version does not know.
+    Unsupported(String),
+}
+
+impl From<Damaged> for Unread {
+    fn from(damaged: Damaged) -> Self {
+        Self::Damaged(damaged)
+    }
+}
+
+/// Makes the object of a statement with this content.
+pub(crate) fn encode(
+    id: &StatementId,
+    previous: Digest,
+    content: &[u8],
+) -> std::io::Result<Vec<u8>> {
+    if content.len() > MAX_STATEMENT {
+        return Err(std::io::Error::other("it has more content than a statement may have"));
+    }
+    let mut bytes = vec![0; layout::LEN];
+    layout::MAGIC.set_bytes(&mut bytes, id.kind.magic());
+    layout::VERSION.set_number(&mut bytes, VERSION);
+    layout::FRAMES.set_number(&mut bytes, frames::count(content.len()) as u64);
+    layout::REPOSITORY.set_bytes(&mut bytes, &id.repository.0);
+    layout::ENVIRONMENT.set_bytes(&mut bytes, &id.environment.0);
+    layout::NUMBER.set_number(&mut bytes, id.number);
+    layout::PREVIOUS.set_bytes(&mut bytes, &previous.0);
+    layout::LENGTH.set_number(&mut bytes, content.len() as u64);
+    layout::CONTENT.set_bytes(&mut bytes, &Digest::of(content).0);
+    let crc = crc32c(&bytes[..layout::CRC.offset]);
+    layout::CRC.set_number(&mut bytes, crc.into());
+    frames::append(content, Compression::Zstd(1), Ratio::Bounded, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The hash of the point before, and the content of a statement that is to be `id`.
+pub(crate) fn decode(id: &StatementId, object: &[u8]) -> Result<(Digest, Vec<u8>), Unread> {
+    let Some(head) = object.get(..layout::LEN) else {
+        return Err(Damaged::new(object.len(), "it ends within its head").into());
+    };
+    if layout::MAGIC.of(head) != id.kind.magic() {
+        return Err(Damaged::new(0, "it does not begin as an object of its kind").into());
+    }
+    if layout::CRC.number(head) != u64::from(crc32c(&head[..layout::CRC.offset])) {
+        return Err(Damaged::new(0, "the checksum of its head does not match").into());
+    }
+    let is_this = layout::REPOSITORY.of(head) == id.repository.0
+        && layout::ENVIRONMENT.of(head) == id.environment.0
+        && layout::NUMBER.number(head) == id.number;
+    if !is_this {
+        return Err(Damaged::new(0, "it is another object than its name says").into());
+    }
+    let (version, features) = (layout::VERSION.number(head), layout::TO_READ.number(head));
+    if version != VERSION {
+        return Err(Unread::Unsupported(format!("it is of version {version}")));
+    }
+    if features != 0 {
+        return Err(Unread::Unsupported(format!("it needs the features {features:#x}")));
+    }
+    let algorithm = layout::ALGORITHM.number(head);
+    if algorithm != 0 {
+        return Err(Unread::Unsupported(format!("it is encrypted by the algorithm {algorithm}")));
+    }
+    let length = usize::try_from(layout::LENGTH.number(head)).unwrap_or(usize::MAX);
+    if length > MAX_STATEMENT
+        || layout::FRAMES.number(head) != frames::count(length) as u64
+        || layout::RESERVED.number(head) != 0
+        || layout::PADDING.of(head).iter().any(|byte| *byte != 0)
+    {
+        return Err(Damaged::new(0, "its head holds what was never written").into());
+    }
+    let content = frames::content(object, layout::LEN, length, Ratio::Bounded)?;
+    if layout::CONTENT.of(head) != Digest::of(&content).0 {
+        return Err(Damaged::new(layout::LEN, "the hash of its content does not match").into());
+    }
+    let mut previous = [0; 32];
+    previous.copy_from_slice(layout::PREVIOUS.of(head));
+    Ok((Digest(previous), content))
+}
+
+/// Which features who writes to the repository has to know because of this statement; it was decoded.
+pub(crate) fn features_to_write(object: &[u8]) -> u64 {
+    object.get(..layout::LEN).map_or(0, |head| layout::TO_WRITE.number(head))
+}
+
+/// Which statement an object says to be, for whoever has no name for it.
+pub(crate) fn id_of(kind: StatementKind, object: &[u8]) -> Option<StatementId> {
+    let head = object.get(..layout::LEN)?;
+    let (mut repository, mut environment) = ([0; 16], [0; 16]);
+    repository.copy_from_slice(layout::REPOSITORY.of(head));
+    environment.copy_from_slice(layout::ENVIRONMENT.of(head));
+    let number = layout::NUMBER.number(head);
+    let (repository, environment) = (Uuid(repository), Uuid(environment));
+    Some(StatementId { kind, repository, environment, number })
+}
+
+/// Makes the checksum of a changed head right, for tests of what is behind it.
+pub(crate) fn mend(object: &mut [u8]) {
+    if object.len() >= layout::LEN {
+        let crc = crc32c(&object[..layout::CRC.offset]);
+        layout::CRC.set_number(object, crc.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> StatementId {
+        StatementId {
+            kind: StatementKind::Point,
+            repository: Uuid([1; 16]),
+            environment: Uuid([2; 16]),
+            number: 3,
+        }
+    }
+
+    #[test]
+    fn each_flip_and_cut_of_a_statement_is_found() {
+        let whole = encode(&id(), Digest([9; 32]), b"content").unwrap();
+        assert_eq!(decode(&id(), &whole), Ok((Digest([9; 32]), b"content".to_vec())));
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 1 << bit;
+                assert!(matches!(decode(&id(), &flipped), Err(Unread::Damaged(_))), "byte {at}");
+            }
+            assert!(matches!(decode(&id(), &whole[..at]), Err(Unread::Damaged(_))), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_has_written_is_refused_by_name() {
+        let whole = encode(&id(), Digest([0; 32]), b"content").unwrap();
+        for (field, value, named) in [
+            (layout::VERSION, 2, "version 2"),
+            (layout::TO_READ, 0x10, "features 0x10"),
+            (layout::ALGORITHM, 1, "algorithm 1"),
+        ] {
+            let mut later = whole.clone();
+            field.set_number(&mut later, value);
+            mend(&mut later);
+            let Err(Unread::Unsupported(what)) = decode(&id(), &later) else { panic!("{named}") };
+            assert!(what.contains(named), "{what}");
+        }
+        let mut later = whole;
+        layout::TO_WRITE.set_number(&mut later, 4);
+        mend(&mut later);
+        assert!(decode(&id(), &later).is_ok());
+        assert_eq!(features_to_write(&later), 4);
+    }
+
+    #[test]
+    fn a_statement_is_read_as_what_it_is_and_nothing_else() {
+        let whole = encode(&id(), Digest([0; 32]), b"content").unwrap();
+        for other in [
+            StatementId { kind: StatementKind::Index, ..id() },
+            StatementId { repository: Uuid([7; 16]), ..id() },
+            StatementId { environment: Uuid([7; 16]), ..id() },
+            StatementId { number: 4, ..id() },
+        ] {
+            assert!(matches!(decode(&other, &whole), Err(Unread::Damaged(_))));
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! `Store`: the objects of a repository, read with nothing trusted.
+
+use std::sync::Arc;
+
+use cairn_log::{
+    Digest, Timeline, Uuid,
+    codec::{ByteWriter as _, DecodeError},
+};
+
+use super::{
+    backend::{BackendError, RepoBackend},
+    fields::{FieldWriter, Fields},
+    frames::Damaged,
+    layout::{MAX_STATEMENT, repository_statement},
+    names::{Folder, ObjectName, PartName, ShortHash},
+    part::{self, PartId},
+    point::{NeededObject, Part, Point, decode_index},
+    statement::{self, StatementId, StatementKind, Unread},
+};
+use crate::{BackupError, BackupResult, ObjectError};
+
+/// No point is longer.
+pub(crate) const MAX_POINT: u64 =
+    (repository_statement::LEN + MAX_STATEMENT + (MAX_STATEMENT >> 10)) as u64;
+
+/// The objects of a repository.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    pub(crate) backend: Arc<dyn RepoBackend>,
+    pub(crate) repository: Uuid,
+}
+
+/// A point as it lies in the repository.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadPoint {
+    /// The hash of the one before.
+    pub(crate) previous: Digest,
+    pub(crate) point: Point,
+}
+
+impl Store {
+    pub(crate) fn missing(&self, object: ObjectName) -> BackupError {
+        ObjectError::Missing { place: self.backend.place(), object }.into()
+    }
+
+    pub(crate) fn damaged(&self, object: ObjectName, damaged: Damaged) -> BackupError {
+        let Damaged { at, problem } = damaged;
+        ObjectError::Damaged { place: self.backend.place(), object, at, problem }.into()
+    }
+
+    pub(crate) fn unread(&self, object: ObjectName, unread: Unread) -> BackupError {
+        match unread {
+            Unread::Damaged(damaged) => self.damaged(object, damaged),
+            Unread::Unsupported(what) => {
+                ObjectError::Unsupported { place: self.backend.place(), object, what }.into()
+            }
+        }
+    }
+
+    /// All of an object, if that is at most `limit` bytes.
+    pub(crate) fn whole(&self, object: ObjectName, limit: u64) -> BackupResult<Vec<u8>> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
+        let bytes = match self.backend.read(&object, 0, most) {
+            Err(BackendError::NotFound { .. }) => return Err(self.missing(object)),
+            read => read?,
+        };
+        if bytes.len() as u64 > limit {
+            let problem = format!("it has more than {limit} bytes");
+            return Err(self.damaged(object, Damaged { at: limit, problem }));
+        }
+        Ok(bytes)
+    }
+
+    /// All of an object whose length and hash are known.
+    pub(crate) fn stored(&self, needed: &NeededObject) -> BackupResult<Vec<u8>> {
+        let NeededObject { name, stored_length, stored } = *needed;
+        let bytes = self.whole(name, stored_length)?;
+        if bytes.len() as u64 != stored_length {
+            let at = bytes.len() as u64;
+            let problem = format!("it has {at} bytes, not {stored_length}");
+            return Err(self.damaged(name, Damaged { at, problem }));
+        }
+        let found = Digest::of(&bytes);
+        if found != stored {
+            // A frame that is damaged has a place; anything else is damaged somewhere.
+            let ObjectName::Part { environment, part } = name else {
+                return Err(self.damaged(name, wrong_hash(0, found, stored)));
+            };
+            let id = PartId { repository: self.repository, environment, name: part };
+            let damaged = part::decode(&id, &bytes).err();
+            return Err(self.damaged(name, damaged.unwrap_or(wrong_hash(0, found, stored))));
+        }
+        Ok(bytes)
+    }
+
+    /// The bytes of a log file in a part, with every hash compared.
+    pub(crate) fn part(
+        &self,
+        environment: Uuid,
+        name: PartName,
+        known: &Part,
+    ) -> BackupResult<Vec<u8>> {
+        let object = ObjectName::Part { environment, part: name };
+        let (stored_length, stored) = (known.stored_length, known.stored);
+        let bytes = self.stored(&NeededObject { name: object, stored_length, stored })?;
+        let id = PartId { repository: self.repository, environment, name };
+        let (content, found) =
+            part::decode(&id, &bytes).map_err(|damaged| self.damaged(object, damaged))?;
+        match found == known.content {
+            true => Ok(content),
+            false => Err(self.damaged(object, wrong_hash(0, found, known.content))),
+        }
+    }
+
+    /// A statement has passed its checksums, and makes no sense.
+    fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
+        let at = (repository_statement::LEN + error.at) as u64;
+        self.damaged(name, Damaged { at, problem: format!("its content is none: {error}") })
+    }
+
+    fn statement_id(&self, kind: StatementKind, environment: Uuid, number: u64) -> StatementId {
+        StatementId { kind, repository: self.repository, environment, number }
+    }
+
+    /// Numbers of the points of an environment that a listing has, in order.
+    pub(crate) fn numbers(&self, environment: Uuid) -> BackupResult<Vec<u64>> {
+        let folder = Folder::Points(environment);
+        let listed = self.backend.list(&folder)?;
+        let number = |name: &str| match folder.object(name)? {
+            ObjectName::Point { number, .. } => Some(number),
+            _ => None,
+        };
+        let mut numbers: Vec<_> = listed.iter().filter_map(|listed| number(&listed.name)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The environments of which there is anything.
+    pub(crate) fn environments(&self) -> BackupResult<Vec<Uuid>> {
+        let listed = self.backend.list(&Folder::Environments)?;
+        Ok(listed.iter().filter_map(|listed| Folder::environment(&listed.name)).collect())
+    }
+
+    /// Reads a point.
+    pub(crate) fn point(&self, environment: Uuid, number: u64) -> BackupResult<ReadPoint> {
+        let bytes = self.whole(ObjectName::Point { environment, number }, MAX_POINT)?;
+        self.decode_point(environment, number, &bytes)
+    }
+
+    /// What a point says that was read.
+    pub(crate) fn decode_point(
+        &self,
+        environment: Uuid,
+        number: u64,
+        bytes: &[u8],
+    ) -> BackupResult<ReadPoint> {
+        let name = ObjectName::Point { environment, number };
+        let id = self.statement_id(StatementKind::Point, environment, number);
+        let (previous, content) =
+            statement::decode(&id, bytes).map_err(|unread| self.unread(name, unread))?;
+        let decoded = Point::decode(environment, &content);
+        let point = decoded.map_err(|error| self.no_content(name, error))?;
+        Ok(ReadPoint { previous, point })
+    }
+
+    pub(crate) fn encode_point(
+        &self,
+        number: u64,
+        previous: Digest,
+        point: &Point,
+    ) -> BackupResult<Vec<u8>> {
+        let id = self.statement_id(StatementKind::Point, point.cut.environment, number);
+        statement::encode(&id, previous, &point.encode()).map_err(too_much)
+    }
+
+    /// The index of a point, and its name.
+    pub(crate) fn encode_index(
+        &self,
+        number: u64,
+        point: &Point,
+    ) -> BackupResult<(ObjectName, Vec<u8>)> {
+        let environment = point.cut.environment;
+        let id = self.statement_id(StatementKind::Index, environment, number);
+        let bytes =
+            statement::encode(&id, Digest([0; 32]), &point.encode_index()).map_err(too_much)?;
+        let hash = ShortHash::of(Digest::of(&bytes));
+        Ok((ObjectName::Index { environment, number, hash }, bytes))
+    }
+
+    /// Reads an index.
+    pub(crate) fn index(
+        &self,
+        name: ObjectName,
+        (length, hash): (u64, Digest),
+    ) -> BackupResult<Vec<NeededObject>> {
+        let bytes = self.stored(&NeededObject { name, stored_length: length, stored: hash })?;
+        let ObjectName::Index { environment, number, .. } = name else { return Ok(Vec::new()) };
+        let id = self.statement_id(StatementKind::Index, environment, number);
+        let (_, content) =
+            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+        decode_index(environment, &content).map_err(|error| self.no_content(name, error))
+    }
+
+    /// The object that says where a timeline came from.
+    pub(crate) fn encode_timeline(
+        &self,
+        environment: Uuid,
+        timeline: Timeline,
+        origin: &Origin,
+    ) -> BackupResult<(ObjectName, Vec<u8>)> {
+        let id = self.statement_id(StatementKind::Timeline, environment, timeline.0.into());
+        let bytes = statement::encode(&id, Digest([0; 32]), &origin.encode()).map_err(too_much)?;
+        Ok((ObjectName::Timeline { environment, timeline }, bytes))
+    }
+
+    /// Reads where a timeline came from.
+    pub(crate) fn timeline(&self, environment: Uuid, timeline: Timeline) -> BackupResult<Origin> {
+        let name = ObjectName::Timeline { environment, timeline };
+        let bytes = self.whole(name, 1 << 16)?;
+        let id = self.statement_id(StatementKind::Timeline, environment, timeline.0.into());
+        let (_, content) =
+            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+        Origin::decode(&content).map_err(|error| self.no_content(name, error))
+    }
+}
+
+/// Where a timeline came from, as far as the repository has seen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "part of the repository format")]
+pub struct Origin {
+    /// When its first backup was made, in microseconds since 1970.
+    pub created: u64,
+    /// The commit of the cut of that.
+    pub commit: u64,
+    /// The point before that: its number, its timeline, and the commit of its cut.
+    pub before: Option<(u64, Timeline, u64)>,
+}
+
+impl Origin {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut fields = FieldWriter::default();
+        fields.put(1, |bytes| {
+            bytes.put_u64(self.created);
+            bytes.put_varint(self.commit);
+        });
+        if let Some((point, timeline, commit)) = self.before {
+            fields.put(2, |bytes| {
+                bytes.put_varint(point);
+                bytes.put_u32(timeline.0);
+                bytes.put_varint(commit);
+            });
+        }
+        fields.finish()
+    }
+
+    pub(crate) fn decode(content: &[u8]) -> Result<Self, DecodeError> {
+        let mut fields = Fields::new(content)?;
+        let (created, commit) = fields
+            .take(1, "first", |reader| Ok((reader.u64("created")?, reader.varint("commit")?)))?;
+        let before = fields.find(2, |reader| {
+            let (point, timeline) = (reader.varint("point")?, Timeline(reader.u32("timeline")?));
+            Ok((point, timeline, reader.varint("commit")?))
+        })?;
+        Ok(Self { created, commit, before })
+    }
+}
+
+fn wrong_hash(at: u64, found: Digest, expected: Digest) -> Damaged {
+    Damaged { at, problem: format!("its hash is {found}, not {expected}") }
+}
+
+fn too_much(error: std::io::Error) -> BackupError {
+    BackupError::InvalidInput { what: error.to_string() }
+}

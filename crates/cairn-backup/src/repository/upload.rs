@@ -1,0 +1,329 @@
+//! `Upload`: log files get into the repository, as far as it does not have them.
+//!
+//! A part that is there already is used again only if it holds what the file holds: because a point says that it is
+//! of a file with the same seal, or because it was read, whole, and compared. So a backup that was killed goes on
+//! with what it has stored, and a name alone is never believed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_archive::Compression;
+use cairn_env::{BackupFile, EnvError};
+use cairn_log::{Digest, FileClass, FileNumber, Timeline, Uuid};
+
+use super::{
+    Put,
+    frames::Damaged,
+    layout::MAX_PART,
+    names::{Folder, ObjectName, PartName, ShortHash},
+    part::{self, PartId, StoredPart},
+    point::{NeededObject, Part, Point, PointFile},
+    store::Store,
+};
+use crate::{
+    BackupError, BackupResult, Piece, copy::Beginning, piece::MIN_LINKED, progress::Counter,
+};
+
+/// What has become of the parts of a point.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uploaded {
+    pub(crate) new_objects: u64,
+    pub(crate) new_bytes: u64,
+    /// Bytes of log files in objects that a point before has.
+    pub(crate) kept_bytes: u64,
+    /// Objects that a backup before has left, which did not come to its end.
+    pub(crate) adopted_objects: u64,
+    /// What was wrong with objects of points before.
+    pub(crate) damaged: Vec<String>,
+}
+
+/// Which part of which file.
+type Place = (FileClass, FileNumber, u64, u64);
+
+/// A backup that is being made.
+pub(crate) struct Upload<'a> {
+    store: &'a Store,
+    environment: Uuid,
+    timeline: Timeline,
+    compression: Compression,
+    part_len: u64,
+    read_back: bool,
+    previous: Option<&'a (u64, Point)>,
+    /// Objects of this timeline that are there, used or not.
+    there: BTreeMap<Place, Vec<ObjectName>>,
+    /// Folders with objects that somebody else may have stored and not made durable.
+    to_settle: BTreeSet<Folder>,
+    pub(crate) done: Uploaded,
+}
+
+impl<'a> Upload<'a> {
+    pub(crate) fn new(
+        store: &'a Store,
+        environment: Uuid,
+        timeline: Timeline,
+        previous: Option<&'a (u64, Point)>,
+        options: &super::PointOptions<'_>,
+        is_encrypted: bool,
+    ) -> BackupResult<Self> {
+        let mut there: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for folder in [Folder::Data(environment, timeline), Folder::Log(environment, timeline)] {
+            for listed in store.backend.list(&folder)? {
+                if let Some(name @ ObjectName::Part { part, .. }) = folder.object(&listed.name) {
+                    let PartName { class, file, start, length, .. } = part;
+                    there.entry((class, file, start, length)).or_default().push(name);
+                }
+            }
+        }
+        let compression = if is_encrypted { Compression::None } else { options.compression };
+        Ok(Self {
+            store,
+            environment,
+            timeline,
+            compression,
+            part_len: options.part_bytes.clamp(1, MAX_PART),
+            read_back: !options.skip_read_back,
+            previous,
+            there,
+            to_settle: BTreeSet::new(),
+            done: Uploaded::default(),
+        })
+    }
+
+    /// Brings a file into the repository, and returns what the point is to say of it.
+    pub(crate) fn file(
+        &mut self,
+        file: &BackupFile,
+        counter: &mut Counter<'_>,
+    ) -> BackupResult<PointFile> {
+        let seal = file.seal().map(|seal| seal.digest);
+        let known = self.previous.and_then(|previous| {
+            let files = &previous.1.files;
+            let at = files.binary_search_by_key(&file.name.number, |file| file.name.number);
+            at.ok().map(|at| &files[at]).filter(|known| known.name == file.name)
+        });
+        let Some(known) = known else { return self.copy(file, seal, &[], counter) };
+        if let (Some(_), Some(_)) = (seal, known.seal) {
+            if seal != known.seal || file.length != known.length {
+                self.check_past(file)?;
+            } else if self.has_all(known)? {
+                self.done.kept_bytes += known.length;
+                counter.add(known.length);
+                return Ok(PointFile { directory: file.directory, ..known.clone() });
+            }
+            return self.copy(file, seal, &[], counter);
+        }
+        if file.name.class != FileClass::Journal || known.length > file.length {
+            return self.copy(file, seal, &[], counter);
+        }
+        let mut kept = known.parts.clone();
+        let is_small = kept.last().is_some_and(|last| last.length < MIN_LINKED);
+        if is_small && known.length < file.length {
+            kept.pop();
+        }
+        let begun = PointFile { parts: kept, ..known.clone() };
+        if !self.has_all(&begun)? {
+            return self.copy(file, seal, &[], counter);
+        }
+        let before = counter.done();
+        match self.copy(file, seal, &begun.parts, counter) {
+            Err(BackupError::Env(EnvError::ForeignFile { .. })) => {
+                self.check_past(file)?;
+                counter.again(counter.done() - before);
+                self.copy(file, seal, &[], counter)
+            }
+            copied => copied,
+        }
+    }
+
+    /// Within a timeline no number of a file comes twice: two files of one name are of two histories.
+    fn check_past(&self, file: &BackupFile) -> BackupResult<()> {
+        match self.previous {
+            Some((number, point)) if point.cut.timeline == self.timeline => {
+                Err(BackupError::OtherPast {
+                    place: self.store.backend.place(),
+                    environment: self.environment,
+                    timeline: self.timeline,
+                    point: *number,
+                    file: file.name,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether all parts of a file of the point before are there, and as long as they have to be.
+    fn has_all(&mut self, known: &PointFile) -> BackupResult<bool> {
+        for NeededObject { name, stored_length, .. } in known.objects(self.environment) {
+            let found = self.store.backend.length(&name)?;
+            if found == Some(stored_length) {
+                continue;
+            }
+            let error = match found {
+                None => self.store.missing(name),
+                Some(at) => {
+                    let problem = format!("it has {at} bytes, not {stored_length}");
+                    self.store.damaged(name, Damaged { at, problem })
+                }
+            };
+            self.done.damaged.push(error.to_string());
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Reads a file, and stores what does not lie in the parts `kept`, which should be its beginning.
+    fn copy(
+        &mut self,
+        file: &BackupFile,
+        seal: Option<Digest>,
+        kept: &[Part],
+        counter: &mut Counter<'_>,
+    ) -> BackupResult<PointFile> {
+        let pieces: Vec<_> =
+            kept.iter().map(|part| Piece { length: part.length, digest: part.content }).collect();
+        let mut beginning = Beginning::new(&pieces);
+        let mut parts = kept.to_vec();
+        let mut start: u64 = parts.iter().map(|part| part.length).sum();
+        self.done.kept_bytes += start;
+        let mut content = Vec::new();
+        let digest = file.copy(|at, bytes| -> BackupResult<()> {
+            counter.add(bytes.len() as u64);
+            let (old, mut new) = bytes.split_at(beginning.len_in(at, bytes.len()));
+            if !beginning.is_followed_by(old) {
+                let why = "it does not begin as the file of this name in the point before".into();
+                return Err(EnvError::ForeignFile { path: file.path().to_owned(), why }.into());
+            }
+            while !new.is_empty() {
+                let room = usize::try_from(self.part_len).unwrap_or(usize::MAX) - content.len();
+                let (these, others) = new.split_at(room.min(new.len()));
+                content.extend_from_slice(these);
+                new = others;
+                if content.len() as u64 == self.part_len {
+                    parts.push(self.part(file, start, &content)?);
+                    start += content.len() as u64;
+                    content.clear();
+                }
+            }
+            Ok(())
+        });
+        let digest = digest.inspect_err(|_| {
+            self.done.kept_bytes -= kept.iter().map(|part| part.length).sum::<u64>();
+        })?;
+        if !content.is_empty() {
+            parts.push(self.part(file, start, &content)?);
+        }
+        let (name, directory, length) = (file.name, file.directory, file.length);
+        Ok(PointFile { name, directory, length, digest, seal, parts })
+    }
+
+    /// Stores the bytes of a file from `start` on, or finds them stored.
+    fn part(&mut self, file: &BackupFile, start: u64, content: &[u8]) -> BackupResult<Part> {
+        let name = PartName {
+            timeline: self.timeline,
+            class: file.name.class,
+            file: file.name.number,
+            start,
+            length: content.len() as u64,
+            hash: ShortHash(0),
+        };
+        if let Some(part) = self.adopt(name, content)? {
+            self.done.adopted_objects += 1;
+            return Ok(part);
+        }
+        match self.store_copy(name, content, 0) {
+            // What is in the way stays as it is, as evidence. A second copy has another name.
+            Err(BackupError::Object(error)) => {
+                self.done.damaged.push(error.to_string());
+                self.store_copy(name, content, 1)
+            }
+            stored => stored,
+        }
+    }
+
+    fn store_copy(&mut self, name: PartName, content: &[u8], copy: u32) -> BackupResult<Part> {
+        let id = PartId { repository: self.store.repository, environment: self.environment, name };
+        let encoded = part::encode(&id, content, copy, self.compression);
+        let stored =
+            encoded.map_err(|error| BackupError::InvalidInput { what: error.to_string() })?;
+        self.put(&id, &stored, content)?;
+        Ok(Part {
+            timeline: self.timeline,
+            length: content.len() as u64,
+            content: stored.content,
+            stored_length: stored.bytes.len() as u64,
+            stored: stored.stored,
+        })
+    }
+
+    /// A part that is there and holds exactly this.
+    fn adopt(&mut self, name: PartName, content: &[u8]) -> BackupResult<Option<Part>> {
+        let place = (name.class, name.file, name.start, name.length);
+        for object in self.there.get(&place).cloned().unwrap_or_default() {
+            let ObjectName::Part { part: named, .. } = object else { continue };
+            // What is wrong with one that no point may need concerns nobody.
+            let most = content.len() as u64 * 2 + (1 << 20);
+            let bytes = match self.store.whole(object, most) {
+                Err(BackupError::Object(_)) => continue,
+                read => read?,
+            };
+            let stored = Digest::of(&bytes);
+            let id = PartId {
+                repository: self.store.repository,
+                environment: self.environment,
+                name: named,
+            };
+            if ShortHash::of(stored) != named.hash {
+                continue;
+            }
+            let Ok((found, digest)) = part::decode(&id, &bytes) else { continue };
+            if found == content {
+                self.to_settle.insert(object.folder());
+                return Ok(Some(Part {
+                    timeline: self.timeline,
+                    length: content.len() as u64,
+                    content: digest,
+                    stored_length: bytes.len() as u64,
+                    stored,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores an object, reads it, and compares what it holds.
+    fn put(&mut self, id: &PartId, part: &StoredPart, content: &[u8]) -> BackupResult<()> {
+        let put = self.store.backend.put(&part.name, &part.bytes)?;
+        let needed = NeededObject {
+            name: part.name,
+            stored_length: part.bytes.len() as u64,
+            stored: part.stored,
+        };
+        let read = match (self.read_back, put) {
+            (false, Put::Stored) => None,
+            _ => Some(self.store.stored(&needed)?),
+        };
+        // What was compressed wrongly would be found by nobody before the restore.
+        let bytes = read.as_deref().unwrap_or(&part.bytes);
+        let decoded = part::decode(id, bytes);
+        let (found, _) = decoded.map_err(|damaged| self.store.damaged(part.name, damaged))?;
+        if found != content {
+            let problem = "it does not hold what was stored".into();
+            return Err(self.store.damaged(part.name, Damaged { at: 0, problem }));
+        }
+        match put {
+            Put::Stored => {
+                self.done.new_objects += 1;
+                self.done.new_bytes += part.bytes.len() as u64;
+            }
+            Put::Existed => self.done.adopted_objects += 1,
+        }
+        Ok(())
+    }
+
+    /// Makes durable what others have stored.
+    pub(crate) fn settle(&self) -> BackupResult<()> {
+        for folder in &self.to_settle {
+            self.store.backend.settle(folder)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! `cairn backups`: the points of a repository.
+
+use std::path::PathBuf;
+
+use cairndb::backup::{ListedPoint, Point, Repository};
+use serde::Serialize;
+
+use crate::{
+    Outcome,
+    exit::{Exit, Failure},
+    output::Output,
+    text::{Time, escape, several, size},
+};
+
+/// List the backups in a repository, the oldest first
+///
+/// `full` says that everything was stored for that backup, `increment` that the rest was there
+/// already. Each one is whole by itself all the same. Exit code 1 means that one cannot be read.
+#[derive(clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Example:
+  cairn backups backups
+  cairn backups backups --environment 2f1c0d5e8a7b46939c1d2e3f4a5b6c7d"
+)]
+pub(crate) struct Backups {
+    /// The directory of the repository
+    repo: PathBuf,
+    #[command(flatten)]
+    of: EnvironmentArgs,
+}
+
+/// Which environment of a repository.
+#[derive(clap::Args)]
+pub(super) struct EnvironmentArgs {
+    /// Of this environment, by its uuid, if there are backups of several
+    #[arg(long, value_name = "UUID")]
+    environment: Option<String>,
+}
+
+impl EnvironmentArgs {
+    pub(super) fn uuid(&self) -> Result<Option<cairn_log::Uuid>, Failure> {
+        let Some(text) = &self.environment else { return Ok(None) };
+        match text.parse() {
+            Ok(uuid) => Ok(Some(uuid)),
+            Err(_) => Err(Failure::usage(format_args!(
+                "{text:?} is no uuid: it has 32 hexadecimal digits, as `cairn repo info` prints them"
+            ))),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PointJson<'a> {
+    point: u64,
+    label: Option<&'a str>,
+    environment: String,
+    timeline: String,
+    commit: u64,
+    time: Time,
+    created: Time,
+    full: bool,
+    files: u64,
+    bytes: u64,
+    stored_bytes: u64,
+    new_bytes: u64,
+    encrypted: bool,
+    databases: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct DamagedJson {
+    point: u64,
+    damaged: String,
+}
+
+impl Backups {
+    pub(super) fn run(self, output: &mut Output) -> Outcome {
+        let repository = Repository::open(&self.repo)?;
+        let mut exit = Exit::Good;
+        for ListedPoint { number, point, .. } in repository.points(self.of.uuid()?)? {
+            match point {
+                Ok(point) => show(number, &point, output)?,
+                Err(error) => {
+                    exit = Exit::Findings;
+                    output.line(format_args!("point {number} cannot be read: {error}"))?;
+                    output.json(&DamagedJson { point: number, damaged: error.to_string() })?;
+                }
+            }
+        }
+        Ok(exit)
+    }
+}
+
+fn show(number: u64, point: &Point, output: &mut Output) -> Result<(), Failure> {
+    let (files, bytes) = (point.files.len() as u64, point.bytes());
+    let label = point.label.as_ref().map(|label| format!("; {}", escape(label.as_bytes())));
+    output.line(format_args!(
+        "point {number}: commit {} of {}, {}, {}; {}, {} stored{}",
+        point.cut.commit,
+        Time(point.cut.time),
+        several(files, "file"),
+        size(bytes),
+        if point.is_full() { "full" } else { "increment" },
+        size(point.new_bytes),
+        label.unwrap_or_default()
+    ))?;
+    output.json(&PointJson {
+        point: number,
+        label: point.label.as_deref(),
+        environment: point.cut.environment.to_string(),
+        timeline: point.cut.timeline.to_string(),
+        commit: point.cut.commit,
+        time: Time(point.cut.time),
+        created: Time(point.created),
+        full: point.is_full(),
+        files,
+        bytes,
+        stored_bytes: point.stored_bytes(),
+        new_bytes: point.new_bytes,
+        encrypted: point.databases.is_none(),
+        databases: point.databases.as_ref().map(|databases| databases.len() as u64),
+    })
+}

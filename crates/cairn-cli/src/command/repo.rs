@@ -1,0 +1,281 @@
+//! `cairn repo`: a place with many backups, in which nothing is stored twice: make it, ask, check it.
+
+use std::path::PathBuf;
+
+use cairndb::backup::{CheckLevel, CheckOptions, Repository};
+use serde::Serialize;
+
+use crate::{
+    Outcome,
+    exit::Exit,
+    output::Output,
+    progress::Progress,
+    text::{Time, seconds, several, size},
+};
+
+/// Look after a backup repository: a directory with backups of any number of environments
+///
+/// `cairn backup ENV --repo REPO` adds a backup, which is called a point, and stores what is new;
+/// `cairn backups REPO` lists the points; `cairn restore REPO NEW` brings one back.
+#[derive(clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  cairn repo init backups
+  cairn repo info backups
+  cairn repo check backups --level content"
+)]
+pub(crate) struct Repo {
+    #[command(subcommand)]
+    command: RepoCommand,
+}
+
+#[derive(clap::Subcommand)]
+enum RepoCommand {
+    Init(Init),
+    Info(Info),
+    Check(Check),
+}
+
+/// Make a repository in a new or empty directory
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cairn repo init backups")]
+struct Init {
+    /// The directory
+    repo: PathBuf,
+}
+
+/// Tell which environments a repository has backups of
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cairn repo info backups")]
+struct Info {
+    /// The directory of the repository
+    repo: PathBuf,
+}
+
+/// Check all points of a repository, and all objects that they need; no key is needed
+///
+/// All findings are printed, each with its place and the points that it concerns. Exit code 1 means
+/// that there are some.
+#[derive(clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Example:\n  cairn repo check backups --level content"
+)]
+struct Check {
+    /// The directory of the repository
+    repo: PathBuf,
+    /// How closely: each level does what those before it do
+    #[arg(long, value_enum, default_value_t = Level::Stored)]
+    level: Level,
+}
+
+/// How closely a repository is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Level {
+    /// Points can be read, and all objects are there, with their lengths
+    Present,
+    /// Each object has the hash with which it was stored
+    Stored,
+    /// Each object decompresses to what it was made of
+    Content,
+    /// The log files are right, record by record
+    Structure,
+}
+
+impl Level {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Stored => "stored",
+            Self::Content => "content",
+            Self::Structure => "structure",
+        }
+    }
+}
+
+impl From<Level> for CheckLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Present => Self::Present,
+            Level::Stored => Self::Stored,
+            Level::Content => Self::Content,
+            Level::Structure => Self::Structure,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MadeJson {
+    repository: PathBuf,
+    uuid: String,
+}
+
+#[derive(Serialize)]
+struct InfoJson {
+    repository: PathBuf,
+    uuid: String,
+    created: Time,
+    environments: Vec<EnvironmentJson>,
+}
+
+#[derive(Serialize)]
+struct EnvironmentJson {
+    environment: String,
+    points: u64,
+    newest: Option<u64>,
+    timelines: Vec<TimelineJson>,
+}
+
+#[derive(Serialize)]
+struct TimelineJson {
+    timeline: String,
+    created: Time,
+    commit: u64,
+    after_point: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct CheckJson {
+    repository: PathBuf,
+    level: &'static str,
+    points: u64,
+    objects: u64,
+    bytes: u64,
+    findings: Vec<FindingJson>,
+    unused_objects: u64,
+    unused_bytes: u64,
+    foreign: Vec<String>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct FindingJson {
+    object: String,
+    offset: Option<u64>,
+    problem: String,
+    points: Vec<u64>,
+}
+
+impl Repo {
+    pub(super) fn run(self, output: &mut Output) -> Outcome {
+        match self.command {
+            RepoCommand::Init(Init { repo }) => init(repo, output),
+            RepoCommand::Info(Info { repo }) => info(repo, output),
+            RepoCommand::Check(Check { repo, level }) => check(repo, level, output),
+        }
+    }
+}
+
+fn init(repo: PathBuf, output: &mut Output) -> Outcome {
+    let info = Repository::create(&repo)?.info()?;
+    output.line(format_args!(
+        "made the repository {} (uuid {})",
+        repo.display(),
+        info.repository
+    ))?;
+    output.json(&MadeJson { repository: repo, uuid: info.repository.to_string() })?;
+    Ok(Exit::Good)
+}
+
+fn info(repo: PathBuf, output: &mut Output) -> Outcome {
+    let info = Repository::open(&repo)?.info()?;
+    output.line(format_args!(
+        "{}: repository (uuid {}), made {}, with backups of {}",
+        repo.display(),
+        info.repository,
+        Time(info.created),
+        several(info.environments.len() as u64, "environment")
+    ))?;
+    let mut environments = Vec::new();
+    for environment in info.environments {
+        let newest = environment.newest.map(|newest| format!(", the newest is {newest}"));
+        output.line(format_args!(
+            "environment (uuid {}): {}{}; {}",
+            environment.environment,
+            several(environment.points, "point"),
+            newest.unwrap_or_default(),
+            several(environment.timelines.len() as u64, "timeline")
+        ))?;
+        let timelines = environment.timelines.into_iter().map(|(timeline, origin)| TimelineJson {
+            timeline: timeline.to_string(),
+            created: Time(origin.created),
+            commit: origin.commit,
+            after_point: origin.before.map(|(point, ..)| point),
+        });
+        environments.push(EnvironmentJson {
+            environment: environment.environment.to_string(),
+            points: environment.points,
+            newest: environment.newest,
+            timelines: timelines.collect(),
+        });
+    }
+    output.json(&InfoJson {
+        repository: repo,
+        uuid: info.repository.to_string(),
+        created: Time(info.created),
+        environments,
+    })?;
+    Ok(Exit::Good)
+}
+
+fn check(repo: PathBuf, level: Level, output: &mut Output) -> Outcome {
+    let repository = Repository::open(&repo)?;
+    let progress = Progress::new("checking");
+    let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
+    let how = CheckOptions::default().level(level.into()).progress(&shown);
+    let report = repository.check(&how)?;
+    let elapsed = progress.elapsed();
+    drop(progress);
+    let mut findings = Vec::new();
+    for finding in report.findings {
+        let object = finding.object.to_string();
+        let place = finding.at.map(|at| format!(", byte {at}")).unwrap_or_default();
+        let points: Vec<_> = finding.points.iter().map(u64::to_string).collect();
+        output.line(format_args!(
+            "damage: {object}{place}: {} (point {})",
+            finding.problem,
+            points.join(", ")
+        ))?;
+        let (offset, problem, points) = (finding.at, finding.problem, finding.points);
+        findings.push(FindingJson { object, offset, problem, points });
+    }
+    for foreign in &report.foreign {
+        output.note(format_args!("{foreign} is of somebody else"));
+    }
+    if report.unused_objects > 0 {
+        output.note(format_args!(
+            "{}, {} stored, of backups that were cut short: the next one uses what it can",
+            several(report.unused_objects, "object"),
+            size(report.unused_bytes)
+        ));
+    }
+    let verdict = match findings.len() as u64 {
+        0 => "all is well".to_owned(),
+        n => several(n, "finding"),
+    };
+    output.line(format_args!(
+        "{}: {}, {}, {} stored; {}: {verdict} ({})",
+        repo.display(),
+        several(report.points, "point"),
+        several(report.objects, "object"),
+        size(report.bytes),
+        level.name(),
+        seconds(elapsed)
+    ))?;
+    let exit = if findings.is_empty() { Exit::Good } else { Exit::Findings };
+    output.json(&CheckJson {
+        repository: repo,
+        level: level.name(),
+        points: report.points,
+        objects: report.objects,
+        bytes: report.bytes,
+        findings,
+        unused_objects: report.unused_objects,
+        unused_bytes: report.unused_bytes,
+        foreign: report.foreign,
+        seconds: elapsed.as_secs_f64(),
+    })?;
+    Ok(exit)
+}

@@ -1,0 +1,124 @@
+//! Repositories from the command line: beside an application, and damaged.
+
+use std::{fs, path::PathBuf};
+
+use cairndb::{DatabaseOptions, Environment, Options};
+use serde_json::Value;
+
+use crate::support::{Dir, Entries};
+
+fn json(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// All files below a directory whose names end so.
+fn find(dir: PathBuf, suffix: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(find(path, suffix));
+        } else if path.to_str().unwrap().ends_with(suffix) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The journal file in use grows: what an earlier point has of it is not stored again.
+#[test]
+fn an_application_has_the_environment_open_and_the_journal_grows_from_point_to_point() {
+    let dir = Dir::new();
+    let (env, _) = Environment::open(dir.path("data"), Options::default()).unwrap();
+    let db = env.database("main", DatabaseOptions::default()).unwrap();
+    dir.run(&["repo", "init", "backups"]).good();
+    let mut expected = Vec::new();
+    let mut entries = Entries::new();
+    for n in 0..4_u8 {
+        let value = vec![n; 400 << 10];
+        for key in [&[n][..], &[n, 1]] {
+            env.write(|txn| txn.put(&db, key, &value)).unwrap();
+            entries.insert(key.to_vec(), value.clone());
+        }
+        let args = ["backup", "data", "--repo", "backups", "--json"];
+        let report = json(dir.run(&args).good().text()).remove(0);
+        assert_eq!(report["point"], u64::from(n) + 1);
+        expected.push((report["commit"].as_u64().unwrap(), entries.clone()));
+        let new = report["bytes"].as_u64().unwrap() - report["kept_bytes"].as_u64().unwrap();
+        // Two values, and at most what is stored once more of the last part.
+        assert!(new < 1300 << 10, "{report}");
+    }
+    for (number, (commit, all)) in (1..).zip(&expected) {
+        let (target, number) = (format!("restored-{number}"), number.to_string());
+        let args = ["restore", "backups", &target, "--point", &number, "--json"];
+        let report = json(dir.run(&args).good().text()).remove(0);
+        assert_eq!(report["commit"], *commit);
+        // The last commit may not be known to be durable to somebody else yet.
+        let found = dir.entries(&target);
+        assert!(found == *all || found.len() + 1 == all.len(), "{number}");
+    }
+    dir.run(&["repo", "check", "backups", "--level", "structure"]).good();
+    let journals = find(dir.path("backups"), ".obj");
+    assert!(journals.len() >= 4, "{journals:?}");
+    env.close().unwrap();
+}
+
+#[test]
+fn damage_is_listed_with_its_place_and_the_points_and_nothing_wrong_is_restored() {
+    let dir = Dir::new();
+    dir.environment("data", &Entries::from([(b"ada".to_vec(), vec![7; 3000])]));
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    let object = find(dir.path("backups"), ".obj").remove(0);
+    let mut bytes = fs::read(&object).unwrap();
+    let at = bytes.len() - 1;
+    bytes[at] ^= 1;
+    fs::write(&object, bytes).unwrap();
+    let ran = dir.run(&["repo", "check", "backups", "--json"]);
+    assert_eq!(ran.code, 1);
+    let report = json(ran.text()).remove(0);
+    let [finding] = &**report["findings"].as_array().unwrap() else { panic!("{report}") };
+    assert!(object.to_str().unwrap().ends_with(finding["object"].as_str().unwrap()));
+    assert_eq!((&finding["points"][0], &finding["offset"]), (&1.into(), &128.into()));
+    let ran = dir.run(&["repo", "check", "backups", "--level", "present"]);
+    assert_eq!(ran.code, 0);
+    let ran = dir.run(&["restore", "backups", "restored"]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(ran.err.contains("is damaged at byte 128"), "{}", ran.err);
+    assert_ne!(dir.run(&["get", "restored", "ada"]).code, 0);
+
+    // The next point is whole, and the command says what it has found.
+    fs::remove_file(&object).unwrap();
+    let ran = dir.run(&["backup", "data", "--repo", "backups"]).good();
+    assert!(ran.err.contains("is missing from the repository"), "{}", ran.err);
+    dir.run(&["restore", "backups", "restored"]).good();
+    assert_eq!(dir.entries("restored").len(), 1);
+}
+
+#[test]
+fn an_encrypted_environment_is_restored_with_its_key_and_its_names_are_not_in_the_repository() {
+    let dir = Dir::new();
+    dir.write("key", "0123456789abcdef".repeat(4));
+    let make_private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(dir.path("key"), make_private).unwrap();
+    let with_key = |args: &[&str]| dir.run(&[args, &["--key-file", "key"]].concat());
+    with_key(&["init", "data", "--encrypt"]).good();
+    with_key(&["put", "data", "canary-key", "canary-value", "--db", "canary-name"]).good();
+    dir.run(&["repo", "init", "backups"]).good();
+    assert_eq!(dir.run(&["backup", "data", "--repo", "backups"]).code, 2);
+    with_key(&["backup", "data", "--repo", "backups"]).good();
+    dir.run(&["repo", "check", "backups", "--level", "structure"]).good();
+    let listed = json(dir.run(&["backups", "backups", "--json"]).good().text()).remove(0);
+    assert_eq!((&listed["encrypted"], &listed["databases"]), (&true.into(), &Value::Null));
+    for (path, content) in dir.files("backups") {
+        let has = |canary: &[u8]| content.windows(canary.len()).any(|part| part == canary);
+        assert!(!has(b"canary"), "{}", path.display());
+    }
+    let ran = dir.run(&["restore", "backups", "restored"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(!dir.path("restored").exists());
+    with_key(&["restore", "backups", "restored"]).good();
+    let ran = with_key(&["get", "restored", "canary-key", "--db", "canary-name"]).good();
+    assert_eq!(ran.text(), "canary-value");
+}
