@@ -1,9 +1,10 @@
 //! Joint: what SQL files hold and what databases of their environment hold, changed in one commit.
 
-use cairn_env::{EnvError, Environment, Transaction};
+use cairn_env::{EnvError, Environment, ErrorKind, Transaction};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
+    RdbError, RdbResult, RdbStore, RdbTransaction, TransactionType,
     connect::files_of,
     file::{ENVIRONMENT, Files, offer, take_cause},
 };
@@ -85,6 +86,55 @@ impl JointTransactions for Environment {
                     Err(error) if is_conflict(&error) => {}
                     committed => return Ok(committed.map(|_| value)?),
                 }
+            }
+            overtaken += 1;
+        }
+    }
+}
+
+impl RdbStore {
+    /// As [`RdbStore::write`], and in the same commit in databases of the environment: as
+    /// [`write_joint`](JointTransactions::write_joint) does with a plain connection. Again from the beginning if another
+    /// transaction has changed what `body` had read in databases.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// # use cairn_rdb::{RdbConfig, RdbStore, SecurityLevel};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// let stock = env.database("stock", DatabaseOptions::default())?;
+    /// let shop = RdbStore::open(&env, RdbConfig::new("shop", SecurityLevel::S1))?;
+    /// shop.execute_sql("CREATE TABLE orders (tea TEXT)", ())?;
+    /// shop.write_joint(|sql, txn| {
+    ///     sql.execute("INSERT INTO orders VALUES ('mint')", ())?;
+    ///     Ok(txn.put(&stock, b"mint", b"6")?)
+    /// })?;
+    /// # Ok::<(), cairn_rdb::RdbError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`RdbStore::write`]; what a transaction of the environment answers, and its commit.
+    pub fn write_joint<T>(
+        &self,
+        mut body: impl FnMut(&mut RdbTransaction, &mut Transaction) -> RdbResult<T>,
+    ) -> RdbResult<T> {
+        let env = &self.shared.env;
+        let files = files_of(env);
+        let mut overtaken = 0;
+        loop {
+            let mut sql = self.create_transaction(TransactionType::Immediate)?;
+            let mut txn = env.begin_write()?;
+            let value = body(&mut sql, &mut txn)?;
+            let offer = offer(&files, txn);
+            let committed = match sql.commit() {
+                Ok(()) => match offer.left() {
+                    Some(txn) => txn.commit().map(drop).map_err(RdbError::from),
+                    None => Ok(()),
+                },
+                Err(error) => Err(error),
+            };
+            match committed {
+                Err(error) if error.kind() == ErrorKind::Conflict && overtaken < PATIENCE => {}
+                committed => return committed.map(|()| value),
             }
             overtaken += 1;
         }

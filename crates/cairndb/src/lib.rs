@@ -124,11 +124,12 @@ pub mod kv {
 pub mod sql {
     pub use cairn_rdb::{
         Access, Cause, ChangeNotification, ColumnIndex, ColumnType, ConflictResolution, FromRow,
-        FromValue, HaMode, IntoArgs, ListedSqlBackup, MAX_STORE_NAME_LENGTH, Observer,
-        PlainOptions, Predicates, RdbConfig, RdbError, RdbResult, RdbStore, RdbTransaction,
-        RebuildType, ResultSet, Row, SecurityLevel, SqlFiles, SqlInfo, SqliteConnections,
-        StoreEvent, TableChanges, TransactionType, TransferError, TransferProgress, TransferReport,
-        TransferResult, Value, ValuesBucket, is_complete, rusqlite, take_cause,
+        FromValue, HaMode, IntoArgs, JointTransactions, ListedSqlBackup, MAX_STORE_NAME_LENGTH,
+        Observer, PlainOptions, Predicates, RdbConfig, RdbError, RdbResult, RdbStore,
+        RdbTransaction, RebuildType, ResultSet, Row, SecurityLevel, SqlFiles, SqlInfo,
+        SqliteConnections, StoreEvent, TableChanges, TransactionType, TransferError,
+        TransferProgress, TransferReport, TransferResult, Value, ValuesBucket, is_complete,
+        rusqlite, take_cause,
     };
 }
 

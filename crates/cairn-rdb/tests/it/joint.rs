@@ -1,10 +1,12 @@
 //! Joint: SQL files and databases in one commit.
 
-use cairn_env::{Database, DatabaseOptions, EnvError, Environment};
+use cairn_env::{Database, DatabaseOptions, EnvError, Environment, Options};
+use cairn_io::DirRef;
 use cairn_rdb::{
-    JointTransactions,
+    JointTransactions, RdbConfig, RdbStore, SecurityLevel,
     rusqlite::{self, Connection},
 };
+use cairn_sim::{Bounds, SimDisk, SimWorld};
 
 use crate::fixture::{check, connect, environment, number};
 
@@ -180,4 +182,88 @@ fn writers_of_both_wait_for_each_other() {
     });
     let all = i64::try_from(THREADS * TIMES).unwrap();
     assert_eq!((in_database(&env, &database), in_sql(&connection)), (all, all));
+}
+
+#[test]
+fn a_store_and_databases_are_one_commit_and_its_observers_are_told() {
+    let env = environment();
+    let store = RdbStore::open(&env, RdbConfig::new("shop", SecurityLevel::S1)).unwrap();
+    store.execute_sql("CREATE TABLE counters (n)", ()).unwrap();
+    store.execute_sql("INSERT INTO counters VALUES (0)", ()).unwrap();
+    let database = env.database("counters", DatabaseOptions::default()).unwrap();
+    let observer = store.observe().unwrap();
+    let before = env.snapshot().unwrap().commit();
+    let mut runs = 0;
+    let done = store.write_joint(|sql, txn| {
+        runs += 1;
+        let n = txn.get(&database, b"n")?.map_or(0, |value| value[0]);
+        if runs == 1 {
+            env.write(|other| other.put(&database, b"n", &[4]))?;
+        }
+        txn.put(&database, b"n", &[n + 1])?;
+        sql.execute("UPDATE counters SET n = n + 1", ())
+    });
+    done.unwrap();
+    assert_eq!((runs, env.snapshot().unwrap().commit()), (2, before + 2));
+    assert_eq!(in_database(&env, &database), 5);
+    assert_eq!(store.query_one::<i64>("SELECT n FROM counters", ()).unwrap(), 1);
+    assert!(observer.try_next().is_some() && observer.try_next().is_none());
+    let failed = store.write_joint(|sql, txn| {
+        txn.put(&database, b"n", &[9])?;
+        sql.execute("UPDATE nothing SET n = 1", ())
+    });
+    assert!(failed.is_err());
+    assert_eq!(in_database(&env, &database), 5);
+    let alone = store.write_joint(|_, txn| Ok(txn.put(&database, b"n", &[6])?));
+    alone.unwrap();
+    assert_eq!(in_database(&env, &database), 6);
+}
+
+/// A crash at every write and sync, of commits over both: what it leaves is one count.
+#[test]
+fn a_crash_leaves_both_or_neither() {
+    let options = || {
+        Options::default().background(false).journal_file_bytes(64 << 10).node_file_bytes(64 << 10)
+    };
+    let open = |root: &DirRef| {
+        Environment::open_in(DirRef::clone(root), SimWorld::new(7).world(), options()).unwrap().0
+    };
+    let disk = SimDisk::new();
+    let env = open(&disk.root());
+    let (database, mut connection) = both(&env);
+    connection.execute_batch("ATTACH 'other.db' AS o; CREATE TABLE o.t (n)").unwrap();
+    disk.mark("step", 0);
+    for n in 1..6_u8 {
+        let done = env.write_joint(&mut connection, |sql, txn| -> Result<(), Failed> {
+            txn.put(&database, b"n", &[n])?;
+            sql.execute("UPDATE counters SET n = ?", [n])?;
+            sql.execute("INSERT INTO o.t VALUES (?)", [n])?;
+            Ok(())
+        });
+        done.unwrap();
+        disk.mark("step", n.into());
+        if n == 3 {
+            env.checkpoint().unwrap();
+        }
+    }
+    drop(connection);
+    env.close().unwrap();
+    let states: Vec<i64> = (0..6).collect();
+    let look = |root: &DirRef, may_be: &[i64]| -> Result<usize, String> {
+        let env = open(root);
+        let database = env.find_database("counters").unwrap().unwrap();
+        let connection = connect(&env, "app.db");
+        let counts = [
+            in_database(&env, &database),
+            in_sql(&connection),
+            number(&connect(&env, "other.db"), "SELECT count(*) FROM t"),
+        ];
+        check(&connection);
+        let found = may_be.iter().position(|count| counts == [*count; 3]);
+        found.ok_or_else(|| format!("{counts:?} is none of {may_be:?}"))
+    };
+    let swept = disk.trace().sweep_steps("step", &states, &Bounds::smoke(), look);
+    let (reached, seen) = swept.unwrap_or_else(|what| panic!("{what}"));
+    assert!(reached.into_iter().eq(0..6), "each count is where a crash can leave it");
+    assert!(seen > 30, "{seen} states");
 }
