@@ -29,8 +29,8 @@ use crate::{
 /// are read, before the directory opens as an environment. A restore that was cut short is
 /// started over by running the same command again.
 ///
-/// With --to-commit, --to-label, --at or --to-lsn, what is restored is the state at that moment, and what
-/// came after it is not there. --journal says where the journal past the backup is: in the
+/// With --to-commit, --to-label, --at or --to-lsn, what is restored is the state at that moment, and
+/// what came after it is not there. --journal says where the journal past the backup is: in the
 /// environment itself, open or not, whether it would open or not; in its replica; or in a later
 /// backup. If a journal file before the moment is missing, the restore is refused.
 ///

@@ -1,8 +1,8 @@
 //! Rebuild: what an open does about a store that is known to be damaged.
 //!
-//! Whoever meets damage records it with the store. The next open, and no other moment, acts on that: it looks whether the
-//! damage is still there, heals the environment from its replica if it has one, and sets the store aside if it is
-//! allowed to. What is set aside is a SQL file of its own, which nobody deletes.
+//! Whoever meets damage records it with the store; with a replica nobody does who reads what that has. The next open, and
+//! no other moment, acts on that: it heals the environment from its replica if it has one, looks whether the
+//! damage is still there, and sets the store aside if it is allowed to. What is set aside is a SQL file of its own, which nobody deletes.
 
 use cairn_env::{EnvResult, Environment, Transaction};
 
@@ -54,14 +54,13 @@ pub(super) fn rebuild(
     allow_rebuild: bool,
 ) -> RdbResult<RebuildType> {
     let Some(damage) = &record.damage else { return Ok(RebuildType::None) };
+    // What cannot be healed stays as it is, and is told below.
+    let healed = env.heal_from_replica().ok().flatten();
     if is_whole(env, name) {
         put_record(env, name, &record.damaged(None))?;
-        return Ok(RebuildType::None);
-    }
-    // What cannot be healed stays as it is, and is told below.
-    if env.heal_from_replica().is_ok_and(|report| report.is_some()) && is_whole(env, name) {
-        put_record(env, name, &record.damaged(None))?;
-        return Ok(RebuildType::Repaired);
+        // Whoever reads is served by the replica, and what it was served is healed in the background.
+        let has_healed = healed.is_some() && !env.healed()?.is_empty();
+        return Ok(if has_healed { RebuildType::Repaired } else { RebuildType::None });
     }
     if !allow_rebuild {
         return Err(RdbError::Damaged { store: name.into(), damage: damage.clone() });
