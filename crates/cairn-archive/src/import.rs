@@ -164,8 +164,8 @@ pub struct ImportReport {
 /// As [`ArchiveFile::verify`]: whatever is wrong with the archive. [`ArchiveError::OtherStore`];
 /// [`ArchiveError::WouldBePlain`]; [`ArchiveError::Cancelled`]. As
 /// [`ExclusiveTransaction::commit`](cairn_env::ExclusiveTransaction::commit). Nothing has changed, but for two
-/// of these: [`EnvError::CommitUnknown`](cairn_env::EnvError::CommitUnknown), after which the next open decides,
-/// and [`EnvError::CommitPending`](cairn_env::EnvError::CommitPending), which says that the commit took effect
+/// of these: [`EnvError::CommitUnknown`], after which the next open decides,
+/// and [`EnvError::CommitPending`], which says that the commit took effect
 /// and is written as soon as the device has room.
 pub fn import(
     env: &Environment,

@@ -1,7 +1,7 @@
 //! `RepoBackend`: what a repository needs of the place where it lies, and that is little.
 //!
 //! Objects are written whole, once, and never changed. A backend may be as weak as an object store: a listing may
-//! lag behind, and an answer may be lost after the object was stored. [`conformance`] says in code what it must do
+//! lag behind, and an answer may be lost after the object was stored. [`conformance()`] says in code what it must do
 //! all the same.
 
 mod conformance;

@@ -80,7 +80,7 @@ impl ExclusiveTransaction {
     /// # Errors
     /// As [`replace_database`](ExclusiveTransaction::replace_database); [`EnvError::NoSuchDatabase`] and
     /// [`EnvError::WrongKind`] for `made`, and [`EnvError::InvalidInput`] if it has an index, another
-    /// [`embed_max`](DatabaseOptions#structfield.embed_max), or the very name of the shape.
+    /// [`embed_max`](crate::DatabaseOptions#structfield.embed_max), or the very name of the shape.
     pub fn replace_database_by(
         &mut self,
         shape: &DatabaseShape,
