@@ -1,4 +1,5 @@
-//! What a replica on the same disk costs, beside an environment without one, and how fast what it has is replayed.
+//! What a replica on the same disk costs, beside an environment without one. (The example `replica` compares both in
+//! turns, and measures how fast what a replica has is replayed.)
 #![expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::time::{Duration, Instant};
