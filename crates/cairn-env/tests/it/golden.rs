@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairn_env::{Environment, EnvironmentKeys, KdfCost, KeySource, Options, VerifyOptions};
+use cairn_env::{
+    Environment, EnvironmentKeys, JournalRetention, KdfCost, KeySource, Options, RestoreTo,
+    VerifyOptions,
+};
 use cairn_log::{DataKey, DataKeys};
 use cairn_sim::SimWorld;
 
@@ -56,6 +59,21 @@ fn options_of(golden: &str, options: &Options) -> Vec<Options> {
     }
 }
 
+/// Of which version the state of a golden is. Those of `v1` are of the version that there was: 1, or 3 with encryption.
+fn state_version(golden: &str) -> u64 {
+    let number = golden.split('-').next().unwrap().strip_prefix('v').unwrap();
+    match (number.parse().unwrap(), golden) {
+        (1, "v1") => 1,
+        (1, _) => 3,
+        (other, _) => other,
+    }
+}
+
+/// Whether the journal of a golden is kept as history.
+fn keeps_history(golden: &str) -> bool {
+    [6, 7].contains(&state_version(golden))
+}
+
 /// A second key, and a second key epoch.
 fn change_keys(test: &mut TestEnv) {
     test.close();
@@ -93,10 +111,19 @@ fn write(options: Options) -> TestEnv {
     test
 }
 
+/// The goldens. What once was written stays as it was: a new format gets a new one.
+const GOLDENS: [&str; 7] =
+    ["v1", "v1-encrypted", "v1-keyring", "v4", "v5-encrypted", "v6", "v7-encrypted"];
+
 fn update() {
-    let all = ["v1", "v1-encrypted", "v1-keyring"].into_iter();
-    for (golden, killed) in all.flat_map(|golden| [(golden, false), (golden, true)]) {
-        let mut test = write(options_of(golden, &small_options()).remove(0));
+    let is_new = |golden: &&str| !goldens().join(golden).exists();
+    let new = GOLDENS.into_iter().filter(is_new).collect::<Vec<_>>().into_iter();
+    for (golden, killed) in new.flat_map(|golden| [(golden, false), (golden, true)]) {
+        let mut options = options_of(golden, &small_options()).remove(0);
+        if keeps_history(golden) {
+            options = options.keep_journal(JournalRetention::Forever);
+        }
+        let mut test = write(options);
         if killed {
             std::mem::forget(test.env.take());
         } else {
@@ -141,11 +168,20 @@ fn golden_environments_open_with_every_value_and_go_on() {
             for options in options_of(name, &Options::default()) {
                 let dir = tempfile::tempdir().unwrap();
                 copy(&version.join(state), dir.path());
+                let slots = fs::read(dir.path().join("g-000001/STATE")).unwrap();
+                let newest = slots.chunks(slots.len() / 2).max_by_key(|slot| slot[16]).unwrap();
+                assert_eq!(u64::from(newest[8]), state_version(name), "{name}");
                 let (env, report) = Environment::open(dir.path(), options.clone()).unwrap();
                 assert_eq!(report.clean, state == "closed", "{report}");
                 assert!(content(&env).unwrap() == expected(), "{}", version.display());
                 let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
                 assert!(findings.is_empty(), "{findings:?}");
+                let kept = keeps_history(name).then_some(JournalRetention::Forever);
+                assert_eq!(env.options().keep_journal, Some(kept.unwrap_or_default()), "{name}");
+                if kept.is_some() {
+                    let (then, _) = env.open_at(&RestoreTo::Commit(101)).unwrap();
+                    assert_eq!(content(&then).unwrap()["numbers"].len(), 100, "{name}");
+                }
                 let numbers = env.find_database("numbers").unwrap().unwrap();
                 env.write(|txn| txn.put(&numbers, b"more", b"1")).unwrap();
                 env.close().unwrap();
@@ -155,5 +191,5 @@ fn golden_environments_open_with_every_value_and_go_on() {
             }
         }
     }
-    assert!(opened >= 8);
+    assert!(opened >= 2 * GOLDENS.len(), "{opened}");
 }
