@@ -27,15 +27,31 @@ impl Chance {
     }
 }
 
+/// What a history is made of beside single changes, and how often that was.
+#[derive(Debug, Default)]
+struct Ingredients {
+    checkpoints: u64,
+    /// Files that the cleaner has removed.
+    cleaned: u64,
+    loads: u64,
+    drops: u64,
+    opens: u64,
+    kills: u64,
+    /// How often the clock went back.
+    back: u64,
+}
+
 /// A history of everything that an environment does, with a clock that goes back now and then.
 struct History {
     world: SimWorld,
     disk: MemDisk,
     env: Option<Environment>,
     chance: Chance,
+    /// What was there after each commit.
     states: BTreeMap<u64, Content>,
     /// Backups, with their commits.
     bases: Vec<(u64, MemDisk)>,
+    ingredients: Ingredients,
 }
 
 impl History {
@@ -51,6 +67,7 @@ impl History {
             chance: Chance(seed),
             states: BTreeMap::new(),
             bases: Vec::new(),
+            ingredients: Ingredients::default(),
         };
         history.open();
         history
@@ -70,7 +87,7 @@ impl History {
         self.env().database(name, DatabaseOptions::default()).unwrap()
     }
 
-    /// Takes note of the state, after whatever number of commits that was; what came between is not compared.
+    /// Takes note of the state, after each commit.
     fn note(&mut self) {
         let commit = self.env().snapshot().unwrap().commit();
         self.states.insert(commit, content(self.env()));
@@ -93,20 +110,28 @@ impl History {
     fn step(&mut self) {
         let millis = self.chance.below(5000);
         match self.chance.below(12) {
-            0 => self.world.set_wall(WallTime(946_684_800_000_000)),
+            0 => {
+                self.world.set_wall(WallTime(946_684_800_000_000));
+                self.ingredients.back += 1;
+            }
             _ => self.world.advance(Duration::from_millis(millis)),
         }
         let which = self.chance.below(3);
         match self.chance.below(40) {
-            0 => drop(self.env().checkpoint().unwrap()),
-            1 => drop(self.env().clean().unwrap()),
+            0 => {
+                self.env().checkpoint().unwrap();
+                self.ingredients.checkpoints += 1;
+            }
+            1 => self.ingredients.cleaned += self.env().clean().unwrap().files,
             2 => {
+                self.ingredients.drops += 1;
                 let db = self.db(which);
                 self.note();
                 self.env().write(|txn| txn.drop_database(&db)).unwrap();
             }
             3 => drop(self.env().mark(["a", "b"][usize::from(which > 0)]).unwrap()),
             4 => {
+                self.ingredients.loads += 1;
                 let db = self.db(which);
                 self.note();
                 let mut load = self.env().begin_exclusive().unwrap();
@@ -117,11 +142,13 @@ impl History {
                 load.commit().unwrap();
             }
             5 => {
+                self.ingredients.opens += 1;
                 self.env.take().unwrap().close().unwrap();
                 self.open();
             }
             6 => {
                 // Killed: what no sync has covered is there all the same.
+                self.ingredients.kills += 1;
                 let disk = self.disk.fork();
                 self.env = None;
                 self.disk = disk;
@@ -176,10 +203,23 @@ impl History {
     }
 }
 
+/// The history that the tests below go back in: 500 commits, each with what was there after it.
+fn long_history() -> History {
+    let history = History::run(5, 500);
+    let Ingredients { checkpoints, cleaned, loads, drops, opens, kills, back } =
+        history.ingredients;
+    let least = [checkpoints, cleaned, loads, drops, opens, kills, back].into_iter().min();
+    assert!(least > Some(4), "{:?}", history.ingredients);
+    assert!(history.bases.len() > 3);
+    let commits: Vec<u64> = history.states.keys().copied().collect();
+    let (first, last) = (commits[0], commits[commits.len() - 1]);
+    assert!(last >= 500 && commits == (first..=last).collect::<Vec<_>>(), "{commits:?}");
+    history
+}
+
 #[test]
 fn each_of_500_commits_of_a_history_is_restored_by_number_and_by_time() {
-    let history = History::run(5, 500);
-    assert!(history.bases.len() > 3 && history.states.len() > 450, "{}", history.states.len());
+    let history = long_history();
     let journal = Journal { dir: Some(dir(&history.disk)), options: History::options() };
     let mut times = BTreeMap::new();
     for (commit, expected) in &history.states {
@@ -189,28 +229,59 @@ fn each_of_500_commits_of_a_history_is_restored_by_number_and_by_time() {
         assert!(found == *expected, "commit {commit}");
         times.insert(*commit, report.time);
     }
-    assert!(times.values().is_sorted(), "{times:?}");
-    let newest = *times.keys().max().unwrap();
-    // The times of commits whose states were not taken are not known: those of the others suffice.
-    let commits: Vec<_> =
-        times.iter().skip(1).step_by(11).map(|(commit, time)| (*commit, *time)).collect();
-    for (commit, time) in commits {
-        let last = times.iter().rfind(|(_, at)| **at <= time).map(|(commit, _)| *commit).unwrap();
+    assert!(times.len() > 500 && times.values().is_sorted(), "{times:?}");
+    // The commits of one time are restored together: the newest of them is what was there at that time.
+    let mut restored = 0;
+    for (commit, time) in times.iter().filter(|(_, time)| **time > 0) {
+        let last = times.iter().rfind(|(_, at)| *at <= time).map(|(commit, _)| *commit).unwrap();
         let (report, found, _) =
-            journal.restore(history.base(commit), RestoreTo::Time(time)).unwrap();
-        assert!(report.commit >= last && report.time <= time, "commit {commit}");
-        if let Some(expected) = history.states.get(&report.commit) {
-            assert!(found == *expected, "time {time}");
-        }
-        let next = times.range(report.commit + 1..).next();
-        assert!(next.is_none_or(|(_, next)| *next > time), "time {time}");
+            journal.restore(history.base(*commit), RestoreTo::Time(*time)).unwrap();
+        assert_eq!((report.commit, report.time), (last, *time), "commit {commit}");
+        assert!(found == history.states[&last], "commit {commit}, time {time}");
+        restored += 1;
     }
+    assert!(restored >= 500, "{restored}");
     // The environment itself knows that nothing came later; a backup does not.
+    let newest = *times.keys().max().unwrap();
     let late = RestoreTo::Time(times[&newest] + 1_000_000);
     let (report, ..) = journal.restore(history.base(newest), late.clone()).unwrap();
     assert_eq!(report.commit, newest);
     let error = Journal { dir: None, ..journal }.refused(history.base(newest), late);
     assert!(matches!(error, EnvError::OutOfReach { .. }), "{error}");
+}
+
+/// From the first backup on: all that this one leads to is in journal files that it does not have.
+#[test]
+fn a_journal_file_that_is_missing_from_a_history_is_named_and_never_left_out() {
+    let history = long_history();
+    let (base, saved) = &history.bases[0];
+    let newest = *history.states.keys().max().unwrap();
+    let files = history.disk.files().into_iter().map(|(path, _)| path);
+    let in_backup = |path: &str| saved.read(&path.replace("g-000001", "files")).is_ok();
+    let past: Vec<_> = files.filter(|path| path.contains("/J-") && !in_backup(path)).collect();
+    assert!(past.len() > 20, "{past:?}");
+    let mut ends = Vec::new();
+    for path in &past {
+        let broken = history.disk.fork();
+        broken.remove(path).unwrap();
+        let journal = Journal { dir: Some(dir(&broken)), options: History::options() };
+        for to in [RestoreTo::Newest, RestoreTo::Commit(newest), RestoreTo::Time(u64::MAX)] {
+            let error = journal.refused(saved, to.clone());
+            let EnvError::JournalGap { missing, last, .. } = &error else {
+                panic!("{to}: {error}")
+            };
+            assert!(path.ends_with(missing.as_str()), "{path}, {to}: {error}");
+            ends.push(*last);
+        }
+        // What is before it can be restored, and no more.
+        let last = ends[ends.len() - 1];
+        assert!(*base <= last && last < newest, "{path}: {last}");
+        let (report, found, _) = journal.restore(saved, RestoreTo::Commit(last)).unwrap();
+        assert!(report.commit == last && found == history.states[&last], "{path}");
+        let error = journal.refused(saved, RestoreTo::Commit(last + 1));
+        assert!(matches!(error, EnvError::JournalGap { .. }), "{path}: {error}");
+    }
+    assert!(ends.is_sorted(), "{ends:?}");
 }
 
 /// Journal files begin, end and are found while they are written, and checkpoints and cleaning go on.
