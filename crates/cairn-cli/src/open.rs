@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use cairndb::{Database, Environment, KeySource, Options, RecoveryReport, ReplicaPolicy, Snapshot};
+use cairndb::{
+    Database, Environment, JournalRetention, KeySource, Options, RecoveryReport, ReplicaPolicy,
+    Snapshot,
+};
 
 use crate::{exit::Failure, keys::KeyArgs, output::Output};
 
@@ -35,7 +38,18 @@ pub(crate) fn for_writing_with(
     key: Option<KeySource>,
     output: &Output,
 ) -> Result<Environment, Failure> {
+    for_writing_keeping(path, key, None, output)
+}
+
+/// The same, and from its first write on it keeps so much of its journal.
+pub(crate) fn for_writing_keeping(
+    path: &Path,
+    key: Option<KeySource>,
+    keep: Option<JournalRetention>,
+    output: &Output,
+) -> Result<Environment, Failure> {
     let mut options = with_key(key).create(false);
+    options.keep_journal = keep;
     if let Some(replica) = output.replica() {
         options = options.replica(replica, ReplicaPolicy::Require);
     }

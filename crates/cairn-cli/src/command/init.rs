@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cairndb::Environment;
+use cairndb::{Environment, JournalRetention};
 use serde::Serialize;
 
+use super::history::parse_keep;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -19,6 +20,7 @@ use crate::{
 Examples:
   cairn init data
   cairn init data --data-dirs 3
+  cairn init data --keep 7d                          # see `cairn help history`
   cairn init data --encrypt                          # asks for a passphrase, twice
   (umask 077; openssl rand -hex 32 > data.key)
   cairn init data --encrypt --key-file data.key
@@ -30,6 +32,9 @@ pub(crate) struct Init {
     /// Spread the log files over N directories below it: data001, data002, …
     #[arg(long, value_name = "N", default_value_t = 0)]
     data_dirs: u16,
+    /// How much journal stays beyond what is needed: 7d, 20GiB, all; see `cairn help history`
+    #[arg(long, value_name = "HOW MUCH", value_parser = parse_keep)]
+    keep: Option<JournalRetention>,
     /// Encrypt everything that the environment will hold
     #[arg(long)]
     encrypt: bool,
@@ -59,12 +64,16 @@ impl Init {
             }
             false => None,
         };
-        let options = open::with_key(key).data_directories(data_directories);
+        let mut options = open::with_key(key).data_directories(data_directories);
+        options.keep_journal = self.keep;
         if path.join("CURRENT").exists() {
             return Err(exists(&path));
         }
         let (env, report) = Environment::open(&path, options)?;
         let uuid = env.identity().environment.to_string();
+        if report.created && self.keep.is_some() {
+            env.record_retention()?;
+        }
         env.close()?;
         if !report.created {
             return Err(exists(&path));

@@ -10,6 +10,7 @@ mod drop;
 mod entries;
 mod export;
 mod heal;
+mod history;
 pub(crate) mod import;
 mod info;
 mod init;
@@ -86,6 +87,7 @@ pub(crate) enum Command {
     Log(log::Log),
     Mark(mark::Mark),
     Marks(mark::Marks),
+    History(history::History),
     Checkpoint(checkpoint::Checkpoint),
     Clean(clean::Clean),
     Compact(clean::Compact),
@@ -125,6 +127,7 @@ impl Command {
             Self::Log(command) => command.run(output),
             Self::Mark(command) => command.run(output),
             Self::Marks(command) => command.run(output),
+            Self::History(command) => command.run(output),
             Self::Checkpoint(command) => command.run(output),
             Self::Clean(command) => command.run(output),
             Self::Compact(command) => command.run(output),

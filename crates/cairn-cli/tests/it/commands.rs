@@ -292,7 +292,48 @@ fn marks_are_set_and_listed_in_json() {
     mark_session(true).compare("marks-json.txt");
 }
 
-/// The history is what the library keeps, since commands keep none.
+fn history_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data --keep forever");
+    session.run("init data --keep all");
+    session.run("history data");
+    session.run("put data ada 1815");
+    session.run("backup data backup");
+    session.run("put data ada later");
+    session.run("checkpoint data");
+    session.run("put data ada much·later");
+    session.run("checkpoint data");
+    session.run("clean data");
+    session.run("history data");
+    // Nothing of that goes, whatever commands there are.
+    session.run("restore backup back --to-commit 3 --journal data");
+    session.run("get back ada");
+    session.run("history data --keep 7d");
+    session.run("history data --keep 20GiB");
+    session.run("history data --keep 7");
+    session.run("history data --keep none");
+    session.run("put data ada again");
+    session.run("checkpoint data");
+    session.run("put data ada and·again");
+    session.run("checkpoint data");
+    session.run("history data");
+    session.run("restore backup none --to-commit 3 --journal data");
+    session.run("history nowhere");
+    session.run("history nowhere --keep all");
+    session
+}
+
+#[test]
+fn history_is_kept_and_told_of_in_text() {
+    history_session(false).compare("history-text.txt");
+}
+
+#[test]
+fn history_is_kept_and_told_of_in_json() {
+    history_session(true).compare("history-json.txt");
+}
+
+/// The history is what the library keeps: three marks within one run.
 fn moment_session(json: bool) -> Session {
     let mut session = Session::new(json);
     session.run("init data");
@@ -475,6 +516,12 @@ fn help_is_text() {
         "log",
         "mark",
         "marks",
+        "history",
+        "replica",
+        "replica add",
+        "replica status",
+        "replica promote",
+        "replica detach",
         "checkpoint",
         "clean",
         "compact",

@@ -1,4 +1,4 @@
-//! The guide on backups is what happens.
+//! The guide is what happens.
 
 use crate::support::Session;
 
@@ -8,9 +8,9 @@ fn blocks(page: &str) -> Vec<&str> {
     blocks.map(|block| block.split_once("```").unwrap().0.trim_end()).collect()
 }
 
-#[test]
-fn the_commands_of_the_guide_on_backups_print_what_it_shows() {
-    let page = include_str!("../../../../docs/guide/backup.md");
+/// Runs the commands of a page in an empty directory, and compares what they print with what it shows.
+#[track_caller]
+fn check(page: &str) {
     let mut session = Session::new(false);
     let blocks = blocks(page);
     for line in blocks.iter().flat_map(|block| block.lines()) {
@@ -21,8 +21,23 @@ fn the_commands_of_the_guide_on_backups_print_what_it_shows() {
         }
     }
     let (shown, said) = (blocks.join("\n\n"), session.transcript().trim_end());
-    for (shown, said) in shown.lines().zip(said.lines()) {
-        assert_eq!(said, shown);
+    for (shown, said_line) in shown.lines().zip(said.lines()) {
+        assert_eq!(said_line, shown, "all of it:\n{said}");
     }
     assert_eq!(said.lines().count(), shown.lines().count());
+}
+
+#[test]
+fn the_commands_of_the_guide_on_backups_print_what_it_shows() {
+    check(include_str!("../../../../docs/guide/backup.md"));
+}
+
+#[test]
+fn the_commands_of_the_guide_on_replicas_print_what_it_shows() {
+    check(include_str!("../../../../docs/guide/replica.md"));
+}
+
+#[test]
+fn the_commands_of_the_guide_on_moments_print_what_it_shows() {
+    check(include_str!("../../../../docs/guide/point-in-time.md"));
 }

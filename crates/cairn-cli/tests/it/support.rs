@@ -205,12 +205,13 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 11] = [
+    const MEMBERS: [&str; 12] = [
         "seconds",
         "uuid",
         "environment",
         "time",
         "created",
+        "since",
         "timeline",
         "archive_bytes",
         "records",
@@ -219,13 +220,14 @@ fn redact_json(line: &str) -> String {
         "kept_bytes",
     ];
     // Of files with watermarks in them, and of what is compressed.
-    const SIZED: [&str; 6] = [
+    const SIZED: [&str; 7] = [
         "\"verified\":\"environment\"",
         "\"generations\":",
         "\"unused_bytes\":",
         "\"kept_bytes\":",
         "\"stored_bytes\":",
         "\"kept_generation\":",
+        "\"since\":",
     ];
     let mut line = line.to_owned();
     let bytes = SIZED.iter().any(|sized| line.contains(sized)).then_some("bytes");
@@ -258,6 +260,10 @@ fn redact_words(line: &str) -> String {
         } else if number && next.ends_with("/s") {
             let end = words[i + 1].trim_start_matches(&*next);
             redacted.push(word.replace(&this, "RATE") + end);
+            i += 1;
+        } else if number && next.ends_with('B') && line.starts_with("history  ") {
+            // Of files with watermarks in them.
+            redacted.push("SIZE".into());
             i += 1;
         } else if number
             && words.get(i + 2).is_some_and(|word| word.trim_end_matches([',', ';']) == "stored")

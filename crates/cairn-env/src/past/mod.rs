@@ -6,6 +6,7 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `mark` | commits that have a name |
+//! | `history` | how far the journal goes back |
 //! | `journal` | the journal files that are there, and how far each counts |
 //! | `commits` | the commits in a journal file, without what they change |
 //! | `source` | the journal files of a directory that is not opened for that |
@@ -17,6 +18,7 @@
 
 mod chain;
 mod commits;
+mod history;
 mod journal;
 mod mark;
 mod open_at;
@@ -25,6 +27,7 @@ mod retention;
 mod source;
 mod target;
 
+pub use history::JournalHistory;
 pub use mark::{MAX_LABEL_LEN, Mark};
 pub(crate) use open_at::{At, state_at};
 pub use plan::{PlannedFile, RestoreBase, RestorePlan};
