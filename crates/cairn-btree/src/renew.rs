@@ -29,6 +29,12 @@ pub struct NodeName {
 const CATALOG: TreeId = TreeId(0);
 
 impl NodeName {
+    /// The node of `tree` that is at this height and covers `key` as the first.
+    #[must_use]
+    pub const fn new(tree: TreeId, level: u8, key: Vec<u8>) -> Self {
+        Self { tree, level, key }
+    }
+
     /// Reads the name from the payload of a record; `None` for records of other kinds.
     ///
     /// # Errors

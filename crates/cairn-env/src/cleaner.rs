@@ -76,7 +76,7 @@ struct Current {
 
 /// Something in use that gets a new place.
 #[derive(Debug)]
-enum Move {
+pub(crate) enum Move {
     Node { name: NodeName, lsn: Lsn },
     Value { tree: TreeId, key: Vec<u8>, old: ValuePointer, new: ValuePointer },
 }
@@ -194,9 +194,15 @@ impl Core {
         let from = current.next;
         let _moving = Moving::begin(self);
         let (moves, more) = self.collect(current)?;
+        let moved = self.place_anew(moves).inspect_err(|_| current.next = from)?;
+        Ok((moved, more))
+    }
+
+    /// Has the trees refer to the new places, as far as they still refer to the old ones; returns how many did.
+    pub(crate) fn place_anew(&self, moves: Vec<Move>) -> EnvResult<u64> {
         let mut moved = 0;
         let _guard = self.failure.on_panic();
-        let mut commit = self.lock_for_upkeep().inspect_err(|_| current.next = from)?;
+        let mut commit = self.lock_for_upkeep()?;
         for one in moves {
             let done = match one {
                 Move::Node { name, lsn } => commit.writer.renew(&name, lsn)?,
@@ -207,7 +213,23 @@ impl Core {
             moved += u64::from(done);
         }
         self.bound_private(&mut commit)?;
-        Ok((moved, more))
+        Ok(moved)
+    }
+
+    /// Writes a large value with this checksum into a value file, and returns where it stands.
+    pub(crate) fn copy_value(
+        &self,
+        sequence: u64,
+        tree: TreeId,
+        key: &[u8],
+        value: &[u8],
+        crc: u32,
+    ) -> EnvResult<ValuePointer> {
+        let room = Vec::with_capacity(value.len() + key.len() + 64);
+        let mut encoder = Encoder::new(room, self.files.is_encrypted());
+        let offset = encoder.put_large(tree, key, value);
+        let lsn = self.files.append_value(sequence, encoder)?;
+        commit::pointer(lsn, offset, value.len(), crc).ok_or_else(no_place)
     }
 
     /// What is in use among the next records, as far as the version that the file is held against
@@ -261,7 +283,6 @@ impl Core {
                 None => EnvError::internal("a record of a file that is gone"),
             }
         };
-        let no_place = || EnvError::internal("a large value without a position");
         let mut decoder = Decoder::new(record.body).map_err(malformed)?;
         while let Some(op) = decoder.next().map_err(malformed)? {
             let Op::PutLarge { tree, key, value, crc, offset } = op else { continue };
@@ -271,11 +292,7 @@ impl Core {
             }
             // The record's own checksum was checked; that of the value is what readers check.
             let checked = self.read_large_value(old)?;
-            let room = Vec::with_capacity(checked.len() + key.len() + 64);
-            let mut encoder = Encoder::new(room, self.files.is_encrypted());
-            let offset = encoder.put_large(tree, key, &checked);
-            let lsn = self.files.append_value(record.header.sequence, encoder)?;
-            let new = commit::pointer(lsn, offset, checked.len(), crc).ok_or_else(no_place)?;
+            let new = self.copy_value(record.header.sequence, tree, key, &checked, crc)?;
             moves.push(Move::Value { tree, key: key.to_vec(), old, new });
         }
         Ok(())
@@ -336,10 +353,10 @@ impl Core {
 /// Values are being written to new places that nothing refers to yet: as long as it lives, no value file is
 /// found dead. (Two checkpoints in between, by other threads, would let the file go, and then it is referred
 /// to.)
-struct Moving<'c>(&'c Core);
+pub(crate) struct Moving<'c>(&'c Core);
 
 impl<'c> Moving<'c> {
-    fn begin(core: &'c Core) -> Self {
+    pub(crate) fn begin(core: &'c Core) -> Self {
         core.moving.fetch_add(1, Ordering::SeqCst);
         Self(core)
     }
@@ -349,6 +366,10 @@ impl Drop for Moving<'_> {
     fn drop(&mut self) {
         self.0.moving.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+fn no_place() -> EnvError {
+    EnvError::internal("a large value without a position")
 }
 
 /// Whether what is in use in a file can be given another place now.

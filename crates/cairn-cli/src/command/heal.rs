@@ -55,6 +55,7 @@ struct HealedJson {
     file: String,
     bytes: u64,
     places: u64,
+    by_content: bool,
 }
 
 #[derive(Serialize)]
@@ -76,7 +77,9 @@ impl Heal {
         drop(progress);
         for file in &report.healed {
             let places = several(file.places, "damaged place");
-            output.line(format_args!("healed: {} ({}, {places})", file.file, size(file.bytes)))?;
+            let how = if file.by_content { ", by content" } else { "" };
+            let length = size(file.bytes);
+            output.line(format_args!("healed: {} ({length}, {places}{how})", file.file))?;
         }
         for (file, why) in &report.not_healed {
             output.line(format_args!("not healed: {file}: {why}"))?;
@@ -97,6 +100,7 @@ impl Heal {
             file: file.file,
             bytes: file.bytes,
             places: file.places,
+            by_content: file.by_content,
         });
         let not_healed = report.not_healed.into_iter();
         output.json(&HealJson {

@@ -88,7 +88,12 @@ fn heal(
         };
         let Some(length) = whole_length(&found)?.filter(|_| is_it) else { return Ok(None) };
         put(&found, length, &dir, name)?;
-        return Ok(Some(HealedFile { file: name.to_string(), bytes: length, places: 1 }));
+        return Ok(Some(HealedFile {
+            file: name.to_string(),
+            bytes: length,
+            places: 1,
+            by_content: false,
+        }));
     }
     Ok(None)
 }

@@ -7,18 +7,20 @@
 //!
 //! | file | what it is about |
 //! |---|---|
+//! | `content` | what is in use in a file that no copy has gets another place |
 //! | `second` | what cannot be read here is read from the replica |
 //! | `noted` | files of which something could not be read |
 //! | `at_open` | a file without which the environment does not open |
 
 mod at_open;
+mod content;
 mod noted;
 mod second;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use cairn_io::{Access, DirRef, FileExt, Name, RealDir};
-use cairn_log::{Digest, FileClass, FileNumber, LogFile, Scan, Scanner, Stop};
+use cairn_log::{Digest, FileClass, FileNumber, LogFile, Lsn, Scan, Scanner, Stop};
 
 pub(crate) use at_open::before_open;
 use second::copies_in;
@@ -35,7 +37,7 @@ use crate::{
     utilization::FileEnd,
 };
 
-/// A file that has its bytes again.
+/// A file that has its bytes again, or whose content has another place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealedFile {
@@ -45,13 +47,16 @@ pub struct HealedFile {
     pub bytes: u64,
     /// How many damaged places were found in it.
     pub places: u64,
+    /// Whether no copy had its bytes, and what was in use in it was written anew with what the replica has: the file
+    /// then goes when no checkpoint needs it any more.
+    pub by_content: bool,
 }
 
 /// What healing did, and what it could not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealReport {
-    /// Files that were damaged and are whole again, byte for byte.
+    /// Files that were damaged and are whole again, byte for byte or by content.
     pub healed: Vec<HealedFile>,
     /// Files that stay as they are, and why: the copy lacks them, or has something else, or is damaged, too.
     pub not_healed: BTreeMap<String, String>,
@@ -69,8 +74,9 @@ impl Environment {
     /// those that are damaged: a directory with a replica of this environment, or with another copy of it.
     /// Readers and writers go on meanwhile. Then everything is verified, if there was any damage.
     ///
-    /// What the copy does not hold as a file stays damaged, and is listed with the keys that it concerns: files
-    /// that came into being after the replica's base, and the journal file in use.
+    /// Of what the copy does not hold as a file (what came into being after the replica's base) a replica that has
+    /// every commit gives the large values, which get another place, as do nodes that are in memory. The rest stays
+    /// damaged, and is listed with the keys that it concerns: other nodes of such files, and the journal file in use.
     ///
     /// # Errors
     /// [`EnvError::ReadOnly`]; [`EnvError::ForeignFile`] if `copy` is of another environment; if the disk fails. A
@@ -104,7 +110,8 @@ impl Environment {
     /// As [`Environment::heal`].
     pub fn heal_from(&self, copy: DirRef) -> EnvResult<HealReport> {
         let core = self.core.enter_to_write()?;
-        self.heal_with(&copies_in(copy, core.files.identity.environment)?)
+        let dirs = copies_in(copy.clone(), core.files.identity.environment)?;
+        self.heal_by(&dirs, Some(&copy))
     }
 
     /// As [`Environment::heal`], from directories that hold log files of this environment, or of backups of it,
@@ -113,6 +120,11 @@ impl Environment {
     /// # Errors
     /// As [`Environment::heal`].
     pub fn heal_with(&self, copies: &[DirRef]) -> EnvResult<HealReport> {
+        self.heal_by(copies, None)
+    }
+
+    /// From the files in `copies`, and the content of the environment in `whole`.
+    fn heal_by(&self, copies: &[DirRef], whole: Option<&DirRef>) -> EnvResult<HealReport> {
         let core = self.core.enter_to_write()?;
         core.check()?;
         let scrubbed = self.scrub()?;
@@ -125,10 +137,16 @@ impl Environment {
         for (name, places) in places {
             let file = core.files.all().into_iter().find(|file| file.name().to_string() == name);
             let Some(file) = file else { continue }; // it has gone meanwhile
-            match core.heal_file(&file, places, copies)? {
+            match core.heal_file(&file, places, copies, whole)? {
                 Ok(healed) => report.healed.push(healed),
                 Err(why) => drop(report.not_healed.insert(name, why)),
             }
+        }
+        if report.healed.iter().any(|file| file.by_content) {
+            // The first finds the files dead, the second lets them go.
+            core.schedule.want_checkpoints(1);
+            core.checkpoint()?;
+            core.let_dead_files_go()?;
         }
         if !scrubbed.findings.is_empty() {
             report.left = self.verify(&VerifyOptions::new())?.findings;
@@ -141,9 +159,48 @@ impl Environment {
 type Healed = Result<HealedFile, String>;
 
 impl Core {
-    /// Puts a copy in the place of a file with damage in so many places.
-    fn heal_file(&self, file: &Arc<LogFile>, places: u64, copies: &[DirRef]) -> EnvResult<Healed> {
+    /// Puts a copy in the place of a file with damage in so many places; where there is none, the content of `whole` in
+    /// other places.
+    fn heal_file(
+        &self,
+        file: &Arc<LogFile>,
+        places: u64,
+        copies: &[DirRef],
+        whole: Option<&DirRef>,
+    ) -> EnvResult<Healed> {
         let _healing = lock(&self.healing);
+        let why = match self.heal_bytes(file, places, copies)? {
+            Err(why) if !self.is_in_use(file) => why,
+            other => return Ok(other),
+        };
+        let Some(whole) = whole else { return Ok(Err(why)) };
+        match self.move_out(file, whole)? {
+            Ok(()) => {
+                let bytes = file.handle().len()?;
+                let (name, by_content) = (file.name().to_string(), true);
+                let healed = HealedFile { file: name, bytes, places, by_content };
+                self.record_healed(file.header().number, &healed);
+                // Two checkpoints, and the file is gone.
+                self.schedule.want_checkpoints(2);
+                Ok(Ok(healed))
+            }
+            Err(more) => Ok(Err(format!("{why}; {more}"))),
+        }
+    }
+
+    /// Whether it is written to, or needed to recover from a crash: then it goes with no cleaning.
+    fn is_in_use(&self, file: &LogFile) -> bool {
+        let number = file.header().number;
+        let checkpointer = lock(&self.checkpointer);
+        let extents = Extents::with(self, &checkpointer.utilization.files);
+        let newest = checkpointer.newest.as_ref().map(|newest| &newest.record);
+        let start = newest.and_then(|record| record.replay_start).map(Lsn::file);
+        !extents.is_finished(file)
+            || file.header().class == FileClass::Journal
+                && start.is_none_or(|start| number >= start)
+    }
+
+    fn heal_bytes(&self, file: &Arc<LogFile>, places: u64, copies: &[DirRef]) -> EnvResult<Healed> {
         let header = file.header();
         let (end, chain) = match Extents::of(self).of_file(file) {
             // That of a checkpoint may be known to be finished by its seal alone, which may be what is damaged.
@@ -162,7 +219,7 @@ impl Core {
             match self.take(&member, chain, copy) {
                 Ok(()) => {
                     let (file, bytes) = (file.name().to_string(), member.length);
-                    let healed = HealedFile { file, bytes, places };
+                    let healed = HealedFile { file, bytes, places, by_content: false };
                     self.record_healed(header.number, &healed);
                     return Ok(Ok(healed));
                 }

@@ -40,10 +40,10 @@ impl Core {
             return Ok(false);
         };
         let Some(file) = self.files.find(number) else { return Ok(true) }; // it has gone meanwhile
-        let healed = replica
-            .open()
-            .and_then(|root| copies_in(root, self.files.identity.environment))
-            .and_then(|copies| self.heal_file(&file, 1, &copies));
+        let healed = replica.open().and_then(|root| {
+            let copies = copies_in(root.clone(), self.files.identity.environment)?;
+            self.heal_file(&file, 1, &copies, Some(&root))
+        });
         match healed {
             Ok(Ok(_)) => {}
             Ok(Err(why)) => self.not_healed(&file, number, why),

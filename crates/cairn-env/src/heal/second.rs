@@ -89,7 +89,10 @@ impl Second {
 
     /// A file could not be healed.
     pub(super) fn give_up(&self, number: FileNumber) {
-        lock(&self.damaged).given_up.insert(number);
+        let mut damaged = lock(&self.damaged);
+        // Whoever looked at it has noted it again.
+        damaged.waiting.remove(&number);
+        damaged.given_up.insert(number);
     }
 
     /// The replica has something new: what could not be healed may be tried again.

@@ -48,7 +48,7 @@ impl<'a> KeptJournal<'a> {
 
 impl Core {
     /// The journal file in use, and how far it is known to be durable.
-    pub(super) fn journal_in_use(&self) -> Option<(FileNumber, u64)> {
+    pub(crate) fn journal_in_use(&self) -> Option<(FileNumber, u64)> {
         let commit = lock(&self.commit);
         let open_end = commit.unfinished.as_ref().and_then(Unfinished::open_end);
         let open_end = open_end.map(|(file, end)| (file.header().number, end));

@@ -73,7 +73,7 @@ fn each_damaged_file_is_healed_from_the_replica_or_listed() {
     let keys = DataKeys::new([(1, DataKey::new([7; 32]))]).unwrap();
     for options in [small_options(), small_options().encryption(keys)] {
         let (here, there, expected) = sample(&options);
-        let mut classes = BTreeSet::new();
+        let (mut classes, mut contents, mut listed) = (BTreeSet::new(), 0, 0);
         for path in logs(&here) {
             let (name, whole) = (name_of(&path), here.read(&path).unwrap());
             for byte in [300, 4110, whole.len() / 2, whole.len() - 1] {
@@ -87,10 +87,18 @@ fn each_damaged_file_is_healed_from_the_replica_or_listed() {
                     assert!(report.healed.is_empty() && report.left.is_empty(), "{report:?}");
                     continue;
                 }
+                let by_content = report.healed.iter().any(|healed| healed.by_content);
+                if there.read(&path).is_none() && by_content {
+                    assert!(report.left.is_empty() && content(&env).unwrap() == expected);
+                    assert!(disk.image().read(&path).is_none(), "it is gone");
+                    contents += 1;
+                    continue;
+                }
                 if there.read(&path).is_none() {
                     assert!(report.healed.is_empty(), "{report:?}");
                     assert!(report.not_healed.contains_key(name), "{report:?}");
                     assert!(!report.left.is_empty(), "{report:?}");
+                    listed += 1;
                     continue;
                 }
                 assert_eq!(healed(&report), BTreeSet::from([name]), "{byte}: {report:?}");
@@ -109,6 +117,7 @@ fn each_damaged_file_is_healed_from_the_replica_or_listed() {
             }
         }
         assert_eq!(classes, BTreeSet::from(*b"JNV"));
+        assert!(contents + listed > 0, "{contents} by content, {listed} listed");
     }
 }
 

@@ -147,10 +147,25 @@ fn what_is_damaged_on_both_sides_is_told_with_the_keys_that_it_concerns() {
         env.scrub().unwrap();
         env.checkpoint().unwrap();
         let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
-        assert!(!findings.is_empty(), "{path}");
         let name = name_of(&path);
-        let is_told = |event| matches!(event, Event::NotHealed { file, .. } if file == name);
-        assert!((&events).any(is_told), "{path}");
+        let events: Vec<_> = (&events).collect();
+        let by_content = |event: &Event| matches!(event, Event::Healed(healed) if healed.by_content && healed.file == name);
+        if events.iter().any(by_content) {
+            // What is damaged there nobody needs, or it was in memory.
+            assert!(content(&env).unwrap() == sample.expected, "{path}");
+            let db = env.database("db", DatabaseOptions::default()).unwrap();
+            for n in 0..3 {
+                env.write(|txn| txn.put(&db, b"goes on", &[n])).unwrap();
+                env.checkpoint().unwrap();
+            }
+            let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
+            assert!(findings.is_empty(), "{path} is gone: {findings:#?}");
+            continue;
+        }
+        assert!(!findings.is_empty(), "{path}");
+        let is_told =
+            |event: &Event| matches!(event, Event::NotHealed { file, .. } if file == name);
+        assert!(events.iter().any(is_told), "{path}: {events:?}");
         told += 1;
         // What does not lie there goes on, and what does is an error and never a wrong value.
         match read {

@@ -15,6 +15,7 @@ mod fixture;
 mod golden;
 mod graves;
 mod heal;
+mod heal_content;
 mod heal_live;
 mod index;
 mod index_build;
