@@ -57,8 +57,16 @@ pub(crate) struct Options {
 }
 
 /// Targets that open environments for each input: an input may take longer than one of a parser.
-const ENGINE: [&str; 4] =
-    ["environment_image", "restore_plan", "simulation", "transaction_schedule"];
+const ENGINE: [&str; 8] = [
+    "environment_image",
+    "restore_plan",
+    "simulation",
+    "sink_pieces",
+    "sql_image",
+    "sql_script",
+    "store",
+    "transaction_schedule",
+];
 
 /// Does what was asked for.
 pub(crate) fn run(fuzz: &Fuzz) -> Result {
@@ -176,4 +184,39 @@ fn built() -> Result<Option<PathBuf>> {
     let version = process::output(&mut nightly::cargo(&["version", "--verbose"]))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(Some(dir.join(host.ok_or("cargo does not say its host")?).join("release")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_that_open_environments_are_targets_and_the_others_are_parsers() {
+        let all = chosen(None).unwrap();
+        for name in ENGINE {
+            assert!(all.iter().any(|target| target == name), "no target is called {name}");
+        }
+        // So that whoever adds a target says here which of both it is.
+        let mut parsers = all;
+        parsers.retain(|name| !is_engine(name));
+        parsers.sort();
+        assert_eq!(
+            parsers,
+            [
+                "archive",
+                "checkpoint_record",
+                "file_header",
+                "file_scan",
+                "import_text",
+                "keyring",
+                "manifest",
+                "node_image",
+                "record_header",
+                "replica_file",
+                "repository_object",
+                "state_file",
+                "transaction_record",
+            ]
+        );
+    }
 }
