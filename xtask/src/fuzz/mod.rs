@@ -5,6 +5,7 @@ mod libfuzzer;
 use std::{
     collections::BTreeMap,
     fs,
+    num::ParseIntError,
     path::{Path, PathBuf},
     sync::Mutex,
     thread,
@@ -49,7 +50,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Where libFuzzer's choices come from
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value = "1", value_parser = seed)]
     seed: u64,
     /// Add what was counted to this file, each figure as a line of JSON
     #[arg(long, value_name = "FILE")]
@@ -67,6 +68,11 @@ const ENGINE: [&str; 8] = [
     "store",
     "transaction_schedule",
 ];
+
+/// A seed as the rigs take it: decimal, or hexadecimal behind `0x`.
+fn seed(text: &str) -> std::result::Result<u64, ParseIntError> {
+    text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16))
+}
 
 /// Does what was asked for.
 pub(crate) fn run(fuzz: &Fuzz) -> Result {
@@ -189,6 +195,12 @@ fn built() -> Result<Option<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeds_are_those_that_the_rigs_print() {
+        assert_eq!((seed("0x1000000"), seed("77")), (Ok(0x100_0000), Ok(77)));
+        assert!(seed("1x").is_err() && seed("0x").is_err());
+    }
 
     #[test]
     fn targets_that_open_environments_are_targets_and_the_others_are_parsers() {

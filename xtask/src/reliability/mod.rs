@@ -73,6 +73,8 @@ pub(crate) fn run(options: &Options) -> Result {
     if options.again && path.exists() {
         fs::remove_file(&path)?;
     }
+    // Several goals may be measured in one checkout at the same time.
+    let figures = path.with_file_name(format!("figures-{}.jsonl", std::process::id()));
     let shards: Vec<Shard> = shards::shards(column)
         .into_iter()
         .filter(|shard| shard.goals.iter().any(|goal| is_wanted(goal)))
@@ -85,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result {
         if is_done {
             println!("done before");
         } else if !options.list {
-            let (entries, _) = shard.run(&commit, &mut process::myself())?;
+            let (entries, _) = shard.run(&commit, &mut process::myself(), &figures)?;
             ledger::append(&path, &entries)?;
         }
     }
@@ -127,19 +129,25 @@ fn ledger_path(column: Column, commit: &str) -> PathBuf {
 impl Shard {
     /// Runs the command through `program`; returns what it counted and whether it was content. A command
     /// that fails without having counted anything has counted one wrong thing.
-    pub(crate) fn run(&self, commit: &str, program: &mut Command) -> Result<(Vec<Entry>, bool)> {
-        let figures = process::root().join("target/reliability/figures.jsonl");
+    /// `figures` is where it writes that meanwhile, in a file that nobody else uses.
+    pub(crate) fn run(
+        &self,
+        commit: &str,
+        program: &mut Command,
+        figures: &Path,
+    ) -> Result<(Vec<Entry>, bool)> {
         if let Some(dir) = figures.parent() {
             fs::create_dir_all(dir)?;
         }
-        fs::write(&figures, "")?;
+        fs::write(figures, "")?;
         let start = Instant::now();
         let words = self.command.split(' ');
-        let outcome = process::run(program.args(words).arg("--figures").arg(&figures));
+        let outcome = process::run(program.args(words).arg("--figures").arg(figures));
         if let Err(error) = &outcome {
             println!("{error}");
         }
-        let mut entries = self.completed(&figures, commit, start.elapsed().as_secs())?;
+        let mut entries = self.completed(figures, commit, start.elapsed().as_secs())?;
+        fs::remove_file(figures)?;
         if outcome.is_err() && entries.iter().all(|entry| entry.wrong == 0) {
             entries = self.failed(commit);
         }
