@@ -88,3 +88,23 @@ pub fn remove_unfinished(dir: &dyn Dir) -> ArchiveResult<usize> {
     }
     Ok(removed)
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_io::MemDisk;
+
+    use super::*;
+
+    #[test]
+    fn an_export_takes_another_name_when_somebody_is_about_to_remove_its_first() {
+        // Whoever cleans up may see the new file before it is locked, and lock it first: exports failed then.
+        let disk = MemDisk::new();
+        let id = Uuid([255; 16]);
+        let _removing = disk.root().lock(&name_of(id), LockMode::Exclusive).unwrap();
+        let wanted = ArchiveFile::new(disk.root(), Name::new("wanted").unwrap());
+        let unfinished = Unfinished::beside(&wanted, id).unwrap();
+        assert_ne!(*unfinished.archive.name(), name_of(id));
+        assert!(exists(&unfinished.archive).unwrap());
+        assert_eq!(remove_unfinished(&*disk.root()).unwrap(), 0, "both are somebody's");
+    }
+}

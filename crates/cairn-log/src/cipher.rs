@@ -26,7 +26,7 @@ impl FileCipher {
         Self(NumberedCipher::new(&derive(key, header, encryption, "cairn/v1/log")))
     }
 
-    fn encrypt(&self, offset: u64, vouched: &[u8], bytes: &mut [u8]) -> impl AsRef<[u8]> + use<> {
+    fn encrypt(&self, offset: u64, vouched: &[u8], bytes: &mut [u8]) -> [u8; TAG_LEN] {
         self.0.encrypt_apart(offset, vouched, bytes)
     }
 
@@ -45,12 +45,12 @@ impl FileCipher {
             Protection::None => {}
             Protection::Encrypted => {
                 let tag = self.encrypt(offset, &vouched, &mut out[from..]);
-                out.extend_from_slice(tag.as_ref());
+                out.extend_from_slice(&tag);
             }
             Protection::Authenticated => {
                 let vouched = [&vouched[..], &out[from..]].concat();
                 let tag = self.encrypt(offset, &vouched, &mut []);
-                out.extend_from_slice(tag.as_ref());
+                out.extend_from_slice(&tag);
             }
             Protection::EncryptedWithInsets => {
                 let payload = &mut out[from..];
@@ -58,14 +58,14 @@ impl FileCipher {
                     let range = inset.range();
                     let place = offset + (FRAME_LEN + range.start) as u64;
                     let tag = self.encrypt(place, INSET, &mut payload[range.clone()]);
-                    payload[range.end..range.end + TAG_LEN].copy_from_slice(tag.as_ref());
+                    payload[range.end..range.end + TAG_LEN].copy_from_slice(&tag);
                 }
                 let table = inset::encode(insets);
                 let mut rest = gather(insets, payload);
                 let tag = self.encrypt(offset, &[&vouched[..], &table].concat(), &mut rest);
                 scatter(insets, &rest, payload);
                 out.extend_from_slice(&table);
-                out.extend_from_slice(tag.as_ref());
+                out.extend_from_slice(&tag);
             }
         }
     }

@@ -50,6 +50,7 @@ mod new_file;
 #[doc(hidden)]
 pub mod nonces;
 mod numbered;
+mod primitives;
 mod scan;
 mod seal;
 mod sync;

@@ -5,6 +5,7 @@ mod libfuzzer;
 use std::{
     collections::BTreeMap,
     fs,
+    num::ParseIntError,
     path::{Path, PathBuf},
     sync::Mutex,
     thread,
@@ -49,7 +50,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Where libFuzzer's choices come from
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value = "1", value_parser = seed)]
     seed: u64,
     /// Add what was counted to this file, each figure as a line of JSON
     #[arg(long, value_name = "FILE")]
@@ -57,8 +58,21 @@ pub(crate) struct Options {
 }
 
 /// Targets that open environments for each input: an input may take longer than one of a parser.
-const ENGINE: [&str; 4] =
-    ["environment_image", "restore_plan", "simulation", "transaction_schedule"];
+const ENGINE: [&str; 8] = [
+    "environment_image",
+    "restore_plan",
+    "simulation",
+    "sink_pieces",
+    "sql_image",
+    "sql_script",
+    "store",
+    "transaction_schedule",
+];
+
+/// A seed as the rigs take it: decimal, or hexadecimal behind `0x`.
+fn seed(text: &str) -> std::result::Result<u64, ParseIntError> {
+    text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16))
+}
 
 /// Does what was asked for.
 pub(crate) fn run(fuzz: &Fuzz) -> Result {
@@ -176,4 +190,45 @@ fn built() -> Result<Option<PathBuf>> {
     let version = process::output(&mut nightly::cargo(&["version", "--verbose"]))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(Some(dir.join(host.ok_or("cargo does not say its host")?).join("release")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_those_that_the_rigs_print() {
+        assert_eq!((seed("0x1000000"), seed("77")), (Ok(0x100_0000), Ok(77)));
+        assert!(seed("1x").is_err() && seed("0x").is_err());
+    }
+
+    #[test]
+    fn targets_that_open_environments_are_targets_and_the_others_are_parsers() {
+        let all = chosen(None).unwrap();
+        for name in ENGINE {
+            assert!(all.iter().any(|target| target == name), "no target is called {name}");
+        }
+        // So that whoever adds a target says here which of both it is.
+        let mut parsers = all;
+        parsers.retain(|name| !is_engine(name));
+        parsers.sort();
+        assert_eq!(
+            parsers,
+            [
+                "archive",
+                "checkpoint_record",
+                "file_header",
+                "file_scan",
+                "import_text",
+                "keyring",
+                "manifest",
+                "node_image",
+                "record_header",
+                "replica_file",
+                "repository_object",
+                "state_file",
+                "transaction_record",
+            ]
+        );
+    }
 }

@@ -10,7 +10,6 @@ mod shards;
 mod verdict;
 
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -56,23 +55,20 @@ impl Options {
 
 /// Runs what is still to be run, and prints a verdict for each goal.
 pub(crate) fn run(options: &Options) -> Result {
-    let is_known = |name: &&String| GOALS.iter().any(|goal| goal.number == **name);
-    if let Some(name) = options.goal.iter().find(|name| !is_known(name)) {
-        let names: BTreeSet<_> = GOALS.iter().map(|goal| goal.number).collect();
-        let names = names.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(format!("no goal `{name}`; there are: {names}").into());
-    }
+    let column = if options.full { Column::Full } else { Column::Gate };
+    check_names(&options.goal, column)?;
     let is_wanted =
-        |number: &str| options.goal.is_empty() || options.goal.iter().any(|g| g == number);
+        |number: &str| options.goal.is_empty() || options.goal.iter().any(|g| is_named(g, number));
     let commit = commit()?;
     if options.report {
         return publish(&commit);
     }
-    let column = if options.full { Column::Full } else { Column::Gate };
     let path = ledger_path(column, &commit);
     if options.again && path.exists() {
         fs::remove_file(&path)?;
     }
+    // Several goals may be measured in one checkout at the same time.
+    let figures = path.with_file_name(format!("figures-{}.jsonl", std::process::id()));
     let shards: Vec<Shard> = shards::shards(column)
         .into_iter()
         .filter(|shard| shard.goals.iter().any(|goal| is_wanted(goal)))
@@ -81,11 +77,11 @@ pub(crate) fn run(options: &Options) -> Result {
         // What is not committed has no name under which it could be gone on with.
         let is_done = !commit.ends_with(CHANGED)
             && ledger::read(&path)?.iter().any(|entry| entry.command == shard.command);
-        println!("\n--- {} of {}: {}", index + 1, shards.len(), shard.command);
+        println!("\n--- {} of {}: cargo xtask {}", index + 1, shards.len(), shard.command);
         if is_done {
             println!("done before");
         } else if !options.list {
-            let (entries, _) = shard.run(&commit, &mut process::myself())?;
+            let (entries, _) = shard.run(&commit, &mut process::myself(), &figures)?;
             ledger::append(&path, &entries)?;
         }
     }
@@ -103,6 +99,29 @@ pub(crate) fn run(options: &Options) -> Result {
         1 => Err("a goal does not hold, above".into()),
         _ => Err(format!("{broken} goals do not hold, above").into()),
     }
+}
+
+/// Whether somebody who wrote `name` means the goal with this number.
+fn is_named(name: &str, number: &str) -> bool {
+    name.eq_ignore_ascii_case(number)
+}
+
+/// Refuses goals that do not exist, or that nothing in this column counts toward: nothing would be run, and
+/// nothing be wrong.
+fn check_names(names: &[String], column: Column) -> Result {
+    let mut known: Vec<&str> = GOALS.iter().map(|goal| goal.number).collect();
+    known.sort_by_key(|number| number[1..].parse::<u32>().ok());
+    known.dedup();
+    for name in names {
+        let mut rows = GOALS.iter().filter(|goal| is_named(name, goal.number)).peekable();
+        if rows.peek().is_none() {
+            return Err(format!("no goal `{name}`; there are: {}", known.join(", ")).into());
+        }
+        if rows.all(|goal| goal.target(column).is_none()) {
+            return Err(format!("{name} is measured by full runs only: add --full").into());
+        }
+    }
+    Ok(())
 }
 
 /// Marks a commit of which the tree differs.
@@ -127,19 +146,25 @@ fn ledger_path(column: Column, commit: &str) -> PathBuf {
 impl Shard {
     /// Runs the command through `program`; returns what it counted and whether it was content. A command
     /// that fails without having counted anything has counted one wrong thing.
-    pub(crate) fn run(&self, commit: &str, program: &mut Command) -> Result<(Vec<Entry>, bool)> {
-        let figures = process::root().join("target/reliability/figures.jsonl");
+    /// `figures` is where it writes that meanwhile, in a file that nobody else uses.
+    pub(crate) fn run(
+        &self,
+        commit: &str,
+        program: &mut Command,
+        figures: &Path,
+    ) -> Result<(Vec<Entry>, bool)> {
         if let Some(dir) = figures.parent() {
             fs::create_dir_all(dir)?;
         }
-        fs::write(&figures, "")?;
+        fs::write(figures, "")?;
         let start = Instant::now();
         let words = self.command.split(' ');
-        let outcome = process::run(program.args(words).arg("--figures").arg(&figures));
+        let outcome = process::run(program.args(words).arg("--figures").arg(figures));
         if let Err(error) = &outcome {
             println!("{error}");
         }
-        let mut entries = self.completed(&figures, commit, start.elapsed().as_secs())?;
+        let mut entries = self.completed(figures, commit, start.elapsed().as_secs())?;
+        fs::remove_file(figures)?;
         if outcome.is_err() && entries.iter().all(|entry| entry.wrong == 0) {
             entries = self.failed(commit);
         }
@@ -210,4 +235,22 @@ fn publish(commit: &str) -> Result {
 pub(crate) fn printed() -> Result<String> {
     let published = ledger::read(&process::root().join(PUBLISHED))?;
     Ok(format!("=== reliability\n{}", verdict::page(&published)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_of_which_nothing_would_be_run_is_refused() {
+        let checked = |name: &str, column| {
+            check_names(&[name.to_owned()], column).map_err(|error| error.to_string())
+        };
+        assert_eq!(checked("G1", Column::Gate), Ok(()));
+        assert_eq!(checked("g10", Column::Full), Ok(()));
+        // It once was said that it holds.
+        assert!(checked("G10", Column::Gate).unwrap_err().ends_with("add --full"));
+        let error = checked("G99", Column::Full).unwrap_err();
+        assert!(error.contains("there are: G1, G2, G3, "), "{error}");
+    }
 }

@@ -89,7 +89,8 @@ pub(super) fn page(entries: &[Entry]) -> String {
             [] => String::new(),
             [one] => format!("`{}`", one.command),
             [first, .., last] => {
-                format!("`{}` … `{}` ({})", first.command, last.seed, entries.len())
+                let last = first_difference(&first.command, &last.command);
+                format!("`{}` … `{last}` ({})", first.command, entries.len())
             }
         };
         let seconds: u64 = entries.iter().map(|entry| entry.seconds).sum();
@@ -104,6 +105,12 @@ pub(super) fn page(entries: &[Entry]) -> String {
         ));
     }
     text
+}
+
+/// The first word in which a command differs from the one before: a seed or a part.
+fn first_difference<'l>(before: &str, command: &'l str) -> &'l str {
+    let mut words = before.split(' ').zip(command.split(' '));
+    words.find(|(before, word)| before != word).map_or(command, |(_, word)| word)
 }
 
 /// `1234567` as `1,234,567`.
@@ -141,7 +148,7 @@ mod tests {
     #[test]
     fn the_page_names_commands_seeds_and_commits() {
         let mut last = entry("G1", "distinct crash states", 1_000_000, 0);
-        last.seed = "0x5".to_owned();
+        last.command = "rig --seed 0x5".to_owned();
         let page = page(&[entry("G1", "distinct crash states", 1_000_000, 0), last]);
         let row = page.lines().nth(2).unwrap();
         let wanted = "| distinct crash states | **2,000,000** | 2,000,000 | 0 | \

@@ -41,13 +41,17 @@ fn keys() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(vec![0u8, 1, b'a', b'b', 255]), 0..8)
 }
 
+/// An interpreter needs minutes for nodes of the usual size.
+const EDITS: usize = if cfg!(miri) { 12 } else { 60 };
+const LEN: usize = if cfg!(miri) { 20 } else { 300 };
+
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
     prop::collection::vec(
         prop_oneof![
-            3 => (keys(), prop::collection::vec(any::<u8>(), 0..300)).prop_map(|(k, v)| Edit::Put(k, v)),
+            3 => (keys(), prop::collection::vec(any::<u8>(), 0..LEN)).prop_map(|(k, v)| Edit::Put(k, v)),
             1 => keys().prop_map(Edit::Remove),
         ],
-        0..60,
+        0..EDITS,
     )
 }
 

@@ -12,6 +12,10 @@ use crate::{
 const SITE: SyncSite = SyncSite::new("test");
 const CANARY: &[u8] = b"nobody may read this";
 
+/// An interpreter needs seconds to unlock a file: it does a few of many cases, with fewer records.
+const RARELY: usize = if cfg!(miri) { 131 } else { 1 };
+const RECORDS: u8 = if cfg!(miri) { 4 } else { 20 };
+
 fn keys() -> DataKeys {
     DataKeys::new([(3, DataKey::new([7; 32]))]).unwrap()
 }
@@ -67,7 +71,7 @@ fn scan(file: &LogFile, each: &mut dyn FnMut(Record<'_>)) -> Stop {
 fn sealed_file(disk: &MemDisk) -> Vec<(Lsn, Vec<u8>)> {
     let mut writer = writer(disk, FileClass::Node);
     let mut records = Vec::new();
-    for n in 0..20u8 {
+    for n in 0..RECORDS {
         let body = [CANARY, &vec![n; usize::from(n)]].concat();
         records.push((writer.append(RecordKind::LEAF, n.into(), &[&body]).unwrap(), body));
     }
@@ -91,8 +95,9 @@ fn records_come_back_with_the_key_and_are_whole_without() {
     let seal = stop.seal.unwrap();
     assert_eq!(found.len(), records.len() + 1);
     assert_eq!(found[..records.len()], records);
+    let with_key = unlocked(&disk);
     for (lsn, body) in &records {
-        assert_eq!(&unlocked(&disk).read(*lsn).unwrap().body, body);
+        assert_eq!(&with_key.read(*lsn).unwrap().body, body);
         assert_ne!(&locked(&disk).read(*lsn).unwrap().body, body);
     }
     // All that copying needs: headers, seal, digest.
@@ -141,8 +146,8 @@ fn each_changed_byte_with_right_checksums_is_not_authentic() {
         let (begin, behind) = pair;
         let len = usize::try_from(layout::frame::LENGTH.number(&bytes[begin..])).unwrap();
         // The padding included, which no tag vouches for.
-        for at in (begin + 8..begin + FRAME_LEN + len.next_multiple_of(8)).filter(|at| *at < behind)
-        {
+        let bytes_of_it = begin + 8..begin + FRAME_LEN + len.next_multiple_of(8);
+        for at in bytes_of_it.filter(|at| *at < behind && at % RARELY == 0) {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             if at >= begin + FRAME_LEN
@@ -171,16 +176,15 @@ fn a_record_that_was_moved_or_put_in_anothers_place_is_not_authentic() {
     writer.seal(CommitSpan::default(), SITE).unwrap();
     let bytes = content(&disk);
     let record = |n: usize| 4096 + n * 80..4096 + (n + 1) * 80;
-    for from in 0..10 {
-        for to in (0..10).filter(|to| *to != from) {
-            let mut changed = bytes.clone();
-            changed.copy_within(record(from), record(to).start);
-            put_right(&mut changed, record(to).start);
-            overwrite(&disk, 0, &changed);
-            let stop = scan(&unlocked(&disk), &mut |_| ());
-            assert_eq!(stop.offset, record(to).start as u64);
-            assert_eq!(stop.damage, Some(Damage::NotAuthentic));
-        }
+    let pairs = (0..100).map(|n| (n / 10, n % 10)).filter(|(from, to)| from != to);
+    for (from, to) in pairs.step_by(RARELY) {
+        let mut changed = bytes.clone();
+        changed.copy_within(record(from), record(to).start);
+        put_right(&mut changed, record(to).start);
+        overwrite(&disk, 0, &changed);
+        let stop = scan(&unlocked(&disk), &mut |_| ());
+        assert_eq!(stop.offset, record(to).start as u64);
+        assert_eq!(stop.damage, Some(Damage::NotAuthentic));
     }
 }
 
@@ -248,12 +252,13 @@ fn an_inset_is_read_alone() {
     let read = |file: &LogFile| file.read_value(place, CANARY.len(), 0, true);
     assert_eq!(&read(writer.file()).unwrap()[..], CANARY, "from memory");
     writer.seal(CommitSpan::default(), SITE).unwrap();
-    assert_eq!(&read(&unlocked(&disk)).unwrap()[..], CANARY);
+    let with_key = unlocked(&disk);
+    assert_eq!(&read(&with_key).unwrap()[..], CANARY);
     assert!(matches!(read(&locked(&disk)), Err(LogError::KeyRequired { .. })));
-    let body = unlocked(&disk).read(lsn).unwrap().body;
+    let body = with_key.read(lsn).unwrap().body;
     assert_eq!((&body[..8], body.ends_with(b"behind")), (&b"key:...."[..], true));
     assert_eq!(&body[8..8 + CANARY.len()], CANARY);
-    assert!(unlocked(&disk).read_value(u64::MAX - 9, 4, 0, false).is_err(), "beyond the file");
+    assert!(with_key.read_value(u64::MAX - 9, 4, 0, false).is_err(), "beyond the file");
     overwrite(&disk, place + 3, b"?");
     let error = read(&unlocked(&disk)).unwrap_err();
     assert!(matches!(error, LogError::Corrupt { damage: Damage::NotAuthentic, .. }));

@@ -271,3 +271,56 @@ fn store_chunk(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_env::{Environment, Options};
+    use cairn_io::MemDisk;
+    use cairn_sim::SimWorld;
+
+    use super::{super::layout::STAMP, *};
+
+    /// A transaction whose deletions are counted.
+    struct Counting {
+        txn: Transaction,
+        deleted: usize,
+    }
+
+    impl Target for Counting {
+        fn create_database(&mut self, name: &str, options: DatabaseOptions) -> EnvResult<Database> {
+            self.txn.create_database(name, options)
+        }
+
+        fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
+            self.txn.put(database, key, value)
+        }
+
+        fn delete(&mut self, database: &Database, key: &[u8]) -> EnvResult<()> {
+            self.deleted += 1;
+            self.txn.delete(database, key)
+        }
+    }
+
+    #[test]
+    fn a_cut_deletes_what_is_there_of_a_file_whatever_its_head_claims() {
+        // A hostile head of 4 GiB, its checksum right, made two deletions for each chunk that it claims: 300 MB.
+        let (disk, options_of_env) = (MemDisk::new(), Options::default().background(false));
+        let world = SimWorld::new(1).world();
+        let (env, _) = Environment::open_in(disk.root(), world, options_of_env).unwrap();
+        let claims = Head { len: 4 << 30, change: 1, ..Head::default() };
+        env.write(|txn| {
+            let database = txn.create_database("file", options())?;
+            txn.put(&database, HEAD, &claims.encode())?;
+            txn.put(&database, &base_key(0), &[0; STAMP])?;
+            txn.put(&database, &base_key(1), &[0; STAMP])?;
+            txn.put(&database, &delta_key(1), &[0; STAMP])
+        })
+        .unwrap();
+        let version = Version::new(env.snapshot().unwrap(), "file", None).unwrap();
+        let mut draft = Draft::of(&version);
+        draft.truncate(&version, CHUNK as u64).unwrap();
+        let mut counting = Counting { txn: env.begin_write().unwrap(), deleted: 0 };
+        let (_, head) = draft.store(&mut counting, "file", &version, &Head::default()).unwrap();
+        assert_eq!((counting.deleted, head.len), (2, CHUNK as u64));
+    }
+}
