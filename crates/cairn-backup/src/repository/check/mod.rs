@@ -1,5 +1,6 @@
 //! `Repository::check`: everything that the points need is there, and is what they say.
 
+mod open;
 mod present;
 mod report;
 mod structure;
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_log::{Digest, Uuid};
 
 use super::{
-    NeededObject, PartName, Repository,
+    NeededObject, PartName, Proof, Repository,
     names::ObjectName,
     point::{Part, Point, PointFile},
 };
@@ -40,6 +41,8 @@ struct Check<'a> {
     damaged: BTreeSet<ObjectName>,
     files: Vec<SharedFile>,
     points: BTreeMap<(Uuid, u64), Point>,
+    /// What opening them has proved.
+    opened: BTreeMap<(Uuid, u64), Proof>,
 }
 
 impl Repository {
@@ -49,8 +52,9 @@ impl Repository {
     /// in the repository knows of it then.
     ///
     /// # Errors
-    /// If the place fails.
+    /// If the place fails; of the key, if points are opened.
     pub fn check(&self, options: &CheckOptions<'_>) -> BackupResult<CheckReport> {
+        let began = self.world.monotonic();
         let environments = match options.environment {
             Some(environment) => vec![environment],
             None => self.store.environments()?,
@@ -63,9 +67,11 @@ impl Repository {
             damaged: BTreeSet::new(),
             files: Vec::new(),
             points: BTreeMap::new(),
+            opened: BTreeMap::new(),
         };
         for environment in environments {
             check.points(environment)?;
+            check.proofs(environment)?;
             check.present(environment)?;
         }
         check.report.objects = check.objects.len() as u64;
@@ -75,10 +81,18 @@ impl Repository {
         match check.level {
             CheckLevel::Present => {}
             CheckLevel::Stored => check.stored(&mut counter)?,
-            CheckLevel::Content | CheckLevel::Structure => check.content(&mut counter)?,
+            CheckLevel::Content | CheckLevel::Structure | CheckLevel::Open => {
+                check.content(&mut counter)?;
+            }
         }
-        if check.level == CheckLevel::Structure {
+        if check.level >= CheckLevel::Structure {
             check.structure()?;
+        }
+        if check.level == CheckLevel::Open {
+            check.open_all(options)?;
+        }
+        if options.record {
+            check.record(self.world.monotonic().saturating_sub(began))?;
         }
         check.report.findings.sort_by_key(|finding| (finding.object, finding.at));
         Ok(check.report)
@@ -177,7 +191,8 @@ impl Check<'_> {
         part_name: PartName,
         part: &Part,
     ) -> BackupResult<Option<Vec<u8>>> {
-        let read = self.repository.store.part(environment, part_name, part);
+        let read =
+            self.repository.store.part(environment, part_name, part).map(|(_, content)| content);
         let points = self.objects.get(&name).map(|needed| needed.points.clone());
         self.note(read, &points.unwrap_or_default())
     }

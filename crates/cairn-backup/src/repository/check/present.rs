@@ -129,7 +129,8 @@ impl Check<'_> {
                 }
             }
         }
-        for folder in [Folder::Points(environment), Folder::Timelines(environment)] {
+        let others = [Folder::Points, Folder::Timelines, Folder::Proofs];
+        for folder in others.map(|folder| folder(environment)) {
             let listed = backend.list(&folder)?.into_iter();
             let foreign = listed.filter(|listed| folder.object(&listed.name).is_none());
             let foreign = foreign.map(|listed| format!("{folder}/{}", listed.name));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cairn_env::Options;
 use cairn_log::Uuid;
 
 use crate::{Progress, progress::Report, repository::names::ObjectName};
@@ -19,16 +20,42 @@ pub enum CheckLevel {
     Content,
     /// The files are log files: all records, seals, and each journal file goes on from the one before.
     Structure,
+    /// Each point opens as an environment, and all of its trees and values can be read. That takes the key of an
+    /// encrypted environment.
+    Open,
+}
+
+impl CheckLevel {
+    /// As proofs have it.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Present => 1,
+            Self::Stored => 2,
+            Self::Content => 3,
+            Self::Structure => 4,
+            Self::Open => 5,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        let all = [Self::Present, Self::Stored, Self::Content, Self::Structure, Self::Open];
+        all.into_iter().find(|level| level.code() == code)
+    }
 }
 
 /// How a repository is checked.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct CheckOptions<'a> {
     /// How closely.
     pub level: CheckLevel,
     /// Only backups of this environment.
     pub environment: Option<Uuid>,
+    /// With which options points are opened; among them the key of an encrypted environment.
+    pub options: Options,
+    /// Whether it is recorded in the repository which points were found to be right, and how closely they were looked
+    /// at: see [`ListedPoint::state`](crate::ListedPoint::state).
+    pub record: bool,
     /// Called from time to time.
     pub progress: Report<'a>,
 }
@@ -45,6 +72,20 @@ impl<'a> CheckOptions<'a> {
     #[must_use]
     pub fn environment(mut self, environment: Option<Uuid>) -> Self {
         self.environment = environment;
+        self
+    }
+
+    /// Sets [`CheckOptions::options`](CheckOptions#structfield.options).
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets [`CheckOptions::record`](CheckOptions#structfield.record).
+    #[must_use]
+    pub fn record(mut self, record: bool) -> Self {
+        self.record = record;
         self
     }
 
