@@ -4,10 +4,19 @@ use std::path::Path;
 
 use cairndb::{Database, Environment, KeySource, Options, RecoveryReport, ReplicaPolicy, Snapshot};
 
-use crate::{exit::Failure, keys::KeyArgs, output::Output};
+use crate::{exit::Failure, keys::KeyArgs, output::Output, saved::Saved};
 
-/// Opens an environment to look at it. Recovery happens in memory; not a byte changes on the disk.
+/// Opens an environment, or a [backup](Saved) of one, to look at it. Recovery happens in memory; not a byte changes on
+/// the disk.
 pub(crate) fn for_reading(path: &Path, key: &KeyArgs) -> Result<Environment, Failure> {
+    match Saved::find(path)? {
+        Some(saved) => saved.open(key),
+        None => live_for_reading(path, key),
+    }
+}
+
+/// Opens an environment to look at it, which is no backup.
+pub(crate) fn live_for_reading(path: &Path, key: &KeyArgs) -> Result<Environment, Failure> {
     for_reading_with(path, key.of_environment(path)?)
 }
 
@@ -35,6 +44,10 @@ pub(crate) fn for_writing_with(
     key: Option<KeySource>,
     output: &Output,
 ) -> Result<Environment, Failure> {
+    if Saved::find(path)?.is_some() {
+        let what = format!("{} is a backup, which nobody writes to", path.display());
+        return Err(Failure::usage(what).advise("`cairn restore` makes an environment of it"));
+    }
     let mut options = with_key(key).create(false);
     if let Some(replica) = output.replica() {
         options = options.replica(replica, ReplicaPolicy::Require);

@@ -17,6 +17,7 @@ mod key;
 mod kv;
 mod log;
 mod mark;
+mod prove;
 mod rekey;
 mod repair;
 mod replica;
@@ -91,6 +92,7 @@ pub(crate) enum Command {
     Compact(clean::Compact),
     Backup(backup::Backup),
     Backups(backups::Backups),
+    Prove(prove::Prove),
     Restore(restore::Restore),
     Archive(archive::Archive),
     Repair(repair::Repair),
@@ -130,6 +132,7 @@ impl Command {
             Self::Compact(command) => command.run(output),
             Self::Backup(command) => command.run(output),
             Self::Backups(command) => command.run(output),
+            Self::Prove(command) => command.run(output),
             Self::Restore(command) => command.run(output),
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),

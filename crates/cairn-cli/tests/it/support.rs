@@ -205,12 +205,13 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 11] = [
+    const MEMBERS: [&str; 12] = [
         "seconds",
         "uuid",
         "environment",
         "time",
         "created",
+        "made",
         "timeline",
         "archive_bytes",
         "records",
