@@ -47,6 +47,7 @@
 
 mod compression;
 mod diff;
+mod digest;
 mod error;
 mod export;
 mod file;
@@ -76,6 +77,7 @@ mod writer;
 
 pub use compression::{Compression, Compressor, Decompressor};
 pub use diff::{Change, DiffReport, Difference, Side, diff};
+pub use digest::database_totals;
 pub use error::{ArchiveError, ArchiveResult};
 pub use export::{ExportOptions, SYNC_SITES, export, export_to};
 pub use file::{ArchiveFile, ArchiveReport, FileReader, verify};

@@ -33,6 +33,12 @@ impl Joined {
         Ok(Self { path: dir.path().join(file.name.to_string()), pieces, len: file.length })
     }
 
+    /// The beginning of it, if it is longer than that.
+    pub(crate) fn up_to(mut self, len: u64) -> Self {
+        self.len = self.len.min(len);
+        self
+    }
+
     /// Nothing of a backup is changed.
     fn refuse<T>(&self, op: IoOp) -> IoResult<T> {
         Err(IoError::new(op, &self.path, ErrorKind::Unsupported))
@@ -47,7 +53,8 @@ impl File for Joined {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<usize> {
         let inside = |&&(start, len, _): &&(u64, u64, _)| (start..start + len).contains(&offset);
         let Some((start, len, piece)) = self.pieces.iter().find(inside) else { return Ok(0) };
-        let left = usize::try_from(start + len - offset).unwrap_or(usize::MAX);
+        let end = self.len.min(start + len);
+        let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let want = buf.len().min(left);
         piece.read_at(offset - start, &mut buf[..want])
     }

@@ -37,6 +37,7 @@ mod history;
 mod joined;
 mod keyring;
 mod manifest;
+mod open;
 mod piece;
 mod previous;
 mod progress;
@@ -54,15 +55,17 @@ pub use error::{BackupError, BackupResult, ObjectError};
 pub use heal::{heal, heal_from};
 pub use keyring::{check_key, check_key_in, is_encrypted};
 pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};
+pub use open::{open_backup, open_backup_in};
 pub use piece::Piece;
 pub use progress::Progress;
 pub use publish::{publish, publish_in};
 pub use repository::{
-    BackendError, BackendResult, CheckFinding, CheckLevel, CheckOptions, CheckReport,
+    AlsoCheck, BackendError, BackendResult, CheckFinding, CheckLevel, CheckOptions, CheckReport,
     EnvironmentInfo, Folder, Listed, ListedPoint, LocalBackend, MAX_POINT_LABEL_LEN, MemoryBackend,
-    NeededObject, ObjectName, Origin, Part, PartName, Point, PointDatabase, PointFile,
-    PointOptions, PointReport, Put, REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo,
-    ShortHash, Which, conformance, is_repository,
+    NeededObject, ObjectName, Opened, Origin, Part, PartName, Point, PointDatabase, PointFile,
+    PointOptions, PointReport, PointState, Proof, ProveOptions, ProveReport, Put,
+    REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo, ShortHash, Which, conformance,
+    is_repository,
 };
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use cairn_env::{
-    EnvError, Forgotten, KeptGeneration, Options, PlannedFile, RecoveryReport, RestoreTarget,
-    RestoreTo, UnlockedKeyring, data_directory_space, forget_old_generation,
+    Cut, EnvError, Environment, Forgotten, KeptGeneration, Options, PlannedFile, RecoveryReport,
+    RestoreTarget, RestoreTo, UnlockedKeyring, data_directory_space, forget_old_generation,
 };
-use cairn_io::{DirRef, FileExt, RealDir, RealWorld, SyncSite, WorldRef};
+use cairn_io::{DirRef, FileExt, FileRef, MemDisk, RealDir, RealWorld, SyncSite, WorldRef};
 use cairn_log::Timeline;
 
 use crate::{
     BackupError, BackupResult, Manifest, ManifestFile, Progress,
     backup::open_or_create,
     history::History,
+    joined::Joined,
     keyring,
     manifest::FILES,
     progress::{Counter, Report},
@@ -256,10 +257,58 @@ impl Source {
         files.collect()
     }
 
+    /// What is restored.
+    fn cut(&self) -> &Cut {
+        self.history.as_ref().map_or(&self.manifest.cut, |history| history.plan.cut())
+    }
+
+    /// The keyring of an encrypted environment.
+    fn keyring(&self) -> Option<&[u8]> {
+        let other = self.history.as_ref().and_then(|history| history.keyring.as_deref());
+        other.or(self.keys.as_ref().map(|(bytes, _)| &**bytes))
+    }
+
+    /// Options with the keys of an encrypted environment.
+    fn unlock(&self, options: &Options) -> Options {
+        let keys = self.history.as_ref().and_then(|history| history.keys.clone());
+        match keys.or(self.keys.as_ref().map(|(_, keys)| keys.data_keys())) {
+            Some(keys) => options.clone().encryption(keys),
+            None => options.clone(),
+        }
+    }
+
     /// The journal files that come from elsewhere.
     fn journal(&self) -> impl Iterator<Item = &PlannedFile> {
         let planned = self.history.iter().flat_map(|history| history.plan.journal());
         planned.filter(|planned| !planned.is_of_base)
+    }
+
+    /// Reads all of its files, and compares each with its hash.
+    pub(crate) fn read_all(&self, counter: &mut Counter<'_>) -> BackupResult<()> {
+        let mut files = self.manifest.files.iter();
+        files.try_for_each(|file| read_file(&*self.files, file, counter, |_, _| Ok(())))
+    }
+
+    /// Opens it where it lies, as it would be after it was restored. Journal files that come from elsewhere, and may
+    /// go, are copied into memory.
+    pub(crate) fn open(
+        &self,
+        world: &WorldRef,
+        options: &RestoreOptions<'_>,
+    ) -> BackupResult<(Environment, RecoveryReport)> {
+        let how = "A backup is looked at here.\n";
+        let (root, cut) = (MemDisk::new().root(), self.cut().clone());
+        let staging = RestoreTarget::begin(root, Arc::clone(world), cut, how, self.keyring())?;
+        for (file, length) in self.files() {
+            let shown = Joined::open(&*self.files, file)?.up_to(length);
+            staging.show(file.name, file.directory, &(Arc::new(shown) as FileRef))?;
+        }
+        let journal = self.journal().map(|file| file.length).sum();
+        let mut counter = Counter::new(journal, options.progress);
+        for file in self.journal() {
+            copy_journal(file, &staging, &mut counter)?;
+        }
+        Ok(staging.look(self.unlock(&options.options))?)
     }
 
     pub(crate) fn restore(
@@ -280,10 +329,8 @@ impl Source {
             self.backup.path().display()
         );
         let (root, world) = (Arc::clone(target), Arc::clone(world));
-        let other = self.history.as_ref().and_then(|history| history.keyring.as_deref());
-        let keyring = other.or(self.keys.as_ref().map(|(bytes, _)| &**bytes));
-        let cut = self.history.as_ref().map_or(&self.manifest.cut, |history| history.plan.cut());
-        let (cut, foreign) = (cut.clone(), options.other_environment);
+        let keyring = self.keyring();
+        let (cut, foreign) = (self.cut().clone(), options.other_environment);
         let (commit, time) = (cut.commit, cut.time);
         let staging = match options.in_place {
             true => RestoreTarget::begin_in_place(root, world, cut, &how, keyring, foreign)?,
@@ -302,18 +349,9 @@ impl Source {
             copy.sync(RESTORE)?;
         }
         for file in &journal {
-            let copy = staging.create(file.name, file.directory)?;
-            file.copy(|at, piece| -> BackupResult<()> {
-                counter.add(piece.len() as u64);
-                Ok(copy.write_all_at(at, piece)?)
-            })?;
-            copy.sync(RESTORE)?;
+            copy_journal(file, &staging, &mut counter)?.sync(RESTORE)?;
         }
-        let mut proving = options.options.clone();
-        let keys = self.history.as_ref().and_then(|history| history.keys.clone());
-        if let Some(keys) = keys.or(self.keys.as_ref().map(|(_, keys)| keys.data_keys())) {
-            proving = proving.encryption(keys);
-        }
+        let proving = self.unlock(&options.options);
         let (files, bytes) = (lengths.len() as u64, lengths.iter().map(|(_, length)| length).sum());
         let restored = staging.finish(proving)?;
         Ok(RestoreReport {
@@ -327,6 +365,20 @@ impl Source {
             kept: restored.kept,
         })
     }
+}
+
+/// Copies a journal file that comes from elsewhere.
+fn copy_journal(
+    file: &PlannedFile,
+    to: &RestoreTarget,
+    counter: &mut Counter<'_>,
+) -> BackupResult<FileRef> {
+    let copy = to.create(file.name, file.directory)?;
+    file.copy(|at, piece| -> BackupResult<()> {
+        counter.add(piece.len() as u64);
+        Ok(copy.write_all_at(at, piece)?)
+    })?;
+    Ok(copy)
 }
 
 /// An error if the files, of which directory and length are given, do not fit where they are to go. Data

@@ -42,6 +42,7 @@ mod open;
 mod output;
 mod progress;
 mod prompt;
+mod saved;
 mod text;
 mod tour;
 

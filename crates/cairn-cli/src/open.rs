@@ -7,10 +7,19 @@ use cairndb::{
     Snapshot,
 };
 
-use crate::{exit::Failure, keys::KeyArgs, output::Output};
+use crate::{exit::Failure, keys::KeyArgs, output::Output, saved::Saved};
 
-/// Opens an environment to look at it. Recovery happens in memory; not a byte changes on the disk.
+/// Opens an environment, or a [backup](Saved) of one, to look at it. Recovery happens in memory; not a byte changes on
+/// the disk.
 pub(crate) fn for_reading(path: &Path, key: &KeyArgs) -> Result<Environment, Failure> {
+    match Saved::find(path)? {
+        Some(saved) => saved.open(key),
+        None => live_for_reading(path, key),
+    }
+}
+
+/// Opens an environment to look at it, which is no backup.
+pub(crate) fn live_for_reading(path: &Path, key: &KeyArgs) -> Result<Environment, Failure> {
     for_reading_with(path, key.of_environment(path)?)
 }
 
@@ -48,6 +57,10 @@ pub(crate) fn for_writing_keeping(
     keep: Option<JournalRetention>,
     output: &Output,
 ) -> Result<Environment, Failure> {
+    if Saved::find(path)?.is_some() {
+        let what = format!("{} is a backup, which nobody writes to", path.display());
+        return Err(Failure::usage(what).advise("`cairn restore` makes an environment of it"));
+    }
     let mut options = with_key(key).create(false);
     options.keep_journal = keep;
     if let Some(replica) = output.replica() {

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use cairn_io::{Access, DirExt, DirRef, FileRef, LockGuard, Name, World, WorldRef};
+use cairn_io::{Access, Dir, DirExt, DirRef, FileRef, LockGuard, Name, World, WorldRef};
 use cairn_log::{DataKeys, LogName, Timeline};
 
 use crate::{
@@ -170,12 +170,24 @@ impl RestoreTarget {
     /// # Errors
     /// If it exists or the disk fails, or there is no such data directory.
     pub fn create(&self, name: LogName, directory: u16) -> EnvResult<FileRef> {
-        let dir = self.staging.place(directory).ok_or_else(|| {
+        Ok(self.place(name, directory)?.create(&name.to_name())?)
+    }
+
+    /// Shows a file that lies elsewhere in the data directory in which it lay, if the target is in memory. It has to
+    /// stay as it is.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); on a disk.
+    pub fn show(&self, name: LogName, directory: u16, file: &FileRef) -> EnvResult<()> {
+        Ok(self.place(name, directory)?.show(&name.to_name(), file)?)
+    }
+
+    fn place(&self, name: LogName, directory: u16) -> EnvResult<&dyn Dir> {
+        self.staging.place(directory).ok_or_else(|| {
             let count = self.cut.directories;
             let what = format!("{name} lies in data directory {directory} of {count}");
             EnvError::InvalidInput { what }
-        })?;
-        Ok(dir.create(&name.to_name())?)
+        })
     }
 
     /// Makes the copied files durable, opens them, replays the journal, walks all trees, and only
@@ -184,14 +196,12 @@ impl RestoreTarget {
     /// # Errors
     /// If anything is not as the cut says: the directory then stays an unfinished restore.
     pub fn finish(self, options: Options) -> EnvResult<Restored> {
+        let options = self.unlocked(options)?;
         let Self { root, staging, timeline, world, cut, lock, generation, kept } = self;
         // Planted: restored in place too early.
         if !cairn_io::planted::is(38) {
             staging.make_durable(&root)?;
         }
-        let (_, found) = StateFile::open(&*staging.dir, Access::Read)?;
-        let options =
-            keyring::opening::unlocked(&root, &*staging.dir, Some(&found.newest), options)?;
         if let Some(keys) = &options.encryption {
             encrypt_state(&staging.dir, keys)?;
         }
@@ -204,6 +214,27 @@ impl RestoreTarget {
         drop(lock);
         let kept = kept.map(|kept| kept.generation.0);
         Ok(Restored { timeline, recovery, entries, kept })
+    }
+
+    /// Opens what was brought together for reading, without making an environment of it: for files that are
+    /// [shown](Self::show). The journal is replayed in memory; what is read is checked when it is read.
+    ///
+    /// # Errors
+    /// If anything that recovery needs is not as the cut says.
+    pub fn look(self, options: Options) -> EnvResult<(Environment, RecoveryReport)> {
+        let options = self.unlocked(options)?;
+        if let Some(keys) = &options.encryption {
+            encrypt_state(&self.staging.dir, keys)?;
+        }
+        let Self { root, staging, world, cut, .. } = self;
+        open_at_cut(&root, &staging.dir, &world, &cut, options)
+    }
+
+    /// The options with the keys of an encrypted environment.
+    fn unlocked(&self, options: Options) -> EnvResult<Options> {
+        let dir = &self.staging.dir;
+        let (_, found) = StateFile::open(&**dir, Access::Read)?;
+        keyring::opening::unlocked(&self.root, &**dir, Some(&found.newest), options)
     }
 }
 
@@ -253,16 +284,8 @@ fn prove(
     cut: &Cut,
     options: Options,
 ) -> EnvResult<(RecoveryReport, u64)> {
-    let options = options.read_only(true).background(false);
     let keys = options.encryption.clone();
-    let root = Root::new(Arc::clone(&root.dir));
-    let (env, recovery) = Environment::open_staged(root, Arc::clone(dir), world, options)?;
-    let found = env.snapshot()?.commit();
-    if found != cut.commit {
-        let what =
-            format!("the restored files end with commit {found}, the backup with {}", cut.commit);
-        return Err(EnvError::NeedsRepair { path: dir.path().to_owned(), why: what });
-    }
+    let (env, recovery) = open_at_cut(root, dir, world, cut, options)?;
     let report = env.verify(&VerifyOptions::new())?;
     report.prove(dir.path(), "what was restored")?;
     if let Some(keys) = keys {
@@ -272,6 +295,26 @@ fn prove(
         state.rewrite(|state| state.identify(&find))?;
     }
     Ok((recovery, report.entries))
+}
+
+/// Opens the files without changing them: they must end where the cut is.
+fn open_at_cut(
+    root: &Root,
+    dir: &DirRef,
+    world: &WorldRef,
+    cut: &Cut,
+    options: Options,
+) -> EnvResult<(Environment, RecoveryReport)> {
+    let options = options.read_only(true).background(false);
+    let root = Root::new(Arc::clone(&root.dir));
+    let (env, recovery) = Environment::open_staged(root, Arc::clone(dir), world, options)?;
+    let found = env.snapshot()?.commit();
+    if found != cut.commit {
+        let what =
+            format!("the restored files end with commit {found}, the backup with {}", cut.commit);
+        return Err(EnvError::NeedsRepair { path: dir.path().to_owned(), why: what });
+    }
+    Ok((env, recovery))
 }
 
 const RESTORING: Name = Name::constant("RESTORING");

@@ -209,6 +209,18 @@ pub trait Dir: Any + fmt::Debug + Send + Sync {
         Err(IoError::new(IoOp::Link, &path, std::io::ErrorKind::Unsupported))
     }
 
+    /// Shows a file that is open, on whatever disk it lies, under a name of this directory, for reading only. A
+    /// directory in memory does this ([`MemDisk`](crate::MemDisk)), so that what lies elsewhere can be looked at as a
+    /// part of something else without being copied.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for anything of that name; `Unsupported` on a disk.
+    fn show(&self, name: &Name, file: &FileRef) -> IoResult<()> {
+        let _ = file;
+        let path = self.path().join(name.as_str());
+        Err(IoError::new(IoOp::Link, &path, std::io::ErrorKind::Unsupported))
+    }
+
     /// Renames a file within this directory, atomically replacing a file at `to`.
     ///
     /// # Errors

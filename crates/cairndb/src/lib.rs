@@ -169,14 +169,15 @@ pub mod archive {
 #[cfg(feature = "backup")]
 pub mod backup {
     pub use cairn_backup::{
-        BackendError, BackendResult, BackupError, BackupFinding, BackupOptions, BackupReport,
-        BackupResult, BackupVerifyReport, CheckFinding, CheckLevel, CheckOptions, CheckReport,
-        Compression, EnvironmentInfo, Folder, Forgotten, KeptGeneration, Listed, ListedPoint,
-        LocalBackend, MANIFEST_NAME, MAX_POINT_LABEL_LEN, Manifest, ManifestFile, MemoryBackend,
-        NeededObject, ObjectError, ObjectName, Origin, Part, PartName, Piece, Point, PointDatabase,
-        PointFile, PointOptions, PointReport, Progress, Put, RepoBackend, Repository,
-        RepositoryInfo, RestoreOptions, RestoreReport, RestoreTo, ShortHash, Which, backup,
-        check_key, conformance, forget_old, heal, is_encrypted, is_repository, publish, restore,
-        undo_restore, verify,
+        AlsoCheck, BackendError, BackendResult, BackupError, BackupFinding, BackupOptions,
+        BackupReport, BackupResult, BackupVerifyReport, CheckFinding, CheckLevel, CheckOptions,
+        CheckReport, Compression, EnvironmentInfo, Folder, Forgotten, KeptGeneration, Listed,
+        ListedPoint, LocalBackend, MANIFEST_NAME, MAX_POINT_LABEL_LEN, Manifest, ManifestFile,
+        MemoryBackend, NeededObject, ObjectError, ObjectName, Opened, Origin, Part, PartName,
+        Piece, Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Progress,
+        Proof, ProveOptions, ProveReport, Put, RepoBackend, Repository, RepositoryInfo,
+        RestoreOptions, RestoreReport, RestoreTo, ShortHash, Which, backup, check_key, conformance,
+        forget_old, heal, is_encrypted, is_repository, open_backup, publish, restore, undo_restore,
+        verify,
     };
 }

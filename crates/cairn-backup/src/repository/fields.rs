@@ -85,3 +85,45 @@ pub(crate) fn text<'a>(
     let bytes = reader.prefixed(field)?;
     std::str::from_utf8(bytes).map_err(|_| before.error(field, "is no text"))
 }
+
+/// A text of one line, without anything that is not to be printed.
+pub(crate) fn line<'a>(
+    reader: &mut ByteReader<'a>,
+    field: &'static str,
+) -> Result<&'a str, DecodeError> {
+    let before = reader.clone();
+    let text = text(reader, field)?;
+    if text.chars().any(char::is_control) {
+        return Err(before.error(field, "holds control characters"));
+    }
+    Ok(text)
+}
+
+/// Yes or no.
+pub(crate) fn flag(reader: &mut ByteReader<'_>, field: &'static str) -> Result<bool, DecodeError> {
+    let before = reader.clone();
+    match reader.u8(field)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(before.error(field, "is neither 0 nor 1")),
+    }
+}
+
+/// Entries up to the end, each with a key that comes after the one before.
+pub(crate) fn ordered<'a, K: Ord, T>(
+    reader: &mut ByteReader<'a>,
+    field: &'static str,
+    mut decode: impl FnMut(&mut ByteReader<'a>) -> Result<(K, T), DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let (mut entries, mut last) = (Vec::new(), None);
+    while !reader.rest().is_empty() {
+        let before = reader.clone();
+        let (key, entry) = decode(reader)?;
+        if last.as_ref().is_some_and(|last| *last >= key) {
+            return Err(before.error(field, "are not in their order"));
+        }
+        last = Some(key);
+        entries.push(entry);
+    }
+    Ok(entries)
+}

@@ -77,6 +77,28 @@ fn crc(frame: &[u8]) -> u32 {
     crc32c(&checked)
 }
 
+/// Where a frame is in its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FramePlace {
+    pub(crate) at: u64,
+    /// Its bytes, with its head.
+    pub(crate) stored: usize,
+    /// Bytes of its content.
+    pub(crate) length: usize,
+}
+
+/// The places of the frames from `at` to the end of an object whose [`content`] was read.
+pub(crate) fn places(object: &[u8], at: usize) -> Vec<FramePlace> {
+    let (mut at, mut places) = (at, Vec::new());
+    while let Some(head) = object.get(at..at + layout::LEN) {
+        let number = |field: Field| usize::try_from(field.number(head)).unwrap_or(usize::MAX);
+        let stored = number(layout::STORED).saturating_add(layout::LEN);
+        places.push(FramePlace { at: at as u64, stored, length: number(layout::LENGTH) });
+        at = at.saturating_add(stored);
+    }
+    places
+}
+
 /// The content of the frames from `at` to the end of `object`, if it has exactly `length` bytes.
 pub(crate) fn content(
     object: &[u8],
@@ -158,6 +180,12 @@ mod tests {
                         let most = 4 + len + count(len) * layout::LEN;
                         assert!(object.len() <= most, "{len}: {}", object.len());
                         assert!(content(&object, 4, len, ratio).unwrap() == bytes);
+                        let each = places(&object, 4).into_iter().flat_map(|place| {
+                            let at = usize::try_from(place.at).unwrap();
+                            let frame = &object[at..at + place.stored];
+                            content(frame, 0, place.length, ratio).unwrap()
+                        });
+                        assert!(each.eq(bytes.iter().copied()));
                     }
                 }
             }

@@ -18,9 +18,10 @@
 //! | `point` | what a point says |
 //! | `store` | objects, read with nothing trusted |
 //! | `backup`, `upload` | a point comes into being |
-//! | `view` | a point as the directory of a backup |
+//! | `view`, `reader` | a point as the directory of a backup, and the bytes of its files |
 //! | `restore` | a point becomes an environment |
-//! | `check` | all of it, looked at in up to four ways |
+//! | `check` | all of it, looked at in up to five ways |
+//! | `prove`, `proof` | a point, opened and read to its end; what is then known of it |
 
 mod backend;
 mod backup;
@@ -32,6 +33,9 @@ pub(crate) mod layout;
 mod names;
 pub(crate) mod part;
 pub(crate) mod point;
+pub(crate) mod proof;
+mod prove;
+mod reader;
 mod restore;
 pub(crate) mod statement;
 pub(crate) mod store;
@@ -51,6 +55,8 @@ pub use backup::{PointOptions, PointReport};
 pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
 pub use names::{Folder, ObjectName, PartName, ShortHash};
 pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};
+pub use proof::{Opened, PointState, Proof};
+pub use prove::{AlsoCheck, ProveOptions, ProveReport};
 pub use restore::Which;
 pub use store::Origin;
 
@@ -126,6 +132,22 @@ pub struct ListedPoint {
     pub number: u64,
     /// What it says, or why it cannot be read.
     pub point: Result<Point, Arc<BackupError>>,
+    /// What is known of it because somebody has looked, in the order of time.
+    pub proofs: Vec<Proof>,
+}
+
+impl ListedPoint {
+    /// How far it is known to be good: by the proof that says most.
+    #[must_use]
+    pub fn state(&self) -> PointState {
+        self.proofs.iter().map(Proof::state).max().unwrap_or(PointState::Copied)
+    }
+
+    /// The newest of the proofs that say most.
+    #[must_use]
+    pub fn best_proof(&self) -> Option<&Proof> {
+        self.proofs.iter().max_by_key(|proof| (proof.state(), proof.made))
+    }
 }
 
 impl Repository {
@@ -229,10 +251,16 @@ impl Repository {
         if numbers.is_empty() {
             return Err(self.no_point(format!("backup of the environment {environment}")));
         }
+        let known = self.store.proofs(environment)?;
         let listed = numbers.into_iter().map(|number| {
-            let read = self.store.point(environment, number);
-            let point = read.map(|read| read.point).map_err(Arc::new);
-            ListedPoint { number, point }
+            let read = self.store.hashed_point(environment, number);
+            // One that is of another point proves nothing of this one.
+            let is_its = |of| read.as_ref().is_ok_and(|(hash, _)| *hash == of);
+            let proofs = known.iter().filter(|read| read.point == number && is_its(read.of));
+            let mut proofs: Vec<_> = proofs.map(|read| read.proof.clone()).collect();
+            proofs.sort_by_key(|proof| proof.made);
+            let point = read.map(|(_, read)| read.point).map_err(Arc::new);
+            ListedPoint { number, point, proofs }
         });
         Ok(listed.collect())
     }

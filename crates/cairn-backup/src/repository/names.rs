@@ -88,6 +88,15 @@ pub enum ObjectName {
         /// Of what is stored.
         hash: ShortHash,
     },
+    /// That a point was checked, and how.
+    Proof {
+        /// The environment.
+        environment: Uuid,
+        /// The number of the point.
+        point: u64,
+        /// Of what is stored.
+        hash: ShortHash,
+    },
 }
 
 /// A folder of objects, which can be listed.
@@ -110,6 +119,8 @@ pub enum Folder {
     Timelines(Uuid),
     /// Points, and their indexes.
     Points(Uuid),
+    /// What is known of the points because somebody looked.
+    Proofs(Uuid),
 }
 
 /// The name of the object that makes a place a repository.
@@ -119,6 +130,7 @@ const DATA: Name = Name::constant("data");
 const LOG: Name = Name::constant("log");
 const TIMELINES: Name = Name::constant("timelines");
 const POINTS: Name = Name::constant("points");
+const PROOFS: Name = Name::constant("proofs");
 
 fn name(text: String) -> Name {
     Name::new(text).expect("it is made of letters, digits, '-' and '.', and short")
@@ -146,6 +158,7 @@ impl ObjectName {
             Self::Point { environment, .. } | Self::Index { environment, .. } => {
                 Folder::Points(environment)
             }
+            Self::Proof { environment, .. } => Folder::Proofs(environment),
         }
     }
 
@@ -161,6 +174,7 @@ impl ObjectName {
             Self::Timeline { timeline, .. } => name(format!("{timeline}.tl")),
             Self::Point { number, .. } => name(format!("{number:016x}.point")),
             Self::Index { number, hash, .. } => name(format!("{number:016x}-{hash}.idx")),
+            Self::Proof { point, hash, .. } => name(format!("{point:016x}-{hash}.proof")),
         }
     }
 }
@@ -187,6 +201,22 @@ impl Folder {
             Self::Log(environment, timeline) => vec![ENVS, env(environment), LOG, tl(timeline)],
             Self::Timelines(environment) => vec![ENVS, env(environment), TIMELINES],
             Self::Points(environment) => vec![ENVS, env(environment), POINTS],
+            Self::Proofs(environment) => vec![ENVS, env(environment), PROOFS],
+        }
+    }
+
+    /// The environment to which it belongs, if it does to one.
+    #[must_use]
+    pub const fn of(&self) -> Option<Uuid> {
+        match *self {
+            Self::Root | Self::Environments => None,
+            Self::DataTimelines(environment)
+            | Self::LogTimelines(environment)
+            | Self::Data(environment, _)
+            | Self::Log(environment, _)
+            | Self::Timelines(environment)
+            | Self::Points(environment)
+            | Self::Proofs(environment) => Some(environment),
         }
     }
 
@@ -204,11 +234,14 @@ impl Folder {
             Self::Points(environment) => match text.strip_suffix(".point") {
                 Some(number) => ObjectName::Point { environment, number: hex(number)? },
                 None => {
-                    let (number, hash) = text.strip_suffix(".idx")?.split_once('-')?;
-                    let (number, hash) = (hex(number)?, ShortHash(hex(hash)?));
+                    let (number, hash) = numbered(text.strip_suffix(".idx")?)?;
                     ObjectName::Index { environment, number, hash }
                 }
             },
+            Self::Proofs(environment) => {
+                let (point, hash) = numbered(text.strip_suffix(".proof")?)?;
+                ObjectName::Proof { environment, point, hash }
+            }
             Self::Environments | Self::DataTimelines(_) | Self::LogTimelines(_) => return None,
         };
         // One spelling: what does not print as it was written is somebody else's.
@@ -233,6 +266,12 @@ impl fmt::Display for Folder {
         let path: Vec<_> = self.path().iter().map(Name::to_string).collect();
         f.write_str(&path.join("/"))
     }
+}
+
+/// A number and a hash.
+fn numbered(text: &str) -> Option<(u64, ShortHash)> {
+    let (number, hash) = text.split_once('-')?;
+    Some((hex(number)?, ShortHash(hex(hash)?)))
 }
 
 fn hex(text: &str) -> Option<u64> {
@@ -279,6 +318,7 @@ mod tests {
             ObjectName::Timeline { environment, timeline: Timeline(7) },
             ObjectName::Point { environment, number: 12 },
             ObjectName::Index { environment, number: 12, hash: ShortHash(u64::MAX) },
+            ObjectName::Proof { environment, point: 12, hash: ShortHash(u64::MAX) },
         ]
     }
 

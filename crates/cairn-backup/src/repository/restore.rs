@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cairn_env::{EnvError, RestoreTo};
+use cairn_env::{EnvError, Environment, RecoveryReport, RestoreTo};
 use cairn_io::{DirRef, WorldRef};
 use cairn_log::Uuid;
 
@@ -160,6 +160,39 @@ impl Repository {
         source.restore(target, world, options).map_err(view::surface)
     }
 
+    /// Opens a point for reading where it lies, as [`open_backup`](crate::open_backup) does with a backup in a
+    /// directory, without restoring it. Each part of a file is read whole and compared with both of its hashes when
+    /// the first byte of it is needed.
+    ///
+    /// ```
+    /// use cairn_backup::{PointOptions, Repository, RestoreOptions, Which};
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let repository = Repository::create(dir.path().join("repo"))?;
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// let users = env.database("users", DatabaseOptions::default())?;
+    /// env.write(|txn| txn.put(&users, b"ada", b"1815"))?;
+    /// repository.backup(&env, &PointOptions::default())?;
+    /// env.write(|txn| txn.delete(&users, b"ada"))?;
+    ///
+    /// let (then, _) = repository.open_backup(None, &Which::Newest, &RestoreOptions::default())?;
+    /// let users = then.find_database("users")?.unwrap();
+    /// assert_eq!(then.snapshot()?.get(&users, b"ada")?.unwrap(), b"1815");
+    /// # Ok::<(), cairn_backup::BackupError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore) before it writes, and as an open after it.
+    pub fn open_backup(
+        &self,
+        environment: Option<Uuid>,
+        which: &Which,
+        options: &RestoreOptions<'_>,
+    ) -> BackupResult<(Environment, RecoveryReport)> {
+        let source = self.preflight(environment, which, options)?;
+        source.open(&self.world, options).map_err(view::surface)
+    }
+
     /// Looks for what is missing, a wrong key and the moment before anything is written.
     fn preflight(
         &self,
@@ -191,7 +224,7 @@ impl Repository {
     }
 
     /// An error unless each object of a point is there, and as long as it has to be.
-    fn check_present(&self, point: &Point) -> BackupResult<()> {
+    pub(super) fn check_present(&self, point: &Point) -> BackupResult<()> {
         for needed in point.objects() {
             match self.store.backend.length(&needed.name)? {
                 Some(length) if length == needed.stored_length => {}

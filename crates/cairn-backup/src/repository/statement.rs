@@ -1,4 +1,4 @@
-//! A statement: an object that says something of others: a point, an index, a timeline.
+//! A statement: an object that says something of others: a point, an index, a timeline, a proof.
 
 use cairn_archive::Compression;
 use cairn_log::{Digest, Uuid, crc32c};
@@ -14,6 +14,7 @@ pub(crate) enum StatementKind {
     Point,
     Index,
     Timeline,
+    Proof,
 }
 
 impl StatementKind {
@@ -22,6 +23,7 @@ impl StatementKind {
             Self::Point => b"CAIRNPNT",
             Self::Index => b"CAIRNIDX",
             Self::Timeline => b"CAIRNTML",
+            Self::Proof => b"CAIRNPRF",
         }
     }
 }

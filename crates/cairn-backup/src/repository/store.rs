@@ -71,6 +71,19 @@ impl Store {
         Ok(bytes)
     }
 
+    /// So many bytes of an object.
+    pub(crate) fn range(&self, object: ObjectName, at: u64, len: usize) -> BackupResult<Vec<u8>> {
+        let bytes = match self.backend.read(&object, at, len) {
+            Err(BackendError::NotFound { .. }) => return Err(self.missing(object)),
+            read => read?,
+        };
+        if bytes.len() == len {
+            return Ok(bytes);
+        }
+        let at = at + bytes.len() as u64;
+        Err(self.damaged(object, Damaged { at, problem: "it ends where there was more".into() }))
+    }
+
     /// All of an object whose length and hash are known.
     pub(crate) fn stored(&self, needed: &NeededObject) -> BackupResult<Vec<u8>> {
         let NeededObject { name, stored_length, stored } = *needed;
@@ -93,13 +106,13 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The bytes of a log file in a part, with every hash compared.
+    /// A part with the bytes of a log file that it holds, with every hash compared.
     pub(crate) fn part(
         &self,
         environment: Uuid,
         name: PartName,
         known: &Part,
-    ) -> BackupResult<Vec<u8>> {
+    ) -> BackupResult<(Vec<u8>, Vec<u8>)> {
         let object = ObjectName::Part { environment, part: name };
         let (stored_length, stored) = (known.stored_length, known.stored);
         let bytes = self.stored(&NeededObject { name: object, stored_length, stored })?;
@@ -107,18 +120,23 @@ impl Store {
         let (content, found) =
             part::decode(&id, &bytes).map_err(|damaged| self.damaged(object, damaged))?;
         match found == known.content {
-            true => Ok(content),
+            true => Ok((bytes, content)),
             false => Err(self.damaged(object, wrong_hash(0, found, known.content))),
         }
     }
 
     /// A statement has passed its checksums, and makes no sense.
-    fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
+    pub(super) fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
         let at = (repository_statement::LEN + error.at) as u64;
         self.damaged(name, Damaged { at, problem: format!("its content is none: {error}") })
     }
 
-    fn statement_id(&self, kind: StatementKind, environment: Uuid, number: u64) -> StatementId {
+    pub(super) fn statement_id(
+        &self,
+        kind: StatementKind,
+        environment: Uuid,
+        number: u64,
+    ) -> StatementId {
         StatementId { kind, repository: self.repository, environment, number }
     }
 
@@ -143,8 +161,17 @@ impl Store {
 
     /// Reads a point.
     pub(crate) fn point(&self, environment: Uuid, number: u64) -> BackupResult<ReadPoint> {
+        Ok(self.hashed_point(environment, number)?.1)
+    }
+
+    /// Reads a point, with the hash of all of it.
+    pub(crate) fn hashed_point(
+        &self,
+        environment: Uuid,
+        number: u64,
+    ) -> BackupResult<(Digest, ReadPoint)> {
         let bytes = self.whole(ObjectName::Point { environment, number }, MAX_POINT)?;
-        self.decode_point(environment, number, &bytes)
+        Ok((Digest::of(&bytes), self.decode_point(environment, number, &bytes)?))
     }
 
     /// What a point says that was read.
@@ -269,6 +296,6 @@ fn wrong_hash(at: u64, found: Digest, expected: Digest) -> Damaged {
     Damaged { at, problem: format!("its hash is {found}, not {expected}") }
 }
 
-fn too_much(error: std::io::Error) -> BackupError {
+pub(super) fn too_much(error: std::io::Error) -> BackupError {
     BackupError::InvalidInput { what: error.to_string() }
 }

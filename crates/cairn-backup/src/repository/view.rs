@@ -2,14 +2,14 @@
 //!
 //! Whatever reads a backup in a directory reads a point of a repository through it: the restore, the search for a
 //! moment in a journal, the trial of a key. Its files are put together from the parts in which they lie; each byte
-//! comes from a part that was read whole and compared with both of its hashes.
+//! comes from a part that was read whole and compared with both of its hashes: see `reader`.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     error::Error,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -20,8 +20,8 @@ use cairn_io::{
 use cairn_log::Digest;
 
 use super::{
-    names::PartName,
     point::{Part, Point, PointFile},
+    reader::PartReader,
     store::Store,
 };
 use crate::{
@@ -30,30 +30,11 @@ use crate::{
     manifest::{FILES, MANIFEST},
 };
 
-/// How many parts are kept in memory: whoever reads two files in turn reads each part once.
-const KEPT_PARTS: usize = 3;
-
 /// What files of a point are read through.
 #[derive(Debug)]
 struct Reader {
-    store: Store,
+    parts: PartReader,
     point: Point,
-    /// The parts that were read last, the newest first.
-    kept: Mutex<VecDeque<(PartName, Arc<Vec<u8>>)>>,
-}
-
-impl Reader {
-    fn part(&self, name: PartName, part: &Part) -> Result<Arc<Vec<u8>>, BackupError> {
-        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, bytes)) = lock().iter().find(|(kept, _)| *kept == name) {
-            return Ok(Arc::clone(bytes));
-        }
-        let bytes = Arc::new(self.store.part(self.point.cut.environment, name, part)?);
-        let mut kept = lock();
-        kept.push_front((name, Arc::clone(&bytes)));
-        kept.truncate(KEPT_PARTS);
-        Ok(bytes)
-    }
 }
 
 /// What a directory backup of the same files would say of itself.
@@ -86,7 +67,8 @@ pub(crate) fn open(store: &Store, path: &Path, point: Point) -> DirRef {
         files.insert(file.name.to_name(), Content::Log(index));
     }
     let text = Bytes::from(manifest(&point).encode());
-    let reader = Arc::new(Reader { store: store.clone(), point, kept: Mutex::default() });
+    let parts = PartReader::new(store.clone(), point.cut.environment);
+    let reader = Arc::new(Reader { parts, point });
     let files =
         PointDir { path: files_path, entries: files, below: None, reader: Arc::clone(&reader) };
     let entries = BTreeMap::from([(MANIFEST, Content::Bytes(text))]);
@@ -245,8 +227,9 @@ impl File for ViewedFile {
             Some((file.part_name(start, part), start, part))
         });
         let Some((name, start, part)) = found else { return Ok(0) };
-        let bytes = self.reader.part(name, part).map_err(|error| self.failed(error))?;
-        Ok(copy_out(&bytes, offset - start, buf))
+        let frame = self.reader.parts.frame(name, part, offset - start);
+        let (bytes, at) = frame.map_err(|error| self.failed(error))?;
+        Ok(copy_out(&bytes, at as u64, buf))
     }
 
     fn write_at(&self, _: u64, _: &[u8]) -> IoResult<usize> {

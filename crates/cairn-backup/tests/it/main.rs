@@ -15,6 +15,7 @@ mod in_place;
 mod in_place_crash;
 mod incremental;
 mod keys;
+mod opened;
 mod point_in_time;
 mod publish;
 mod repository;

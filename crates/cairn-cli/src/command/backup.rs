@@ -99,7 +99,7 @@ impl Backup {
 
     fn into_repository(self, repo: PathBuf, output: &mut Output) -> Outcome {
         let repository = Repository::open(&repo)?;
-        let env = open::for_reading(&self.env, &self.unlock)?;
+        let env = open::live_for_reading(&self.env, &self.unlock)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
         let mut options = PointOptions::default().progress(&shown);
@@ -153,7 +153,7 @@ impl Backup {
     }
 
     fn into_directory(self, target: PathBuf, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env, &self.unlock)?;
+        let env = open::live_for_reading(&self.env, &self.unlock)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
         let mut options = BackupOptions::default().progress(&shown);

@@ -1,8 +1,8 @@
 //! `cairn backups`: the points of a repository.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use cairndb::backup::{ListedPoint, Point, Repository};
+use cairndb::backup::{CheckLevel, ListedPoint, Point, Proof, Repository};
 use serde::Serialize;
 
 use crate::{
@@ -15,7 +15,9 @@ use crate::{
 /// List the backups in a repository, the oldest first
 ///
 /// `full` says that everything was stored for that backup, `increment` that the rest was there
-/// already. Each one is whole by itself all the same. Exit code 1 means that one cannot be read.
+/// already. Each one is whole by itself all the same. `copied` says that nobody has looked at it since,
+/// `checked` that its bytes were read and are right, `proved` that it was opened and read to its end,
+/// with the time at which that was done. Exit code 1 means that one cannot be read.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -67,6 +69,31 @@ struct PointJson<'a> {
     new_bytes: u64,
     encrypted: bool,
     databases: Option<u64>,
+    state: String,
+    proof: Option<ProofJson>,
+}
+
+/// How closely somebody has looked at it.
+#[derive(Serialize)]
+pub(super) struct ProofJson {
+    level: &'static str,
+    made: Time,
+    seconds: f64,
+    library: String,
+}
+
+impl ProofJson {
+    pub(super) fn of(proof: &Proof) -> Self {
+        let level = match proof.level {
+            CheckLevel::Present => "present",
+            CheckLevel::Stored => "stored",
+            CheckLevel::Content => "content",
+            CheckLevel::Structure => "structure",
+            CheckLevel::Open => "open",
+        };
+        let seconds = Duration::from_micros(proof.took).as_secs_f64();
+        Self { level, made: Time(proof.made), seconds, library: proof.library.clone() }
+    }
 }
 
 #[derive(Serialize)]
@@ -79,9 +106,10 @@ impl Backups {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let repository = Repository::open(&self.repo)?;
         let mut exit = Exit::Good;
-        for ListedPoint { number, point, .. } in repository.points(self.of.uuid()?)? {
-            match point {
-                Ok(point) => show(number, &point, output)?,
+        for listed in repository.points(self.of.uuid()?)? {
+            let number = listed.number;
+            match &listed.point {
+                Ok(point) => show(&listed, point, output)?,
                 Err(error) => {
                     exit = Exit::Findings;
                     output.line(format_args!("point {number} cannot be read: {error}"))?;
@@ -93,17 +121,20 @@ impl Backups {
     }
 }
 
-fn show(number: u64, point: &Point, output: &mut Output) -> Result<(), Failure> {
+fn show(listed: &ListedPoint, point: &Point, output: &mut Output) -> Result<(), Failure> {
+    let (number, state) = (listed.number, listed.state());
+    let best = listed.best_proof();
     let (files, bytes) = (point.files.len() as u64, point.bytes());
     let label = point.label.as_ref().map(|label| format!("; {}", escape(label.as_bytes())));
     output.line(format_args!(
-        "point {number}: commit {} of {}, {}, {}; {}, {} stored{}",
+        "point {number}: commit {} of {}, {}, {}; {}, {} stored; {state}{}{}",
         point.cut.commit,
         Time(point.cut.time),
         several(files, "file"),
         size(bytes),
         if point.is_full() { "full" } else { "increment" },
         size(point.new_bytes),
+        best.map(|proof| format!(" {}", Time(proof.made))).unwrap_or_default(),
         label.unwrap_or_default()
     ))?;
     output.json(&PointJson {
@@ -121,5 +152,7 @@ fn show(number: u64, point: &Point, output: &mut Output) -> Result<(), Failure> 
         new_bytes: point.new_bytes,
         encrypted: point.databases.is_none(),
         databases: point.databases.as_ref().map(|databases| databases.len() as u64),
+        state: state.to_string(),
+        proof: best.map(ProofJson::of),
     })
 }

@@ -18,6 +18,7 @@ mod key;
 mod kv;
 mod log;
 mod mark;
+mod prove;
 mod rekey;
 mod repair;
 mod replica;
@@ -93,6 +94,7 @@ pub(crate) enum Command {
     Compact(clean::Compact),
     Backup(backup::Backup),
     Backups(backups::Backups),
+    Prove(prove::Prove),
     Restore(restore::Restore),
     Archive(archive::Archive),
     Repair(repair::Repair),
@@ -133,6 +135,7 @@ impl Command {
             Self::Compact(command) => command.run(output),
             Self::Backup(command) => command.run(output),
             Self::Backups(command) => command.run(output),
+            Self::Prove(command) => command.run(output),
             Self::Restore(command) => command.run(output),
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),

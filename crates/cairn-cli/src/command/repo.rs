@@ -1,13 +1,15 @@
 //! `cairn repo`: a place with many backups, in which nothing is stored twice: make it, ask, check it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use cairndb::backup::{CheckLevel, CheckOptions, Repository};
+use cairndb::backup::{CheckLevel, CheckOptions, CheckReport, Repository, Which};
 use serde::Serialize;
 
 use crate::{
     Outcome,
     exit::Exit,
+    keys::KeyArgs,
+    open,
     output::Output,
     progress::Progress,
     text::{Time, seconds, several, size},
@@ -54,7 +56,10 @@ struct Info {
     repo: PathBuf,
 }
 
-/// Check all points of a repository, and all objects that they need; no key is needed
+/// Check all points of a repository, and all objects that they need
+///
+/// Only --level open needs the key of an encrypted environment. --record stores a small object for
+/// each point that is found to be right, which `cairn backups` then shows.
 ///
 /// All findings are printed, each with its place and the points that it concerns. Exit code 1 means
 /// that there are some.
@@ -69,6 +74,11 @@ struct Check {
     /// How closely: each level does what those before it do
     #[arg(long, value_enum, default_value_t = Level::Stored)]
     level: Level,
+    /// Record in the repository which points are right, and how closely they were looked at
+    #[arg(long)]
+    record: bool,
+    #[command(flatten)]
+    unlock: KeyArgs,
 }
 
 /// How closely a repository is looked at.
@@ -82,6 +92,8 @@ enum Level {
     Content,
     /// The log files are right, record by record
     Structure,
+    /// Each point opens as an environment, and everything in it can be read
+    Open,
 }
 
 impl Level {
@@ -91,6 +103,7 @@ impl Level {
             Self::Stored => "stored",
             Self::Content => "content",
             Self::Structure => "structure",
+            Self::Open => "open",
         }
     }
 }
@@ -102,6 +115,7 @@ impl From<Level> for CheckLevel {
             Level::Stored => Self::Stored,
             Level::Content => Self::Content,
             Level::Structure => Self::Structure,
+            Level::Open => Self::Open,
         }
     }
 }
@@ -163,7 +177,7 @@ impl Repo {
         match self.command {
             RepoCommand::Init(Init { repo }) => init(repo, output),
             RepoCommand::Info(Info { repo }) => info(repo, output),
-            RepoCommand::Check(Check { repo, level }) => check(repo, level, output),
+            RepoCommand::Check(command) => command.run(output),
         }
     }
 }
@@ -220,14 +234,41 @@ fn info(repo: PathBuf, output: &mut Output) -> Outcome {
     Ok(Exit::Good)
 }
 
-fn check(repo: PathBuf, level: Level, output: &mut Output) -> Outcome {
-    let repository = Repository::open(&repo)?;
-    let progress = Progress::new("checking");
-    let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
-    let how = CheckOptions::default().level(level.into()).progress(&shown);
-    let report = repository.check(&how)?;
-    let elapsed = progress.elapsed();
-    drop(progress);
+impl Check {
+    fn run(self, output: &mut Output) -> Outcome {
+        let Self { repo, level, record, unlock } = self;
+        let repository = Repository::open(&repo)?;
+        let key = match level {
+            Level::Open => unlock.of(&repo, || holds_encrypted(&repository))?,
+            _ => None,
+        };
+        let progress = Progress::new("checking");
+        let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
+        let how = CheckOptions::default().level(level.into()).options(open::with_key(key));
+        let report = repository.check(&how.record(record).progress(&shown))?;
+        let elapsed = progress.elapsed();
+        drop(progress);
+        show(repo, level, report, elapsed, output)
+    }
+}
+
+/// Whether a point is of an encrypted environment.
+fn holds_encrypted(repository: &Repository) -> bool {
+    let environments = repository.info().map(|info| info.environments).unwrap_or_default();
+    let newest = environments.into_iter().map(|of| of.environment);
+    newest.into_iter().any(|environment| {
+        let found = repository.find(Some(environment), &Which::Newest);
+        found.is_ok_and(|(_, point)| point.keyring.is_some())
+    })
+}
+
+fn show(
+    repo: PathBuf,
+    level: Level,
+    report: CheckReport,
+    elapsed: Duration,
+    output: &mut Output,
+) -> Outcome {
     let mut findings = Vec::new();
     for finding in report.findings {
         let object = finding.object.to_string();

@@ -226,6 +226,18 @@ fn repo_session(json: bool) -> Session {
     session.run("repo info backups");
     session.run("repo check backups");
     session.run("repo check backups --level structure");
+    session.run("prove backups --point 1 --no-record");
+    session.run("prove backups --point 9");
+    session.run("prove backups --all");
+    session.run("repo check backups --level open --record");
+    session.run("backups backups");
+    session.run("scan backups@first");
+    session.run("get backups@2 grace");
+    session.run("get backups grace");
+    session.run("get backups@7 grace");
+    session.run("get backups@nothing grace");
+    session.run("put backups alan 1912");
+    session.run("put backups@2 alan 1912");
     session.run("verify backups");
     session.run("put data alan 1912");
     session.run("backup data other --repo backups");
@@ -559,6 +571,7 @@ fn help_is_text() {
         "key check",
         "rekey",
         "backups",
+        "prove",
         "repo",
         "repo init",
         "repo info",

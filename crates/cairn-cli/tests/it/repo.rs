@@ -122,3 +122,63 @@ fn an_encrypted_environment_is_restored_with_its_key_and_its_names_are_not_in_th
     let ran = with_key(&["get", "restored", "canary-key", "--db", "canary-name"]).good();
     assert_eq!(ran.text(), "canary-value");
 }
+
+/// One command looks at all that a backup holds: entries, typed values, SQL.
+#[test]
+fn what_reads_an_environment_reads_a_backup_of_it_and_writes_nothing() {
+    let dir = Dir::new();
+    dir.environment("data", &Entries::from([(b"ada".to_vec(), b"1815".to_vec())]));
+    dir.run(&["sql", "data", "app.db", "CREATE TABLE t(n)"]).good();
+    dir.run(&["sql", "data", "app.db", "INSERT INTO t VALUES(7)"]).good();
+    dir.run(&["kv", "put", "data", "notes", "key", "typed"]).good();
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "data", "--repo", "backups", "--label", "then"]).good();
+    dir.run(&["backup", "data", "saved"]).good();
+    dir.run(&["sql", "data", "app.db", "UPDATE t SET n = 8"]).good();
+    dir.run(&["delete", "data", "ada"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    let before = (dir.files("backups"), dir.files("saved"));
+    for place in ["backups@then", "backups@1", "saved"] {
+        assert_eq!(dir.run(&["get", place, "ada"]).good().text(), "1815", "{place}");
+        let ran = dir.run(&["sql", place, "app.db", "SELECT n FROM t", "--csv"]).good();
+        assert_eq!(ran.text().lines().last(), Some("7"), "{place}");
+        let ran = dir.run(&["kv", "get", place, "notes", "key"]).good();
+        assert!(ran.text().contains("typed"), "{place}: {}", ran.text());
+        dir.run(&["sql", "check", place, "app.db"]).good();
+        assert_ne!(dir.run(&["sql", place, "app.db", "DELETE FROM t"]).code, 0, "{place}");
+        assert_ne!(dir.run(&["put", place, "ada", "1816"]).code, 0, "{place}");
+    }
+    assert_eq!(dir.run(&["get", "backups", "ada"]).code, 1);
+    assert_eq!(dir.run(&["get", "backups@nothing", "ada"]).code, 1);
+    assert_eq!((dir.files("backups"), dir.files("saved")), before);
+    // A database goes from a backup into the environment, which goes on.
+    dir.run(&["archive", "create", "backups@then", "one.archive", "--db", "main"]).good();
+    dir.run(&["archive", "restore", "one.archive", "data"]).good();
+    assert_eq!(dir.run(&["get", "data", "ada"]).good().text(), "1815");
+    let ran = dir.run(&["sql", "data", "app.db", "SELECT n FROM t", "--csv"]).good();
+    assert_eq!(ran.text().lines().last(), Some("8"));
+}
+
+/// SQLite sees what no checksum does: pages that are whole, and make no sense together.
+#[test]
+fn a_point_is_not_proved_where_sqlite_finds_something_in_an_sql_store() {
+    let dir = Dir::new();
+    dir.run(&["init", "data"]).good();
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["sql", "data", "app.db", "CREATE TABLE t(n); CREATE INDEX i ON t(n)"]).good();
+    dir.run(&["sql", "data", "app.db", "INSERT INTO t VALUES(7), (8)"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    dir.run(&["prove", "backups"]).good();
+    let wrong =
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'i'";
+    dir.run(&["sql", "data", "app.db", wrong]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    let ran = dir.run(&["prove", "backups", "--json"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let report = json(ran.text()).remove(0);
+    assert!(report["findings"][0].as_str().unwrap().contains("app.db"), "{report}");
+    assert_eq!(report["proof"], Value::Null);
+    let listed = json(dir.run(&["backups", "backups", "--json"]).good().text());
+    let states: Vec<_> = listed.iter().map(|point| point["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["proved", "copied"]);
+}

@@ -205,12 +205,13 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 12] = [
+    const MEMBERS: [&str; 13] = [
         "seconds",
         "uuid",
         "environment",
         "time",
         "created",
+        "made",
         "since",
         "timeline",
         "archive_bytes",

@@ -50,7 +50,9 @@ impl Dir for MemDir {
     fn open_dir(&self, name: &Name) -> IoResult<DirRef> {
         match self.node.get(name.as_str()) {
             Some(Node::Dir(node)) => Ok(self.dir(node, name)),
-            Some(Node::File(_)) => Err(self.error(IoOp::Open, name, io::ErrorKind::NotADirectory)),
+            Some(Node::File(_) | Node::Shown(_)) => {
+                Err(self.error(IoOp::Open, name, io::ErrorKind::NotADirectory))
+            }
             None => Err(self.error(IoOp::Open, name, io::ErrorKind::NotFound)),
         }
     }
@@ -66,6 +68,10 @@ impl Dir for MemDir {
     fn open(&self, name: &Name, access: Access) -> IoResult<FileRef> {
         match self.node.get(name.as_str()) {
             Some(Node::File(node)) => Ok(self.file(node, name, access)),
+            Some(Node::Shown(file)) if access == Access::Read => Ok(file),
+            Some(Node::Shown(_)) => {
+                Err(self.error(IoOp::Open, name, io::ErrorKind::PermissionDenied))
+            }
             Some(Node::Dir(_)) => Err(self.error(IoOp::Open, name, io::ErrorKind::InvalidInput)),
             None => Err(self.error(IoOp::Open, name, io::ErrorKind::NotFound)),
         }
@@ -86,9 +92,16 @@ impl Dir for MemDir {
         let from = from.downcast_ref::<Self>().ok_or(fail(io::ErrorKind::CrossesDevices))?;
         match from.node.get(source.as_str()) {
             Some(Node::File(file)) => self.node.link(name.as_str(), &file).map_err(fail),
+            Some(Node::Shown(file)) => self.show(name, &file),
             Some(Node::Dir(_)) => Err(fail(io::ErrorKind::InvalidInput)),
             None => Err(fail(io::ErrorKind::NotFound)),
         }
+    }
+
+    fn show(&self, name: &Name, file: &FileRef) -> IoResult<()> {
+        let shown = Node::Shown(FileRef::clone(file));
+        let inserted = self.node.insert_new(name.as_str(), shown);
+        inserted.map_err(|kind| self.error(IoOp::Link, name, kind))
     }
 
     fn rename(&self, from: &Name, to: &Name) -> IoResult<()> {
@@ -116,7 +129,7 @@ impl Dir for MemDir {
             name: Name::new(display.as_str()).ok(),
             display,
             kind: match node {
-                Node::File(_) => EntryKind::File,
+                Node::File(_) | Node::Shown(_) => EntryKind::File,
                 Node::Dir(_) => EntryKind::Dir,
             },
         };
@@ -130,7 +143,7 @@ impl Dir for MemDir {
     fn lock(&self, name: &Name, mode: LockMode) -> Result<LockGuard, LockError> {
         let node = match self.node.get(name.as_str()) {
             Some(Node::File(node)) => node,
-            Some(Node::Dir(_)) => {
+            Some(Node::Dir(_) | Node::Shown(_)) => {
                 return Err(self.error(IoOp::Lock, name, io::ErrorKind::InvalidInput).into());
             }
             None => {

@@ -70,7 +70,8 @@ impl MemDisk {
         Self { root: self.root.fork(&mut Vec::new()), name: self.name }
     }
 
-    /// All files, sorted by path, each with its length in bytes.
+    /// All files, sorted by path, each with its length in bytes. Those that lie elsewhere are none
+    /// ([`Dir::show`](crate::Dir::show)).
     #[must_use]
     pub fn files(&self) -> Vec<(String, u64)> {
         let mut found = Vec::new();
@@ -178,6 +179,7 @@ impl MemDisk {
         let (dir, last) = self.parent(op, path)?;
         match dir.get(last) {
             Some(Node::File(file)) => Ok(file),
+            Some(Node::Shown(_)) => Err(error(op, path, io::ErrorKind::PermissionDenied)),
             Some(Node::Dir(_)) => Err(error(op, path, io::ErrorKind::IsADirectory)),
             None => Err(error(op, path, io::ErrorKind::NotFound)),
         }

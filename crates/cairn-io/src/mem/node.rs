@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    LockError, LockGuard, LockMode,
+    FileRef, LockError, LockGuard, LockMode,
     sync::{lock, read, write},
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub(super) enum Node {
     File(Arc<FileNode>),
     Dir(Arc<DirNode>),
+    /// A file that lies elsewhere, for reading.
+    Shown(FileRef),
 }
 
 impl Node {
@@ -26,6 +28,7 @@ impl Node {
         match self {
             Self::File(file) => drop(file.links.fetch_sub(1, Ordering::Relaxed)),
             Self::Dir(dir) => lock(&dir.entries).removed = true,
+            Self::Shown(_) => {}
         }
     }
 
@@ -33,6 +36,7 @@ impl Node {
         match (self, other) {
             (Self::File(left), Self::File(right)) => Arc::ptr_eq(left, right),
             (Self::Dir(left), Self::Dir(right)) => Arc::ptr_eq(left, right),
+            (Self::Shown(left), Self::Shown(right)) => Arc::ptr_eq(left, right),
             _ => false,
         }
     }
@@ -140,6 +144,7 @@ impl DirNode {
         match entries.by_name.get(name) {
             Some(Node::File(file)) => *write(&file.content) = content,
             Some(Node::Dir(_)) => return Err(io::ErrorKind::IsADirectory),
+            Some(Node::Shown(_)) => return Err(io::ErrorKind::PermissionDenied),
             None => {
                 entries.by_name.insert(name.to_owned(), Node::File(FileNode::new(content)));
             }
@@ -160,7 +165,7 @@ impl DirNode {
             .or_insert(Node::Dir(Arc::default()))
         {
             Node::Dir(dir) => Ok(Arc::clone(dir)),
-            Node::File(_) => Err(io::ErrorKind::NotADirectory),
+            Node::File(_) | Node::Shown(_) => Err(io::ErrorKind::NotADirectory),
         }
     }
 
@@ -186,6 +191,7 @@ impl DirNode {
         let entries = lock(&self.entries);
         let mut copy_of = |node: &Node| match node {
             Node::Dir(dir) => Node::Dir(dir.fork(linked)),
+            Node::Shown(file) => Node::Shown(FileRef::clone(file)),
             Node::File(file) => {
                 if let Some((_, copy)) = linked.iter().find(|(known, _)| Arc::ptr_eq(known, file)) {
                     return Node::File(Arc::clone(copy));
@@ -225,9 +231,13 @@ impl DirNode {
             (None, _) => {}
             (Some(_), _) if !replace => return Err(io::ErrorKind::AlreadyExists),
             (Some(same), node) if same.is(node) => return Ok(()),
-            (Some(Node::File(_)), Node::File(_)) => {}
-            (Some(Node::Dir(_)), Node::File(_)) => return Err(io::ErrorKind::IsADirectory),
-            (Some(Node::File(_)), Node::Dir(_)) => return Err(io::ErrorKind::NotADirectory),
+            (Some(Node::File(_) | Node::Shown(_)), Node::File(_) | Node::Shown(_)) => {}
+            (Some(Node::Dir(_)), Node::File(_) | Node::Shown(_)) => {
+                return Err(io::ErrorKind::IsADirectory);
+            }
+            (Some(Node::File(_) | Node::Shown(_)), Node::Dir(_)) => {
+                return Err(io::ErrorKind::NotADirectory);
+            }
             (Some(Node::Dir(target)), Node::Dir(_)) => {
                 if !lock(&target.entries).by_name.is_empty() {
                     return Err(io::ErrorKind::DirectoryNotEmpty);
@@ -246,7 +256,9 @@ impl DirNode {
         match (entries.by_name.get(name), directory) {
             (None, _) => return Err(io::ErrorKind::NotFound),
             (Some(Node::Dir(_)), false) => return Err(io::ErrorKind::IsADirectory),
-            (Some(Node::File(_)), true) => return Err(io::ErrorKind::NotADirectory),
+            (Some(Node::File(_) | Node::Shown(_)), true) => {
+                return Err(io::ErrorKind::NotADirectory);
+            }
             (Some(Node::Dir(dir)), true) if !lock(&dir.entries).by_name.is_empty() => {
                 return Err(io::ErrorKind::DirectoryNotEmpty);
             }

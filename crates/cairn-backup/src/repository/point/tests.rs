@@ -1,6 +1,12 @@
 //! Points that come back, and points that nobody may have written.
 
+use cairn_log::{
+    FileClass, FileNumber, Lsn, Predecessor,
+    codec::{ByteReader, ByteWriter, DecodeError},
+};
+
 use super::*;
+use crate::repository::layout::MAX_PART;
 
 fn part(length: u64) -> Part {
     let digest = Digest::of(&length.to_le_bytes());

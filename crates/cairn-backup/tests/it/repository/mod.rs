@@ -8,3 +8,4 @@ mod faults;
 mod fixture;
 mod golden;
 mod histories;
+mod proofs;

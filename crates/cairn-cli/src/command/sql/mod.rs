@@ -9,6 +9,8 @@ mod shell;
 
 use std::path::PathBuf;
 
+pub(super) use check::check_all;
+
 use cairndb::{
     Environment, ErrorKind, Scope,
     sql::{RdbError, SqlFiles, TransferError, rusqlite, take_cause},

@@ -1,0 +1,205 @@
+//! `Repository::check`: everything that the points need is there, and is what they say.
+
+mod open;
+mod present;
+mod report;
+mod structure;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_log::{Digest, Uuid};
+
+use super::{
+    NeededObject, PartName, Proof, Repository,
+    names::ObjectName,
+    point::{Part, Point, PointFile},
+};
+use crate::{BackupError, BackupResult, ObjectError, progress::Counter};
+pub use report::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
+
+/// An object, and the points that need it.
+struct Needed {
+    stored_length: u64,
+    stored: Digest,
+    points: Vec<u64>,
+}
+
+/// A file that is the same in several points.
+struct SharedFile {
+    environment: Uuid,
+    file: PointFile,
+    /// The first point that has it.
+    point: u64,
+}
+
+struct Check<'a> {
+    repository: &'a Repository,
+    level: CheckLevel,
+    report: CheckReport,
+    objects: BTreeMap<ObjectName, Needed>,
+    /// Objects of which it is known that something is wrong: what needs them is not looked at.
+    damaged: BTreeSet<ObjectName>,
+    files: Vec<SharedFile>,
+    points: BTreeMap<(Uuid, u64), Point>,
+    /// What opening them has proved.
+    opened: BTreeMap<(Uuid, u64), Proof>,
+}
+
+impl Repository {
+    /// Checks all points, and all objects that they need. What is wrong is a finding, with its place.
+    ///
+    /// No check shows that the newest point has been removed, together with all that came after it: nothing
+    /// in the repository knows of it then.
+    ///
+    /// # Errors
+    /// If the place fails; of the key, if points are opened.
+    pub fn check(&self, options: &CheckOptions<'_>) -> BackupResult<CheckReport> {
+        let began = self.world.monotonic();
+        let environments = match options.environment {
+            Some(environment) => vec![environment],
+            None => self.store.environments()?,
+        };
+        let mut check = Check {
+            repository: self,
+            level: options.level,
+            report: CheckReport::default(),
+            objects: BTreeMap::new(),
+            damaged: BTreeSet::new(),
+            files: Vec::new(),
+            points: BTreeMap::new(),
+            opened: BTreeMap::new(),
+        };
+        for environment in environments {
+            check.points(environment)?;
+            check.proofs(environment)?;
+            check.present(environment)?;
+        }
+        check.report.objects = check.objects.len() as u64;
+        check.report.bytes = check.objects.values().map(|needed| needed.stored_length).sum();
+        let total = if check.level == CheckLevel::Present { 0 } else { check.report.bytes };
+        let mut counter = Counter::new(total, options.progress);
+        match check.level {
+            CheckLevel::Present => {}
+            CheckLevel::Stored => check.stored(&mut counter)?,
+            CheckLevel::Content | CheckLevel::Structure | CheckLevel::Open => {
+                check.content(&mut counter)?;
+            }
+        }
+        if check.level >= CheckLevel::Structure {
+            check.structure()?;
+        }
+        if check.level == CheckLevel::Open {
+            check.open_all(options)?;
+        }
+        if options.record {
+            check.record(self.world.monotonic().saturating_sub(began))?;
+        }
+        check.report.findings.sort_by_key(|finding| (finding.object, finding.at));
+        Ok(check.report)
+    }
+}
+
+impl Check<'_> {
+    fn find(&mut self, object: ObjectName, at: Option<u64>, problem: String, points: Vec<u64>) {
+        self.damaged.insert(object);
+        self.report.findings.push(CheckFinding { object, at, problem, points });
+    }
+
+    /// Makes a finding of an error that is about an object; any other one is the place's.
+    fn note<T>(&mut self, result: BackupResult<T>, points: &[u64]) -> BackupResult<Option<T>> {
+        let error = match result {
+            Ok(value) => return Ok(Some(value)),
+            Err(BackupError::Object(error)) => error,
+            Err(error) => return Err(error),
+        };
+        let points = points.to_vec();
+        match error {
+            ObjectError::Missing { object, .. } => {
+                self.find(object, None, "it is missing".into(), points);
+            }
+            ObjectError::Damaged { object, at, problem, .. } => {
+                self.find(object, Some(at), problem, points);
+            }
+            ObjectError::Unsupported { object, what, .. } => {
+                self.find(object, None, format!("it is of a later version: {what}"), points);
+            }
+        }
+        Ok(None)
+    }
+
+    fn stored(&mut self, counter: &mut Counter<'_>) -> BackupResult<()> {
+        for (name, needed) in std::mem::take(&mut self.objects) {
+            counter.add(needed.stored_length);
+            if self.damaged.contains(&name) {
+                continue;
+            }
+            let (stored_length, stored) = (needed.stored_length, needed.stored);
+            let object = NeededObject { name, stored_length, stored };
+            let read = self.repository.store.stored(&object);
+            self.note(read, &needed.points)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the parts of each file hold what they were made of, and are that file together.
+    fn content(&mut self, counter: &mut Counter<'_>) -> BackupResult<()> {
+        let mut read = BTreeSet::new();
+        let files = std::mem::take(&mut self.files);
+        for SharedFile { environment, file, .. } in &files {
+            let mut whole = blake3::Hasher::new();
+            let mut is_whole = true;
+            for (start, part) in file.placed() {
+                let part_name = file.part_name(start, part);
+                let name = ObjectName::Part { environment: *environment, part: part_name };
+                let is_new = read.insert(name);
+                if is_new {
+                    counter.add(part.stored_length);
+                }
+                // One part has the hash of the file.
+                if self.damaged.contains(&name) || !is_new && file.parts.len() == 1 {
+                    is_whole = false;
+                    continue;
+                }
+                let content = self.part(*environment, name, part_name, part)?;
+                match content {
+                    Some(content) => drop(whole.update(&content)),
+                    None => is_whole = false,
+                }
+            }
+            let found = Digest(*whole.finalize().as_bytes());
+            if is_whole && found != file.digest {
+                let points = self.points_with(*environment, file);
+                let object = ObjectName::Point {
+                    environment: *environment,
+                    number: points.first().copied().unwrap_or(0),
+                };
+                let problem = format!(
+                    "the parts of {} have the hash {found} together, not {}",
+                    file.name, file.digest
+                );
+                self.find(object, None, problem, points);
+            }
+        }
+        self.files = files;
+        Ok(())
+    }
+
+    fn part(
+        &mut self,
+        environment: Uuid,
+        name: ObjectName,
+        part_name: PartName,
+        part: &Part,
+    ) -> BackupResult<Option<Vec<u8>>> {
+        let read =
+            self.repository.store.part(environment, part_name, part).map(|(_, content)| content);
+        let points = self.objects.get(&name).map(|needed| needed.points.clone());
+        self.note(read, &points.unwrap_or_default())
+    }
+
+    fn points_with(&self, environment: Uuid, file: &PointFile) -> Vec<u64> {
+        let points = self.points.iter().filter(|((of, _), _)| *of == environment);
+        let points = points.filter(|(_, point)| point.files.contains(file));
+        points.map(|((_, number), _)| *number).collect()
+    }
+}

@@ -1,0 +1,69 @@
+//! `Saved`: a backup where a command wants an environment to read: it is opened where it lies.
+
+use std::path::{Path, PathBuf};
+
+use cairndb::{
+    Environment,
+    backup::{
+        BackupError, MANIFEST_NAME, Repository, RestoreOptions, Which, is_encrypted, is_repository,
+        open_backup,
+    },
+};
+
+use crate::{exit::Failure, keys::KeyArgs, open};
+
+/// A backup by its path: a directory that `cairn backup` has made, a repository, which means its newest point, or
+/// `REPO@POINT`, with a number or a label.
+pub(crate) enum Saved {
+    Directory(PathBuf),
+    Point { repository: Repository, path: PathBuf, which: Which },
+}
+
+impl Saved {
+    /// The backup at `path`, if there is one.
+    pub(crate) fn find(path: &Path) -> Result<Option<Self>, Failure> {
+        if path.join(MANIFEST_NAME).is_file() {
+            return Ok(Some(Self::Directory(path.to_owned())));
+        }
+        if is_repository(path) {
+            return Self::point(path, Which::Newest).map(Some);
+        }
+        let Some((repo, point)) = path.to_str().and_then(|text| text.rsplit_once('@')) else {
+            return Ok(None);
+        };
+        if path.exists() || !is_repository(repo) {
+            return Ok(None);
+        }
+        let which = match point.parse() {
+            Ok(number) => Which::Number(number),
+            Err(_) => Which::Label(point.into()),
+        };
+        Self::point(Path::new(repo), which).map(Some)
+    }
+
+    fn point(path: &Path, which: Which) -> Result<Self, Failure> {
+        Ok(Self::Point { repository: Repository::open(path)?, path: path.to_owned(), which })
+    }
+
+    /// Opens it for reading.
+    pub(crate) fn open(&self, key: &KeyArgs) -> Result<Environment, Failure> {
+        let (path, is_encrypted) = match self {
+            Self::Directory(path) => (path, is_encrypted(path)),
+            Self::Point { repository, path, which } => {
+                let (_, point) = repository.find(None, which)?;
+                (path, point.keyring.is_some())
+            }
+        };
+        let key = key.of(path, || is_encrypted)?;
+        let how = RestoreOptions::default().options(open::with_key(key));
+        Ok(self.open_with(&how)?)
+    }
+
+    fn open_with(&self, how: &RestoreOptions<'_>) -> Result<Environment, BackupError> {
+        let (env, _) = match self {
+            Self::Directory(path) => open_backup(path, how)?,
+            Self::Point { repository, which, .. } => repository.open_backup(None, which, how)?,
+        };
+        Ok(env)
+    }
+}
