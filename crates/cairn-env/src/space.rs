@@ -11,7 +11,7 @@
 //! [`Options::max_disk`]: crate::Options#structfield.max_disk
 //! [`Options::free_disk`]: crate::Options#structfield.free_disk
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
 use cairn_btree::FrozenRoot;
 use cairn_io::{
@@ -89,6 +89,8 @@ pub enum HolderKind {
     /// [`Options::keep_journal`](crate::Options#structfield.keep_journal): what came after the commit can be
     /// gone back to.
     History,
+    /// A sink that commits do not wait for: it has yet to get the journal since the commit.
+    Sink,
 }
 
 impl fmt::Display for SpaceHolder {
@@ -98,6 +100,7 @@ impl fmt::Display for SpaceHolder {
             HolderKind::Reader => "a reader of",
             HolderKind::Backup => "a backup of",
             HolderKind::History => "the history since",
+            HolderKind::Sink => "a sink that lacks the journal since",
         };
         write!(f, "{who} commit {commit} holds back {bytes} bytes for {} s", since.as_secs())
     }
@@ -297,7 +300,8 @@ impl Core {
         }
         // What is moved out of files that somebody holds takes space and frees none.
         let holders = self.space_holders(&lock(&self.checkpointer));
-        if holders.iter().all(|holder| holder.kind == HolderKind::History) {
+        let is_journal = |kind| matches!(kind, HolderKind::History | HolderKind::Sink);
+        if holders.iter().all(|holder| is_journal(holder.kind)) {
             let target = self.space_target();
             tolerant(self.clean_to(target).map(drop))?;
         }
@@ -308,8 +312,10 @@ impl Core {
     pub(crate) fn space_holders(&self, checkpointer: &Checkpointer) -> Vec<SpaceHolder> {
         let now = self.world.monotonic();
         let dead = self.dead_files(checkpointer);
+        let (_, lag) = self.shipping.lag(now);
         let pins = lock(&self.pins);
         let mut holders = Vec::new();
+        holders.extend(self.sink_holder(&pins.shipping, &dead, lag));
         for pin in pins.iter() {
             let bytes = bytes_of(&dead, |file| pin.holds(file.number, file.cut));
             let since = now.saturating_sub(pin.since());
@@ -343,6 +349,19 @@ impl Core {
             bytes,
             since: Duration::from_micros(age),
         })
+    }
+
+    /// The journal that sinks have yet to get, beyond what is needed.
+    fn sink_holder(
+        &self,
+        unshipped: &BTreeSet<FileNumber>,
+        dead: &[Dead],
+        since: Duration,
+    ) -> Option<SpaceHolder> {
+        let oldest = self.files.find(*unshipped.first()?)?;
+        let commit = oldest.header().first_sequence.saturating_sub(1);
+        let bytes = bytes_of(dead, |file| unshipped.contains(&file.number));
+        Some(SpaceHolder { kind: HolderKind::Sink, commit, bytes, since })
     }
 
     /// Files that nothing needs but perhaps those who hold them.

@@ -255,7 +255,8 @@ pub(super) fn stats(core: &Core) -> Stats {
     stats.live_bytes = checkpointer.utilization.live();
     stats.live_percent = 100 * stats.live_bytes / stats.file_bytes.max(1);
     let mut holders = core.space_holders(&checkpointer);
-    holders.retain(|holder| holder.kind != HolderKind::History);
+    // The others let go when somebody asks them to.
+    holders.retain(|one| !matches!(one.kind, HolderKind::History | HolderKind::Sink));
     stats.holders = holders.len() as u64;
     stats.held_bytes_max = holders.first().map_or(0, |largest| largest.bytes);
     stats

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use cairn_env::{Durability, EnvError, EnvResult, Event, JournalPiece, JournalSink, ShipMode};
+use cairn_env::{
+    DatabaseOptions, Durability, EnvError, EnvResult, Event, HolderKind, JournalPiece, JournalSink,
+    ShipMode,
+};
 use cairn_log::FileNumber;
 
 use crate::fixture::{TestEnv, small_options};
@@ -92,6 +95,44 @@ fn a_sink_that_commits_wait_for_has_each_when_it_is_acknowledged() {
     sink.0.lock().unwrap().fails = true;
     test.env().sync().unwrap_err();
     assert!(!test.env().is_valid());
+}
+
+/// What a sink has not got is not thrown away, and takes room: as much as there is, or as somebody has allowed.
+#[test]
+fn a_sink_that_takes_nothing_ends_commits_only_where_there_is_a_limit() {
+    let round = |test: &TestEnv| -> EnvResult<()> {
+        let db = test.env().database("db", DatabaseOptions::default())?;
+        for n in 0..60u8 {
+            test.env().write(|txn| txn.put(&db, &[n % 5], &[n; 1500]))?;
+        }
+        test.env().checkpoint().map(drop)
+    };
+    let limited = small_options().max_disk(600_000);
+    for options in [small_options(), limited] {
+        let is_limited = options.max_disk > 0;
+        let test = TestEnv::new(options);
+        test.put("db", b"before", b"it");
+        let (sink, shipment) = shipped(&test, ShipMode::Behind);
+        sink.0.lock().unwrap().fails = true;
+        let refused = (0..20).find_map(|_| round(&test).err());
+        match refused {
+            Some(EnvError::DiskLimit { holders, .. }) if is_limited => {
+                assert!(holders.iter().any(|one| one.kind == HolderKind::Sink), "{holders:?}");
+            }
+            None if !is_limited => {
+                let space = test.env().space().unwrap();
+                let held = space.holders.iter().find(|one| one.kind == HolderKind::Sink).unwrap();
+                assert!(held.bytes > 1_000_000 && space.used > held.bytes, "{space:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(test.env().is_valid());
+        // Whoever gives it up has the room again.
+        drop(shipment);
+        test.env().clean().unwrap();
+        assert!(test.env().space().unwrap().holders.is_empty());
+        round(&test).unwrap();
+    }
 }
 
 #[test]
