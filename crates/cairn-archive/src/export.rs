@@ -93,7 +93,9 @@ impl fmt::Debug for ExportOptions<'_> {
 /// Writes a store, as a snapshot of its environment has it, to a new archive. `databases` are the names of
 /// those that make it up; their indexes come along, but for those that are still being built.
 ///
-/// It is synced, read back and compared before it has its name. Takes some 4 MiB, and the time in which the snapshot keeps what was superseded since; nobody waits for it.
+/// It is synced, read back and compared before it has its name. Takes some 6 MiB, and the time in which the snapshot keeps
+/// what was superseded since; nobody waits for it. While entries are read, what was read is written by a thread of the
+/// world, which leaves the processor to others.
 /// Of an encrypted environment the archive is encrypted with a key of its own, which the newest data key of
 /// the environment wraps; its keyring goes along, after the key with which the environment is open has opened
 /// it.
@@ -154,7 +156,7 @@ pub fn export(
     let beginning = [head.bytes(), &keyring].concat();
     let unfinished = Unfinished::beside(archive, head.archive())?;
     let temporary = &unfinished.archive;
-    let written = write(snapshot, &header, &beginning, cipher, &unfinished, options)
+    let written = write(snapshot, &header, &beginning, cipher, &unfinished, world, options)
         .and_then(|written| {
             read_back(temporary, head.archive(), &header, written, &keys, options.progress)
         })
@@ -258,12 +260,13 @@ fn write(
     beginning: &[u8],
     cipher: Option<NumberedCipher>,
     to: &Unfinished,
+    world: &WorldRef,
     options: &ExportOptions<'_>,
 ) -> ArchiveResult<Exported> {
     let sink = Sink::new(FileStream::new(FileRef::clone(&to.file)), to.archive.path());
     let frames = FrameWriter::new(sink, beginning, cipher, options.compression)?;
     let frame_len = if options.frame_len == 0 { FRAME } else { options.frame_len };
-    let mut writer = ArchiveWriter::new(frames, header, frame_len)?;
+    let mut writer = ArchiveWriter::new(frames, header, frame_len, Some(world.clone()))?;
     let mut counter = Counter::new(Step::Writing, header.entries(), None, options.progress);
     counter.now()?;
     for ArchivedDatabase { shape, .. } in &header.databases {

@@ -7,7 +7,10 @@
 //! the tag of a frame vouches for its head and the link before it, so that only who has the key makes a chain
 //! that holds.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    path::Path,
+};
 
 use cairn_log::{Digest, NumberedCipher, TAG_LEN};
 
@@ -94,6 +97,10 @@ impl<W: Write> FrameWriter<W> {
 
     pub(crate) const fn written(&self) -> u64 {
         self.sink.written()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.sink.path()
     }
 }
 

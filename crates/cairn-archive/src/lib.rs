@@ -63,6 +63,7 @@ mod keys;
 mod layout;
 mod place;
 mod progress;
+mod queue;
 mod reader;
 mod source;
 #[doc(hidden)]

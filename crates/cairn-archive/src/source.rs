@@ -116,6 +116,10 @@ impl<W> Sink<W> {
         self.written
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What it was written to, and in which pieces.
     pub(crate) fn into_parts(self) -> (W, Vec<Piece>) {
         (self.stream, self.pieces)
@@ -132,8 +136,12 @@ pub(crate) fn read_back<R: Read>(
     let mut bytes = Vec::new();
     for piece in pieces {
         let at = source.position();
-        bytes.resize(piece.len as usize, 0);
-        if source.read(&mut bytes)? < bytes.len() || cairn_log::crc32c(&bytes) != piece.crc {
+        let len = piece.len as usize;
+        if bytes.len() < len {
+            bytes.resize(len, 0);
+        }
+        let bytes = &mut bytes[..len];
+        if source.read(bytes)? < len || cairn_log::crc32c(bytes) != piece.crc {
             return Ok(Some(at));
         }
         progress(source.position())?;

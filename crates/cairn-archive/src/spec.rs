@@ -47,7 +47,7 @@ fn archive_example() -> ArchiveResult<String> {
     let head = Head::plain(header.environment, Uuid([0xbb; 16]));
     let sink = Sink::new(Vec::new(), PathBuf::new());
     let frames = FrameWriter::new(sink, head.bytes(), None, Compression::None)?;
-    let mut writer = ArchiveWriter::new(frames, &header, FRAME)?;
+    let mut writer = ArchiveWriter::new(frames, &header, FRAME, None)?;
     writer.put(b"ada", b"1815")?;
     writer.end_database()?;
     let bytes = writer.finish()?.sink.into_parts().0;

@@ -6,6 +6,7 @@
 
 use std::io::Write;
 
+use cairn_io::WorldRef;
 use cairn_log::{
     Digest,
     codec::{ByteWriter, varint_len},
@@ -16,13 +17,14 @@ use crate::{
     frame::FrameWriter,
     hashing::PieceHasher,
     layout::{ENTRIES, FOOTER, HEADER, MAX_FRAME},
+    queue::FrameQueue,
     source::Sink,
 };
 
 /// Writes an archive: the databases in the order of the header, the entries of each in the order of their
 /// keys.
 pub(crate) struct ArchiveWriter<'h, W> {
-    frames: FrameWriter<W>,
+    frames: FrameQueue<W>,
     header: &'h Header,
     /// Bytes of content after which a frame is written.
     frame_len: usize,
@@ -44,13 +46,16 @@ pub(crate) struct Written<W> {
     pub(crate) sink: Sink<W>,
 }
 
-impl<'h, W: Write> ArchiveWriter<'h, W> {
+impl<'h, W: Write + Send + 'static> ArchiveWriter<'h, W> {
+    /// Writes the header. A worker of `world` writes what follows, if one is given.
     pub(crate) fn new(
         mut frames: FrameWriter<W>,
         header: &'h Header,
         frame_len: usize,
+        world: Option<WorldRef>,
     ) -> ArchiveResult<Self> {
         frames.write(HEADER, 0, &header.encode())?;
+        let frames = FrameQueue::new(frames, world);
         let frame_len = frame_len.clamp(1, MAX_FRAME);
         let (content, databases) = (Vec::with_capacity(frame_len), Vec::new());
         let current = DatabaseWriter::default();
@@ -96,25 +101,26 @@ impl<'h, W: Write> ArchiveWriter<'h, W> {
         let database = u16::try_from(self.databases.len()).unwrap_or(u16::MAX);
         self.current.hasher.update(&self.content);
         self.current.totals.bytes += self.content.len() as u64;
-        self.frames.write(ENTRIES, database, &self.content)?;
-        self.content.clear();
+        let content = std::mem::take(&mut self.content);
+        self.content = self.frames.put(ENTRIES, database, content)?;
         Ok(())
     }
 
-    pub(crate) const fn written(&self) -> u64 {
+    pub(crate) fn written(&self) -> u64 {
         self.frames.written()
     }
 
     /// Writes the footer, when all databases have ended.
-    pub(crate) fn finish(mut self) -> ArchiveResult<Written<W>> {
+    pub(crate) fn finish(self) -> ArchiveResult<Written<W>> {
         let entries = self.databases.iter().map(|database| database.entries);
         if !entries.eq(self.header.databases.iter().map(|database| database.entries)) {
             let what = "a database has other entries than its snapshot has counted".into();
             return Err(ArchiveError::InvalidInput { what });
         }
         let totals = Totals::new(self.header, self.databases);
-        self.frames.write(FOOTER, 0, &totals.encode())?;
-        let (link, sink) = self.frames.finish()?;
+        let mut frames = self.frames.finish()?;
+        frames.write(FOOTER, 0, &totals.encode())?;
+        let (link, sink) = frames.finish()?;
         Ok(Written { totals, link, sink })
     }
 }

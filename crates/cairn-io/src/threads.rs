@@ -89,14 +89,19 @@ impl World for RealWorld {
     }
 
     fn start(&self, worker: Box<dyn Worker>) -> IoResult<WorkerHandle> {
-        let name = worker.name();
+        let (name, is_patient) = (worker.name(), worker.is_patient());
         let (ring, bell) = bounded(1);
         let stopping = Arc::new(AtomicBool::new(false));
         let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn({
                 let stopping = Arc::clone(&stopping);
-                move || run(worker, &bell, &stopping)
+                move || {
+                    if is_patient {
+                        step_back();
+                    }
+                    run(worker, &bell, &stopping);
+                }
             })
             .map_err(|error| IoError::new(IoOp::Start, Path::new(name), error))?;
         let stop = {
@@ -120,6 +125,17 @@ fn stop(stopping: &AtomicBool, ring: &Sender<()>, thread: JoinHandle<()>) {
     // never end.
     if thread.thread().id() != thread::current().id() {
         thread.join().expect("the thread does not panic because its steps are caught");
+    }
+}
+
+/// Lets the system give this thread what is left of the processors, with a tenth of what others get where nothing is
+/// left: so it goes on, and nobody waits long for what it holds. Elsewhere priority is that of the whole process.
+fn step_back() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        const STEPS: i32 = 10;
+        // A thread that may not is like all others.
+        rustix::process::nice(STEPS).map_or((), drop);
     }
 }
 

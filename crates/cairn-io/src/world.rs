@@ -59,6 +59,12 @@ pub trait Worker: Send {
     /// Which worker this is, for thread names and traces.
     fn name(&self) -> &'static str;
 
+    /// Whether it leaves the processor to whoever else wants it, where the system can be told so (default: no). Nobody
+    /// should have to wait for it then.
+    fn is_patient(&self) -> bool {
+        false
+    }
+
     /// Does the next piece of work.
     fn step(&mut self) -> Step;
 
