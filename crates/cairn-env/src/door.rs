@@ -57,7 +57,23 @@ pub(crate) struct Inside {
     counts: bool,
 }
 
+/// Somebody who is inside for one call, and keeps nothing of the environment.
+#[must_use = "the environment may be closed as soon as it is dropped"]
+#[derive(Debug)]
+pub(crate) struct Visit<'e>(&'e Open);
+
 impl Open {
+    /// Enters for one call, unless the environment has failed or was closed.
+    pub(crate) fn visit(&self) -> EnvResult<Visit<'_>> {
+        self.failure.check()?;
+        self.door.0.fetch_add(1, Ordering::AcqRel);
+        let visit = Visit(self);
+        match self.door.is_closed() {
+            true => Err(EnvError::Closed),
+            false => Ok(visit),
+        }
+    }
+
     /// Enters, unless the environment has failed or was closed.
     pub(crate) fn enter(self: &Arc<Self>) -> EnvResult<Inside> {
         self.failure.check()?;
@@ -99,5 +115,19 @@ impl Drop for Inside {
         if self.counts {
             self.core.door.0.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+}
+
+impl Deref for Visit<'_> {
+    type Target = Open;
+
+    fn deref(&self) -> &Open {
+        self.0
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.door.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

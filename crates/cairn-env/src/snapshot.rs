@@ -82,19 +82,7 @@ impl Snapshot {
         key: &[u8],
         read: impl FnOnce(Stored<'_>) -> R,
     ) -> EnvResult<Option<R>> {
-        self.read(|| {
-            let found = self.root.get_with(database.tree, key, |value| match value {
-                ValueRef::Inline(bytes) => Ok(read(Stored::Embedded(bytes))),
-                ValueRef::Pointer(pointer) => Err((pointer, read)),
-            })?;
-            Ok(match found {
-                None => None,
-                Some(Ok(made)) => Some(made),
-                Some(Err((pointer, read))) => {
-                    Some(read(Stored::Beside(self.core.large_value(pointer)?)))
-                }
-            })
-        })
+        self.read(|| self.core.get_with(&self.root, database.tree, key, read))
     }
 
     /// Whether `key` has a value.

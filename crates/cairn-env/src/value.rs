@@ -144,6 +144,25 @@ impl Core {
         }
     }
 
+    /// What `read` makes of the value of a key in a version.
+    pub(crate) fn get_with<R>(
+        &self,
+        root: &FrozenRoot,
+        tree: cairn_btree::TreeId,
+        key: &[u8],
+        read: impl FnOnce(Stored<'_>) -> R,
+    ) -> EnvResult<Option<R>> {
+        let found = root.get_with(tree, key, |value| match value {
+            ValueRef::Inline(bytes) => Ok(read(Stored::Embedded(bytes))),
+            ValueRef::Pointer(pointer) => Err((pointer, read)),
+        })?;
+        Ok(match found {
+            None => None,
+            Some(Ok(made)) => Some(made),
+            Some(Err((pointer, read))) => Some(read(Stored::Beside(self.large_value(pointer)?))),
+        })
+    }
+
     /// A value that a leaf refers to or holds.
     pub(crate) fn value(&self, value: ValueRef<'_>) -> EnvResult<Bytes> {
         match value {

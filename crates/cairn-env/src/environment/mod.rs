@@ -8,6 +8,7 @@ mod identity;
 mod open;
 mod pins;
 mod places;
+mod single;
 mod stats;
 
 use std::sync::{Arc, atomic::Ordering};

@@ -189,13 +189,9 @@ impl KvStore {
 
     fn get_stored(&self, stored: &[u8]) -> KvResult<Option<Value>> {
         let found = self.shared.with_content(|content| {
-            let snapshot = self.snapshot(content)?;
+            let (env, needed) = (&self.shared.env, self.needed(content));
             // What is wrong with a value becomes an error out here: those are large to hand on.
-            let found = snapshot.get_with(&content.data, stored, Value::decode)?;
-            if found.is_none() {
-                snapshot.len(&content.data)?; // nothing is there also if all of it is gone
-            }
-            Ok(found)
+            Ok(env.get_durable_with(needed, &content.data, stored, Value::decode)?)
         })?;
         found.map(|value| value.map_err(|what| self.shared.no_value(stored, what))).transpose()
     }
@@ -365,8 +361,12 @@ impl KvStore {
     /// What is durable, if that has the content and everything that this handle has written. It may not: a store
     /// that was created or restored by a commit which is still to be synced is there for this process already.
     fn snapshot(&self, content: &Content) -> KvResult<Snapshot> {
-        let needed = content.since.max(self.last.load(Ordering::Acquire));
-        Ok(self.shared.env.durable_snapshot_with(needed)?)
+        Ok(self.shared.env.durable_snapshot_with(self.needed(content))?)
+    }
+
+    /// A commit that every read has to see.
+    fn needed(&self, content: &Content) -> u64 {
+        content.since.max(self.last.load(Ordering::Acquire))
     }
 
     fn write(&self, changes: &[Change<'_>]) -> KvResult<()> {
