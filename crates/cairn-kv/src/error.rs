@@ -136,6 +136,16 @@ pub enum KvError {
         /// What is not, and by what.
         what: String,
     },
+    /// Another version of the library has written the record of the store.
+    #[error("the record of store {store:?} has version {version}; this library knows {known}")]
+    UnknownVersion {
+        /// Its id.
+        store: String,
+        /// The version that it has.
+        version: u32,
+        /// The version that is known.
+        known: u32,
+    },
     /// The environment has a database under a name that is reserved for a store, and no such store.
     #[error(
         "the environment has a database {database:?}, whose name is reserved for a store, and no such \
@@ -168,6 +178,12 @@ pub enum KvError {
         store: String,
         /// What the backup should be called.
         name: String,
+    },
+    /// The store has no backup that could be restored, so none is the latest.
+    #[error("store {store:?} has no backup that is whole")]
+    NoGoodBackup {
+        /// Its id.
+        store: String,
     },
     /// The store has as many backups as it may.
     #[error(
@@ -226,13 +242,15 @@ impl KvError {
             | Self::QueryTooLong { .. }
             | Self::InvalidSchema { .. }
             | Self::InvalidBackupName { .. }
-            | Self::NoSuchBackup { .. } => Some(401),
+            | Self::NoSuchBackup { .. }
+            | Self::NoGoodBackup { .. } => Some(401),
             Self::TooMany { .. } => Some(15_100_001),
             Self::ChangedOptions { .. } => Some(15_100_002),
             Self::NotEncrypted { .. } | Self::Corrupt { .. } => Some(15_100_003),
             Self::StoreNotFound { .. } | Self::KeyNotFound { .. } => Some(15_100_004),
             Self::Closed { .. } => Some(15_100_005),
             Self::NotSupported { .. }
+            | Self::UnknownVersion { .. }
             | Self::NameTaken { .. }
             | Self::BackupLimit { .. }
             | Self::LowerSecurity { .. }
@@ -248,14 +266,14 @@ impl KvError {
         match self {
             Self::Env(error) => error.kind(),
             Self::Archive(error) => error.kind(),
-            Self::NoSuchBackup { .. } => ErrorKind::NotFound,
+            Self::NoSuchBackup { .. } | Self::NoGoodBackup { .. } => ErrorKind::NotFound,
             Self::BackupLimit { .. } => ErrorKind::Full,
             Self::Busy { .. } => ErrorKind::Busy,
             Self::NotEncrypted { .. } => ErrorKind::Key,
             Self::StoreNotFound { .. } | Self::KeyNotFound { .. } => ErrorKind::NotFound,
             Self::Closed { .. } => ErrorKind::Closed,
             Self::TooMany { .. } => ErrorKind::Busy,
-            Self::NotSupported { .. } => ErrorKind::Unsupported,
+            Self::NotSupported { .. } | Self::UnknownVersion { .. } => ErrorKind::Unsupported,
             Self::NameTaken { .. } => ErrorKind::Exists,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::InvalidInput,

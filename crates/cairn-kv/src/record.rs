@@ -52,9 +52,8 @@ impl StoreRecord {
         let record: Self = serde_json::from_slice(bytes)
             .map_err(|error| corrupt(format!("the record of the store: {error}")))?;
         if record.version != VERSION {
-            let version = record.version;
-            let what = format!("store {store:?} has version {version}; this one knows {VERSION}");
-            return Err(KvError::NotSupported { what });
+            let (store, version) = (store.into(), record.version);
+            return Err(KvError::UnknownVersion { store, version, known: VERSION });
         }
         Ok(record)
     }
@@ -184,7 +183,7 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":2");
         assert!(matches!(
             StoreRecord::decode("s", text.as_bytes()),
-            Err(KvError::NotSupported { .. })
+            Err(KvError::UnknownVersion { version: 2, known: 1, .. })
         ));
     }
 

@@ -56,16 +56,13 @@ impl KvStore {
     /// the clock of the file system says.
     ///
     /// # Errors
-    /// [`KvError::NoSuchBackup`] if there is no good one; else as [`KvStore::restore`].
+    /// [`KvError::NoGoodBackup`]; else as [`KvStore::restore`].
     pub fn restore_latest(&self) -> KvResult<BackupInfo> {
         drop(self.shared.content()?);
         let good = self.backups()?.into_iter().filter_map(|listed| listed.state.ok());
         match good.max_by_key(|backup| (backup.timeline, backup.commit, backup.created)) {
             Some(newest) => self.restore(&newest.name),
-            None => {
-                let name = "the latest".into();
-                Err(KvError::NoSuchBackup { store: self.id().into(), name })
-            }
+            None => Err(KvError::NoGoodBackup { store: self.id().into() }),
         }
     }
 

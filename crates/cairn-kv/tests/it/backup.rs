@@ -11,7 +11,7 @@ use std::{
 };
 
 use cairn_archive::{ArchiveError, ArchiveFile, Step};
-use cairn_env::{Environment, EnvironmentKeys, ErrorKind, KeySource, Options, VerifyOptions};
+use cairn_env::{Environment, ErrorKind, Options, VerifyOptions};
 use cairn_kv::{
     BackupOptions, BackupPlace, BackupSchedule, DeleteStatus, KvError, KvManager, KvManagerConfig,
     KvOptions, KvStore, Limits, Query, SecurityLevel, StoreEvent, SubscribeType,
@@ -24,17 +24,17 @@ use crate::{
 };
 
 /// A manager on a directory, and a store of it with an entry.
-struct Kept {
-    dir: TempDir,
-    manager: KvManager,
-    store: KvStore,
+pub(crate) struct Kept {
+    pub(crate) dir: TempDir,
+    pub(crate) manager: KvManager,
+    pub(crate) store: KvStore,
 }
 
-fn kept(options: KvOptions) -> Kept {
+pub(crate) fn kept(options: KvOptions) -> Kept {
     kept_with(options, KvManagerConfig::new())
 }
 
-fn kept_with(options: KvOptions, config: KvManagerConfig) -> Kept {
+pub(crate) fn kept_with(options: KvOptions, config: KvManagerConfig) -> Kept {
     let dir = tempfile::tempdir().unwrap();
     let manager = KvManager::open(dir.path().join("data"), config).unwrap();
     let store = manager.get_store("storeId", options).unwrap();
@@ -42,7 +42,7 @@ fn kept_with(options: KvOptions, config: KvManagerConfig) -> Kept {
 }
 
 impl Kept {
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join("data.backups").join("storeId").join(format!("{name}.bak"))
     }
 
@@ -280,6 +280,22 @@ fn who_is_looking_does_not_stand_in_the_way() {
     }
 }
 
+/// What really cannot be done at the time says who is in the way. ArkData gives its number to neither.
+#[test]
+fn a_second_restore_at_the_time_is_busy() {
+    let Kept { store, .. } = &kept(options());
+    store.put("a", 1).unwrap();
+    store.backup("BK001").unwrap();
+    let meanwhile = |_| {
+        let error = store.restore("BK001").unwrap_err();
+        assert!(matches!(error, KvError::Busy { what: "another restore of the store" }), "{error}");
+        assert_eq!((error.code(), error.kind()), (None, ErrorKind::Busy));
+        ControlFlow::Continue(())
+    };
+    store.restore_with("BK001", BackupOptions::new().progress(Some(&meanwhile))).unwrap();
+    store.restore("BK001").unwrap(); // the first one is over
+}
+
 /// Who opens a store that was closed while it is restored waits for what comes, and has that.
 #[test]
 fn a_store_that_is_closed_and_opened_during_a_restore_has_what_was_restored() {
@@ -364,7 +380,9 @@ fn a_damaged_archive_is_refused_and_nothing_changes() {
 fn the_latest_is_the_newest_good_one_by_its_commit() {
     let kept = kept(options());
     let store = &kept.store;
-    assert!(matches!(store.restore_latest().unwrap_err(), KvError::NoSuchBackup { .. }));
+    let error = store.restore_latest().unwrap_err();
+    assert!(matches!(error, KvError::NoGoodBackup { .. }), "{error}");
+    assert_eq!((error.code(), error.kind()), (Some(401), ErrorKind::NotFound));
     for (name, value) in [("z", 1), ("y", 2), ("x", 3)] {
         store.put("a", value).unwrap();
         store.backup(name).unwrap();
@@ -475,72 +493,6 @@ fn a_store_with_the_longest_id_has_a_folder() {
         assert_eq!(store.get("id").unwrap(), Some((id.len() as i64).into()));
         assert_eq!(store.backups().unwrap().len(), 1);
     }
-}
-
-pub(crate) fn key(n: u8) -> KeySource {
-    // One whose bytes are all the same is none.
-    KeySource::raw(&mut std::array::from_fn(|at| if at == 0 { n } else { 0x5a }))
-}
-
-#[test]
-fn backups_of_an_encrypted_store_hold_no_plaintext_and_open_after_a_rekey() {
-    let config = KvManagerConfig::new().keys(key(1));
-    let mut kept = kept_with(options().encrypt(true), config);
-    let canary = "canary-canary-canary";
-    kept.store.put("canary-key", canary).unwrap();
-    let first = kept.store.backup("BK001").unwrap();
-    let epoch = kept.manager.rekey().unwrap();
-    assert_eq!(kept.store.get("canary-key").unwrap_err().code(), Some(15_100_005));
-    kept.store = kept.manager.get_store("storeId", options().encrypt(true)).unwrap();
-    kept.store.put("canary-key", "other").unwrap();
-    let second = kept.store.backup("BK002").unwrap();
-    assert_eq!((first.key_epoch, second.key_epoch), (Some(epoch - 1), Some(epoch)));
-    kept.store.restore("BK001").unwrap();
-    assert_eq!(kept.store.get("canary-key").unwrap(), Some(canary.into()));
-    kept.store.restore("BK002").unwrap();
-    assert_eq!(kept.store.get("canary-key").unwrap(), Some("other".into()));
-    for name in ["BK001", "BK002"] {
-        let bytes = fs::read(kept.file(name)).unwrap();
-        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        assert!(!has("canary"), "{name}");
-    }
-}
-
-#[test]
-fn a_plain_environment_cannot_be_rekeyed() {
-    let mut kept = kept(options());
-    let error = kept.manager.rekey().unwrap_err();
-    assert!(matches!(error, KvError::NotEncrypted { .. }));
-    assert_eq!(error.code(), Some(15_100_003));
-    kept.store.put("a", 1).unwrap(); // nothing was closed
-    let error = KvManager::of(kept.manager.environment()).rekey().unwrap_err();
-    assert!(matches!(error, KvError::NotSupported { .. }));
-}
-
-#[test]
-fn an_archive_with_another_key_says_wrong_key() {
-    let [ours, theirs] = [1, 2].map(|n| {
-        let kept = kept_with(options(), KvManagerConfig::new().keys(key(n)));
-        kept.store.put("a", i32::from(n)).unwrap();
-        kept.store.backup("BK001").unwrap();
-        kept
-    });
-    let archive = ArchiveFile::at(theirs.file("BK001")).unwrap();
-    let error = ours.store.restore_from(&archive, BackupOptions::new()).unwrap_err();
-    assert!(matches!(error, KvError::Archive(ArchiveError::WrongKey { .. })), "{error}");
-    assert_eq!(error.code(), Some(15_100_003));
-    assert_eq!(ours.store.get("a").unwrap(), Some(1.into()));
-    // The key of a user was replaced: what the environment knows opens it still.
-    let Kept { dir, manager, store } = ours;
-    drop(store);
-    manager.close().unwrap();
-    let path = dir.path().join("data");
-    EnvironmentKeys::open(&path).unwrap().unlock(&key(1)).unwrap().rotate(&key(3)).unwrap();
-    let manager = KvManager::open(&path, KvManagerConfig::new().keys(key(3))).unwrap();
-    let store = manager.get_store("storeId", options()).unwrap();
-    store.put("a", 9).unwrap();
-    store.restore("BK001").unwrap();
-    assert_eq!(store.get("a").unwrap(), Some(1.into()));
 }
 
 /// Writers, readers with result sets, an observer, backups and restores, all at once: nothing waits for ever, no

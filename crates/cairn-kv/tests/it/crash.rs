@@ -10,7 +10,7 @@ use cairn_kv::{BackupPlace, Entry, KvError, KvOptions, KvStore, Query, SYNC_SITE
 use cairn_sim::{Bounds, Fault, FaultDisk, Level, Rule, SimDisk, SimWorld};
 
 use crate::{
-    backup::key,
+    encryption::key,
     fixture::{options, people},
     observer::content,
 };
@@ -218,7 +218,8 @@ fn a_crash_leaves_the_store_before_a_call_or_after_it_and_every_backup() {
 fn a_crash_around_a_new_key_epoch_leaves_the_store_and_every_backup() {
     let options = small_options().key(key(1));
     let (disk, states) = run_with_rekey(&options);
-    sweep(&disk, &states, &options).unwrap();
+    let reached = sweep(&disk, &states, &options).unwrap();
+    assert!(reached.into_iter().eq(1..states.len()), "each step is where a crash can leave it");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod backup;
 mod crash;
 mod device;
+mod encryption;
 mod errors;
 mod fixture;
 mod growth;
@@ -13,6 +14,7 @@ mod model;
 mod observer;
 mod options;
 mod query;
+mod reference;
 mod result_set;
 mod soak;
 mod transaction;
