@@ -83,6 +83,14 @@ impl<V: Serialize + DeserializeOwned> TypedDatabase<V> {
         txn.put(&self.database, key, &stored)
     }
 
+    /// Deletes a key; one that is not there is no error.
+    ///
+    /// # Errors
+    /// As [`Transaction::delete`].
+    pub fn delete(&self, txn: &mut Transaction, key: &[u8]) -> EnvResult<()> {
+        txn.delete(&self.database, key)
+    }
+
     fn decode(&self, key: &[u8], stored: &[u8]) -> EnvResult<V> {
         serde_json::from_slice(stored).map_err(|error| EnvError::InvalidInput {
             what: format!(
@@ -177,10 +185,30 @@ mod store {
         /// # Errors
         /// [`KvError::ValueMismatch`] for a value that JSON does not have; as [`KvStore::put`].
         pub fn put(&self, key: impl AsRef<[u8]>, value: &V) -> KvResult<()> {
-            let stored = serde_json::to_string(value).map_err(|error| KvError::ValueMismatch {
-                what: format!("it cannot be stored as JSON: {error}"),
-            })?;
-            self.store.put(key, stored)
+            self.store.put(key, encode(value)?)
+        }
+
+        /// Puts values, all or none.
+        ///
+        /// # Errors
+        /// As [`TypedStore::put`] and [`KvStore::put_batch`].
+        pub fn put_batch<'v, K: AsRef<[u8]>>(
+            &self,
+            entries: impl IntoIterator<Item = (K, &'v V)>,
+        ) -> KvResult<()>
+        where
+            V: 'v,
+        {
+            let entry = |(key, value): (K, &V)| Ok(Entry::new(key.as_ref(), encode(value)?));
+            self.store.put_batch(entries.into_iter().map(entry).collect::<KvResult<Vec<_>>>()?)
+        }
+
+        /// Deletes a key; one that is not there is no error.
+        ///
+        /// # Errors
+        /// As [`KvStore::delete`].
+        pub fn delete(&self, key: impl AsRef<[u8]>) -> KvResult<()> {
+            self.store.delete(key)
         }
 
         /// The entries that a query means.
@@ -190,6 +218,12 @@ mod store {
         pub fn get_entries(&self, query: impl Into<Query>) -> KvResult<Vec<(Vec<u8>, V)>> {
             self.store.get_entries(query)?.into_iter().map(decode).collect()
         }
+    }
+
+    fn encode(value: &impl Serialize) -> KvResult<String> {
+        serde_json::to_string(value).map_err(|error| KvError::ValueMismatch {
+            what: format!("it cannot be stored as JSON: {error}"),
+        })
     }
 
     fn decode<V: DeserializeOwned>(entry: Entry) -> KvResult<(Vec<u8>, V)> {
@@ -243,6 +277,27 @@ mod store {
             }
             assert!(numbers.get_entries("").is_err());
             assert_eq!(numbers.get_entries("a").unwrap(), [(b"a".to_vec(), 7)]);
+            numbers.delete("b").unwrap();
+            numbers.put_batch([("c", &8), ("d", &9)]).unwrap();
+            let all = numbers.get_entries("").unwrap().into_iter().map(|(_, number)| number);
+            assert!(all.eq([7, 8, 9]));
+        }
+
+        /// JSON has no number that is none: nothing of the batch is put.
+        #[test]
+        fn a_value_that_json_does_not_have_is_refused() {
+            use std::collections::BTreeMap;
+            let (env, _) = Environment::in_memory(Options::default()).unwrap();
+            let store = KvStore::open(&env, "s", KvOptions::new(SecurityLevel::S1)).unwrap();
+            let maps = TypedStore::<BTreeMap<Vec<u8>, u8>>::new(store.clone());
+            let (good, bad) = (BTreeMap::new(), BTreeMap::from([(vec![1], 2)]));
+            for error in [
+                maps.put("a", &bad).unwrap_err(),
+                maps.put_batch([("a", &good), ("b", &bad)]).unwrap_err(),
+            ] {
+                assert!(matches!(error, KvError::ValueMismatch { .. }), "{error}");
+            }
+            assert_eq!(store.get_result_size("").unwrap(), 0);
         }
 
         #[test]
