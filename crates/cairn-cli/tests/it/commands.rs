@@ -160,6 +160,8 @@ fn kv_session(json: bool) -> Session {
     session.run("kv put data notes note plain");
     session.run("kv put data notes raw 00ff --type bytes");
     session.run("kv put data notes on true --type boolean");
+    session.run("kv put data notes debt -7 --type integer");
+    session.run("kv delete data notes debt");
     session.run("kv put data notes tea seven --type integer");
     session.run("kv put data no/store tea 7");
     session.run("kv get data notes tea");
@@ -177,6 +179,7 @@ fn kv_session(json: bool) -> Session {
     session.run("kv delete data notes tea");
     session.run("kv list data");
     session.run("kv backups data notes");
+    session.run("kv restore data notes --latest");
     session.run("kv backup data notes BK001");
     session.run("kv put data notes milk 2.5 --type double");
     session.run("kv backup data notes BK002");

@@ -24,6 +24,7 @@ pub(super) struct Put {
     /// The key
     key: String,
     /// The value; bytes are hexadecimal
+    #[arg(allow_negative_numbers = true)]
     value: String,
     /// The type of the value
     #[arg(long, value_enum, default_value_t = Type::String)]

@@ -222,9 +222,12 @@ impl From<KvError> for Failure {
             KvError::StoreNotFound { .. } => {
                 Self::not_found(&error).advise("`cairn kv list ENV` lists the stores")
             }
-            KvError::NoSuchBackup { .. } => {
+            KvError::NoSuchBackup { .. } | KvError::NoGoodBackup { .. } => {
                 Self::not_found(&error).advise("`cairn kv backups ENV STORE` lists them")
             }
+            KvError::NotSupported { .. } => Self::usage(&error).advise(
+                "`cairn kv list ENV` says what each store is; a schema comes from its application",
+            ),
             KvError::BackupLimit { .. } => Self::usage(&error)
                 .advise("`cairn kv delete-backup` makes room; a name that is there is used again"),
             error => Self::of_store(error.kind(), error.scope(), &error),
