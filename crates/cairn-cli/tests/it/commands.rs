@@ -172,6 +172,7 @@ fn kv_session(json: bool) -> Session {
     session.run("kv query data notes --prefix t");
     session.run("kv query data notes --limit 1 --offset 2");
     session.run("kv query data notes --where $.a=7");
+    session.run("kv query data notes --order $.a");
     session.run("kv query data notes --prefix t --explain");
     session.run("kv watch data notes --every 0 --looks 2");
     session.run("kv watch data notes --every never");
