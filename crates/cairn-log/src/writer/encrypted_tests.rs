@@ -147,7 +147,7 @@ fn each_changed_byte_with_right_checksums_is_not_authentic() {
         let len = usize::try_from(layout::frame::LENGTH.number(&bytes[begin..])).unwrap();
         // The padding included, which no tag vouches for.
         let bytes_of_it = begin + 8..begin + FRAME_LEN + len.next_multiple_of(8);
-        for at in bytes_of_it.filter(|at| *at < behind && at % RARELY == 0) {
+        for at in bytes_of_it.filter(|at| *at < behind && at.is_multiple_of(RARELY)) {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             if at >= begin + FRAME_LEN
