@@ -10,6 +10,7 @@
 //! | `commits` | the commits in a journal file, without what they change |
 //! | `source` | the journal files of a directory that is not opened for that |
 //! | `chain` | the journal from a base on, from one file to the next |
+//! | `follow` | the journal of a directory, past a position up to which it is known |
 //! | `target` | the moment to which a restore goes |
 //! | `retention` | how much journal stays that nothing needs any more |
 //! | `plan` | where the journal of what is restored ends |
@@ -17,6 +18,7 @@
 
 mod chain;
 mod commits;
+mod follow;
 mod journal;
 mod mark;
 mod open_at;
@@ -25,6 +27,7 @@ mod retention;
 mod source;
 mod target;
 
+pub use follow::{JournalRange, JournalSpan, Since};
 pub use mark::{MAX_LABEL_LEN, Mark};
 pub(crate) use open_at::{At, state_at};
 pub use plan::{PlannedFile, RestoreBase, RestorePlan};
