@@ -12,6 +12,7 @@ use crate::{
         layout::{repository_frame, repository_header, repository_part, repository_statement},
         part,
         point::FIELDS,
+        segment,
     },
 };
 
@@ -65,15 +66,16 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("repository_part", table(repository_part::FIELDS)),
         ("repository_statement", table(repository_statement::FIELDS)),
         ("repository_frame", table(repository_frame::FIELDS)),
-        ("repository_point", point_fields()),
+        ("repository_point", fields(FIELDS)),
+        ("repository_segment", fields(segment::FIELDS)),
         ("repository_example", part_example()),
     ]
 }
 
-/// The fields of a point.
-fn point_fields() -> String {
+/// The fields of a statement.
+fn fields(fields: &[(u64, &str, &str)]) -> String {
     let rows =
-        FIELDS.iter().map(|(tag, name, content)| format!("| {tag} | {name} | {content} |\n"));
+        fields.iter().map(|(tag, name, content)| format!("| {tag} | {name} | {content} |\n"));
     format!("| number | field | content |\n|--:|---|---|\n{}", rows.collect::<String>())
 }
 

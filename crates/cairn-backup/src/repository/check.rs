@@ -11,8 +11,9 @@ use cairn_log::{Digest, FileClass, LogError, LogFile, Scan, Scanner, Uuid};
 
 use super::{
     Repository,
+    check_shipped::{CheckedSegments, Wrong},
     names::{Folder, ObjectName},
-    point::{Part, Point, PointFile},
+    point::{NeededObject, Part, Point, PointFile},
     store::MAX_POINT,
     view,
 };
@@ -98,6 +99,8 @@ pub struct CheckFinding {
 pub struct CheckReport {
     /// How many points there are.
     pub points: u64,
+    /// How many segments of shipped journal there are.
+    pub segments: u64,
     /// How many objects they need, and the bytes of these.
     pub objects: u64,
     /// See [`objects`](Self#structfield.objects).
@@ -136,6 +139,7 @@ struct Check<'a> {
     damaged: BTreeSet<ObjectName>,
     files: Vec<SharedFile>,
     points: BTreeMap<(Uuid, u64), Point>,
+    shipped: Vec<CheckedSegments>,
 }
 
 impl Repository {
@@ -159,9 +163,11 @@ impl Repository {
             damaged: BTreeSet::new(),
             files: Vec::new(),
             points: BTreeMap::new(),
+            shipped: Vec::new(),
         };
         for environment in environments {
             check.points(environment)?;
+            check.shipped(environment)?;
             check.present(environment)?;
         }
         check.report.objects = check.objects.len() as u64;
@@ -171,7 +177,10 @@ impl Repository {
         match check.level {
             CheckLevel::Present => {}
             CheckLevel::Stored => check.stored(&mut counter)?,
-            CheckLevel::Content | CheckLevel::Structure => check.content(&mut counter)?,
+            CheckLevel::Content | CheckLevel::Structure => {
+                check.content(&mut counter)?;
+                check.look_at_shipped()?;
+            }
         }
         if check.level == CheckLevel::Structure {
             check.structure()?;
@@ -194,19 +203,52 @@ impl Check<'_> {
             Err(BackupError::Object(error)) => error,
             Err(error) => return Err(error),
         };
-        let points = points.to_vec();
-        match error {
-            ObjectError::Missing { object, .. } => {
-                self.find(object, None, "it is missing".into(), points);
-            }
-            ObjectError::Damaged { object, at, problem, .. } => {
-                self.find(object, Some(at), problem, points);
-            }
-            ObjectError::Unsupported { object, what, .. } => {
-                self.find(object, None, format!("it is of a later version: {what}"), points);
+        let (object, at, problem) = what_is_wrong(error);
+        self.find(object, at, problem, points.to_vec());
+        Ok(None)
+    }
+
+    /// The segments of an environment, and what they need.
+    fn shipped(&mut self, environment: Uuid) -> BackupResult<()> {
+        let (store, points) = (&self.repository.store, &self.points);
+        let points: Vec<_> = points.keys().filter(|(of, _)| *of == environment).collect();
+        let points: Vec<_> = points.into_iter().map(|(_, number)| *number).collect();
+        let shipped = CheckedSegments::read(store, environment, &points)?;
+        self.report.segments += shipped.segments.len() as u64;
+        for (NeededObject { name, stored_length, stored }, point) in shipped.objects() {
+            let points = Vec::new();
+            let needed =
+                self.objects.entry(name).or_insert(Needed { stored_length, stored, points });
+            if !needed.points.contains(&point) {
+                needed.points.push(point);
             }
         }
-        Ok(None)
+        self.find_all(&shipped.wrong);
+        self.report.foreign.extend(shipped.foreign.iter().cloned());
+        self.shipped.push(shipped);
+        Ok(())
+    }
+
+    fn find_all(&mut self, wrong: &[Wrong]) {
+        for (object, at, problem, point) in wrong.iter().cloned() {
+            self.find(object, at, problem, vec![point]);
+        }
+    }
+
+    /// What has been shipped and is in no point, as closely as that is looked at.
+    fn look_at_shipped(&mut self) -> BackupResult<()> {
+        let seen = self.files.iter().flat_map(|SharedFile { environment, file, .. }| {
+            file.objects(*environment).map(|object| object.name)
+        });
+        let seen: BTreeSet<_> = seen.chain(self.damaged.iter().copied()).collect();
+        for shipped in std::mem::take(&mut self.shipped) {
+            let mut wrong = shipped.content(&self.repository.store, &seen)?;
+            if self.level == CheckLevel::Structure && wrong.is_empty() {
+                wrong = shipped.structure(self.repository, &self.points, &self.damaged)?;
+            }
+            self.find_all(&wrong);
+        }
+        Ok(())
     }
 
     /// The points of an environment, and what they name.
@@ -368,7 +410,7 @@ impl Check<'_> {
                 continue;
             }
             let (stored_length, stored) = (needed.stored_length, needed.stored);
-            let object = super::NeededObject { name, stored_length, stored };
+            let object = NeededObject { name, stored_length, stored };
             let read = self.repository.store.stored(&object);
             self.note(read, &needed.points)?;
         }
@@ -480,6 +522,17 @@ impl Check<'_> {
                 Ok(Some(error.to_string()))
             }
             Err(error) => self.note(Err(error), points).map(|_: Option<()>| None),
+        }
+    }
+}
+
+/// The object of an error, from which byte of it on, and what.
+pub(super) fn what_is_wrong(error: ObjectError) -> (ObjectName, Option<u64>, String) {
+    match error {
+        ObjectError::Missing { object, .. } => (object, None, "it is missing".into()),
+        ObjectError::Damaged { object, at, problem, .. } => (object, Some(at), problem),
+        ObjectError::Unsupported { object, what, .. } => {
+            (object, None, format!("it is of a later version: {what}"))
         }
     }
 }

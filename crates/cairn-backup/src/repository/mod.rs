@@ -18,21 +18,33 @@
 //! | `point` | what a point says |
 //! | `store` | objects, read with nothing trusted |
 //! | `backup`, `upload` | a point comes into being |
+//! | `segment`, `segments` | shipped journal, and that it counts |
+//! | `shipper`, `shipping` | the journal of an environment comes here while it is written |
+//! | `intervals` | which moments can be restored |
 //! | `view` | a point as the directory of a backup |
+//! | `journal`, `moment` | what leads from a point to a moment |
 //! | `restore` | a point becomes an environment |
-//! | `check` | all of it, looked at in up to four ways |
+//! | `check`, `check_shipped` | all of it, looked at in up to four ways |
 
 mod backend;
 mod backup;
 mod check;
+mod check_shipped;
 mod fields;
 mod frames;
 pub(crate) mod header;
+mod intervals;
+mod journal;
 pub(crate) mod layout;
+mod moment;
 mod names;
 pub(crate) mod part;
 pub(crate) mod point;
 mod restore;
+pub(crate) mod segment;
+mod segments;
+mod shipper;
+mod shipping;
 pub(crate) mod statement;
 pub(crate) mod store;
 mod upload;
@@ -49,9 +61,13 @@ pub use backend::{
 };
 pub use backup::{PointOptions, PointReport};
 pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
+pub use intervals::{Hole, LastShipped, Moment, RestorableInterval, TimelineIntervals};
 pub use names::{Folder, ObjectName, PartName, ShortHash};
 pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};
 pub use restore::Which;
+pub use segment::{Segment, SegmentCommits};
+pub use shipper::{ShipOptions, ShipReport, Shipper};
+pub use shipping::{Shipping, ShippingStatus};
 pub use store::Origin;
 
 use crate::{BackupError, BackupResult};

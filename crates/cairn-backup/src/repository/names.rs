@@ -88,6 +88,15 @@ pub enum ObjectName {
         /// Of what is stored.
         hash: ShortHash,
     },
+    /// A segment: shipped journal that counts from when it is there.
+    Segment {
+        /// The environment.
+        environment: Uuid,
+        /// The timeline on which it was shipped.
+        timeline: Timeline,
+        /// Its number on that timeline, from 1.
+        number: u64,
+    },
 }
 
 /// A folder of objects, which can be listed.
@@ -110,6 +119,10 @@ pub enum Folder {
     Timelines(Uuid),
     /// Points, and their indexes.
     Points(Uuid),
+    /// A folder for each timeline on which journal was shipped.
+    SegmentTimelines(Uuid),
+    /// Segments.
+    Segments(Uuid, Timeline),
 }
 
 /// The name of the object that makes a place a repository.
@@ -119,6 +132,7 @@ const DATA: Name = Name::constant("data");
 const LOG: Name = Name::constant("log");
 const TIMELINES: Name = Name::constant("timelines");
 const POINTS: Name = Name::constant("points");
+const SEGMENTS: Name = Name::constant("segments");
 
 fn name(text: String) -> Name {
     Name::new(text).expect("it is made of letters, digits, '-' and '.', and short")
@@ -146,6 +160,7 @@ impl ObjectName {
             Self::Point { environment, .. } | Self::Index { environment, .. } => {
                 Folder::Points(environment)
             }
+            Self::Segment { environment, timeline, .. } => Folder::Segments(environment, timeline),
         }
     }
 
@@ -161,6 +176,7 @@ impl ObjectName {
             Self::Timeline { timeline, .. } => name(format!("{timeline}.tl")),
             Self::Point { number, .. } => name(format!("{number:016x}.point")),
             Self::Index { number, hash, .. } => name(format!("{number:016x}-{hash}.idx")),
+            Self::Segment { number, .. } => name(format!("{number:016x}.seg")),
         }
     }
 }
@@ -187,6 +203,10 @@ impl Folder {
             Self::Log(environment, timeline) => vec![ENVS, env(environment), LOG, tl(timeline)],
             Self::Timelines(environment) => vec![ENVS, env(environment), TIMELINES],
             Self::Points(environment) => vec![ENVS, env(environment), POINTS],
+            Self::SegmentTimelines(environment) => vec![ENVS, env(environment), SEGMENTS],
+            Self::Segments(environment, timeline) => {
+                vec![ENVS, env(environment), SEGMENTS, tl(timeline)]
+            }
         }
     }
 
@@ -209,7 +229,14 @@ impl Folder {
                     ObjectName::Index { environment, number, hash }
                 }
             },
-            Self::Environments | Self::DataTimelines(_) | Self::LogTimelines(_) => return None,
+            Self::Segments(environment, timeline) => {
+                let number = hex(text.strip_suffix(".seg")?)?;
+                ObjectName::Segment { environment, timeline, number }
+            }
+            Self::Environments
+            | Self::DataTimelines(_)
+            | Self::LogTimelines(_)
+            | Self::SegmentTimelines(_) => return None,
         };
         // One spelling: what does not print as it was written is somebody else's.
         (found.folder() == *self && found.name().as_str() == text).then_some(found)
@@ -279,6 +306,7 @@ mod tests {
             ObjectName::Timeline { environment, timeline: Timeline(7) },
             ObjectName::Point { environment, number: 12 },
             ObjectName::Index { environment, number: 12, hash: ShortHash(u64::MAX) },
+            ObjectName::Segment { environment, timeline: Timeline(7), number: 12 },
         ]
     }
 

@@ -113,12 +113,17 @@ impl Store {
     }
 
     /// A statement has passed its checksums, and makes no sense.
-    fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
+    pub(crate) fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
         let at = (repository_statement::LEN + error.at) as u64;
         self.damaged(name, Damaged { at, problem: format!("its content is none: {error}") })
     }
 
-    fn statement_id(&self, kind: StatementKind, environment: Uuid, number: u64) -> StatementId {
+    pub(crate) fn statement_id(
+        &self,
+        kind: StatementKind,
+        environment: Uuid,
+        number: u64,
+    ) -> StatementId {
         StatementId { kind, repository: self.repository, environment, number }
     }
 

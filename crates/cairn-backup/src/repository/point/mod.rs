@@ -341,7 +341,7 @@ pub(crate) fn check_label(label: &str) -> Result<(), String> {
 }
 
 /// The most bytes that an object with so many bytes of a file can have.
-fn longest(length: u64) -> u64 {
+pub(in crate::repository) fn longest(length: u64) -> u64 {
     let frames = frames::count(usize::try_from(length).unwrap_or(usize::MAX)) as u64;
     length + repository_part::LEN as u64 + frames * repository_frame::LEN as u64
 }
@@ -501,7 +501,10 @@ fn decode_cut(environment: Uuid, reader: &mut ByteReader<'_>) -> Result<Cut, Dec
 }
 
 /// A text of one line, without anything that is not to be printed.
-fn line<'a>(reader: &mut ByteReader<'a>, field: &'static str) -> Result<&'a str, DecodeError> {
+pub(in crate::repository) fn line<'a>(
+    reader: &mut ByteReader<'a>,
+    field: &'static str,
+) -> Result<&'a str, DecodeError> {
     let before = reader.clone();
     let text = text(reader, field)?;
     if text.chars().any(char::is_control) {
@@ -510,7 +513,10 @@ fn line<'a>(reader: &mut ByteReader<'a>, field: &'static str) -> Result<&'a str,
     Ok(text)
 }
 
-fn flag(reader: &mut ByteReader<'_>, field: &'static str) -> Result<bool, DecodeError> {
+pub(in crate::repository) fn flag(
+    reader: &mut ByteReader<'_>,
+    field: &'static str,
+) -> Result<bool, DecodeError> {
     let before = reader.clone();
     match reader.u8(field)? {
         0 => Ok(false),
@@ -524,13 +530,15 @@ fn class(reader: &mut ByteReader<'_>) -> Result<FileClass, DecodeError> {
     FileClass::from_code(reader.u8("class")?).ok_or(before.error("class", "is none"))
 }
 
-fn file_number(reader: &mut ByteReader<'_>) -> Result<FileNumber, DecodeError> {
+pub(in crate::repository) fn file_number(
+    reader: &mut ByteReader<'_>,
+) -> Result<FileNumber, DecodeError> {
     let before = reader.clone();
     let number = u32::try_from(reader.varint("file number")?).ok().and_then(FileNumber::new);
     number.ok_or(before.error("file number", "is none"))
 }
 
-fn directory(reader: &mut ByteReader<'_>) -> Result<u16, DecodeError> {
+pub(in crate::repository) fn directory(reader: &mut ByteReader<'_>) -> Result<u16, DecodeError> {
     let number = reader.varint_max("directory", u16::MAX.into())?;
     Ok(u16::try_from(number).unwrap_or(u16::MAX))
 }

@@ -8,3 +8,7 @@ mod faults;
 mod fixture;
 mod golden;
 mod histories;
+mod shipped;
+mod shipped_crash;
+mod shipped_damage;
+mod shipped_faults;
