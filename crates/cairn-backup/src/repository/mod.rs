@@ -19,7 +19,7 @@
 //! | `store` | objects, read with nothing trusted |
 //! | `backup`, `upload` | a point comes into being |
 //! | `segment`, `segments` | shipped journal, and that it counts |
-//! | `shipper`, `shipping` | the journal of an environment comes here while it is written |
+//! | `shipper`, `ship_options`, `ship_store`, `shipping` | the journal of an environment comes here while it is written |
 //! | `intervals` | which moments can be restored |
 //! | `view` | a point as the directory of a backup |
 //! | `journal`, `moment` | what leads from a point to a moment |
@@ -43,6 +43,8 @@ pub(crate) mod point;
 mod restore;
 pub(crate) mod segment;
 mod segments;
+mod ship_options;
+mod ship_store;
 mod shipper;
 mod shipping;
 pub(crate) mod statement;
@@ -66,7 +68,8 @@ pub use names::{Folder, ObjectName, PartName, ShortHash};
 pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};
 pub use restore::Which;
 pub use segment::{Segment, SegmentCommits};
-pub use shipper::{ShipOptions, ShipReport, Shipper};
+pub use ship_options::{ShipOptions, ShipReport};
+pub use shipper::Shipper;
 pub use shipping::{Shipping, ShippingStatus};
 pub use store::Origin;
 

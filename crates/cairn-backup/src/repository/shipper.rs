@@ -4,147 +4,47 @@
 //! more than is durable. What it has stored counts from when a segment says so. It remembers nothing that the repository
 //! does not say: whatever ends it, the next one goes on from the newest segment.
 
-use std::time::Duration;
-
-use cairn_archive::Compression;
-use cairn_env::{EnvError, Environment, JournalRange, JournalSource, Keyring, Options, Since};
+use cairn_env::{EnvError, Environment, JournalRange, JournalSource, Keyring, Since};
 use cairn_io::{DirRef, FileExt as _, WorldRef};
-use cairn_log::{DataKeys, Digest, FileClass, FileNumber, Timeline, Uuid};
+use cairn_log::{DataKeys, Digest, FileClass, FileNumber, LogName, Timeline, Uuid};
 
 use super::{
-    ObjectName, Put, Repository,
-    backup::PointReport,
-    frames::Damaged,
-    layout::MAX_PART,
-    names::{PartName, ShortHash},
-    part::{self, PartId},
-    point::Part,
-    segment::{Segment, SegmentCommits},
-    segments::ReadSegment,
-    statement::Unread,
-    store::MAX_POINT,
+    ObjectName, PointReport, Repository, ShipOptions, ShipReport, segment::Segment,
+    segments::ReadSegment, statement::Unread, store::MAX_POINT,
 };
 use crate::{BackupError, BackupResult, ObjectError, PointOptions};
 
 /// Journal that is sent in one step, about.
 const STEP: u64 = 64 << 20;
 
-/// How journal is shipped.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ShipOptions {
-    /// With which options the environment is opened for reading when a point has to be made; among them the key of an
-    /// encrypted one.
-    pub options: Options,
-    /// How long to wait until it is looked again whether there is more (default: 500 ms). What was committed
-    /// meanwhile is one segment, unless it is more than [`segment_bytes`](Self#structfield.segment_bytes).
-    pub every: Duration,
-    /// Bytes of the journal after which a segment ends (default: 4 MiB): with the record that reaches them.
-    pub segment_bytes: u64,
-    /// Bytes of the journal after which another point is made, so that a restore has no more to replay (default: 1 GiB).
-    pub base_bytes: u64,
-    /// How what is stored is compressed (default: Zstandard, level 1). The journal of an encrypted environment is not:
-    /// it would not shrink.
-    pub compression: Compression,
-}
-
-impl Default for ShipOptions {
-    fn default() -> Self {
-        Self {
-            options: Options::default(),
-            every: Duration::from_millis(500),
-            segment_bytes: 4 << 20,
-            base_bytes: 1 << 30,
-            compression: Compression::Zstd(1),
-        }
-    }
-}
-
-impl ShipOptions {
-    /// Sets [`ShipOptions::options`](ShipOptions#structfield.options).
-    #[must_use]
-    pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
-        self
-    }
-
-    /// Sets [`ShipOptions::every`](ShipOptions#structfield.every).
-    #[must_use]
-    pub fn every(mut self, every: Duration) -> Self {
-        self.every = every;
-        self
-    }
-
-    /// Sets [`ShipOptions::segment_bytes`](ShipOptions#structfield.segment_bytes).
-    #[must_use]
-    pub fn segment_bytes(mut self, bytes: u64) -> Self {
-        self.segment_bytes = bytes;
-        self
-    }
-
-    /// Sets [`ShipOptions::base_bytes`](ShipOptions#structfield.base_bytes).
-    #[must_use]
-    pub fn base_bytes(mut self, bytes: u64) -> Self {
-        self.base_bytes = bytes;
-        self
-    }
-
-    /// Sets [`ShipOptions::compression`](ShipOptions#structfield.compression).
-    #[must_use]
-    pub fn compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
-        self
-    }
-}
-
-/// What one step has shipped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShipReport {
-    /// The points that were made.
-    pub points: Vec<PointReport>,
-    /// Why what is shipped now does not go on from what was shipped before.
-    pub gap: Option<String>,
-    /// How many segments were stored.
-    pub segments: u64,
-    /// Bytes of the journal in them.
-    pub bytes: u64,
-    /// Bytes that were stored for them.
-    pub stored_bytes: u64,
-    /// The newest commit that can be restored, and its time in microseconds since 1970.
-    pub newest: Option<(u64, u64)>,
-    /// Whether there is more to ship at once.
-    pub has_more: bool,
-}
-
 /// What a shipper knows of the repository.
 #[derive(Clone, Debug)]
-struct Tail {
-    timeline: Timeline,
+pub(super) struct Tail {
+    pub(super) timeline: Timeline,
     /// Of the newest segment, and its hash; zeros if there is none.
-    number: u64,
-    hash: Digest,
+    pub(super) number: u64,
+    pub(super) hash: Digest,
     /// The first segment of the interval that goes on; `None` if the next one begins it.
-    interval: Option<u64>,
-    base: u64,
+    pub(super) interval: Option<u64>,
+    pub(super) base: u64,
     /// Why the next one does not go on from the one before.
-    gap: Option<String>,
+    pub(super) gap: Option<String>,
     /// Why nothing can go on from here: a point is needed.
-    is_over: Option<String>,
+    pub(super) is_over: Option<String>,
     /// Up to where the journal is there.
-    position: Option<(FileNumber, u64)>,
-    newest: (u64, u64),
+    pub(super) position: Option<(FileNumber, u64)>,
+    pub(super) newest: (u64, u64),
     /// Of the wrapped keys that are there.
-    keyring: Option<Digest>,
+    pub(super) keyring: Option<Digest>,
 }
 
 /// Ships the journal of one environment into a repository, step by step: [`Repository::shipper`].
 #[derive(Debug)]
 pub struct Shipper {
-    repository: Repository,
+    pub(super) repository: Repository,
     root: DirRef,
-    world: WorldRef,
-    options: ShipOptions,
+    pub(super) world: WorldRef,
+    pub(super) options: ShipOptions,
     /// What the repository says, unless that has to be asked again.
     tail: Option<Tail>,
     /// The keys of the keyring with this hash.
@@ -152,7 +52,7 @@ pub struct Shipper {
     /// Keeps the journal files that are yet to be shipped.
     held: Option<JournalSource>,
     /// Bytes that were shipped since the last point.
-    since_point: u64,
+    pub(super) since_point: u64,
 }
 
 impl Repository {
@@ -305,7 +205,7 @@ impl Shipper {
         file: FileNumber,
     ) -> BackupError {
         let place = self.repository.store.backend.place();
-        let file = cairn_log::LogName::new(FileClass::Journal, file, timeline);
+        let file = LogName::new(FileClass::Journal, file, timeline);
         BackupError::ShippedOtherwise { place, environment, timeline, segment, file }
     }
 
@@ -371,7 +271,12 @@ impl Shipper {
     }
 
     /// Compares a segment with what the environment has in its place, if that is still there.
-    fn compare(&mut self, environment: Uuid, number: u64, segment: &Segment) -> BackupResult<()> {
+    pub(super) fn compare(
+        &mut self,
+        environment: Uuid,
+        number: u64,
+        segment: &Segment,
+    ) -> BackupResult<()> {
         let at = (segment.file.number, segment.start);
         let mut source = self.follow(Some(at))?;
         self.unlock(&source)?;
@@ -462,167 +367,10 @@ impl Shipper {
         self.since_point = 0;
         Ok((report, env))
     }
-
-    /// Stores records from `at` on, and that they count; returns where they end, `None` if somebody else was faster.
-    fn segment(
-        &mut self,
-        tail: &mut Tail,
-        range: &JournalRange,
-        at: u64,
-        (environment, is_encrypted, keyring): (Uuid, bool, Option<&[u8]>),
-        report: &mut ShipReport,
-    ) -> BackupResult<Option<u64>> {
-        let span = range.span(at, self.options.segment_bytes.max(1))?;
-        let (mut parts, mut whole) = (Vec::new(), blake3::Hasher::new());
-        let mut start = at;
-        while start < span.end {
-            let len = usize::try_from((span.end - start).min(MAX_PART)).unwrap_or(usize::MAX);
-            let content = read(range, start, len)?;
-            whole.update(&content);
-            let part =
-                self.part(environment, tail.timeline, range, start, &content, is_encrypted)?;
-            report.stored_bytes += part.stored_length;
-            start += part.length;
-            parts.push(part);
-        }
-        if Digest(*whole.finalize().as_bytes()) != span.digest {
-            let damage = cairn_log::Damage::Digest { by: "when it was read again" };
-            return Err(EnvError::from(range.file().corrupt(at, damage)).into());
-        }
-        let header = range.file().header();
-        let commits = span.commits.zip(span.times);
-        let commits = commits.map(|((first, last), (first_time, last_time))| SegmentCommits {
-            first,
-            last,
-            first_time,
-            last_time,
-        });
-        let newest = commits.map_or(tail.newest, |commits| (commits.last, commits.last_time));
-        let keys = keyring.map(Digest::of);
-        let mut writer = [0; 16];
-        self.world.random(&mut writer);
-        let number = tail.number + 1;
-        let segment = Segment {
-            created: self.world.wall().0,
-            writer: Uuid(writer),
-            timeline: tail.timeline,
-            file: header.name(),
-            directory: header.directory,
-            start: at,
-            end: span.end,
-            follows: range.previous().filter(|_| at == 0).map(|before| (before.file, before.end)),
-            interval: tail.interval.unwrap_or(number),
-            base: tail.base,
-            gap: tail.gap.clone(),
-            commits,
-            newest,
-            keyring: keyring.filter(|_| keys != tail.keyring).map(<[u8]>::to_vec),
-            parts,
-            unknown: Vec::new(),
-        };
-        let Some(hash) = self.publish(environment, number, tail.hash, &segment)? else {
-            return Ok(None);
-        };
-        report.segments += 1;
-        report.bytes += segment.bytes();
-        self.since_point += segment.bytes();
-        *tail = Tail {
-            timeline: tail.timeline,
-            number,
-            hash,
-            interval: Some(segment.interval),
-            base: segment.base,
-            gap: None,
-            is_over: None,
-            position: Some((header.number, span.end)),
-            newest,
-            keyring: keys,
-        };
-        Ok(Some(span.end))
-    }
-
-    /// Stores a part, or finds it stored, and reads it back.
-    fn part(
-        &self,
-        environment: Uuid,
-        timeline: Timeline,
-        range: &JournalRange,
-        start: u64,
-        content: &[u8],
-        is_encrypted: bool,
-    ) -> BackupResult<Part> {
-        let store = &self.repository.store;
-        let (file, length) = (range.file().header().number, content.len() as u64);
-        let (class, hash) = (FileClass::Journal, ShortHash(0));
-        let name = PartName { timeline, class, file, start, length, hash };
-        let id = PartId { repository: store.repository, environment, name };
-        let compression = if is_encrypted { Compression::None } else { self.options.compression };
-        let mut copy = 0;
-        loop {
-            let encoded = part::encode(&id, content, copy, compression);
-            let encoded =
-                encoded.map_err(|error| BackupError::InvalidInput { what: error.to_string() })?;
-            let part = Part {
-                timeline,
-                length,
-                content: encoded.content,
-                stored_length: encoded.bytes.len() as u64,
-                stored: encoded.stored,
-            };
-            let put = store.backend.put(&encoded.name, &encoded.bytes)?;
-            let ObjectName::Part { part: name, .. } = encoded.name else { continue };
-            match store.part(environment, name, &part) {
-                // What is in the way stays as it is, as evidence. A second copy has another name.
-                Err(BackupError::Object(_)) if put == Put::Existed && copy == 0 => copy = 1,
-                found => return found.map(|_| part),
-            }
-        }
-    }
-
-    /// Stores a segment: from then on it counts. `None` if there is one of somebody else, which is of this journal as well.
-    fn publish(
-        &mut self,
-        environment: Uuid,
-        number: u64,
-        previous: Digest,
-        segment: &Segment,
-    ) -> BackupResult<Option<Digest>> {
-        let store = &self.repository.store;
-        let name = ObjectName::Segment { environment, timeline: segment.timeline, number };
-        let bytes = store.encode_segment(environment, number, previous, segment)?;
-        // Nobody is told of a segment that could not be read.
-        store.decode_segment(name, &bytes)?;
-        let put = store.backend.put(&name, &bytes)?;
-        let found = store.whole(name, MAX_POINT)?;
-        if found == bytes {
-            return Ok(Some(Digest::of(&bytes)));
-        }
-        if put == Put::Stored {
-            let problem = "it was read back as another one than was stored".into();
-            return Err(store.damaged(name, Damaged { at: 0, problem }));
-        }
-        let theirs = store.decode_segment(name, &found)?;
-        if is_same(segment, &theirs.segment) && theirs.previous == previous {
-            return Ok(Some(theirs.hash));
-        }
-        self.compare(environment, number, &theirs.segment)?;
-        Ok(None)
-    }
 }
 
-/// Whether two segments hold the same bytes of the same file.
-fn is_same(one: &Segment, other: &Segment) -> bool {
-    let contents = |segment: &Segment| -> Vec<_> {
-        segment.parts.iter().map(|part| (part.length, part.content)).collect()
-    };
-    let said = |segment: &Segment| {
-        let Segment { file, start, end, interval, base, .. } = *segment;
-        (file, start, end, interval, base)
-    };
-    said(one) == said(other) && one.keyring == other.keyring && contents(one) == contents(other)
-}
-
-fn read(range: &JournalRange, start: u64, len: usize) -> BackupResult<Vec<u8>> {
+/// Bytes of the journal, of which nothing is known yet.
+pub(super) fn read(range: &JournalRange, start: u64, len: usize) -> BackupResult<Vec<u8>> {
     let mut bytes = vec![0; len];
     range.file().handle().read_exact_at(start, &mut bytes)?;
     Ok(bytes)

@@ -8,10 +8,7 @@ use std::{
 
 use cairn_io::{DirRef, RealDir, Step, Worker, WorkerHandle, WorldRef};
 
-use super::{
-    Repository,
-    shipper::{ShipOptions, ShipReport, Shipper},
-};
+use super::{Repository, ShipOptions, ShipReport, Shipper};
 use crate::{BackupError, BackupResult};
 
 /// How long to wait after something went wrong before it is tried again.

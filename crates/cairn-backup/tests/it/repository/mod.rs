@@ -12,3 +12,4 @@ mod shipped;
 mod shipped_crash;
 mod shipped_damage;
 mod shipped_faults;
+mod shipped_histories;
