@@ -23,6 +23,7 @@ mod replica;
 mod repo;
 mod restore;
 mod scrub;
+mod ship;
 mod sql;
 mod stats;
 mod tree;
@@ -95,6 +96,7 @@ pub(crate) enum Command {
     Archive(archive::Archive),
     Repair(repair::Repair),
     Repo(repo::Repo),
+    Ship(ship::Ship),
     Replica(replica::Replica),
     Key(key::Key),
     Kv(kv::Kv),
@@ -134,6 +136,7 @@ impl Command {
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),
             Self::Repo(command) => command.run(output),
+            Self::Ship(command) => command.run(output),
             Self::Replica(command) => command.run(output),
             Self::Key(command) => command.run(output),
             Self::Kv(command) => command.run(output),

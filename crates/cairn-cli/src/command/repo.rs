@@ -54,7 +54,7 @@ struct Info {
     repo: PathBuf,
 }
 
-/// Check all points of a repository, and all objects that they need; no key is needed
+/// Check all points and shipped journal of a repository, and all objects that they need, without a key
 ///
 /// All findings are printed, each with its place and the points that it concerns. Exit code 1 means
 /// that there are some.
@@ -141,6 +141,7 @@ struct CheckJson {
     repository: PathBuf,
     level: &'static str,
     points: u64,
+    segments: u64,
     objects: u64,
     bytes: u64,
     findings: Vec<FindingJson>,
@@ -255,8 +256,12 @@ fn check(repo: PathBuf, level: Level, output: &mut Output) -> Outcome {
         0 => "all is well".to_owned(),
         n => several(n, "finding"),
     };
+    let segments = match report.segments {
+        0 => String::new(),
+        n => format!(", {}", several(n, "segment")),
+    };
     output.line(format_args!(
-        "{}: {}, {}, {} stored; {}: {verdict} ({})",
+        "{}: {}{segments}, {}, {} stored; {}: {verdict} ({})",
         repo.display(),
         several(report.points, "point"),
         several(report.objects, "object"),
@@ -269,6 +274,7 @@ fn check(repo: PathBuf, level: Level, output: &mut Output) -> Outcome {
         repository: repo,
         level: level.name(),
         points: report.points,
+        segments: report.segments,
         objects: report.objects,
         bytes: report.bytes,
         findings,
