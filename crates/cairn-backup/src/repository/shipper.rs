@@ -254,7 +254,14 @@ impl Shipper {
             let what = format!("to write behind it needs the features {to_write:#x}");
             return Err(store.unread(name, Unread::Unsupported(what)));
         }
-        self.compare(environment, number, &segment)?;
+        match self.compare(environment, number, &segment) {
+            // What it is of cannot be told any more, and no restore goes through it.
+            Err(BackupError::Object(error)) => {
+                let why = format!("segment {number} is damaged: {error}");
+                return Ok(Tail { number, hash, is_over: Some(why), ..nothing });
+            }
+            compared => compared?,
+        }
         Ok(Tail {
             timeline,
             number,

@@ -54,7 +54,7 @@ struct Info {
     repo: PathBuf,
 }
 
-/// Check all points and shipped journal of a repository, and all objects that they need, without a key
+/// Check all points and segments of a repository, and all that they need; no key is needed
 ///
 /// All findings are printed, each with its place and the points that it concerns. Exit code 1 means
 /// that there are some.

@@ -7,6 +7,7 @@ use cairn_backup::{
 };
 use cairn_env::{DatabaseOptions, Environment, EnvironmentKeys, ErrorKind, KdfCost, KeySource};
 use cairn_io::MemDisk;
+use cairn_log::FileClass;
 
 use super::{
     backups::assert_sound,
@@ -135,7 +136,7 @@ fn segments_that_are_missing_cut_or_swapped_are_found() {
 /// journal behind that is gone.
 #[test]
 fn shipping_goes_on_behind_a_segment_that_is_damaged() {
-    for is_gone in [false, true] {
+    for (is_gone, is_part) in [(false, false), (true, false), (false, true)] {
         let disk = MemDisk::new();
         let env = open(&disk);
         let backend = Arc::new(MemoryBackend::new());
@@ -150,8 +151,8 @@ fn shipping_goes_on_behind_a_segment_that_is_damaged() {
             ship(&mut shipper(&place, &disk.root()));
         }
         let objects = backend.objects();
-        let newest = objects.iter().filter(|(name, _)| matches!(name, ObjectName::Segment { .. }));
-        let (name, bytes) = newest.last().unwrap();
+        let mut of = objects.iter().filter(|(name, _)| matches!(name, ObjectName::Segment { .. }));
+        let (name, bytes) = of.next_back().unwrap();
         let mut flipped = bytes.clone();
         flipped[170] ^= 1;
         backend.replace(*name, flipped);
