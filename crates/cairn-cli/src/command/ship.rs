@@ -51,7 +51,7 @@ pub(crate) struct Ship {
     /// Ship what there is, and end
     #[arg(long)]
     once: bool,
-    /// Milliseconds until it is looked again whether there is more: what came meanwhile goes together
+    /// Milliseconds from one look for more to the next: what came meanwhile goes together
     #[arg(long, value_name = "MS", default_value_t = 500)]
     every: u64,
     #[command(flatten)]
