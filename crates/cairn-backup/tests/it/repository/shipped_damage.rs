@@ -151,8 +151,12 @@ fn shipping_goes_on_behind_a_segment_that_is_damaged() {
             ship(&mut shipper(&place, &disk.root()));
         }
         let objects = backend.objects();
-        let mut of = objects.iter().filter(|(name, _)| matches!(name, ObjectName::Segment { .. }));
-        let (name, bytes) = of.next_back().unwrap();
+        let is_meant = |name: &ObjectName| match name {
+            ObjectName::Segment { .. } => !is_part,
+            ObjectName::Part { part, .. } => is_part && part.class == FileClass::Journal,
+            _ => false,
+        };
+        let (name, bytes) = objects.iter().rfind(|(name, _)| is_meant(name)).unwrap();
         let mut flipped = bytes.clone();
         flipped[170] ^= 1;
         backend.replace(*name, flipped);
