@@ -136,6 +136,23 @@ pub enum BackupError {
         /// The file that differs.
         file: LogName,
     },
+    /// The journal of an environment is another one than that which was shipped.
+    #[error(
+        "{file} of the environment {environment} holds other bytes than segment {segment} of the repository {place} \
+         has of it, although both are of the timeline {timeline}: one of the two is a copy that went its own way"
+    )]
+    ShippedOtherwise {
+        /// Where the repository lies.
+        place: String,
+        /// The environment.
+        environment: Uuid,
+        /// The timeline that both say to be on.
+        timeline: Timeline,
+        /// The segment.
+        segment: u64,
+        /// The journal file.
+        file: LogName,
+    },
     /// What was asked for makes no sense.
     #[error("{what}")]
     InvalidInput {
@@ -180,6 +197,18 @@ pub enum ObjectError {
     },
 }
 
+impl ObjectError {
+    /// The name of the object.
+    #[must_use]
+    pub const fn object(&self) -> ObjectName {
+        match *self {
+            Self::Missing { object, .. }
+            | Self::Damaged { object, .. }
+            | Self::Unsupported { object, .. } => object,
+        }
+    }
+}
+
 impl BackupError {
     /// What the caller can do.
     #[must_use]
@@ -203,6 +232,7 @@ impl BackupError {
             Self::Object(_) => ErrorKind::Corrupt,
             Self::SeveralEnvironments { .. }
             | Self::OtherPast { .. }
+            | Self::ShippedOtherwise { .. }
             | Self::InvalidInput { .. } => ErrorKind::InvalidInput,
         }
     }

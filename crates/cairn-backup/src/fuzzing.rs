@@ -7,7 +7,8 @@ use cairn_io::{MemDisk, WorldRef};
 use cairn_log::{Digest, Uuid};
 
 use crate::{
-    BackupResult, Manifest, MemoryBackend, ObjectName, PointOptions, Repository,
+    BackupResult, Manifest, MemoryBackend, ObjectName, PointOptions, Repository, Segment,
+    ShipOptions,
     repository::{
         header::Header,
         part,
@@ -39,7 +40,7 @@ pub fn repository_object(input: &[u8]) {
         if let Ok(header) = Header::decode(object) {
             assert_eq!(Header::decode(&header.encode()), Ok(header));
         }
-        for kind in [StatementKind::Point, StatementKind::Index, StatementKind::Timeline] {
+        for kind in StatementKind::ALL {
             let Some(id) = statement::id_of(kind, object) else { continue };
             let Ok((previous, content)) = statement::decode(&id, object) else { continue };
             let again =
@@ -64,6 +65,10 @@ fn statement_content(content: &[u8]) {
     if let Ok(objects) = decode_index(environment, content) {
         assert!(objects.len() <= content.len());
     }
+    if let Ok(segment) = Segment::decode(content) {
+        assert_eq!(segment.encode(), content);
+        assert!(segment.objects(environment).count() as u64 <= content.len() as u64);
+    }
     if let Ok(origin) = Origin::decode(content) {
         assert_eq!(Origin::decode(&origin.encode()), Ok(origin));
     }
@@ -75,7 +80,8 @@ fn statement_content(content: &[u8]) {
 /// None that are worth handling.
 pub fn repository_objects(world: &WorldRef) -> BackupResult<Vec<Vec<u8>>> {
     let options = Options::new().background(false);
-    let (env, _) = Environment::open_in(MemDisk::new().root(), WorldRef::clone(world), options)?;
+    let root = MemDisk::new().root();
+    let (env, _) = Environment::open_in(root.clone(), WorldRef::clone(world), options)?;
     let users = env.database("users", DatabaseOptions::default())?;
     let backend = Arc::new(MemoryBackend::new());
     let repository = Repository::create_in(Arc::clone(&backend) as _, world)?;
@@ -83,12 +89,18 @@ pub fn repository_objects(world: &WorldRef) -> BackupResult<Vec<Vec<u8>>> {
         env.write(|txn| txn.put(&users, &[n], &[n; 9]))?;
         repository.backup(&env, &PointOptions::default().label("label").part_bytes(1000))?;
     }
+    let mut shipper = repository.shipper(root, world, ShipOptions::default())?;
+    for n in 0..3 {
+        env.write(|txn| txn.put(&users, &[n], &[n; 5]))?;
+        shipper.step()?;
+    }
     let mut seeds = Vec::new();
     for (name, bytes) in backend.objects() {
         let kind = match name {
             ObjectName::Point { .. } => Some(StatementKind::Point),
             ObjectName::Index { .. } => Some(StatementKind::Index),
             ObjectName::Timeline { .. } => Some(StatementKind::Timeline),
+            ObjectName::Segment { .. } => Some(StatementKind::Segment),
             _ => None,
         };
         let id = kind.and_then(|kind| statement::id_of(kind, &bytes));

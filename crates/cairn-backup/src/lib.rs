@@ -61,11 +61,12 @@ pub use progress::Progress;
 pub use publish::{publish, publish_in};
 pub use repository::{
     AlsoCheck, BackendError, BackendResult, CheckFinding, CheckLevel, CheckOptions, CheckReport,
-    EnvironmentInfo, Folder, Listed, ListedPoint, LocalBackend, MAX_POINT_LABEL_LEN, MemoryBackend,
-    NeededObject, ObjectName, Opened, Origin, Part, PartName, Point, PointDatabase, PointFile,
-    PointOptions, PointReport, PointState, Proof, ProveOptions, ProveReport, Put,
-    REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo, ShortHash, Which, conformance,
-    is_repository,
+    EnvironmentInfo, Folder, Hole, LastShipped, Listed, ListedPoint, LocalBackend,
+    MAX_POINT_LABEL_LEN, MemoryBackend, Moment, NeededObject, ObjectName, Opened, Origin, Part,
+    PartName, Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Proof,
+    ProveOptions, ProveReport, Put, REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo,
+    RestorableInterval, Segment, SegmentCommits, ShipOptions, ShipReport, Shipper, Shipping,
+    ShippingStatus, ShortHash, TimelineIntervals, Which, conformance, is_repository,
 };
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

@@ -10,7 +10,7 @@ use crate::{
     Manifest, ManifestFile, Piece,
     repository::{
         layout::{repository_frame, repository_header, repository_part, repository_statement},
-        part, point, proof,
+        part, point, proof, segment,
     },
 };
 
@@ -66,6 +66,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("repository_frame", table(repository_frame::FIELDS)),
         ("repository_point", fields(point::FIELDS)),
         ("repository_proof", fields(proof::FIELDS)),
+        ("repository_segment", fields(segment::FIELDS)),
         ("repository_example", part_example()),
     ]
 }

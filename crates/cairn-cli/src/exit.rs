@@ -252,7 +252,7 @@ impl From<BackupError> for Failure {
                 .advise("nothing was changed: `cairn backups` lists the points, `cairn repo info` the environments"),
             BackupError::SeveralEnvironments { .. } => Self::usage(&error)
                 .advise("`cairn repo info` lists them; --environment UUID says which"),
-            BackupError::OtherPast { .. } => Self::usage(&error).advise(
+            BackupError::OtherPast { .. } | BackupError::ShippedOtherwise { .. } => Self::usage(&error).advise(
                 "nothing was changed: back the copy up into a repository of its own, or restore the right one",
             ),
             BackupError::Object(_) if kind == ErrorKind::Corrupt => {

@@ -108,8 +108,8 @@ pub use keyring::{
 pub use multimap::{Keys, Multimap, Pairs};
 pub use options::{Durability, Options};
 pub use past::{
-    JournalHistory, JournalRetention, JournalSource, MAX_LABEL_LEN, Mark, PlannedFile, RestoreBase,
-    RestorePlan, RestoreTo,
+    JournalHistory, JournalRange, JournalRetention, JournalSource, JournalSpan, MAX_LABEL_LEN,
+    Mark, PlannedFile, RestoreBase, RestorePlan, RestoreTo, Since,
 };
 pub use pin::PinBudget;
 pub use recovery::report::{RecoveryReport, TornTail};

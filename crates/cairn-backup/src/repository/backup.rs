@@ -3,12 +3,13 @@
 use std::fmt;
 
 use cairn_archive::Compression;
-use cairn_env::{Environment, Snapshot};
-use cairn_log::{Digest, Timeline, Uuid};
+use cairn_env::{BackupSet, Cut, Environment, Snapshot};
+use cairn_log::{Digest, FileClass, Timeline, Uuid};
 
 use super::{
     ObjectName, Put, Repository,
     frames::Damaged,
+    journal::Journal,
     layout::MAX_PART,
     point::{Point, PointDatabase, check_label},
     statement::{self, Unread},
@@ -185,14 +186,9 @@ impl Repository {
         let cut = set.cut().clone();
         let tip = self.tip(environment)?;
         let previous = self.previous(environment, cut.timeline)?;
-        let mut upload = Upload::new(
-            &self.store,
-            environment,
-            cut.timeline,
-            previous.as_ref(),
-            options,
-            is_encrypted,
-        )?;
+        let shipped = self.shipped_for(&cut, previous.as_ref(), &set)?;
+        let mut upload =
+            Upload::new(&self.store, &cut, (previous.as_ref(), shipped), options, is_encrypted)?;
         let total = set.files().iter().map(|file| file.length).sum();
         let mut counter = Counter::new(total, options.progress);
         let mut files = Vec::new();
@@ -305,6 +301,34 @@ impl Repository {
             }
         }
         Ok(newest)
+    }
+
+    /// The journal that was shipped of files that the point before does not have to their ends.
+    fn shipped_for(
+        &self,
+        cut: &Cut,
+        previous: Option<&(u64, Point)>,
+        set: &BackupSet,
+    ) -> BackupResult<Journal> {
+        let previous = previous.filter(|(_, point)| point.cut.timeline == cut.timeline);
+        let end = previous.and_then(|(_, point)| point.cut.journal_end).map(|end| end.file);
+        let files = set.files().iter().map(|file| file.name);
+        let journals = files.filter(|name| name.class == FileClass::Journal);
+        let first = journals.map(|name| name.number).filter(|number| Some(*number) >= end).min();
+        let Some(first) = first else { return Ok(Journal::default()) };
+        let mut journal = self.shipped_from(cut.environment, cut.timeline, first)?;
+        previous.iter().for_each(|(_, point)| journal.add_point(point, first));
+        Ok(journal)
+    }
+
+    /// The newest point of a timeline that can be read, and its number.
+    pub(super) fn newest_of(
+        &self,
+        environment: Uuid,
+        timeline: Timeline,
+    ) -> BackupResult<Option<(u64, Point)>> {
+        let newest = self.previous(environment, timeline)?;
+        Ok(newest.filter(|(_, point)| point.cut.timeline == timeline))
     }
 
     /// Gives the point the next number, and stores it: from then on it is a backup.

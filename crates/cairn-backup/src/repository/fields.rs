@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cairn_log::codec::{ByteReader, ByteWriter, DecodeError};
+use cairn_log::{
+    FileNumber,
+    codec::{ByteReader, ByteWriter, DecodeError},
+};
 
 /// The fields of a statement that is read.
 #[derive(Debug)]
@@ -126,4 +129,17 @@ pub(crate) fn ordered<'a, K: Ord, T>(
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// The number of a log file.
+pub(crate) fn file_number(reader: &mut ByteReader<'_>) -> Result<FileNumber, DecodeError> {
+    let before = reader.clone();
+    let number = u32::try_from(reader.varint("file number")?).ok().and_then(FileNumber::new);
+    number.ok_or(before.error("file number", "is none"))
+}
+
+/// The number of a data directory.
+pub(crate) fn directory(reader: &mut ByteReader<'_>) -> Result<u16, DecodeError> {
+    let number = reader.varint_max("directory", u16::MAX.into())?;
+    Ok(u16::try_from(number).unwrap_or(u16::MAX))
 }

@@ -27,7 +27,7 @@ cairn_log::layout! {
         FRAMES: 4 = "number of frames that follow",
         REPOSITORY: 16 = "uuid of the repository",
         ENVIRONMENT: 16 = "uuid of the environment",
-        TIMELINE: 4 = "timeline of the backup that has stored it, as in its name",
+        TIMELINE: 4 = "timeline of the backup or the shipping that has stored it, as in its name",
         FILE: 4 = "number of the file",
         START: 8 = "where in the file it begins",
         LENGTH: 8 = "bytes of the file, 1 to 16777216",
@@ -39,9 +39,9 @@ cairn_log::layout! {
 }
 
 cairn_log::layout! {
-    /// What a point, an index, a timeline and a proof begin with.
+    /// What a point, an index, a timeline, a proof and a segment begin with.
     pub mod repository_statement {
-        MAGIC: 8 = "`CAIRNPNT`, `CAIRNIDX`, `CAIRNTML`, `CAIRNPRF`",
+        MAGIC: 8 = "`CAIRNPNT`, `CAIRNIDX`, `CAIRNTML`, `CAIRNPRF`, `CAIRNSEG`",
         VERSION: 2 = "1",
         ALGORITHM: 1 = "how the repository has encrypted the frames; 0: not. Other values are reserved",
         RESERVED: 1 = "zero",
@@ -50,8 +50,8 @@ cairn_log::layout! {
         TO_WRITE: 8 = "bits of features that only who writes or removes must know. None yet",
         REPOSITORY: 16 = "uuid of the repository",
         ENVIRONMENT: 16 = "uuid of the environment",
-        NUMBER: 8 = "number of the point (that of a proof is what it is of), or the timeline",
-        PREVIOUS: 32 = "point: BLAKE3 of all of the point before, zero for the first; proof: that of the point. Else zero",
+        NUMBER: 8 = "number of the point (that of a proof is what it is of), the timeline, or the segment",
+        PREVIOUS: 32 = "point, segment: BLAKE3 of all of the one before, zero for the first; proof: that of the point. Else zero",
         LENGTH: 8 = "bytes of content, at most 268435456",
         CONTENT: 32 = "BLAKE3 of the content",
         PADDING: 12 = "zero",

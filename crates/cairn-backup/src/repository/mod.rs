@@ -18,7 +18,11 @@
 //! | `point` | what a point says |
 //! | `store` | objects, read with nothing trusted |
 //! | `backup`, `upload` | a point comes into being |
+//! | `segment`, `segments` | shipped journal, and that it counts |
+//! | `shipper`, `ship_options`, `ship_store`, `shipping` | the journal of an environment comes here while it is written |
+//! | `intervals` | which moments can be restored |
 //! | `view`, `reader` | a point as the directory of a backup, and the bytes of its files |
+//! | `journal`, `moment` | what leads from a point to a moment |
 //! | `restore` | a point becomes an environment |
 //! | `check` | all of it, looked at in up to five ways |
 //! | `prove`, `proof` | a point, opened and read to its end; what is then known of it |
@@ -29,7 +33,10 @@ mod check;
 mod fields;
 mod frames;
 pub(crate) mod header;
+mod intervals;
+mod journal;
 pub(crate) mod layout;
+mod moment;
 mod names;
 pub(crate) mod part;
 pub(crate) mod point;
@@ -37,6 +44,12 @@ pub(crate) mod proof;
 mod prove;
 mod reader;
 mod restore;
+pub(crate) mod segment;
+mod segments;
+mod ship_options;
+mod ship_store;
+mod shipper;
+mod shipping;
 pub(crate) mod statement;
 pub(crate) mod store;
 mod upload;
@@ -53,11 +66,16 @@ pub use backend::{
 };
 pub use backup::{PointOptions, PointReport};
 pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
+pub use intervals::{Hole, LastShipped, Moment, RestorableInterval, TimelineIntervals};
 pub use names::{Folder, ObjectName, PartName, ShortHash};
 pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};
 pub use proof::{Opened, PointState, Proof};
 pub use prove::{AlsoCheck, ProveOptions, ProveReport};
 pub use restore::Which;
+pub use segment::{Segment, SegmentCommits};
+pub use ship_options::{ShipOptions, ShipReport};
+pub use shipper::Shipper;
+pub use shipping::{Shipping, ShippingStatus};
 pub use store::Origin;
 
 use crate::{BackupError, BackupResult};

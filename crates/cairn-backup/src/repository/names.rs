@@ -97,6 +97,15 @@ pub enum ObjectName {
         /// Of what is stored.
         hash: ShortHash,
     },
+    /// A segment: shipped journal that counts from when it is there.
+    Segment {
+        /// The environment.
+        environment: Uuid,
+        /// The timeline on which it was shipped.
+        timeline: Timeline,
+        /// Its number on that timeline, from 1.
+        number: u64,
+    },
 }
 
 /// A folder of objects, which can be listed.
@@ -121,6 +130,10 @@ pub enum Folder {
     Points(Uuid),
     /// What is known of the points because somebody looked.
     Proofs(Uuid),
+    /// A folder for each timeline on which journal was shipped.
+    SegmentTimelines(Uuid),
+    /// Segments.
+    Segments(Uuid, Timeline),
 }
 
 /// The name of the object that makes a place a repository.
@@ -131,6 +144,7 @@ const LOG: Name = Name::constant("log");
 const TIMELINES: Name = Name::constant("timelines");
 const POINTS: Name = Name::constant("points");
 const PROOFS: Name = Name::constant("proofs");
+const SEGMENTS: Name = Name::constant("segments");
 
 fn name(text: String) -> Name {
     Name::new(text).expect("it is made of letters, digits, '-' and '.', and short")
@@ -159,6 +173,7 @@ impl ObjectName {
                 Folder::Points(environment)
             }
             Self::Proof { environment, .. } => Folder::Proofs(environment),
+            Self::Segment { environment, timeline, .. } => Folder::Segments(environment, timeline),
         }
     }
 
@@ -175,6 +190,7 @@ impl ObjectName {
             Self::Point { number, .. } => name(format!("{number:016x}.point")),
             Self::Index { number, hash, .. } => name(format!("{number:016x}-{hash}.idx")),
             Self::Proof { point, hash, .. } => name(format!("{point:016x}-{hash}.proof")),
+            Self::Segment { number, .. } => name(format!("{number:016x}.seg")),
         }
     }
 }
@@ -202,6 +218,10 @@ impl Folder {
             Self::Timelines(environment) => vec![ENVS, env(environment), TIMELINES],
             Self::Points(environment) => vec![ENVS, env(environment), POINTS],
             Self::Proofs(environment) => vec![ENVS, env(environment), PROOFS],
+            Self::SegmentTimelines(environment) => vec![ENVS, env(environment), SEGMENTS],
+            Self::Segments(environment, timeline) => {
+                vec![ENVS, env(environment), SEGMENTS, tl(timeline)]
+            }
         }
     }
 
@@ -216,7 +236,9 @@ impl Folder {
             | Self::Log(environment, _)
             | Self::Timelines(environment)
             | Self::Points(environment)
-            | Self::Proofs(environment) => Some(environment),
+            | Self::Proofs(environment)
+            | Self::SegmentTimelines(environment)
+            | Self::Segments(environment, _) => Some(environment),
         }
     }
 
@@ -242,7 +264,14 @@ impl Folder {
                 let (point, hash) = numbered(text.strip_suffix(".proof")?)?;
                 ObjectName::Proof { environment, point, hash }
             }
-            Self::Environments | Self::DataTimelines(_) | Self::LogTimelines(_) => return None,
+            Self::Segments(environment, timeline) => {
+                let number = hex(text.strip_suffix(".seg")?)?;
+                ObjectName::Segment { environment, timeline, number }
+            }
+            Self::Environments
+            | Self::DataTimelines(_)
+            | Self::LogTimelines(_)
+            | Self::SegmentTimelines(_) => return None,
         };
         // One spelling: what does not print as it was written is somebody else's.
         (found.folder() == *self && found.name().as_str() == text).then_some(found)
@@ -319,6 +348,7 @@ mod tests {
             ObjectName::Point { environment, number: 12 },
             ObjectName::Index { environment, number: 12, hash: ShortHash(u64::MAX) },
             ObjectName::Proof { environment, point: 12, hash: ShortHash(u64::MAX) },
+            ObjectName::Segment { environment, timeline: Timeline(7), number: 12 },
         ]
     }
 

@@ -98,7 +98,7 @@ impl PartReader {
 
     /// All of a part, compared with its hashes, and where its frames are.
     fn first(&self, name: PartName, part: &Part) -> BackupResult<(Vec<u8>, Vec<FramePlace>)> {
-        let (object, content) = self.store.part(self.environment, name, part)?;
+        let (object, content) = self.store.object_and_part(self.environment, name, part)?;
         Ok((content, frames::places(&object, repository_part::LEN)))
     }
 

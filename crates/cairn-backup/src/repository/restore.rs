@@ -2,11 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use cairn_env::{EnvError, Environment, RecoveryReport, RestoreTo};
+use cairn_env::{Cut, EnvError, Environment, RecoveryReport, RestoreTo};
 use cairn_io::{DirRef, WorldRef};
 use cairn_log::Uuid;
 
-use super::{Repository, point::Point, view};
+use super::{
+    Repository, journal,
+    moment::{Chosen, GoesOn},
+    point::Point,
+    view,
+};
 use crate::{
     BackupError, BackupResult, RestoreOptions, RestoreReport, backup::open_or_create,
     restore::Source,
@@ -24,14 +29,6 @@ pub enum Which {
     Number(u64),
     /// The newest one with this label.
     Label(String),
-}
-
-/// A point, and what goes on from it.
-struct Chosen {
-    number: u64,
-    point: Point,
-    /// A later point whose journal leads to the moment.
-    journal: Option<(u64, Point)>,
 }
 
 impl Repository {
@@ -75,59 +72,14 @@ impl Repository {
         }
     }
 
-    /// The point that leads to a moment. Without a journal from elsewhere, that is the first one whose cut is not
-    /// before it; and where the journal in that begins too late, the one before with the journal in this.
-    fn choose(
-        &self,
-        environment: Option<Uuid>,
-        which: &Which,
-        options: &RestoreOptions<'_>,
-    ) -> BackupResult<Vec<Chosen>> {
-        let has_journal = options.journal.is_some() || options.journal_in.is_some();
-        let (number, point) = self.find(environment, which)?;
-        let is_reached = |point: &Point| match options.to {
-            RestoreTo::Commit(commit) => point.cut.commit >= commit,
-            RestoreTo::Time(time) => point.cut.time > time,
-            _ => true,
-        };
-        let only = *which != Which::Newest
-            || has_journal
-            || !matches!(options.to, RestoreTo::Commit(_) | RestoreTo::Time(_));
-        if only || !is_reached(&point) {
-            return Ok(vec![Chosen { number, point, journal: None }]);
-        }
-        let environment = point.cut.environment;
-        let (mut after, mut before) = ((number, point), None);
-        for number in self.store.numbers(environment)?.into_iter().rev() {
-            let earlier = match self.store.point(environment, number) {
-                // Another one may do. If none does, the moment is out of reach.
-                Err(BackupError::Object(_)) => continue,
-                read => read?.point,
-            };
-            if number == after.0 || earlier.cut.timeline != after.1.cut.timeline {
-                continue;
-            }
-            if !is_reached(&earlier) {
-                before = Some((number, earlier));
-                break;
-            }
-            after = (number, earlier);
-        }
-        let mut chosen = vec![Chosen { number: after.0, point: after.1.clone(), journal: None }];
-        chosen.extend(before.map(|(number, point)| {
-            let journal = Some(after);
-            Chosen { number, point, journal }
-        }));
-        Ok(chosen)
-    }
-
     /// Restores a point into the directory `target`, as [`restore`](crate::restore()) does with a backup in a
     /// directory: into a new one, or in place, with all that this can do. Every object is compared with both of its
     /// hashes, every file with that in the point, before its bytes are used.
     ///
-    /// With [`RestoreOptions::to`](RestoreOptions#structfield.to), a commit or a time, and [`Which::Newest`], the
-    /// point is looked for whose journal holds that moment, alone or together with that of the next point, on the
-    /// timeline of the newest one.
+    /// With [`RestoreOptions::to`](RestoreOptions#structfield.to) and [`Which::Newest`], the point is looked for that
+    /// leads to that moment, alone or together with the journal that was shipped and that of the next point, on the
+    /// timeline of the newest one. [`RestoreTo::Newest`] then is the newest commit that was shipped. With another
+    /// [`Which`], it is all of that point, and to any other moment the journal goes on from it.
     ///
     /// # Errors
     /// As [`find`](Self::find) and [`restore`](crate::restore()); [`BackupError::Object`]
@@ -204,15 +156,19 @@ impl Repository {
         for Chosen { number, point, journal } in self.choose(environment, which, options)? {
             self.check_present(&point)?;
             let environment = point.cut.environment;
-            let open =
-                |number, point| view::open(&self.store, &self.place(environment, number), point);
-            let dir = open(number, point);
-            let journal = journal.map(|(number, point)| open(number, point));
-            let mut options = options.clone();
-            if let Some(journal) = &journal {
-                options.journal_in = Some(journal);
-            }
-            match Source::preflight(dir, &self.world, &options).map_err(view::surface) {
+            let until = match journal {
+                GoesOn::All if options.to != RestoreTo::Newest || self.has_more(&point)? => {
+                    Some(None)
+                }
+                GoesOn::Itself | GoesOn::All => None,
+                GoesOn::Until(point) => Some(Some(*point)),
+            };
+            let dir = view::open(&self.store, &self.place(environment, number), point.clone());
+            let found = match until {
+                None => Source::preflight(dir, &self.world, options).map_err(view::surface),
+                Some(until) => self.with_journal(&dir, number, &point, until.as_ref(), options),
+            };
+            match found {
                 // The one before may reach it.
                 Err(error @ BackupError::Env(EnvError::OutOfReach { .. })) => {
                     refused.get_or_insert(error);
@@ -221,6 +177,59 @@ impl Repository {
             }
         }
         Err(refused.unwrap_or_else(|| self.no_point("point".into())))
+    }
+
+    /// Whether journal was shipped past the end of a point, or that cannot be told.
+    fn has_more(&self, point: &Point) -> BackupResult<bool> {
+        let Cut { environment, timeline, journal_end, .. } = point.cut;
+        match self.store.segments_back(environment, timeline)?.next() {
+            None => Ok(false),
+            Some(Ok(read)) => {
+                let at = (read.segment.file.number, read.segment.end);
+                Ok(journal_end.is_none_or(|end| at > (end.file, end.end)))
+            }
+            Some(Err(BackupError::Object(_))) => Ok(true),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// As a preflight of a point, with the journal that the repository has of its timeline, up to the end of another
+    /// point.
+    fn with_journal(
+        &self,
+        dir: &DirRef,
+        number: u64,
+        base: &Point,
+        until: Option<&Point>,
+        options: &RestoreOptions<'_>,
+    ) -> BackupResult<Source> {
+        let mut journal = self.journal(base, until.as_slice())?;
+        let last = until.and_then(|point| point.cut.journal_end).map(|end| end.file);
+        let path = self.place(base.cut.environment, number).join("journal");
+        let mut files = journal.view(&path, base, last);
+        let mut broken = journal.broken;
+        loop {
+            let there = view::open(&self.store, &path, files.clone());
+            let with = RestoreOptions { journal_in: Some(&there), ..options.clone() };
+            let found = Source::preflight(DirRef::clone(dir), &self.world, &with);
+            match (found.map_err(view::surface), broken) {
+                // What comes before it may be all that is needed.
+                (Err(BackupError::Object(error)), _)
+                    if journal::cut_before(&mut files, error.object()) =>
+                {
+                    broken = Some(error.into());
+                }
+                // What there is may not be all there was.
+                (Ok(_), Some(broken)) if options.to == RestoreTo::Newest => return Err(broken),
+                (
+                    Err(BackupError::Env(
+                        EnvError::OutOfReach { .. } | EnvError::JournalGap { .. },
+                    )),
+                    Some(broken),
+                ) => return Err(broken),
+                (found, _) => return found,
+            }
+        }
     }
 
     /// An error unless each object of a point is there, and as long as it has to be.

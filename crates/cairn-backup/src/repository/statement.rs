@@ -1,4 +1,4 @@
-//! A statement: an object that says something of others: a point, an index, a timeline, a proof.
+//! A statement: an object that says something of others: a point, an index, a timeline, a proof, a segment.
 
 use cairn_archive::Compression;
 use cairn_log::{Digest, Uuid, crc32c};
@@ -15,15 +15,20 @@ pub(crate) enum StatementKind {
     Index,
     Timeline,
     Proof,
+    Segment,
 }
 
 impl StatementKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Point, Self::Index, Self::Timeline, Self::Segment];
+
     const fn magic(self) -> &'static [u8; 8] {
         match self {
             Self::Point => b"CAIRNPNT",
             Self::Index => b"CAIRNIDX",
             Self::Timeline => b"CAIRNTML",
             Self::Proof => b"CAIRNPRF",
+            Self::Segment => b"CAIRNSEG",
         }
     }
 }
@@ -34,7 +39,7 @@ pub(crate) struct StatementId {
     pub(crate) kind: StatementKind,
     pub(crate) repository: Uuid,
     pub(crate) environment: Uuid,
-    /// Of the point, or the timeline.
+    /// Of the point, the timeline, or the segment.
     pub(crate) number: u64,
 }
 

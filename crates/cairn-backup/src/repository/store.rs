@@ -106,8 +106,18 @@ impl Store {
         Ok(bytes)
     }
 
-    /// A part with the bytes of a log file that it holds, with every hash compared.
+    /// The bytes of a log file in a part, with every hash compared.
     pub(crate) fn part(
+        &self,
+        environment: Uuid,
+        name: PartName,
+        known: &Part,
+    ) -> BackupResult<Vec<u8>> {
+        Ok(self.object_and_part(environment, name, known)?.1)
+    }
+
+    /// As [`part`](Self::part), with the object that holds them.
+    pub(crate) fn object_and_part(
         &self,
         environment: Uuid,
         name: PartName,
@@ -126,12 +136,12 @@ impl Store {
     }
 
     /// A statement has passed its checksums, and makes no sense.
-    pub(super) fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
+    pub(crate) fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
         let at = (repository_statement::LEN + error.at) as u64;
         self.damaged(name, Damaged { at, problem: format!("its content is none: {error}") })
     }
 
-    pub(super) fn statement_id(
+    pub(crate) fn statement_id(
         &self,
         kind: StatementKind,
         environment: Uuid,

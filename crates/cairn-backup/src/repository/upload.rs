@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_archive::Compression;
-use cairn_env::{BackupFile, EnvError};
+use cairn_env::{BackupFile, Cut, EnvError};
 use cairn_log::{Digest, FileClass, FileNumber, Timeline, Uuid};
 
 use super::{
     Put,
     frames::Damaged,
+    journal::Journal,
     layout::MAX_PART,
     names::{Folder, ObjectName, PartName, ShortHash},
     part::{self, PartId, StoredPart},
@@ -36,6 +37,9 @@ pub(crate) struct Uploaded {
     pub(crate) damaged: Vec<String>,
 }
 
+/// Bytes that parts have on average, if a point names those that were shipped.
+const SMALL_PART: u64 = 16 << 10;
+
 /// Which part of which file.
 type Place = (FileClass, FileNumber, u64, u64);
 
@@ -48,6 +52,8 @@ pub(crate) struct Upload<'a> {
     part_len: u64,
     read_back: bool,
     previous: Option<&'a (u64, Point)>,
+    /// What was shipped of the journal.
+    shipped: Journal,
     /// Objects of this timeline that are there, used or not.
     there: BTreeMap<Place, Vec<ObjectName>>,
     /// Folders with objects that somebody else may have stored and not made durable.
@@ -58,12 +64,12 @@ pub(crate) struct Upload<'a> {
 impl<'a> Upload<'a> {
     pub(crate) fn new(
         store: &'a Store,
-        environment: Uuid,
-        timeline: Timeline,
-        previous: Option<&'a (u64, Point)>,
+        cut: &Cut,
+        (previous, shipped): (Option<&'a (u64, Point)>, Journal),
         options: &super::PointOptions<'_>,
         is_encrypted: bool,
     ) -> BackupResult<Self> {
+        let Cut { environment, timeline, .. } = *cut;
         let mut there: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for folder in [Folder::Data(environment, timeline), Folder::Log(environment, timeline)] {
             for listed in store.backend.list(&folder)? {
@@ -82,6 +88,7 @@ impl<'a> Upload<'a> {
             part_len: options.part_bytes.clamp(1, MAX_PART),
             read_back: !options.skip_read_back,
             previous,
+            shipped,
             there,
             to_settle: BTreeSet::new(),
             done: Uploaded::default(),
@@ -100,6 +107,13 @@ impl<'a> Upload<'a> {
             let at = files.binary_search_by_key(&file.name.number, |file| file.name.number);
             at.ok().map(|at| &files[at]).filter(|known| known.name == file.name)
         });
+        if let Some(begun) = self.shipped(file, known)? {
+            match self.go_on(file, seal, &begun, counter) {
+                // It is of another history, as whoever ships next will say.
+                Err(BackupError::Env(EnvError::ForeignFile { .. })) => {}
+                copied => return copied,
+            }
+        }
         let Some(known) = known else { return self.copy(file, seal, &[], counter) };
         if let (Some(_), Some(_)) = (seal, known.seal) {
             if seal != known.seal || file.length != known.length {
@@ -123,15 +137,53 @@ impl<'a> Upload<'a> {
         if !self.has_all(&begun)? {
             return self.copy(file, seal, &[], counter);
         }
-        let before = counter.done();
-        match self.copy(file, seal, &begun.parts, counter) {
+        match self.go_on(file, seal, &begun, counter) {
             Err(BackupError::Env(EnvError::ForeignFile { .. })) => {
                 self.check_past(file)?;
-                counter.again(counter.done() - before);
                 self.copy(file, seal, &[], counter)
             }
             copied => copied,
         }
+    }
+
+    /// Copies what comes after the parts that are there; what was counted until it failed is to be done again.
+    fn go_on(
+        &mut self,
+        file: &BackupFile,
+        seal: Option<Digest>,
+        begun: &PointFile,
+        counter: &mut Counter<'_>,
+    ) -> BackupResult<PointFile> {
+        let before = counter.done();
+        let copied = self.copy(file, seal, &begun.parts, counter);
+        if let Err(BackupError::Env(EnvError::ForeignFile { .. })) = copied {
+            counter.again(counter.done() - before);
+        }
+        copied
+    }
+
+    /// The beginning of a journal file as it was shipped, if that is more than the point before has, and the parts are
+    /// not too small for a point to name each.
+    fn shipped(
+        &mut self,
+        file: &BackupFile,
+        known: Option<&PointFile>,
+    ) -> BackupResult<Option<PointFile>> {
+        let mut parts = self.shipped.parts(file.name.number);
+        if file.name.class != FileClass::Journal || parts.is_empty() {
+            return Ok(None);
+        }
+        let mut length = parts.iter().map(|part| part.length).sum::<u64>();
+        while length > file.length || parts.len() as u64 > 16 + length / SMALL_PART {
+            let Some(last) = parts.pop() else { return Ok(None) };
+            length -= last.length;
+        }
+        if parts.is_empty() || known.is_some_and(|known| known.length >= length) {
+            return Ok(None);
+        }
+        let (name, directory, digest) = (file.name, file.directory, Digest([0; 32]));
+        let begun = PointFile { name, directory, length, digest, seal: None, parts };
+        Ok(self.has_all(&begun)?.then_some(begun))
     }
 
     /// Within a timeline no number of a file comes twice: two files of one name are of two histories.

@@ -25,6 +25,7 @@ mod replica;
 mod repo;
 mod restore;
 mod scrub;
+mod ship;
 mod sql;
 mod stats;
 mod tree;
@@ -99,6 +100,7 @@ pub(crate) enum Command {
     Archive(archive::Archive),
     Repair(repair::Repair),
     Repo(repo::Repo),
+    Ship(ship::Ship),
     Replica(replica::Replica),
     Key(key::Key),
     Kv(kv::Kv),
@@ -140,6 +142,7 @@ impl Command {
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),
             Self::Repo(command) => command.run(output),
+            Self::Ship(command) => command.run(output),
             Self::Replica(command) => command.run(output),
             Self::Key(command) => command.run(output),
             Self::Kv(command) => command.run(output),

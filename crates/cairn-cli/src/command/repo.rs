@@ -56,7 +56,7 @@ struct Info {
     repo: PathBuf,
 }
 
-/// Check all points of a repository, and all objects that they need
+/// Check all points and segments of a repository, and all that they need
 ///
 /// Only --level open needs the key of an encrypted environment. --record stores a small object for
 /// each point that is found to be right, which `cairn backups` then shows.
@@ -155,6 +155,7 @@ struct CheckJson {
     repository: PathBuf,
     level: &'static str,
     points: u64,
+    segments: u64,
     objects: u64,
     bytes: u64,
     findings: Vec<FindingJson>,
@@ -296,8 +297,12 @@ fn show(
         0 => "all is well".to_owned(),
         n => several(n, "finding"),
     };
+    let segments = match report.segments {
+        0 => String::new(),
+        n => format!(", {}", several(n, "segment")),
+    };
     output.line(format_args!(
-        "{}: {}, {}, {} stored; {}: {verdict} ({})",
+        "{}: {}{segments}, {}, {} stored; {}: {verdict} ({})",
         repo.display(),
         several(report.points, "point"),
         several(report.objects, "object"),
@@ -310,6 +315,7 @@ fn show(
         repository: repo,
         level: level.name(),
         points: report.points,
+        segments: report.segments,
         objects: report.objects,
         bytes: report.bytes,
         findings,

@@ -577,6 +577,8 @@ fn help_is_text() {
         "repo init",
         "repo info",
         "repo check",
+        "ship",
+        "ship status",
         "archive",
         "archive create",
         "archive show",

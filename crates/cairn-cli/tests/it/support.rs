@@ -205,7 +205,7 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 13] = [
+    const MEMBERS: [&str; 14] = [
         "seconds",
         "uuid",
         "environment",
@@ -219,6 +219,7 @@ fn redact_json(line: &str) -> String {
         "new_bytes",
         "stored_bytes",
         "kept_bytes",
+        "journal_bytes",
     ];
     // Of files with watermarks in them, and of what is compressed.
     const SIZED: [&str; 7] = [
@@ -279,6 +280,11 @@ fn redact_words(line: &str) -> String {
             let end = words.get(i + 2).map_or("", |word| word.trim_start_matches("UTC"));
             redacted.push(word.replace(&this, "DATE") + end);
             i += 2;
+        } else if this == "timeline" && next.len() == 8 && u32::from_str_radix(&next, 16).is_ok() {
+            // Those after the first are random.
+            let after = words[i + 1].replace(&next, "TIMELINE");
+            redacted.extend([word.to_owned(), after]);
+            i += 1;
         } else if let Some(long) = this.split(['"', '=']).find(|text| is_hex(text)) {
             redacted.push(word.replace(long, if long.len() == 64 { "DIGEST" } else { "UUID" }));
         } else {

@@ -44,7 +44,7 @@ pub(super) fn each_commit(
 }
 
 /// The commit that a record makes count, if it is such a record.
-fn commit_of<'a>(file: &LogFile, record: &Record<'a>) -> EnvResult<Option<Commit<'a>>> {
+pub(super) fn commit_of<'a>(file: &LogFile, record: &Record<'a>) -> EnvResult<Option<Commit<'a>>> {
     let Record { lsn, header, body } = *record;
     let malformed =
         |what| move |source| file.corrupt(lsn.offset(), Damage::Malformed { what, source });

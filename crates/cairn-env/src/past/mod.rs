@@ -11,6 +11,7 @@
 //! | `commits` | the commits in a journal file, without what they change |
 //! | `source` | the journal files of a directory that is not opened for that |
 //! | `chain` | the journal from a base on, from one file to the next |
+//! | `follow` | the journal of a directory, past a position up to which it is known |
 //! | `target` | the moment to which a restore goes |
 //! | `retention` | how much journal stays that nothing needs any more |
 //! | `plan` | where the journal of what is restored ends |
@@ -18,6 +19,7 @@
 
 mod chain;
 mod commits;
+mod follow;
 mod history;
 mod journal;
 mod mark;
@@ -27,6 +29,7 @@ mod retention;
 mod source;
 mod target;
 
+pub use follow::{JournalRange, JournalSpan, Since};
 pub use history::JournalHistory;
 pub use mark::{MAX_LABEL_LEN, Mark};
 pub(crate) use open_at::{At, state_at};

@@ -13,7 +13,7 @@ use std::{
 use cairn_io::{Access, DirRef, WorldRef};
 use cairn_log::{
     FileClass, FileNumber, HEADER_LEN, LogError, LogFile, LogName, LogResult, Predecessor, Scan,
-    Scanner, Uuid,
+    Scanner, Timeline, Uuid,
     tail::{self, Outside},
 };
 
@@ -33,6 +33,8 @@ use crate::{
 pub struct JournalSource {
     pub(super) path: PathBuf,
     pub(super) environment: Uuid,
+    /// To which new journal files belong; `None` if that is not known.
+    pub(super) timeline: Option<Timeline>,
     /// Whether the history ends with the last of them: nobody has gone on elsewhere.
     pub(super) is_whole: bool,
     pub(super) files: BTreeMap<FileNumber, (LogName, LogResult<LogFile>)>,
@@ -41,9 +43,9 @@ pub struct JournalSource {
     /// Of a backup, which says how long they are.
     lengths: BTreeMap<FileNumber, u64>,
     /// The end that the state file records.
-    tail: Option<Predecessor>,
+    pub(super) tail: Option<Predecessor>,
     /// How far the newest one was durable, as the state file says.
-    durable: Option<(FileNumber, u64)>,
+    pub(super) durable: Option<(FileNumber, u64)>,
     has_writer: bool,
     keyring: Option<Vec<u8>>,
     _hold: Option<Hold>,
@@ -57,6 +59,17 @@ impl JournalSource {
     /// [`EnvError::NotAnEnvironment`]; if the state file is damaged, a data directory is missing, or the disk
     /// fails. What is wrong with a journal file is an error only when that is needed.
     pub fn open(root: DirRef, world: &WorldRef) -> EnvResult<Self> {
+        Self::open_from(root, world, FileNumber::FIRST, 0)
+    }
+
+    /// As [`open`](Self::open), without the files below number `from`; pins as many files that are not there yet,
+    /// so that those which are begun soon do not go before they were seen.
+    pub(super) fn open_from(
+        root: DirRef,
+        world: &WorldRef,
+        from: FileNumber,
+        to_come: u32,
+    ) -> EnvResult<Self> {
         let root = Root::new(root);
         let path = root.dir.path().to_owned();
         if let Some(text) = root.restoring()? {
@@ -85,8 +98,11 @@ impl JournalSource {
         for dir in [&dir].into_iter().chain(&data) {
             names.extend(log_names(&**dir)?.into_iter().map(|name| (name, dir)));
         }
-        names.retain(|(name, _)| name.class == FileClass::Journal);
-        let numbers: BTreeSet<_> = names.iter().map(|(name, _)| name.number).collect();
+        names.retain(|(name, _)| name.class == FileClass::Journal && name.number >= from);
+        let mut numbers: BTreeSet<_> = names.iter().map(|(name, _)| name.number).collect();
+        let next = numbers.last().copied().unwrap_or(from).max(from).get();
+        let to_come = next.saturating_add(1)..=next.saturating_add(to_come);
+        numbers.extend(to_come.filter_map(FileNumber::new));
         let hold = entry.pin(&root, &**world, environment, generation, numbers)?;
         let newest = state.journal.map(|(file, _)| file).max(state.tail.map(|tail| tail.file));
         if has_writer {
@@ -108,6 +124,7 @@ impl JournalSource {
         Ok(Self {
             path,
             environment,
+            timeline: Some(state.timeline),
             is_whole: !attachment.is_some_and(is_stale),
             files,
             promised: newest.map(|number| LogName::new(FileClass::Journal, number, state.timeline)),
@@ -138,6 +155,7 @@ impl JournalSource {
         Self {
             path: path.to_owned(),
             environment,
+            timeline: None,
             is_whole: false,
             files: files.collect(),
             promised: None,
@@ -164,6 +182,7 @@ impl JournalSource {
         Self {
             path: files.path(),
             environment: state.environment,
+            timeline: Some(state.timeline),
             is_whole: true,
             files: names.map(|(number, name)| (number, (name, files.look_at(name)))).collect(),
             promised: None,

@@ -3,6 +3,7 @@
 mod open;
 mod present;
 mod report;
+mod shipped;
 mod structure;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{BackupError, BackupResult, ObjectError, progress::Counter};
 pub use report::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
+use shipped::CheckedSegments;
 
 /// An object, and the points that need it.
 struct Needed {
@@ -41,6 +43,7 @@ struct Check<'a> {
     damaged: BTreeSet<ObjectName>,
     files: Vec<SharedFile>,
     points: BTreeMap<(Uuid, u64), Point>,
+    shipped: Vec<CheckedSegments>,
     /// What opening them has proved.
     opened: BTreeMap<(Uuid, u64), Proof>,
 }
@@ -67,10 +70,12 @@ impl Repository {
             damaged: BTreeSet::new(),
             files: Vec::new(),
             points: BTreeMap::new(),
+            shipped: Vec::new(),
             opened: BTreeMap::new(),
         };
         for environment in environments {
             check.points(environment)?;
+            check.shipped(environment)?;
             check.proofs(environment)?;
             check.present(environment)?;
         }
@@ -83,6 +88,7 @@ impl Repository {
             CheckLevel::Stored => check.stored(&mut counter)?,
             CheckLevel::Content | CheckLevel::Structure | CheckLevel::Open => {
                 check.content(&mut counter)?;
+                check.look_at_shipped()?;
             }
         }
         if check.level >= CheckLevel::Structure {
@@ -112,18 +118,8 @@ impl Check<'_> {
             Err(BackupError::Object(error)) => error,
             Err(error) => return Err(error),
         };
-        let points = points.to_vec();
-        match error {
-            ObjectError::Missing { object, .. } => {
-                self.find(object, None, "it is missing".into(), points);
-            }
-            ObjectError::Damaged { object, at, problem, .. } => {
-                self.find(object, Some(at), problem, points);
-            }
-            ObjectError::Unsupported { object, what, .. } => {
-                self.find(object, None, format!("it is of a later version: {what}"), points);
-            }
-        }
+        let (object, at, problem) = what_is_wrong(error);
+        self.find(object, at, problem, points.to_vec());
         Ok(None)
     }
 
@@ -191,8 +187,7 @@ impl Check<'_> {
         part_name: PartName,
         part: &Part,
     ) -> BackupResult<Option<Vec<u8>>> {
-        let read =
-            self.repository.store.part(environment, part_name, part).map(|(_, content)| content);
+        let read = self.repository.store.part(environment, part_name, part);
         let points = self.objects.get(&name).map(|needed| needed.points.clone());
         self.note(read, &points.unwrap_or_default())
     }
@@ -201,5 +196,16 @@ impl Check<'_> {
         let points = self.points.iter().filter(|((of, _), _)| *of == environment);
         let points = points.filter(|(_, point)| point.files.contains(file));
         points.map(|((_, number), _)| *number).collect()
+    }
+}
+
+/// The object of an error, from which byte of it on, and what.
+fn what_is_wrong(error: ObjectError) -> (ObjectName, Option<u64>, String) {
+    match error {
+        ObjectError::Missing { object, .. } => (object, None, "it is missing".into()),
+        ObjectError::Damaged { object, at, problem, .. } => (object, Some(at), problem),
+        ObjectError::Unsupported { object, what, .. } => {
+            (object, None, format!("it is of a later version: {what}"))
+        }
     }
 }

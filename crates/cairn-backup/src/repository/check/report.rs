@@ -123,6 +123,8 @@ pub struct CheckFinding {
 pub struct CheckReport {
     /// How many points there are.
     pub points: u64,
+    /// How many segments of shipped journal there are.
+    pub segments: u64,
     /// How many objects they need, and the bytes of these.
     pub objects: u64,
     /// See [`objects`](Self#structfield.objects).

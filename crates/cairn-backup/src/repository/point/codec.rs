@@ -2,13 +2,13 @@
 
 use cairn_env::Cut;
 use cairn_log::{
-    Digest, FileClass, FileNumber, LogName, Lsn, Predecessor, Timeline, Uuid,
+    Digest, FileClass, LogName, Lsn, Predecessor, Timeline, Uuid,
     codec::{ByteReader, ByteWriter, DecodeError},
 };
 
 use super::{NeededObject, Part, Point, PointDatabase, PointFile, check_label, longest};
 use crate::repository::{
-    fields::{FieldWriter, Fields, flag, line, ordered, text},
+    fields::{FieldWriter, Fields, directory, file_number, flag, line, ordered, text},
     layout::MAX_PART,
     names::{ObjectName, PartName, ShortHash},
 };
@@ -331,15 +331,4 @@ fn decode_cut(environment: Uuid, reader: &mut ByteReader<'_>) -> Result<Cut, Dec
 fn class(reader: &mut ByteReader<'_>) -> Result<FileClass, DecodeError> {
     let before = reader.clone();
     FileClass::from_code(reader.u8("class")?).ok_or(before.error("class", "is none"))
-}
-
-fn file_number(reader: &mut ByteReader<'_>) -> Result<FileNumber, DecodeError> {
-    let before = reader.clone();
-    let number = u32::try_from(reader.varint("file number")?).ok().and_then(FileNumber::new);
-    number.ok_or(before.error("file number", "is none"))
-}
-
-fn directory(reader: &mut ByteReader<'_>) -> Result<u16, DecodeError> {
-    let number = reader.varint_max("directory", u16::MAX.into())?;
-    Ok(u16::try_from(number).unwrap_or(u16::MAX))
 }

@@ -153,7 +153,7 @@ pub(crate) fn check_label(label: &str) -> Result<(), String> {
 }
 
 /// The most bytes that an object with so many bytes of a file can have.
-fn longest(length: u64) -> u64 {
+pub(in crate::repository) fn longest(length: u64) -> u64 {
     let frames = frames::count(usize::try_from(length).unwrap_or(usize::MAX)) as u64;
     length + repository_part::LEN as u64 + frames * repository_frame::LEN as u64
 }

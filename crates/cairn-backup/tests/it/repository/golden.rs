@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairn_backup::{PointOptions, Repository, RestoreOptions, Which};
+use cairn_backup::{PointOptions, Repository, RestoreOptions, RestoreTo, ShipOptions, Which};
 use cairn_env::{DatabaseOptions, Environment};
+use cairn_io::RealDir;
 
 use super::backups::assert_sound;
 use crate::fixture::options;
@@ -15,7 +16,8 @@ fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
 }
 
-fn update(place: &Path) {
+/// A repository with three points, and journal that was shipped from the third on if it `has_shipped`.
+fn update(place: &Path, has_shipped: bool) {
     let dir = tempfile::tempdir().unwrap();
     let (env, _) = Environment::open(dir.path().join("env"), options()).unwrap();
     let db = env.database("numbers", DatabaseOptions::default()).unwrap();
@@ -28,16 +30,42 @@ fn update(place: &Path) {
         let how = PointOptions::default();
         repository.backup(&env, &if n == 1 { how.label("second") } else { how }).unwrap();
     }
+    if has_shipped {
+        let root = RealDir::open(&dir.path().join("env")).unwrap();
+        let how = ShipOptions::default().options(options());
+        let mut shipper = repository.shipper(root, &env.world(), how).unwrap();
+        for key in 30..40_u32 {
+            let value = key.to_string();
+            env.write(|txn| txn.put(&db, &key.to_le_bytes(), value.as_bytes())).unwrap();
+            shipper.step().unwrap();
+        }
+        env.close().unwrap();
+        shipper.step().unwrap();
+    }
     fs::remove_dir_all(place.join("writers")).unwrap();
+}
+
+/// What a restore to a moment has brought back: the numbers up to that.
+fn assert_numbers(target: &Path, count: u32) {
+    let (env, _) = Environment::open(target, options()).unwrap();
+    let db = env.find_database("numbers").unwrap().unwrap();
+    let snapshot = env.snapshot().unwrap();
+    assert_eq!(snapshot.len(&db).unwrap(), u64::from(count));
+    for key in 0..count {
+        let value = snapshot.get(&db, &key.to_le_bytes()).unwrap().unwrap();
+        assert_eq!(&value[..], key.to_string().as_bytes());
+    }
 }
 
 #[test]
 fn golden_repositories_are_checked_and_each_point_is_restored() {
-    let newest = goldens().join("v1");
-    if std::env::var_os("CAIRN_UPDATE_GOLDENS").is_some() && !newest.exists() {
-        update(&newest);
+    for (name, has_shipped) in [("v1", false), ("v1-shipped", true)] {
+        let newest = goldens().join(name);
+        if std::env::var_os("CAIRN_UPDATE_GOLDENS").is_some() && !newest.exists() {
+            update(&newest, has_shipped);
+        }
     }
-    let mut read = 0;
+    let (mut read, mut moments) = (0, 0);
     for golden in fs::read_dir(goldens()).unwrap() {
         let golden = golden.unwrap().path();
         if !golden.is_dir() {
@@ -52,16 +80,20 @@ fn golden_repositories_are_checked_and_each_point_is_restored() {
             let (target, how) = (dir.path().join("env"), RestoreOptions::default());
             let which = Which::Number(number.into());
             repository.restore(None, &which, &target, &how).unwrap();
-            let (env, _) = Environment::open(&target, options()).unwrap();
-            let db = env.find_database("numbers").unwrap().unwrap();
-            let snapshot = env.snapshot().unwrap();
-            assert_eq!(snapshot.len(&db).unwrap(), u64::from(number) * 10);
-            for key in 0..number * 10 {
-                let value = snapshot.get(&db, &key.to_le_bytes()).unwrap().unwrap();
-                assert_eq!(&value[..], key.to_string().as_bytes());
-            }
+            assert_numbers(&target, number * 10);
+        }
+        let timelines = repository.intervals(None).unwrap();
+        let last = timelines[0].intervals.last().unwrap();
+        let shipped = (last.from.commit..=last.to.commit).filter(|_| last.segments > 0);
+        for (commit, count) in shipped.zip(30..) {
+            let dir = tempfile::tempdir().unwrap();
+            let (target, to) = (dir.path().join("env"), RestoreTo::Commit(commit));
+            let how = RestoreOptions::default().to(to);
+            repository.restore(None, &Which::Newest, &target, &how).unwrap();
+            assert_numbers(&target, count);
+            moments += 1;
         }
         read += 1;
     }
-    assert!(read > 0, "there is a golden");
+    assert!(read > 1 && moments >= 11, "{read} goldens, {moments} moments of one that has them");
 }

@@ -9,3 +9,8 @@ mod fixture;
 mod golden;
 mod histories;
 mod proofs;
+mod shipped;
+mod shipped_crash;
+mod shipped_damage;
+mod shipped_faults;
+mod shipped_histories;
