@@ -38,6 +38,7 @@ pub(crate) fn run(options: &Options) -> Result {
     if !done.is_empty() {
         println!("going on after {} commands of earlier runs", done.len());
     }
+    println!("what each command says meanwhile: {}", folder.running.display());
     let start = Instant::now();
     for shard in (0..).flat_map(round).filter(|shard| !done.contains(&shard.command)) {
         if start.elapsed() >= time {
