@@ -12,6 +12,7 @@ mod encryption;
 mod exclusive;
 mod failure;
 mod fixture;
+mod follow;
 mod golden;
 mod graves;
 mod heal;
