@@ -51,7 +51,9 @@ fn commits(threads: u64, goal: f64) {
                 (rate(&without, threads), b)
             }
         };
-        (alone.push(a), both.push(b), ratios.push(b / a));
+        alone.push(a);
+        both.push(b);
+        ratios.push(b / a);
     }
     let ratio = median(&mut ratios);
     println!(

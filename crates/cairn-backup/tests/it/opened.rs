@@ -169,7 +169,7 @@ fn looking_here_and_there_reads_each_part_once() {
         Environment::open_in(MemDisk::new().root(), world(), Options::default()).unwrap();
     let db = env.database("db", DatabaseOptions::default()).unwrap();
     env.write(|txn| {
-        (0..3000_u32).try_for_each(|n| txn.put(&db, &n.to_be_bytes(), &[n.to_le_bytes()[0]; 3000]))
+        (0..3000_u32).try_for_each(|n| txn.put(&db, &n.to_le_bytes(), &[n.to_le_bytes()[0]; 3000]))
     })
     .unwrap();
     env.checkpoint().unwrap();
@@ -183,7 +183,7 @@ fn looking_here_and_there_reads_each_part_once() {
     let snapshot = then.snapshot().unwrap();
     for n in 0..3000_u32 {
         let n = n.wrapping_mul(1361) % 3000;
-        assert_eq!(snapshot.get(&db, &n.to_be_bytes()).unwrap().unwrap()[0], n.to_le_bytes()[0]);
+        assert_eq!(snapshot.get(&db, &n.to_le_bytes()).unwrap().unwrap()[0], n.to_le_bytes()[0]);
     }
     let stored = repository.points(None).unwrap()[0].point.as_ref().unwrap().stored_bytes();
     assert!(backend.bytes() <= 2 * stored, "{} of {stored}", backend.bytes());
