@@ -280,8 +280,7 @@ fn redact_words(line: &str) -> String {
             let end = words.get(i + 2).map_or("", |word| word.trim_start_matches("UTC"));
             redacted.push(word.replace(&this, "DATE") + end);
             i += 2;
-        } else if this == "timeline" && next.len() == 8 && u32::from_str_radix(&next, 16).is_ok() {
-            // Those after the first are random.
+        } else if this == "timeline" && is_random(&next) {
             let after = words[i + 1].replace(&next, "TIMELINE");
             redacted.extend([word.to_owned(), after]);
             i += 1;
@@ -293,6 +292,11 @@ fn redact_words(line: &str) -> String {
         i += 1;
     }
     redacted.join(" ")
+}
+
+/// Whether this is the number of a timeline after the first.
+fn is_random(text: &str) -> bool {
+    text.len() == 8 && u32::from_str_radix(text, 16).is_ok_and(|timeline| timeline > 1)
 }
 
 fn is_hex(text: &str) -> bool {
