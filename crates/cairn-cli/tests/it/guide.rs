@@ -20,7 +20,7 @@ fn check(page: &str) {
             session.remove(path);
         }
     }
-    let (shown, said) = (blocks.join("\n\n"), session.transcript().trim_end());
+    let (shown, said) = (session.redact(&blocks.join("\n\n")), session.transcript().trim_end());
     for (shown, said_line) in shown.lines().zip(said.lines()) {
         assert_eq!(said_line, shown, "all of it:\n{said}");
     }

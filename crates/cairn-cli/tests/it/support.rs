@@ -170,6 +170,11 @@ impl Session {
         self.transcript.push_str(&format!("$ rm -r {path}\n\n"));
     }
 
+    /// A text as the transcript would have it.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        redact(text, self.dir.0.path())
+    }
+
     pub(crate) fn transcript(&self) -> &str {
         &self.transcript
     }
@@ -222,7 +227,7 @@ fn redact_json(line: &str) -> String {
         "journal_bytes",
     ];
     // Of files with watermarks in them, and of what is compressed.
-    const SIZED: [&str; 7] = [
+    const SIZED: [&str; 8] = [
         "\"verified\":\"environment\"",
         "\"generations\":",
         "\"unused_bytes\":",
@@ -230,6 +235,7 @@ fn redact_json(line: &str) -> String {
         "\"stored_bytes\":",
         "\"kept_generation\":",
         "\"since\":",
+        "\"findings\":",
     ];
     let mut line = line.to_owned();
     let bytes = SIZED.iter().any(|sized| line.contains(sized)).then_some("bytes");
@@ -244,6 +250,12 @@ fn redact_json(line: &str) -> String {
         }
     }
     redact_words(&line)
+}
+
+/// Whether sizes in a line are of files that have one record more if their log had to wait: its watermark.
+fn has_watermarks(line: &str) -> bool {
+    let begins = ["history  ", "backed up commit", "point ", "restored commit", "data opens;"];
+    begins.iter().any(|begin| line.starts_with(begin)) || line.contains(": backup of commit")
 }
 
 fn redact_words(line: &str) -> String {
@@ -263,9 +275,9 @@ fn redact_words(line: &str) -> String {
             let end = words[i + 1].trim_start_matches(&*next);
             redacted.push(word.replace(&this, "RATE") + end);
             i += 1;
-        } else if number && next.ends_with('B') && line.starts_with("history  ") {
-            // Of files with watermarks in them.
-            redacted.push("SIZE".into());
+        } else if number && next.ends_with('B') && has_watermarks(line) {
+            let end = words[i + 1].trim_start_matches(&*next);
+            redacted.push(word.replace(&this, "SIZE") + end);
             i += 1;
         } else if number
             && words.get(i + 2).is_some_and(|word| word.trim_end_matches([',', ';']) == "stored")
