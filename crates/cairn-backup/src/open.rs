@@ -11,7 +11,7 @@ use crate::{BackupResult, RestoreOptions, restore::Source, verify::not_there};
 /// would bring back, without copying it: nothing is written anywhere. Its files stay where they are and have to stay as
 /// they are; the journal is replayed in memory, so that an open costs time and memory by what was committed since the
 /// checkpoint in the backup. Records are checked when they are read, as in any environment; to have all of them
-/// checked, [`verify`](crate::verify) it.
+/// checked, [`verify`](crate::verify()) it.
 ///
 /// Of the options, the key, the moment ([`to`](RestoreOptions#structfield.to)) and the journal that leads there count.
 /// That journal is copied into memory.
