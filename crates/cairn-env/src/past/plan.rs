@@ -212,7 +212,10 @@ pub(super) fn find(chain: &Chain, base: Hit, to: &RestoreTo, is_whole: bool) -> 
         RestoreTo::Newest => hit = Some(base),
         _ => {}
     }
-    for (index, link) in chain.links.iter().enumerate() {
+    // A commit has its number alone: for the one of the base, no journal has to be there.
+    is_passed |= hit.is_some() && matches!(to, RestoreTo::Commit(_));
+    let links = if is_passed { &[] } else { &*chain.links };
+    for (index, link) in links.iter().enumerate() {
         let scanned = each_commit(&link.file, HEADER_LEN, link.end, &mut |commit| {
             let is_named = match to {
                 RestoreTo::Label(label) => commit.label == Some(label),
