@@ -12,7 +12,7 @@ use super::{
     fields::{FieldWriter, Fields, directory, file_number, flag, line},
     layout::MAX_PART,
     names::{ObjectName, PartName, ShortHash},
-    point::{NeededObject, Part, longest},
+    point::{NeededObject, Part, longest, placed},
 };
 use cairn_log::Digest;
 
@@ -119,12 +119,7 @@ impl Segment {
 
     /// Each part with the place in the file where it begins.
     pub(crate) fn placed(&self) -> impl Iterator<Item = (u64, &Part)> + '_ {
-        let mut start = self.start;
-        self.parts.iter().map(move |part| {
-            let at = start;
-            start += part.length;
-            (at, part)
-        })
+        placed(&self.parts, self.start)
     }
 
     /// The name of one of its parts.

@@ -158,15 +158,22 @@ pub(in crate::repository) fn longest(length: u64) -> u64 {
     length + repository_part::LEN as u64 + frames * repository_frame::LEN as u64
 }
 
+/// Each of the parts that follow each other in a file from `start` on, with the place where it begins.
+pub(in crate::repository) fn placed(
+    parts: &[Part],
+    start: u64,
+) -> impl Iterator<Item = (u64, &Part)> + '_ {
+    parts.iter().scan(start, |start, part| {
+        let at = *start;
+        *start += part.length;
+        Some((at, part))
+    })
+}
+
 impl PointFile {
     /// Each part with the place in the file where it begins.
     pub(crate) fn placed(&self) -> impl Iterator<Item = (u64, &Part)> + '_ {
-        let mut start = 0;
-        self.parts.iter().map(move |part| {
-            let at = start;
-            start += part.length;
-            (at, part)
-        })
+        placed(&self.parts, 0)
     }
 
     /// The name of one of its parts.

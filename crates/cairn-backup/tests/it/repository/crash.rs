@@ -1,28 +1,23 @@
 //! Crashes at every operation of a repository that is made and of two backups, of the repository, of the environment,
 //! and of both: each point that is listed is whole, none that was reported is lost, and the next backup succeeds.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_backup::{
     BackupError, CheckLevel, CheckOptions, REPOSITORY_SYNC_SITES, Repository, RestoreOptions, Which,
 };
 use cairn_env::{DatabaseOptions, Environment};
-use cairn_io::{DirRef, MemDisk, Name};
-use cairn_sim::{Bounds, Image, Level, SimDisk, SimWorld, Trace};
+use cairn_io::MemDisk;
+use cairn_sim::{Bounds, Image, SimDisk, SimWorld, Trace};
 
-use super::fixture::{local, small};
+use super::{
+    both::{Known, below, sweep_both},
+    fixture::{local, small},
+};
 use crate::fixture::{Content, content, fill, options};
 
 /// What the environment held at each commit.
 type Contents = BTreeMap<u64, Content>;
-
-fn below(root: &DirRef, name: &str) -> DirRef {
-    let name = Name::new(name).unwrap();
-    root.open_dir(&name).unwrap_or_else(|_| root.create_dir(&name).unwrap())
-}
 
 /// Makes a repository, and two points in it. Each is told to the disk.
 fn run() -> (Trace, Contents) {
@@ -53,7 +48,7 @@ fn run() -> (Trace, Contents) {
 }
 
 /// What must be true of an environment and a repository after a crash, which had reported so many points.
-fn judge(image: &Image, (made, points): (bool, u64), contents: &Contents) -> Result<(), String> {
+fn judge(image: &Image, (made, points): Known, contents: &Contents) -> Result<(), String> {
     let text = |error: BackupError| error.to_string();
     let disk = image.to_mem();
     let world = SimWorld::new(9).world();
@@ -108,43 +103,8 @@ fn judge(image: &Image, (made, points): (bool, u64), contents: &Contents) -> Res
     report(&repository, CheckLevel::Stored).map(drop)
 }
 
-/// The environment of one image and the repository of another.
-fn joined(env: &Image, repository: &Image) -> Image {
-    let of = |image: &Image, dir: &str| {
-        let dir = format!("{dir}/");
-        let files = image.files().filter(|(path, _)| path.starts_with(&dir));
-        files.map(|(path, _)| (path.to_owned(), image.read(path).unwrap())).collect::<Vec<_>>()
-    };
-    let files = of(env, "env").into_iter().chain(of(repository, "repo"));
-    files.fold(Image::new(), |image, (path, bytes)| image.with_file(&path, bytes))
-}
-
-/// Holds what any crash leaves against [`judge`]; returns the number of states.
 fn sweep(trace: &Trace, contents: &Contents) -> Result<usize, String> {
-    let mut cuts = trace.cuts();
-    let mut seen = BTreeSet::new();
-    while let Some(cut) = cuts.next_cut() {
-        let known = (cut.mark("made").is_some(), cut.mark("points").unwrap_or(0));
-        let mut judged = |image: &Image, what: String| match seen.insert((image.hash(), known)) {
-            true => judge(image, known, contents)
-                .map_err(|problem| format!("cut {}, {what}: {problem}", cut.position())),
-            false => Ok(()),
-        };
-        let mut extremes = Vec::new();
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &Bounds::smoke()) {
-                judged(&crashed.image, crashed.to_string())?;
-                if matches!(level, Level::KeepAll | Level::LoseAll) {
-                    extremes.push(crashed.image);
-                }
-            }
-        }
-        if let [all, nothing] = &*extremes {
-            judged(&joined(nothing, all), "of the environment alone".into())?;
-            judged(&joined(all, nothing), "of the repository alone".into())?;
-        }
-    }
-    Ok(seen.len())
+    sweep_both(trace, "points", &Bounds::smoke(), &|image, known| judge(image, known, contents))
 }
 
 #[test]

@@ -1,109 +1,20 @@
 //! Places that fail, answers that are lost, listings that lie, and writers at the same time.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use cairn_backup::{
-    BackendError, BackendResult, BackupError, Folder, Listed, MemoryBackend, ObjectName, Put,
-    RepoBackend, Repository, Which,
-};
+use cairn_backup::{BackupError, Folder, Listed, MemoryBackend, ObjectName, Repository, Which};
 use cairn_env::Environment;
 use cairn_io::MemDisk;
 
 use super::{
     backups::assert_sound,
     fixture::{backup, restored, small},
+    tricky::{Fate, honest, tricky},
 };
 use crate::fixture::{content, fill, open, world};
-
-/// What becomes of a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Good,
-    /// It fails, and nothing is there.
-    Lost,
-    /// It fails, and all of it is there.
-    Unknown,
-}
-
-type PutHook = Box<dyn FnMut(&ObjectName) -> Fate + Send>;
-type ListHook = Box<dyn FnMut(&Folder, &mut Vec<Listed>) + Send>;
-
-/// A place that somebody plays tricks with.
-struct Tricky {
-    inner: Arc<MemoryBackend>,
-    put: Mutex<PutHook>,
-    list: Mutex<ListHook>,
-}
-
-impl fmt::Debug for Tricky {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tricky")
-    }
-}
-
-impl RepoBackend for Tricky {
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-
-    fn put(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
-        let fate = (self.put.lock().unwrap())(name);
-        let failed = || BackendError::Failed {
-            what: format!("store {name}"),
-            source: "the connection is gone".into(),
-        };
-        match fate {
-            Fate::Lost => Err(failed()),
-            Fate::Good => self.inner.put(name, bytes),
-            Fate::Unknown => self.inner.put(name, bytes).and(Err(failed())),
-        }
-    }
-
-    fn read(&self, name: &ObjectName, offset: u64, len: usize) -> BackendResult<Vec<u8>> {
-        self.inner.read(name, offset, len)
-    }
-
-    fn length(&self, name: &ObjectName) -> BackendResult<Option<u64>> {
-        self.inner.length(name)
-    }
-
-    fn settle(&self, folder: &Folder) -> BackendResult<()> {
-        self.inner.settle(folder)
-    }
-
-    fn list(&self, folder: &Folder) -> BackendResult<Vec<Listed>> {
-        let mut listed = self.inner.list(folder)?;
-        (self.list.lock().unwrap())(folder, &mut listed);
-        Ok(listed)
-    }
-
-    fn delete(&self, name: &ObjectName) -> BackendResult<()> {
-        self.inner.delete(name)
-    }
-}
-
-fn tricky(
-    inner: &Arc<MemoryBackend>,
-    put: impl FnMut(&ObjectName) -> Fate + Send + 'static,
-    list: impl FnMut(&Folder, &mut Vec<Listed>) + Send + 'static,
-) -> Repository {
-    let tricky = Tricky {
-        inner: Arc::clone(inner),
-        put: Mutex::new(Box::new(put)),
-        list: Mutex::new(Box::new(list)),
-    };
-    Repository::open_in(Arc::new(tricky), &world()).unwrap()
-}
-
-fn honest(inner: &Arc<MemoryBackend>) -> Repository {
-    Repository::open_in(Arc::clone(inner) as _, &world()).unwrap()
-}
 
 /// An environment with a point, and something new.
 fn start() -> (Environment, Arc<MemoryBackend>) {

@@ -2,6 +2,7 @@
 
 mod backends;
 mod backups;
+mod both;
 mod crash;
 mod damage;
 mod faults;
@@ -14,3 +15,4 @@ mod shipped_crash;
 mod shipped_damage;
 mod shipped_faults;
 mod shipped_histories;
+mod tricky;

@@ -1,25 +1,21 @@
 //! Crashes at every operation of an environment that is shipped and of the repository, of one, of the other, and of both:
 //! what was reported to be shipped is there, what is there the environment has not lost, and shipping goes on.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use cairn_backup::{
     BackupError, CheckLevel, CheckOptions, REPOSITORY_SYNC_SITES, Repository, RestoreTo, Which,
 };
 use cairn_env::{DatabaseOptions, Environment};
-use cairn_io::{DirRef, MemDisk, Name};
-use cairn_sim::{Bounds, Image, Level, SimDisk, SimWorld, Trace};
+use cairn_io::MemDisk;
+use cairn_sim::{Bounds, Image, SimDisk, SimWorld, Trace};
 
 use super::{
+    both::{Known, below, sweep_both},
     fixture::local,
     shipped::{Model, how, note, restore},
 };
 use crate::fixture::{content, fill, options};
-
-fn below(root: &DirRef, name: &str) -> DirRef {
-    let name = Name::new(name).unwrap();
-    root.open_dir(&name).unwrap_or_else(|_| root.create_dir(&name).unwrap())
-}
 
 /// Commits, and ships what is durable; each step is told to the disk with the newest commit that it has shipped.
 fn run() -> (Trace, Model) {
@@ -48,7 +44,7 @@ fn run() -> (Trace, Model) {
 }
 
 /// What must be true of an environment and a repository after a crash, when that had told of a commit.
-fn judge(image: &Image, (made, shipped): (bool, u64), model: &Model) -> Result<(), String> {
+fn judge(image: &Image, (made, shipped): Known, model: &Model) -> Result<(), String> {
     let text = |error: BackupError| error.to_string();
     let disk = image.to_mem();
     let world = SimWorld::new(9).world();
@@ -114,49 +110,14 @@ fn judge(image: &Image, (made, shipped): (bool, u64), model: &Model) -> Result<(
     sound(CheckLevel::Stored)
 }
 
-/// The environment of one image and the repository of another.
-fn joined(env: &Image, repository: &Image) -> Image {
-    let of = |image: &Image, dir: &str| {
-        let dir = format!("{dir}/");
-        let files = image.files().filter(|(path, _)| path.starts_with(&dir));
-        files.map(|(path, _)| (path.to_owned(), image.read(path).unwrap())).collect::<Vec<_>>()
-    };
-    let files = of(env, "env").into_iter().chain(of(repository, "repo"));
-    files.fold(Image::new(), |image, (path, bytes)| image.with_file(&path, bytes))
-}
-
 /// Few images of each kind: each is looked at closely.
 fn bounds() -> Bounds {
     let smoke = Bounds::smoke();
     Bounds { subsets_of_max: 1, subsets_sampled: 2, edges_max: 1, tears_sampled: 0, ..smoke }
 }
 
-/// Holds what any crash leaves against [`judge`]; returns the number of states.
 fn sweep(trace: &Trace, model: &Model) -> Result<usize, String> {
-    let mut cuts = trace.cuts();
-    let mut seen = BTreeSet::new();
-    while let Some(cut) = cuts.next_cut() {
-        let known = (cut.mark("made").is_some(), cut.mark("shipped").unwrap_or(0));
-        let mut judged = |image: &Image, what: String| match seen.insert((image.hash(), known)) {
-            true => judge(image, known, model)
-                .map_err(|problem| format!("cut {}, {what}: {problem}", cut.position())),
-            false => Ok(()),
-        };
-        let mut extremes = Vec::new();
-        for level in Level::ALL {
-            for crashed in cut.crash().images(level, &bounds()) {
-                judged(&crashed.image, crashed.to_string())?;
-                if matches!(level, Level::KeepAll | Level::LoseAll) {
-                    extremes.push(crashed.image);
-                }
-            }
-        }
-        if let [all, nothing] = &*extremes {
-            judged(&joined(nothing, all), "of the environment alone".into())?;
-            judged(&joined(all, nothing), "of the repository alone".into())?;
-        }
-    }
-    Ok(seen.len())
+    sweep_both(trace, "shipped", &bounds(), &|image, known| judge(image, known, model))
 }
 
 /// Invariants 1, 5 and 6 for journal that is shipped.

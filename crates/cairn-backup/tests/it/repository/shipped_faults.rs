@@ -1,99 +1,28 @@
 //! Places that fail while journal is shipped, answers that are lost, listings that lie, and two who ship the same.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
-use cairn_backup::{
-    BackendError, BackendResult, BackupError, Folder, Listed, MemoryBackend, ObjectName, Put,
-    RepoBackend, Repository, RestoreTo, Which,
-};
+use cairn_backup::{BackupError, Folder, MemoryBackend, ObjectName, Repository, RestoreTo, Which};
 use cairn_io::MemDisk;
 use cairn_sim::SimWorld;
 
 use super::{
     backups::assert_sound,
     shipped::{Model, another, assert_intervals, how, note, restore, ship, shipper},
+    tricky::{self, Fate, honest},
 };
 use crate::fixture::{fill, open, options, world};
 
-/// What becomes of a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Good,
-    /// It fails, and nothing is there.
-    Lost,
-    /// It fails, and all of it is there.
-    Unknown,
-}
-
-type PutHook = Box<dyn FnMut(&ObjectName) -> Fate + Send>;
-
-/// A place that plays tricks, and whose listings of segments lack all of them.
-struct Tricky {
-    inner: Arc<MemoryBackend>,
-    put: Mutex<PutHook>,
-}
-
-impl fmt::Debug for Tricky {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tricky")
-    }
-}
-
-impl RepoBackend for Tricky {
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-
-    fn put(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
-        let fate = (self.put.lock().unwrap())(name);
-        let failed = || BackendError::Failed {
-            what: format!("store {name}"),
-            source: "the connection is gone".into(),
-        };
-        match fate {
-            Fate::Lost => Err(failed()),
-            Fate::Good => self.inner.put(name, bytes),
-            Fate::Unknown => self.inner.put(name, bytes).and(Err(failed())),
-        }
-    }
-
-    fn read(&self, name: &ObjectName, offset: u64, len: usize) -> BackendResult<Vec<u8>> {
-        self.inner.read(name, offset, len)
-    }
-
-    fn length(&self, name: &ObjectName) -> BackendResult<Option<u64>> {
-        self.inner.length(name)
-    }
-
-    fn settle(&self, folder: &Folder) -> BackendResult<()> {
-        self.inner.settle(folder)
-    }
-
-    fn list(&self, folder: &Folder) -> BackendResult<Vec<Listed>> {
-        match folder {
-            Folder::Segments(..) => Ok(Vec::new()),
-            _ => self.inner.list(folder),
-        }
-    }
-
-    fn delete(&self, name: &ObjectName) -> BackendResult<()> {
-        self.inner.delete(name)
-    }
-}
-
+/// As a place whose listings lack all segments.
 fn tricky(
     inner: &Arc<MemoryBackend>,
     put: impl FnMut(&ObjectName) -> Fate + Send + 'static,
 ) -> Repository {
-    let tricky = Tricky { inner: Arc::clone(inner), put: Mutex::new(Box::new(put)) };
-    Repository::open_in(Arc::new(tricky), &world()).unwrap()
-}
-
-fn honest(inner: &Arc<MemoryBackend>) -> Repository {
-    Repository::open_in(Arc::clone(inner) as _, &world()).unwrap()
+    tricky::tricky(inner, put, |folder, listed| {
+        if let Folder::Segments(..) = folder {
+            listed.clear();
+        }
+    })
 }
 
 fn place() -> Arc<MemoryBackend> {
