@@ -29,11 +29,6 @@ const SKIPPED: &[(&str, &str)] = &[
     ("a_journal_cut_at_any_length", "scans 160 KiB, 480 times"),
     ("a_journal_grows_only_to_its_boundaries", "writes 1 MiB"),
     ("a_sealed_file_keeps_no_buffer", "writes 300 KiB and takes their digest"),
-    ("what_is_whole_and_not_authentic_is_no_torn_tail", "scans 64 KiB of zeros, three times"),
-    (
-        "a_file_that_is_ended_while_somebody_scans_it",
-        "takes the digest of 64 KiB, and scans it twice",
-    ),
 ];
 
 /// Which rows.

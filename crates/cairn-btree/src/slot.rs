@@ -218,8 +218,10 @@ mod tests {
 
     #[test]
     fn slots_stay_where_they_are_and_ids_end() {
+        // Three chunks are enough where an interpreter does it.
+        const SLOTS: usize = if cfg!(miri) { 300 } else { 5000 };
         let table = SlotTable::new();
-        let ids: Vec<SlotId> = (0..5000).map(|_| table.allocate().0).collect();
+        let ids: Vec<SlotId> = (0..SLOTS).map(|_| table.allocate().0).collect();
         for (i, id) in ids.iter().enumerate() {
             assert_eq!(id.index as usize, i);
             table.get(*id).unwrap().set_lsn(Lsn::from_raw((1 << 29) + i as u64).unwrap(), 1);

@@ -15,13 +15,14 @@ const CANARY: &[u8] = b"nobody may read this";
 /// An interpreter needs seconds to unlock a file: it does a few of many cases, with fewer records.
 const RARELY: usize = if cfg!(miri) { 131 } else { 1 };
 const RECORDS: u8 = if cfg!(miri) { 4 } else { 20 };
+const CAPACITY: u64 = if cfg!(miri) { 16 << 10 } else { 1 << 20 };
 
 fn keys() -> DataKeys {
     DataKeys::new([(3, DataKey::new([7; 32]))]).unwrap()
 }
 
 fn new_file(class: FileClass) -> NewFile {
-    let capacity = if class == FileClass::Journal { 1 << 20 } else { 0 };
+    let capacity = if class == FileClass::Journal { CAPACITY } else { 0 };
     let header = FileHeader {
         capacity,
         max_unsynced: capacity / 16,
@@ -192,7 +193,7 @@ fn a_record_that_was_moved_or_put_in_anothers_place_is_not_authentic() {
 fn what_is_whole_and_not_authentic_is_no_torn_tail() {
     let disk = MemDisk::new();
     let mut writer = writer(&disk, FileClass::Journal);
-    writer.flusher.extend(1 << 16, SITE).unwrap();
+    writer.flusher.extend(CAPACITY, SITE).unwrap();
     writer.append(RecordKind::TRANSACTION, 1, &[b"one"]).unwrap();
     let last = writer.append(RecordKind::TRANSACTION, 2, &[b"two"]).unwrap();
     writer.write().unwrap();
