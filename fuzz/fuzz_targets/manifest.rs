@@ -1,7 +1,4 @@
 //! Any bytes in place of what `cairn_torture::fuzz` calls `manifest`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    let target = cairn_torture::fuzz::Target::find("manifest");
-    (target.expect("the target is one of the list").run)(input);
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| cairn_torture::fuzz::manifest(input));

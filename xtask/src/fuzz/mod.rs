@@ -202,6 +202,17 @@ mod tests {
         assert!(seed("1x").is_err() && seed("0x").is_err());
     }
 
+    /// Directly: by its name it would be looked up among all, and each program would have all of them inside.
+    /// Coverage is counted for all that a program has, between any two inputs.
+    #[test]
+    fn each_program_calls_the_target_of_its_name() {
+        for name in chosen(None).unwrap() {
+            let path = process::root().join("fuzz/fuzz_targets").join(&name).with_extension("rs");
+            let call = format!("cairn_torture::fuzz::{name}(input)");
+            assert!(fs::read_to_string(path).unwrap().contains(&call), "{name}");
+        }
+    }
+
     #[test]
     fn targets_that_open_environments_are_targets_and_the_others_are_parsers() {
         let all = chosen(None).unwrap();

@@ -13,6 +13,14 @@ mod sink;
 mod sql;
 mod store;
 
+pub use cairn_archive::fuzzing::archive;
+pub use cairn_backup::fuzzing::{manifest, repository_object};
+pub use cairn_btree::fuzzing::node_image;
+pub use cairn_cli::fuzzing::import_text;
+pub use cairn_env::fuzzing::{
+    checkpoint_record, keyring, replica_file, state_file, transaction_record,
+};
+pub use cairn_log::fuzzing::{file_header, file_scan, record_header};
 pub use corpus::{Seed, corpus};
 pub use environment::environment_image;
 pub use mutate::mutate;
@@ -37,39 +45,27 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: [Target; 21] = [
-    Target { name: "record_header", run: cairn_log::fuzzing::record_header, mutations: 20_000 },
-    Target { name: "file_header", run: cairn_log::fuzzing::file_header, mutations: 20_000 },
-    Target { name: "file_scan", run: cairn_log::fuzzing::file_scan, mutations: 20_000 },
-    Target { name: "node_image", run: cairn_btree::fuzzing::node_image, mutations: 20_000 },
-    Target { name: "state_file", run: cairn_env::fuzzing::state_file, mutations: 10_000 },
-    Target {
-        name: "checkpoint_record",
-        run: cairn_env::fuzzing::checkpoint_record,
-        mutations: 20_000,
-    },
-    Target {
-        name: "transaction_record",
-        run: cairn_env::fuzzing::transaction_record,
-        mutations: 20_000,
-    },
+    Target { name: "record_header", run: record_header, mutations: 20_000 },
+    Target { name: "file_header", run: file_header, mutations: 20_000 },
+    Target { name: "file_scan", run: file_scan, mutations: 20_000 },
+    Target { name: "node_image", run: node_image, mutations: 20_000 },
+    Target { name: "state_file", run: state_file, mutations: 10_000 },
+    Target { name: "checkpoint_record", run: checkpoint_record, mutations: 20_000 },
+    Target { name: "transaction_record", run: transaction_record, mutations: 20_000 },
     Target { name: "environment_image", run: environment_image, mutations: 20_000 },
-    Target { name: "manifest", run: cairn_backup::fuzzing::manifest, mutations: 10_000 },
+    Target { name: "manifest", run: manifest, mutations: 10_000 },
     Target { name: "restore_plan", run: restore_plan, mutations: 2000 },
-    Target { name: "import_text", run: cairn_cli::fuzzing::import_text, mutations: 20_000 },
+    Target { name: "import_text", run: import_text, mutations: 20_000 },
     Target { name: "transaction_schedule", run: transaction_schedule, mutations: 500 },
     Target { name: "simulation", run: simulation, mutations: 300 },
-    Target { name: "keyring", run: cairn_env::fuzzing::keyring, mutations: 10_000 },
-    Target { name: "archive", run: cairn_archive::fuzzing::archive, mutations: 10_000 },
+    Target { name: "keyring", run: keyring, mutations: 10_000 },
+    Target { name: "archive", run: archive, mutations: 10_000 },
     Target { name: "store", run: store, mutations: 500 },
-    Target { name: "replica_file", run: cairn_env::fuzzing::replica_file, mutations: 10_000 },
+    Target { name: "replica_file", run: replica_file, mutations: 10_000 },
     Target { name: "sql_script", run: sql_script, mutations: 3000 },
     Target { name: "sql_image", run: sql_image, mutations: 5000 },
     Target { name: "sink_pieces", run: sink_pieces, mutations: 1000 },
-    Target {
-        name: "repository_object",
-        run: cairn_backup::fuzzing::repository_object,
-        mutations: 10_000,
-    },
+    Target { name: "repository_object", run: repository_object, mutations: 10_000 },
 ];
 
 impl Target {
