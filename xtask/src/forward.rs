@@ -164,16 +164,20 @@ fn own_build(name: &str, flags: &str, args: &[&str]) -> (Command, PathBuf) {
 }
 
 /// All benchmarks, or with `compare` the comparison with other engines, which is a workspace of its own.
+/// Behind `compare`, `--rocksdb` builds RocksDB as well, which takes a quarter of an hour and libclang.
 pub(crate) fn bench(rest: &Rest) -> Result {
     if let Some((first, more)) = rest.args.split_first()
         && first == "compare"
     {
-        const COMPARE: [&str; 5] =
-            ["run", "--locked", "--release", "--manifest-path=benches/compare/Cargo.toml", "--"];
-        let more = more.iter().map(String::as_str);
-        return process::run(&mut process::cargo(
-            &COMPARE.into_iter().chain(more).collect::<Vec<_>>(),
-        ));
+        const ROCKSDB: &str = "--rocksdb";
+        let mut args =
+            vec!["run", "--locked", "--release", "--manifest-path=benches/compare/Cargo.toml"];
+        if more.iter().any(|arg| arg == ROCKSDB) {
+            args.push("--features=rocksdb");
+        }
+        args.push("--");
+        args.extend(more.iter().map(String::as_str).filter(|arg| *arg != ROCKSDB));
+        return process::run(&mut process::cargo(&args));
     }
     BENCH.run(rest)
 }

@@ -8,14 +8,18 @@
 //! that engine's. A *round* is one turn of each engine; ratios are taken within a round, where the
 //! machine was the same for all, and the table shows medians over the rounds.
 //!
-//! Three more commands are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`.
+//! Three more commands are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`; one about
+//! backups of all data: `backup`.
 #![deny(unsafe_code)] // but for what heed demands
 
+mod backup;
 mod engine;
+mod entries;
 mod json;
 mod kv;
 mod large;
 mod measure;
+mod page;
 mod report;
 mod round;
 mod sql;
@@ -43,6 +47,8 @@ enum Command {
     Store(store::Store),
     /// SQLite on an environment, beside SQLite with a file of its own
     Sql(sql::Sql),
+    /// Backups of a repository, beside copying files and the backups of other engines and programs
+    Backup(backup::Backup),
     /// One engine, once, in this process; prints JSON
     #[command(hide = true)]
     Turn {
@@ -89,6 +95,7 @@ fn main() -> ExitCode {
         Command::Kv(kv) => kv::run(&kv),
         Command::Store(store) => store::run(&store),
         Command::Sql(sql) => sql::run(&sql),
+        Command::Backup(backup) => backup::run(&backup),
         Command::Turn { engine, size, dir } => round::turn(&engine, size, &dir),
         Command::Large { step } => large::run(&step),
     };

@@ -1,11 +1,11 @@
 //! Rounds: each engine in turn, each turn in a process of its own.
 
-use std::{collections::BTreeMap, fs, path::Path, process};
+use std::{collections::BTreeMap, path::Path, process};
 
 use crate::{
     Result, Run,
     engine::{ENGINES, Entry},
-    large, report,
+    large, page, report,
     work::{self, Size, Turn},
 };
 
@@ -44,10 +44,10 @@ pub fn run(run: &Run) -> Result {
             Some(large::measure(&dir.path().join("env"))?)
         }
     };
-    let page = report::page(&chosen, &rounds, large.as_ref(), run.size)?;
-    println!("{page}");
+    let text = report::page(&chosen, &rounds, large.as_ref(), run.size)?;
+    println!("{text}");
     if let Some(path) = &run.write {
-        fs::write(path, page)?;
+        page::write(path, "engines", &text)?;
     }
     Ok(())
 }

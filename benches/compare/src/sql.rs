@@ -19,7 +19,7 @@ use cairn_rdb::{
     rusqlite::{Connection, params},
 };
 
-use crate::Result;
+use crate::{Result, measure::median};
 
 #[derive(clap::Args)]
 pub struct Sql {
@@ -148,11 +148,6 @@ pub fn run(sql: &Sql) -> Result {
         fs::remove_dir_all(&dir)?;
     }
     Ok(())
-}
-
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
 }
 
 /// Bytes that this process has given to write calls.

@@ -16,7 +16,11 @@ use cairn_kv::{
     SecurityLevel,
 };
 
-use crate::Result;
+use crate::{
+    Result,
+    entries::{Values, key},
+    measure::{median, rate},
+};
 
 #[derive(clap::Args)]
 pub struct Store {
@@ -78,11 +82,13 @@ pub fn run(what: &Store) -> Result {
             let copied = copy_and_hash(&archive, &dir.path().join("copy"))?;
             let start = Instant::now();
             let bytes = store.backup_with("BK001", uncompressed)?.bytes;
-            pairs.0.push((copied, rate(bytes, start)));
+            pairs.0.push((copied, rate(bytes, start.elapsed())));
         }
         let (copied, backed_up, part) = pairs.medians();
         println!("copy and hash      {copied:>9.0} MiB/s  on one thread");
-        println!("backup             {backed_up:>9.0} MiB/s  {part:.2} of it, on two, one of them patient");
+        println!(
+            "backup             {backed_up:>9.0} MiB/s  {part:.2} of it, on two, one of them patient"
+        );
     }
     if is_done(Part::Writers) {
         let mut pairs = Pairs::default();
@@ -106,45 +112,13 @@ pub fn run(what: &Store) -> Result {
             let loaded = load(&fresh, &values, entries, what.value)?;
             let start = Instant::now();
             store.restore("BK001")?;
-            pairs.0.push((loaded, rate(entries * (what.value as u64 + 8), start)));
+            pairs.0.push((loaded, rate(entries * (what.value as u64 + 8), start.elapsed())));
         }
         let (loaded, restored, part) = pairs.medians();
         println!("sorted load        {loaded:>9.0} MiB/s");
         println!("restore            {restored:>9.0} MiB/s  {part:.2} of it");
     }
     Ok(())
-}
-
-fn key(n: u64) -> [u8; 8] {
-    n.to_be_bytes()
-}
-
-/// Bytes of which values are pieces, so that making one costs next to nothing.
-struct Values(Vec<u8>);
-
-impl Values {
-    fn new(longest: usize) -> Self {
-        Self(
-            (0..)
-                .flat_map(|at| crate::work::mix(at).to_le_bytes())
-                .take(longest + (64 << 10))
-                .collect(),
-        )
-    }
-
-    fn value(&self, n: u64, len: usize) -> &[u8] {
-        let at = usize::try_from(crate::work::mix(n) % (64 << 10)).unwrap_or(0);
-        &self.0[at..at + len]
-    }
-}
-
-fn rate(bytes: u64, since: Instant) -> f64 {
-    bytes as f64 / f64::from(1 << 20) / since.elapsed().as_secs_f64()
-}
-
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
 }
 
 /// What every archive costs at least.
@@ -168,7 +142,7 @@ fn copy_and_hash(from: &Path, to: &Path) -> Result<f64> {
     file.sync_all()?;
     std::fs::rename(unfinished, to)?;
     std::hint::black_box(hasher.finalize());
-    Ok(rate(bytes, start))
+    Ok(rate(bytes, start.elapsed()))
 }
 
 /// Commits per second of another store while something is done.
@@ -199,7 +173,7 @@ fn load(dir: &Path, values: &Values, entries: u64, len: usize) -> Result<f64> {
     let database = txn.create_database("main", DatabaseOptions::default())?;
     txn.load(&database, (0..entries).map(|n| (key(n), values.value(n, len))))?;
     txn.commit_with(Durability::Sync)?;
-    let rate = rate(entries * (len as u64 + 8), start);
+    let rate = rate(entries * (len as u64 + 8), start.elapsed());
     env.close()?;
     std::fs::remove_dir_all(dir)?;
     Ok(rate)
