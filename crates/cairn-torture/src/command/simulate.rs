@@ -43,7 +43,10 @@ pub(crate) struct Simulate {
     /// Tell what happens in the first seed
     #[arg(long)]
     story: bool,
-    /// Write the choices of the first seed to a file, after looking for fewer that break the same promise
+    /// Tell what happens in an input of the fuzz target `simulation`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "plan", "steps"])]
+    input: Option<PathBuf>,
+    /// Write the choices of the first seed, or of the input, to a file, after looking for fewer that break the same promise
     #[arg(long, value_name = "FILE")]
     shrink: Option<PathBuf>,
     /// Repeat the choices in a file, and tell what happens
@@ -60,11 +63,15 @@ impl Simulate {
         let name = self.plan.as_deref().unwrap_or(if self.full { "full" } else { "smoke" });
         let mut plan = Plan::find(name).ok_or_else(|| format!("there is no plan {name}"))?;
         plan.steps = self.steps.unwrap_or(plan.steps);
-        if let Some(path) = &self.shrink {
-            return self.shrink(&plan, path);
-        }
-        if self.story {
-            return Ok(Verdict::plain(told(&Repro::of_seed(&plan, self.seed).repeat())));
+        if self.story || self.input.is_some() || self.shrink.is_some() {
+            let whole = match &self.input {
+                Some(path) => Repro::of_input(&std::fs::read(path)?),
+                None => Repro::of_seed(&plan, self.seed),
+            };
+            return match &self.shrink {
+                Some(path) => shrink(whole, path),
+                None => Ok(Verdict::plain(told(&whole.repeat()))),
+            };
         }
         let (seeds, twice) = if self.full { FULL } else { SMOKE };
         let seeds = self.seeds.unwrap_or(seeds);
@@ -84,24 +91,23 @@ impl Simulate {
         println!("{report}");
         Ok(Verdict { is_good: report.is_good(), seed: self.seed, figures: report.figures() })
     }
+}
 
-    fn shrink(&self, plan: &Plan, path: &Path) -> Result {
-        const ATTEMPTS: usize = 3000;
-        let whole = Repro::of_seed(plan, self.seed);
-        let short = whole.shrunk(ATTEMPTS);
-        if short.is_none() {
-            println!("seed {:#x} breaks no promise", self.seed);
-        }
-        let repro = short.unwrap_or(whole);
-        std::fs::write(path, repro.to_string())?;
-        let is_good = told(&repro.repeat());
-        println!(
-            "\n{} choices, to be repeated with `cargo xtask simulate --repeat {}`",
-            repro.choices.0.len(),
-            path.display()
-        );
-        Ok(Verdict::plain(is_good))
+fn shrink(whole: Repro, path: &Path) -> Result {
+    const ATTEMPTS: usize = 3000;
+    let short = whole.shrunk(ATTEMPTS);
+    if short.is_none() {
+        println!("it breaks no promise");
     }
+    let repro = short.unwrap_or(whole);
+    std::fs::write(path, repro.to_string())?;
+    let is_good = told(&repro.repeat());
+    println!(
+        "\n{} choices, to be repeated with `cargo xtask simulate --repeat {}`",
+        repro.choices.0.len(),
+        path.display()
+    );
+    Ok(Verdict::plain(is_good))
 }
 
 /// Tells what happened, and what came of it.

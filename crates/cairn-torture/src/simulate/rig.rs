@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use cairn_sim::{Choices, InvalidChoices, Recorder, Replay, Seeded, shrink};
+use cairn_sim::{Choices, Chooser, FuzzBytes, InvalidChoices, Recorder, Replay, Seeded, shrink};
 
 use super::{Outcome, Plan, Tally, simulate};
 use crate::{
@@ -175,7 +175,17 @@ impl Repro {
     /// The run of a seed.
     #[must_use]
     pub fn of_seed(plan: &Plan, seed: u64) -> Self {
-        let mut chooser = Recorder::new(Seeded::new(seed));
+        Self::of(plan, Seeded::new(seed))
+    }
+
+    /// The run of an input of the fuzz target `simulation`.
+    #[must_use]
+    pub fn of_input(input: &[u8]) -> Self {
+        Self::of(&Plan::FUZZ, FuzzBytes::new(input))
+    }
+
+    fn of(plan: &Plan, chooser: impl Chooser + Send) -> Self {
+        let mut chooser = Recorder::new(chooser);
         let outcome = simulate(plan, &mut chooser, false);
         let steps = usize::try_from(outcome.tally.steps).unwrap_or(usize::MAX);
         // Where it came to a bad end it ends.
