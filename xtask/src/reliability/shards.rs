@@ -60,9 +60,9 @@ const RIGS: &[Rig] = &[
         shards: 1, stride: 1, long: "schedules --seed {seed}" },
     Rig { goals: &["G15"], gate: "", full: "schedules --planted",
         shards: 1, stride: 1, long: "" },
-    Rig { goals: &["G16"], gate: "", full: "fuzz run --time 240",
+    Rig { goals: &["G16"], gate: "", full: "fuzz run --only parsers --time 200",
         shards: 1, stride: 1, long: "fuzz run --time 20 --seed {seed}" }, // needs nightly
-    Rig { goals: &["G16"], gate: "", full: "fuzz run --engine --time 480 --seed 0x2",
+    Rig { goals: &["G16"], gate: "", full: "fuzz run --only engine --time 480",
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G18"], gate: "", full: "coverage", shards: 1, stride: 1, long: "" }, // needs llvm-tools
     Rig { goals: &["G20"], gate: "", full: "planted --full --part {seed}/5", shards: 5, stride: 1, long: "" }, // a build of its own
