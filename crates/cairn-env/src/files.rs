@@ -283,6 +283,11 @@ impl Files {
         self.open.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Forgets a file, which stays where it is.
+    pub(crate) fn forget(&self, number: FileNumber) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    }
+
     /// Removes a file that nothing refers to any more. The removal need not be durable: a file that
     /// comes back is not in any table and is removed again.
     pub(crate) fn remove(&self, number: FileNumber) -> LogResult<()> {

@@ -2,8 +2,8 @@
 
 use cairn_backup::{BackupOptions, RestoreOptions, backup_to, restore_from};
 use cairn_env::{DatabaseOptions, Environment, Options, VerifyOptions};
-use cairn_io::DirRef;
-use cairn_sim::{SimDisk, SimWorld};
+use cairn_io::{DirRef, IoOp};
+use cairn_sim::{Fault, FaultDisk, Rule, SimDisk, SimWorld};
 
 fn open(dir: DirRef) -> Environment {
     let options = Options::default().background(false);
@@ -76,4 +76,41 @@ fn a_restored_environment_can_be_backed_up_though_no_checkpoint_knows_where_a_jo
         let db = env.database("db", DatabaseOptions::default()).unwrap();
         assert_eq!(env.snapshot().unwrap().get(&db, b"large").unwrap().unwrap(), value[..]);
     }
+}
+
+/// The device was full before a new journal file had any record, and the file could not be removed either. The one that was
+/// begun in place of it holds everything; the other one has no end, and for want of it no backup could be made any more
+/// ("not sealed").
+#[test]
+fn a_journal_file_that_was_given_up_stands_in_nobodys_way() {
+    let mut given_up = 0;
+    for nth in 0..12 {
+        let disk = SimDisk::new();
+        let faults = FaultDisk::new(disk.root());
+        let env = open(faults.root());
+        faults.inject(Rule::new(Fault::NoSpace).op(IoOp::Write).nth(nth));
+        faults.inject(Rule::new(Fault::Eio).op(IoOp::Remove).nth(1)); // the first is of what a restore leaves
+        let db = env.database("db", DatabaseOptions::default());
+        if !faults.has_struck() || db.is_ok() || !env.is_valid() {
+            continue;
+        }
+        faults.clear();
+        put(&env, b"after");
+        let disk = killed(&disk);
+        drop(env);
+
+        let (saved, restored, world) = (SimDisk::new(), SimDisk::new(), SimWorld::new(2).world());
+        let env = open(disk.root());
+        given_up +=
+            usize::from(env.recovery_report().leftovers.iter().any(|name| name.starts_with('J')));
+        backup_to(&env, &saved.root(), &world, &BackupOptions::default()).unwrap();
+        assert_eq!(env.verify(&VerifyOptions::new()).unwrap().findings, []);
+        restore_from(&saved.root(), &restored.root(), &world, &RestoreOptions::default()).unwrap();
+        for dir in [killed(&disk).root(), restored.root()] {
+            let env = open(dir);
+            let db = env.database("db", DatabaseOptions::default()).unwrap();
+            assert_eq!(env.snapshot().unwrap().get(&db, b"after").unwrap().unwrap(), b"value"[..]);
+        }
+    }
+    assert!(given_up > 0);
 }

@@ -454,9 +454,11 @@ fn add_journals(
     utilization: &mut Utilization,
 ) -> EnvResult<()> {
     let start = record.and_then(|record| record.replay_start).map(Lsn::file);
-    for (number, name) in &listing.journals {
+    // What the journal file behind says that it follows.
+    let mut follows = None;
+    for (number, name) in listing.journals.iter().rev() {
         if start.is_some_and(|start| *number < start) {
-            continue;
+            break;
         }
         // Where nothing had to be replayed, nobody has looked at them. The next journal file follows the
         // tail, so the recovery after it comes by all of them, even if they hold no commit.
@@ -474,9 +476,15 @@ fn add_journals(
             },
             found => found,
         };
-        if let Some(file) = file {
-            utilization.add(&file);
+        let Some(file) = file else { continue };
+        let previous = Some(file.header().previous);
+        match follows == previous {
+            // It was given up as well, with a header; the one behind was begun in place of it. Nothing ends it,
+            // and nothing needs it: it is a leftover.
+            true => files.forget(*number),
+            false => utilization.add(&file),
         }
+        follows = previous;
     }
     Ok(())
 }
