@@ -22,6 +22,7 @@ mod processes;
 mod readme;
 mod repair;
 mod repo;
+mod schema;
 mod ship;
 mod support;
 mod thousand_backups;
