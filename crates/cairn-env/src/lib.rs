@@ -129,8 +129,8 @@ pub use snapshot::{Cursor, Range, Snapshot};
 pub use space::{DiskLimit, HolderKind, SpaceHolder, SpaceReport};
 pub use survey::{LevelSurvey, Survey, TreeSurvey};
 pub use transaction::{
-    CommitInfo, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint, Transaction,
-    TransactionRange,
+    CommitInfo, Companion, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint,
+    Submission, Transaction, TransactionRange,
 };
 pub use value::{Stored, Value};
 pub use verify::{Finding, Reach, VerifyOptions, VerifyReport};

@@ -76,5 +76,5 @@ pub use result_set::ResultSet;
 pub use scalar::Scalar;
 pub use schema::{FieldNode, Schema, SchemaMode};
 pub use store::KvStore;
-pub use transaction::KvTransaction;
+pub use transaction::{KvTransaction, KvWithin};
 pub use value::{Value, ValueType};

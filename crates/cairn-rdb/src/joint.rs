@@ -4,7 +4,7 @@ use cairn_env::{EnvError, Environment, ErrorKind, Transaction};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
-    RdbError, RdbResult, RdbStore, RdbTransaction, TransactionType,
+    RdbError, RdbStore, RdbTransaction, TransactionType,
     connect::files_of,
     file::{ENVIRONMENT, Files, offer, take_cause},
 };
@@ -93,36 +93,37 @@ impl JointTransactions for Environment {
 }
 
 impl RdbStore {
-    /// As [`RdbStore::write`], and in the same commit in databases of the environment: as
-    /// [`write_joint`](JointTransactions::write_joint) does with a plain connection. Again from the beginning if another
-    /// transaction has changed what `body` had read in databases.
+    /// As [`RdbStore::write`], and in the same commit in databases of the environment, and in stores of other sorts that
+    /// take part in the transaction: as [`write_joint`](JointTransactions::write_joint) does with a plain connection. Again
+    /// from the beginning if another transaction has changed what `body` had read in databases. Observers of this store
+    /// are told of its part.
     ///
     /// ```
     /// # use cairn_env::{DatabaseOptions, Environment, Options};
-    /// # use cairn_rdb::{RdbConfig, RdbStore, SecurityLevel};
+    /// # use cairn_rdb::{RdbConfig, RdbError, RdbStore, SecurityLevel};
     /// # let (env, _) = Environment::in_memory(Options::default())?;
     /// let stock = env.database("stock", DatabaseOptions::default())?;
     /// let shop = RdbStore::open(&env, RdbConfig::new("shop", SecurityLevel::S1))?;
     /// shop.execute_sql("CREATE TABLE orders (tea TEXT)", ())?;
-    /// shop.write_joint(|sql, txn| {
+    /// shop.write_joint(|sql, txn| -> Result<(), RdbError> {
     ///     sql.execute("INSERT INTO orders VALUES ('mint')", ())?;
     ///     Ok(txn.put(&stock, b"mint", b"6")?)
     /// })?;
-    /// # Ok::<(), cairn_rdb::RdbError>(())
+    /// # Ok::<(), RdbError>(())
     /// ```
     ///
     /// # Errors
     /// As [`RdbStore::write`]; what a transaction of the environment answers, and its commit.
-    pub fn write_joint<T>(
+    pub fn write_joint<T, E: From<RdbError>>(
         &self,
-        mut body: impl FnMut(&mut RdbTransaction, &mut Transaction) -> RdbResult<T>,
-    ) -> RdbResult<T> {
+        mut body: impl FnMut(&mut RdbTransaction, &mut Transaction) -> Result<T, E>,
+    ) -> Result<T, E> {
         let env = &self.shared.env;
         let files = files_of(env);
         let mut overtaken = 0;
         loop {
             let mut sql = self.create_transaction(TransactionType::Immediate)?;
-            let mut txn = env.begin_write()?;
+            let mut txn = env.begin_write().map_err(RdbError::from)?;
             let value = body(&mut sql, &mut txn)?;
             let offer = offer(&files, txn);
             let committed = match sql.commit() {
@@ -134,7 +135,7 @@ impl RdbStore {
             };
             match committed {
                 Err(error) if error.kind() == ErrorKind::Conflict && overtaken < PATIENCE => {}
-                committed => return committed.map(|()| value),
+                committed => return Ok(committed.map(|()| value)?),
             }
             overtaken += 1;
         }

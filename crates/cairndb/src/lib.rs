@@ -78,28 +78,32 @@
 //! # Features
 //!
 //! All are on by default. `archive` and `backup`: the modules of these names. `kv`: the module `kv`, a key-value store
-//! with typed values, queries and observers. `sql`: the module `sql`, SQLite on the environment. `serde`: the module `typed`, values of types of your own.
+//! with typed values, queries and observers. `sql`: the module `sql`, SQLite on the environment; with both, the module
+//! `joint`, transactions over stores of both sorts. `serde`: the module `typed`, values of types of your own.
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "kv", feature = "sql"))]
+pub mod joint;
 #[cfg(feature = "serde")]
 pub mod typed;
 
 pub use cairn_env::{
-    About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Cursor, Cut,
-    DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DatabaseShape, DiskLimit,
-    Durability, EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, Event, Events,
-    ExclusiveRange, ExclusiveTransaction, Figure, Finding, HealReport, HealedFile, HolderKind,
-    Identity, Index, IndexCursor, IndexDef, IndexEntries, IndexEntry, IndexShape, JournalHistory,
-    JournalPiece, JournalRetention, JournalSink, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo,
-    KeyKind, KeyProvider, KeyRequest, KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey,
-    MAX_KEY_LEN, MAX_LABEL_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Mark, Missing, Multimap,
-    Options, Outline, Pairs, PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport,
-    RekeyReport, RepairReport, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaProgress,
-    ReplicaState, ReplicaStatus, RestoreTo, RetiredEpochs, Savepoint, Scope, Scrub, ScrubReport,
-    ScrubState, Sequence, SequenceOptions, ShipMode, Shipment, ShipmentStatus, Snapshot,
-    SpaceHolder, SpaceReport, Stats, Survey, TornTail, Transaction, TransactionRange, TreeSurvey,
-    Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View, detach_replica,
-    finish_rekey, promote_replica, repair, replica_info, replica_progress,
+    About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Companion, Cursor,
+    Cut, DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DatabaseShape,
+    DiskLimit, Durability, EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, Event,
+    Events, ExclusiveRange, ExclusiveTransaction, Figure, Finding, HealReport, HealedFile,
+    HolderKind, Identity, Index, IndexCursor, IndexDef, IndexEntries, IndexEntry, IndexShape,
+    JournalHistory, JournalPiece, JournalRetention, JournalSink, KdfCost, KeptGeneration,
+    KeyBounds, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo, KeySource, KeyringInfo,
+    Keys, LevelSurvey, MAX_KEY_LEN, MAX_LABEL_LEN, MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Mark,
+    Missing, Multimap, Options, Outline, Pairs, PendingCommit, PinBudget, PinInfo, Range, Reach,
+    RecoveryReport, RekeyReport, RepairReport, ReplicaInfo, ReplicaOptions, ReplicaPolicy,
+    ReplicaProgress, ReplicaState, ReplicaStatus, RestoreTo, RetiredEpochs, Savepoint, Scope,
+    Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions, ShipMode, Shipment, ShipmentStatus,
+    Snapshot, SpaceHolder, SpaceReport, Stats, Submission, Survey, TornTail, Transaction,
+    TransactionRange, TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions,
+    VerifyReport, View, detach_replica, finish_rekey, promote_replica, repair, replica_info,
+    replica_progress,
 };
 
 /// What tools need beside the environment: descriptions of log records.
@@ -111,8 +115,8 @@ pub mod kv {
     pub use cairn_kv::{
         BackupInfo, BackupOptions, BackupPlace, BackupSchedule, ChangeNotification, Compression,
         DeleteStatus, Entry, Explanation, FieldNode, KvError, KvManager, KvManagerConfig,
-        KvOptions, KvResult, KvStore, KvTransaction, Limits, ListedBackup, MAX_BATCH_SIZE,
-        MAX_DEVICE_LENGTH, MAX_KEY_LENGTH, MAX_KEY_LENGTH_DEVICE, MAX_QUERY_LENGTH,
+        KvOptions, KvResult, KvStore, KvTransaction, KvWithin, Limits, ListedBackup,
+        MAX_BATCH_SIZE, MAX_DEVICE_LENGTH, MAX_KEY_LENGTH, MAX_KEY_LENGTH_DEVICE, MAX_QUERY_LENGTH,
         MAX_STORE_ID_LENGTH, MAX_VALUE_LENGTH, Observer, Query, ResultSet, Scalar, Schema,
         SchemaMode, SecurityLevel, StoreEvent, StoreType, SubscribeType, Value, ValueType,
     };

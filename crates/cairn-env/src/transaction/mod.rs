@@ -4,6 +4,7 @@ mod exclusive;
 mod range;
 mod reads;
 mod savepoint;
+mod submit;
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +21,11 @@ pub use exclusive::{ExclusiveRange, ExclusiveTransaction};
 pub use range::TransactionRange;
 pub(crate) use reads::{Interval, ReadSet};
 pub use savepoint::Savepoint;
+pub use submit::{Companion, PendingCommit, Submission};
 
 use crate::{
-    Database, DatabaseOptions, Durability, EnvError, EnvResult, MAX_TRANSACTION_LEN, MAX_VALUE_LEN,
-    Snapshot, Value,
+    Database, DatabaseOptions, Durability, EnvError, EnvResult, Environment, MAX_TRANSACTION_LEN,
+    MAX_VALUE_LEN, Snapshot, Value,
     commit::{Encoder, Observed, Request},
     core::Core,
     database::{self, NAMES},
@@ -62,6 +64,8 @@ pub struct Transaction {
     index_changes: Vec<IndexChange>,
     bytes: usize,
     undo: savepoint::Undo,
+    /// Who goes along, by name.
+    companions: BTreeMap<String, Arc<dyn Companion>>,
     /// Tells transactions of an environment apart.
     number: u64,
 }
@@ -97,6 +101,7 @@ impl Transaction {
             index_changes: Vec::new(),
             bytes: 0,
             undo: savepoint::Undo::default(),
+            companions: BTreeMap::new(),
             number,
         }
     }
@@ -204,6 +209,19 @@ impl Transaction {
     /// As [`Transaction::len`].
     pub fn is_empty(&self, database: &Database) -> EnvResult<bool> {
         Ok(self.len(database)? == 0)
+    }
+
+    /// What the transaction has changed in a database until now, each key once and in order: its value, or `None` if it
+    /// was removed.
+    pub fn changes(&self, database: &Database) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let entries = self.writes.get(&database.tree).into_iter().flat_map(|of| &of.entries);
+        entries.map(|(key, value)| (&key[..], value.as_deref()))
+    }
+
+    /// Whether this is a transaction of that environment, opened as it is.
+    #[must_use]
+    pub fn is_of(&self, env: &Environment) -> bool {
+        Arc::ptr_eq(&self.core, &env.core)
     }
 
     fn change(&self, database: &Database, key: &[u8]) -> Option<Option<&[u8]>> {
@@ -482,31 +500,6 @@ impl Transaction {
         self.submit(durability)?.wait()
     }
 
-    /// Commits without waiting for the disk: transactions that begin from now on see the commit, snapshots
-    /// at the latest when it is acknowledged, and [`PendingCommit::wait`] returns when it is as durable as
-    /// asked for.
-    ///
-    /// # Errors
-    /// As [`Transaction::commit`], but for the failure of a sync, which `wait` reports.
-    pub fn submit(mut self, durability: Durability) -> EnvResult<PendingCommit> {
-        // Until it was waited for, the commit is somebody inside.
-        let core = self.core.follow();
-        if self.is_unchanged() {
-            let commit = self
-                .base
-                .get()
-                .map_or_else(|| core.latest.load(Ordering::Acquire), |base| base.sequence());
-            return Ok(PendingCommit { core, commit, durability, waited: true });
-        }
-        let request = self.request()?;
-        let commit = core.apply(request).inspect_err(|error| {
-            if error.is_retryable() {
-                core.counters.conflicts.fetch_add(1, Ordering::Relaxed);
-            }
-        })?;
-        Ok(PendingCommit { core, commit, durability, waited: false })
-    }
-
     fn request(&mut self) -> EnvResult<Request> {
         let encrypted = self.core.files.is_encrypted();
         let mut encoder = Encoder::new(Vec::with_capacity(self.bytes + 64), encrypted);
@@ -608,41 +601,5 @@ impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let changes: usize = self.writes.values().map(|writes| writes.entries.len()).sum();
         write!(f, "Transaction({changes} changes)")
-    }
-}
-
-/// A commit that is visible and not yet acknowledged.
-#[derive(Debug)]
-#[must_use = "the commit is not acknowledged before it was waited for"]
-pub struct PendingCommit {
-    core: Inside,
-    commit: u64,
-    durability: Durability,
-    waited: bool,
-}
-
-impl PendingCommit {
-    /// The number of the commit.
-    #[must_use]
-    pub const fn commit(&self) -> u64 {
-        self.commit
-    }
-
-    /// Whether [`PendingCommit::wait`] would return at once, because somebody else's sync has
-    /// covered this commit.
-    #[must_use]
-    pub fn is_durable(&self) -> bool {
-        self.core.journal.durable() >= self.commit
-    }
-
-    /// Returns when the commit is as durable as it was asked to be.
-    ///
-    /// # Errors
-    /// [`EnvError::CommitUnknown`] if a sync failed.
-    pub fn wait(self) -> EnvResult<CommitInfo> {
-        if !self.waited {
-            self.core.acknowledge(self.commit, self.durability)?;
-        }
-        Ok(CommitInfo { commit: self.commit })
     }
 }

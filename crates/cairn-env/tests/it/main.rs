@@ -5,6 +5,7 @@ mod backup;
 mod bad_input;
 mod basics;
 mod cleaner;
+mod companion;
 mod copies;
 mod crash;
 mod directories;

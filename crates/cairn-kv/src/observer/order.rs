@@ -55,12 +55,15 @@ impl CommitOrder {
         self.observers.iter().any(|observer| observer.is_concerned(device))
     }
 
-    /// Something was committed, after everything that was submitted before.
-    pub(crate) fn submitted(&mut self, notification: ChangeNotification) {
+    /// Something was committed, after everything that was submitted before; says whether it has to be acknowledged.
+    pub(crate) fn submitted(&mut self, told: Option<ChangeNotification>, commit: u64) -> bool {
+        let Some(mut notification) = told else { return false };
+        notification.commit = commit;
         let concerned = self.observers.iter().filter(|of| of.is_concerned(&notification.device));
         let queues = concerned.map(|observer| Arc::clone(&observer.queue)).collect();
         let notification = Arc::new(notification);
         self.waiting.push_back(Waiting { notification, queues, is_sure: false });
+        true
     }
 
     /// A commit is as sure as it was asked to be. One that is synced has made those before it sure.
@@ -105,11 +108,10 @@ impl Registered {
 mod tests {
     use super::*;
 
-    fn change(commit: u64) -> ChangeNotification {
-        let mut change = ChangeNotification::new("d");
-        change.commit = commit;
+    fn change(device: &str) -> Option<ChangeNotification> {
+        let mut change = ChangeNotification::new(device);
         change.deleted.push(bytes::Bytes::from_static(b"k"));
-        change
+        Some(change)
     }
 
     fn taken(queue: &Queue) -> Vec<u64> {
@@ -124,16 +126,17 @@ mod tests {
     fn commits_are_told_in_their_order_whoever_is_answered_first() {
         let mut order = CommitOrder::default();
         let queue = order.join(SubscribeType::All, "d", 8).unwrap();
-        [1, 2, 3].into_iter().for_each(|commit| order.submitted(change(commit)));
+        assert!((1..4).all(|commit| order.submitted(change("d"), commit)));
+        assert!(!order.submitted(None, 4));
         order.acknowledged(2, false);
         assert_eq!(taken(&queue), [0; 0]); // 1 is not sure
         order.acknowledged(1, false);
         assert_eq!(taken(&queue), [1, 2]);
         order.acknowledged(1, true);
         assert_eq!(taken(&queue), [0; 0]); // never twice
-        order.submitted(change(4));
-        order.acknowledged(4, true);
-        assert_eq!(taken(&queue), [3, 4]);
+        order.submitted(change("d"), 5);
+        order.acknowledged(5, true);
+        assert_eq!(taken(&queue), [3, 5]);
     }
 
     #[test]
@@ -141,11 +144,9 @@ mod tests {
         let mut order = CommitOrder::default();
         let local = order.join(SubscribeType::Local, "d", 8).unwrap();
         let remote = order.join(SubscribeType::Remote, "d", 8).unwrap();
-        order.submitted(change(1));
+        order.submitted(change("d"), 1);
         let late = order.join(SubscribeType::All, "d", 8).unwrap();
-        let mut other = change(2);
-        other.device = "e".into();
-        order.submitted(other);
+        order.submitted(change("e"), 2);
         order.acknowledged(2, true);
         assert_eq!((taken(&local), taken(&remote), taken(&late)), (vec![1], vec![2], vec![2]));
     }

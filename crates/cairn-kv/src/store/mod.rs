@@ -23,7 +23,7 @@ use cairn_env::{Durability, EnvError, Environment, Snapshot};
 pub(crate) use open::{delete, indexes, store_ids};
 pub(crate) use select::Selection;
 pub(crate) use shared::{Content, ResultSlot, Shared};
-pub(crate) use write::{Change, Origin, check_batch, net};
+pub(crate) use write::{Change, Origin, check_batch, is_synced, net};
 
 use crate::{
     Entry, Explanation, KvError, KvOptions, KvResult, KvTransaction, Observer, Query, ResultSet,
@@ -324,10 +324,7 @@ impl KvStore {
     /// # Errors
     /// [`KvError::Closed`], and what [`Environment::begin_write`] answers.
     pub fn start_transaction(&self) -> KvResult<KvTransaction> {
-        let content = self.shared.content()?;
-        let (txn, epoch) = (self.shared.env.begin_write()?, self.shared.epoch());
-        let content = content.clone();
-        Ok(KvTransaction::new(self.clone(), content, epoch, txn))
+        KvTransaction::begin(self)
     }
 
     /// Begins to observe what is committed from now on.

@@ -1,9 +1,9 @@
 //! Writing: changes become durable, and then observers learn of them, in the order of the commits.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 use bytes::Bytes;
-use cairn_env::{Durability, EnvError, Environment, Transaction};
+use cairn_env::{Durability, Environment, Transaction};
 
 use super::{Content, Shared};
 use crate::{
@@ -14,15 +14,6 @@ use crate::{
 
 /// A change: the key as it is stored, and the value if it is put.
 pub(crate) type Change<'k> = (Cow<'k, [u8]>, Option<Value>);
-
-/// What a transaction has changed, each key once.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Changed<'c> {
-    /// These changes.
-    Changes(&'c [Change<'c>]),
-    /// These keys: what became of them the transaction knows.
-    Keys(&'c BTreeSet<Vec<u8>>),
-}
 
 /// From where a change comes, and how sure it is to be.
 #[derive(Clone, Copy, Debug)]
@@ -40,122 +31,70 @@ const PATIENCE: u32 = 100;
 impl Shared {
     /// Commits changes of its own; returns the number of the commit.
     pub(crate) fn write(&self, origin: Origin<'_>, changes: &[Change<'_>]) -> KvResult<u64> {
-        let submitted = self.with_content(|content| {
+        let durability = origin.durability;
+        let (pending, is_observed) = self.with_content(|content| {
             let mut overtaken = 0;
             loop {
                 let mut txn = self.env.begin_write()?;
-                let order = lock(&self.order);
-                let result = fill(&mut txn, content, changes).and_then(|()| {
-                    self.submit(order, content, origin, txn, Changed::Changes(changes))
-                });
-                match result {
-                    Err(error) if error.is_retryable() && overtaken < PATIENCE => overtaken += 1,
-                    other => return other,
+                let mut order = lock(&self.order);
+                let submit = || {
+                    fill(&mut txn, content, changes)?;
+                    let told = self.to_be_told(&order, content, origin, &txn)?;
+                    let pending = txn.submit(durability)?;
+                    Ok((order.submitted(told, pending.commit()), pending))
+                };
+                match submit() {
+                    Err(KvError::Env(error)) if error.is_retryable() && overtaken < PATIENCE => {
+                        overtaken += 1;
+                    }
+                    other => return other.map(|(is_observed, pending)| (pending, is_observed)),
                 }
             }
         })?;
-        self.settle(submitted)
-    }
-
-    /// Commits a transaction, which has changed these keys.
-    pub(crate) fn commit(
-        &self,
-        origin: Origin<'_>,
-        txn: Transaction,
-        keys: &BTreeSet<Vec<u8>>,
-    ) -> KvResult<u64> {
-        let content = self.content()?;
-        let changed = Changed::Keys(keys);
-        let submitted = self.submit(lock(&self.order), &content, origin, txn, changed);
-        drop(content);
-        match submitted {
-            // What it has changed was replaced by a restore.
-            Err(KvError::Env(EnvError::NoSuchDatabase { .. })) => {
-                Err(KvError::Closed { what: "transaction" })
-            }
-            submitted => self.settle(submitted?),
-        }
-    }
-
-    /// Gives the commit its place in the order of all.
-    fn submit(
-        &self,
-        mut order: std::sync::MutexGuard<'_, CommitOrder>,
-        content: &Content,
-        origin: Origin<'_>,
-        txn: Transaction,
-        changed: Changed<'_>,
-    ) -> KvResult<Submitted> {
-        let notification = match order.concerns_anybody(origin.device) {
-            true => Some(self.describe(content, origin, &txn, changed)?),
-            false => None,
-        };
-        let pending = txn.submit(origin.durability)?;
-        let is_observed = notification.is_some();
-        if let Some(mut notification) = notification {
-            notification.commit = pending.commit();
-            order.submitted(notification);
-        }
-        let is_synced = !matches!(
-            origin.durability,
-            Durability::NoSync | Durability::WriteNoSync | Durability::Relaxed(_)
-        );
-        Ok(Submitted { pending, is_observed, is_synced })
-    }
-
-    /// Waits until the commit is as sure as it is to be, and tells observers.
-    fn settle(&self, submitted: Submitted) -> KvResult<u64> {
-        let Submitted { pending, is_observed, is_synced } = submitted;
         let commit = pending.wait()?.commit;
         if is_observed {
-            lock(&self.order).acknowledged(commit, is_synced);
+            lock(&self.order).acknowledged(commit, is_synced(durability));
         }
         Ok(commit)
     }
 
-    /// What the changes do to the store as it is. Nobody else changes it meanwhile.
-    fn describe(
+    /// What observers are to be told of a transaction, once it has its place; `None` if there are none. Nobody else
+    /// changes the store until then.
+    pub(crate) fn to_be_told(
         &self,
+        order: &CommitOrder,
         content: &Content,
         origin: Origin<'_>,
         txn: &Transaction,
-        changed: Changed<'_>,
-    ) -> KvResult<ChangeNotification> {
+    ) -> KvResult<Option<ChangeNotification>> {
+        if !order.concerns_anybody(origin.device) {
+            return Ok(None);
+        }
         let before = self.env.begin_write()?;
         let mut notification = ChangeNotification::new(origin.device);
-        let mut tell = |stored: &[u8], value: Option<Value>| -> KvResult<()> {
+        for (stored, value) in txn.changes(&content.data) {
             let existed = before.contains(&content.data, stored)?;
-            let key = Bytes::copy_from_slice(&stored[origin.stripped..]);
+            let key = Bytes::copy_from_slice(stored.get(origin.stripped..).unwrap_or_default());
             let Some(value) = value else {
                 if existed {
                     notification.deleted.push(key);
                 }
-                return Ok(());
+                continue;
             };
-            let entry = Entry { key, value };
+            let entry =
+                Entry { key, value: self.decode(stored, Bytes::copy_from_slice(value).into())? };
             match existed {
                 true => notification.updated.push(entry),
                 false => notification.inserted.push(entry),
             }
-            Ok(())
-        };
-        match changed {
-            Changed::Changes(changes) => {
-                changes.iter().try_for_each(|(key, value)| tell(key, value.clone()))?;
-            }
-            Changed::Keys(keys) => keys.iter().try_for_each(|key| {
-                let stored = txn.get(&content.data, key)?.map(cairn_env::Value::into_bytes);
-                tell(key, stored.map(|stored| self.decode(key, stored.into())).transpose()?)
-            })?,
         }
-        Ok(notification)
+        Ok(Some(notification))
     }
 }
 
-struct Submitted {
-    pending: cairn_env::PendingCommit,
-    is_observed: bool,
-    is_synced: bool,
+/// Whether a commit that was waited for is on the disk, and all before it.
+pub(crate) const fn is_synced(durability: Durability) -> bool {
+    !matches!(durability, Durability::NoSync | Durability::WriteNoSync | Durability::Relaxed(_))
 }
 
 fn fill(txn: &mut Transaction, content: &Content, changes: &[Change<'_>]) -> KvResult<()> {

@@ -18,3 +18,4 @@ mod reference;
 mod result_set;
 mod soak;
 mod transaction;
+mod within;

@@ -3,7 +3,7 @@
 use cairn_env::{Database, DatabaseOptions, EnvError, Environment, Options};
 use cairn_io::DirRef;
 use cairn_rdb::{
-    JointTransactions, RdbConfig, RdbStore, SecurityLevel,
+    JointTransactions, RdbConfig, RdbResult, RdbStore, SecurityLevel,
     rusqlite::{self, Connection},
 };
 use cairn_sim::{Bounds, SimDisk, SimWorld};
@@ -194,7 +194,7 @@ fn a_store_and_databases_are_one_commit_and_its_observers_are_told() {
     let observer = store.observe().unwrap();
     let before = env.snapshot().unwrap().commit();
     let mut runs = 0;
-    let done = store.write_joint(|sql, txn| {
+    let done = store.write_joint(|sql, txn| -> RdbResult<_> {
         runs += 1;
         let n = txn.get(&database, b"n")?.map_or(0, |value| value[0]);
         if runs == 1 {
@@ -208,13 +208,13 @@ fn a_store_and_databases_are_one_commit_and_its_observers_are_told() {
     assert_eq!(in_database(&env, &database), 5);
     assert_eq!(store.query_one::<i64>("SELECT n FROM counters", ()).unwrap(), 1);
     assert!(observer.try_next().is_some() && observer.try_next().is_none());
-    let failed = store.write_joint(|sql, txn| {
+    let failed = store.write_joint(|sql, txn| -> RdbResult<_> {
         txn.put(&database, b"n", &[9])?;
         sql.execute("UPDATE nothing SET n = 1", ())
     });
     assert!(failed.is_err());
     assert_eq!(in_database(&env, &database), 5);
-    let alone = store.write_joint(|_, txn| Ok(txn.put(&database, b"n", &[6])?));
+    let alone = store.write_joint(|_, txn| -> RdbResult<_> { Ok(txn.put(&database, b"n", &[6])?) });
     alone.unwrap();
     assert_eq!(in_database(&env, &database), 6);
 }
