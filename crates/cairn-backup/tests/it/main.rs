@@ -20,4 +20,5 @@ mod point_in_time;
 mod publish;
 mod repository;
 mod round_trip;
+mod stores;
 mod under_load;
