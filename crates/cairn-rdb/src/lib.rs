@@ -66,11 +66,11 @@ pub use predicates::{Predicates, SqlInfo};
 pub use result_set::ResultSet;
 pub use row::{ColumnIndex, FromRow, FromValue, Row};
 pub use rusqlite;
-pub use store::RdbStore;
+pub use store::{BackupStatus, RdbStore, SalvageReport, SalvagedTable};
 pub use transaction::{RdbTransaction, TransactionType};
 pub use transfer::{
-    ListedSqlBackup, PlainOptions, SYNC_SITES, SqlFiles, TransferError, TransferProgress,
-    TransferReport, TransferResult,
+    CompactReport, ListedSqlBackup, PlainOptions, SYNC_SITES, SqlFiles, TransferError,
+    TransferProgress, TransferReport, TransferResult,
 };
 pub use value::{ColumnType, Value};
 pub use vfs::is_complete;

@@ -127,13 +127,13 @@ pub mod kv {
 #[cfg(feature = "sql")]
 pub mod sql {
     pub use cairn_rdb::{
-        Access, Cause, ChangeNotification, ColumnIndex, ColumnType, ConflictResolution, FromRow,
-        FromValue, HaMode, IntoArgs, JointTransactions, ListedSqlBackup, MAX_STORE_NAME_LENGTH,
-        Observer, PlainOptions, Predicates, RdbConfig, RdbError, RdbResult, RdbStore,
-        RdbTransaction, RebuildType, ResultSet, Row, SecurityLevel, SqlFiles, SqlInfo,
-        SqliteConnections, StoreEvent, TableChanges, TransactionType, TransferError,
-        TransferProgress, TransferReport, TransferResult, Value, ValuesBucket, is_complete,
-        rusqlite, take_cause,
+        Access, BackupStatus, Cause, ChangeNotification, ColumnIndex, ColumnType, CompactReport,
+        ConflictResolution, FromRow, FromValue, HaMode, IntoArgs, JointTransactions,
+        ListedSqlBackup, MAX_STORE_NAME_LENGTH, Observer, PlainOptions, Predicates, RdbConfig,
+        RdbError, RdbResult, RdbStore, RdbTransaction, RebuildType, ResultSet, Row, SalvageReport,
+        SalvagedTable, SecurityLevel, SqlFiles, SqlInfo, SqliteConnections, StoreEvent,
+        TableChanges, TransactionType, TransferError, TransferProgress, TransferReport,
+        TransferResult, Value, ValuesBucket, is_complete, rusqlite, take_cause,
     };
 }
 

@@ -9,7 +9,7 @@ use cairn_env::{EnvError, ExclusiveTransaction};
 
 use super::{RdbStore, open};
 use crate::{
-    ListedSqlBackup, PlainOptions, RdbError, RdbResult, SqlFiles, TransferResult,
+    CompactReport, ListedSqlBackup, PlainOptions, RdbError, RdbResult, SqlFiles, TransferResult,
     record::StoreRecord,
 };
 
@@ -153,6 +153,19 @@ impl RdbStore {
         let bytes = self.files().import_sqlite(self.name(), path, options)?;
         self.shared.content_replaced();
         Ok(bytes)
+    }
+
+    /// Writes the store anew without what it does not use, and puts that in its place in one short commit; see
+    /// [`SqlFiles::compact`]. Result sets go on with what they show; observers are told to read the store again, since
+    /// rows may have other rowids.
+    ///
+    /// # Errors
+    /// As [`SqlFiles::compact`]; [`RdbError::NotSupported`] if this handle only reads; [`RdbError::AlreadyClosed`].
+    pub fn compact(&self) -> RdbResult<CompactReport> {
+        self.check_writable()?;
+        let report = self.files().compact(self.name())?;
+        self.shared.order.reset();
+        Ok(report)
     }
 
     fn files(&self) -> SqlFiles {

@@ -8,6 +8,8 @@ pub(crate) mod file;
 mod open;
 mod pool;
 mod rebuild;
+mod replica;
+mod salvage;
 mod shared;
 
 use std::{fmt, sync::Arc};
@@ -15,6 +17,8 @@ use std::{fmt, sync::Arc};
 use cairn_env::{Environment, ErrorKind};
 
 pub(crate) use pool::{Lane, Lease};
+pub use replica::BackupStatus;
+pub use salvage::{SalvageReport, SalvagedTable};
 pub(crate) use shared::{ResultSlot, Shared};
 
 use crate::{

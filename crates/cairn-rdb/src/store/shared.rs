@@ -10,7 +10,7 @@ use std::{
 
 use cairn_env::Environment;
 
-use super::{open::order_of, pool::Pool};
+use super::{open::order_of, pool::Pool, replica::Backups};
 use crate::{RdbError, RdbResult, conn::Settings, observer::Order, sync::lock};
 
 /// What all handles of a store in this process have in common.
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     epoch: AtomicU64,
     result_sets: AtomicUsize,
     max_result_sets: AtomicUsize,
+    /// To the replica of the environment.
+    pub(super) backups: Mutex<Backups>,
 }
 
 impl Shared {
@@ -41,6 +43,7 @@ impl Shared {
             epoch: AtomicU64::new(0),
             result_sets: AtomicUsize::new(0),
             max_result_sets: AtomicUsize::new(usize::MAX),
+            backups: Mutex::default(),
         }
     }
 

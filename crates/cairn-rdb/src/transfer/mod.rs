@@ -1,6 +1,7 @@
 //! Transfer: a whole SQL file goes out, or another one takes its place.
 
 mod archive;
+mod compact;
 mod error;
 mod named;
 mod plain;
@@ -8,6 +9,7 @@ mod plain;
 use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
 use cairn_env::{EnvError, EnvResult, Environment, ExclusiveTransaction, Transaction};
+pub use compact::CompactReport;
 pub use error::{TransferError, TransferResult};
 pub use named::ListedSqlBackup;
 

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use cairn_archive::{BackupPlace, ExportOptions, ImportOptions};
 use cairn_env::{Environment, Options, VerifyOptions};
 use cairn_io::{DirExt, DirRef, FileExt, Name, SyncSite, WorldRef};
-use cairn_rdb::{PlainOptions, SYNC_SITES, SqlFiles, rusqlite::Connection};
+use cairn_rdb::{
+    PlainOptions, RdbConfig, RdbStore, RebuildType, SYNC_SITES, SecurityLevel, SqlFiles,
+    rusqlite::Connection,
+};
 use cairn_sim::{Bounds, FaultDisk, SimDisk, SimWorld};
 
 use crate::fixture::{connect, dump, number};
@@ -212,4 +215,152 @@ fn without_any_sync_of_this_crate_something_is_lost() {
             .sweep_steps("step", &states, &Bounds::smoke(), look_outside)
             .expect_err(&format!("{site} is not needed"));
     }
+}
+
+/// A file of SQLite's own takes the place of one, which is compacted then, and another one comes after it.
+#[test]
+fn a_crash_leaves_a_file_before_an_import_or_compacting_or_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = |name: &str, rows: i64| {
+        let path = dir.path().join(name);
+        let file = Connection::open(&path).unwrap();
+        let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, text); CREATE INDEX by_text ON t (text)";
+        file.execute_batch(sql).unwrap();
+        for n in 0..rows {
+            let sql = "INSERT INTO t VALUES (?, ? || hex(zeroblob(900)))";
+            file.execute(sql, (n, n)).unwrap();
+        }
+        file.execute("DELETE FROM t WHERE id % 3 > 0", []).unwrap();
+        path
+    };
+    let (first, second) = (plain("first.db", 14), plain("second.db", 5));
+    let (disk, world) = (SimDisk::new(), SimWorld::new(7).world());
+    let env = open(&disk.root(), &world);
+    let files = SqlFiles::of(&env);
+    let connection = connect(&env, "app.db");
+    connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, text)").unwrap();
+    let state = |env: &Environment| {
+        let connection = connect(env, "app.db");
+        let pages = number(&connection, "PRAGMA page_count");
+        (pages, dump(&connection))
+    };
+    let mut states = vec![state(&env)];
+    disk.mark("step", 0);
+    let import = || files.import_sqlite("app.db", &first, PlainOptions::default()).map(drop);
+    let compact = || files.compact("app.db").map(drop);
+    let again = || files.import_sqlite("app.db", &second, PlainOptions::default()).map(drop);
+    let steps: [&dyn Fn() -> cairn_rdb::TransferResult<()>; 3] = [&import, &compact, &again];
+    for step in steps {
+        step().unwrap();
+        states.push(state(&env));
+        disk.mark("step", states.len() as u64 - 1);
+    }
+    assert!(states[2].0 < states[1].0 && states[2].1 == states[1].1, "it was compacted");
+    drop((connection, files));
+    env.close().unwrap();
+    let look = |root: &DirRef, states: &[(i64, String)]| -> Result<usize, String> {
+        let env = open(root, &SimWorld::new(9).world());
+        let found = state(&env);
+        let at = states.iter().position(|state| *state == found);
+        let at = at.ok_or_else(|| format!("{} pages, {}", found.0, found.1))?;
+        SqlFiles::of(&env).compact("app.db").map_err(|error| error.to_string())?;
+        let names = SqlFiles::of(&env).names().unwrap();
+        if names != ["app.db"] {
+            return Err(format!("{names:?}"));
+        }
+        if dump(&connect(&env, "app.db")) != found.1 {
+            return Err("compacting has changed it".into());
+        }
+        Ok(at)
+    };
+    let swept = disk.trace().sweep_steps("step", &states, &Bounds::smoke(), look);
+    let (reached, seen) = swept.unwrap_or_else(|what| panic!("{what}"));
+    assert!(reached.into_iter().eq(0..states.len()), "each step is where a crash can leave it");
+    assert!(seen > 30, "{seen} states");
+}
+
+fn rebuildable() -> RdbConfig {
+    RdbConfig::new("app.db", SecurityLevel::S1).allow_rebuild(true)
+}
+
+/// A store that is damaged is set aside with the rest of its rows, and an empty one takes its place: a crash leaves the
+/// rows in one of the two, and the store is opened again in either case.
+#[test]
+fn a_crash_leaves_a_damaged_store_in_place_or_set_aside() {
+    let (disk, world) = (SimDisk::new(), SimWorld::new(7).world());
+    let env = open(&disk.root(), &world);
+    let store = RdbStore::open(&env, rebuildable()).unwrap();
+    for table in ["a", "b"] {
+        store.execute_sql(&format!("CREATE TABLE {table}(x)"), ()).unwrap();
+        let sql = format!("INSERT INTO {table} VALUES (1), (2), (hex(zeroblob(3000)))");
+        store.execute_sql(&sql, ()).unwrap();
+    }
+    let root_page = "SELECT rootpage FROM sqlite_schema WHERE name = 'a'";
+    let root_page: i64 = store.query_one(root_page, ()).unwrap();
+    store.close();
+    drop(store);
+    damage_page(&env, root_page.unsigned_abs());
+    disk.mark("step", 0);
+    let store = RdbStore::open(&env, rebuildable()).unwrap();
+    let error = store.query_one::<i64>("SELECT count(*) FROM a", ()).unwrap_err();
+    assert_eq!(error.code(), Some(14_800_011));
+    store.close();
+    drop(store);
+    let store = RdbStore::open(&env, rebuildable()).unwrap();
+    assert_eq!(store.rebuilt(), RebuildType::Rebuilt);
+    disk.mark("step", 1);
+    store.execute_sql("CREATE TABLE after(x)", ()).unwrap();
+    disk.mark("step", 2);
+    drop(store);
+    env.close().unwrap();
+    let look = |root: &DirRef, may_be: &[usize]| -> Result<usize, String> {
+        let env = open(root, &SimWorld::new(9).world());
+        let aside = "app.db.damaged-1";
+        let is_aside = SqlFiles::of(&env).exists(aside).unwrap();
+        let rows = "SELECT count(*) FROM b";
+        let store = RdbStore::open(&env, rebuildable()).map_err(|error| error.to_string())?;
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        let mut tables: i64 = store.query_one(tables, ()).map_err(|error| error.to_string())?;
+        let rest = number(&connect(&env, if tables < 2 { aside } else { "app.db" }), rows);
+        if rest != 3 {
+            return Err(format!("{rest} rows of 3, {tables} tables, aside: {is_aside}"));
+        }
+        if tables == 2 {
+            // Nobody has met the damage before it was cut off: now somebody does.
+            assert!(!is_aside);
+            store.query_one::<i64>("SELECT count(*) FROM a", ()).unwrap_err();
+            store.close();
+            drop(store);
+            let store = RdbStore::open(&env, rebuildable()).map_err(|error| error.to_string())?;
+            assert_eq!(store.rebuilt(), RebuildType::Rebuilt);
+            assert_eq!(number(&connect(&env, aside), rows), 3);
+            tables = 0;
+        } else if !is_aside {
+            // The damage was recorded, and this open has acted on it.
+            tables = 0;
+        }
+        let found = match (is_aside, tables) {
+            (false, _) => 0,
+            (true, 0) => 1,
+            (true, _) => 2,
+        };
+        may_be.iter().position(|state| *state == found).ok_or_else(|| format!("{found}"))
+    };
+    let swept = disk.trace().sweep_steps("step", &[0, 1, 2], &Bounds::smoke(), look);
+    let (reached, seen) = swept.unwrap_or_else(|what| panic!("{what}"));
+    assert!(reached.into_iter().eq(0..3), "each step is where a crash can leave it");
+    assert!(seen > 10, "{seen} states");
+}
+
+/// Puts something into a page of a file that cannot be there.
+#[expect(clippy::big_endian_bytes, reason = "keys of pages are in their order")]
+fn damage_page(env: &Environment, page: u64) {
+    let database = env.find_database("sql/app.db").unwrap().unwrap();
+    let chunk = (page - 1).to_be_bytes();
+    let snapshot = env.snapshot().unwrap();
+    let keys: Vec<_> = snapshot.iter(&database).unwrap().map(|entry| entry.unwrap().0).collect();
+    let of_page: Vec<_> = keys.iter().filter(|key| key.starts_with(&chunk[4..])).collect();
+    assert!(!of_page.is_empty(), "page {page} is none of {keys:?}");
+    env.write(|txn| of_page.iter().try_for_each(|key| txn.put(&database, key, b"damaged")))
+        .unwrap();
 }

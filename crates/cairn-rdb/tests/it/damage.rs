@@ -1,10 +1,12 @@
 //! Damage: whatever bit of a file of the environment is flipped, a query answers right or says that something is
 //! damaged, or the environment is not opened.
 
+use std::io::Write;
+
 use cairn_env::{Environment, Options};
 use cairn_io::MemDisk;
 use cairn_rdb::{
-    Access, SqliteConnections,
+    Access, PlainOptions, SqlFiles, SqliteConnections,
     rusqlite::{self, Connection, ffi},
 };
 use cairn_sim::{Image, SimWorld};
@@ -44,7 +46,10 @@ fn small_store() -> Image {
 
 /// The rows, or what SQLite says.
 fn rows(env: &Environment) -> Result<String, rusqlite::Error> {
-    let connection: Connection = env.sqlite_connection("app.db", Access::ReadOnly)?;
+    rows_of(&env.sqlite_connection("app.db", Access::ReadOnly)?)
+}
+
+fn rows_of(connection: &Connection) -> Result<String, rusqlite::Error> {
     let mut statement = connection.prepare("SELECT id, text FROM t ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut all = String::new();
@@ -55,39 +60,95 @@ fn rows(env: &Environment) -> Result<String, rusqlite::Error> {
     Ok(all)
 }
 
+/// What became of a query when a bit was flipped.
+#[derive(Debug, Default)]
+struct Tally {
+    bits: usize,
+    refused: usize,
+    failed: usize,
+    right: usize,
+    wrong: usize,
+}
+
+impl Tally {
+    fn count(&mut self, found: &Result<String, rusqlite::Error>, truth: &str) {
+        self.bits += 1;
+        match found {
+            Ok(found) if found == truth => self.right += 1,
+            Ok(_) => self.wrong += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+
+    fn row(&self, whose: &str) -> String {
+        let Self { bits, refused, failed, right, wrong } = self;
+        format!("| {whose} | {bits} | {refused} | {failed} | {right} | {wrong} |")
+    }
+}
+
+/// All bits of a small store take half a minute: all but every 131st are left out, or none.
+fn step() -> usize {
+    match std::env::var_os("CAIRN_SQL_EVERY_BIT") {
+        Some(_) => 1,
+        None => 131,
+    }
+}
+
+/// The same data, the same query, and every bit: here, and in a plain file of SQLite's, which has no checksums.
 #[test]
 fn a_flipped_bit_is_never_another_answer() {
     let image = small_store();
-    let truth = rows(&open(&image).unwrap()).unwrap();
-    // All bits of a small store take half a minute: a prime number of them is left out, or none.
-    let step = match std::env::var_os("CAIRN_SQL_EVERY_BIT") {
-        Some(_) => 1,
-        None => 131,
-    };
-    let (mut refused, mut corrupt, mut right) = (0, 0, 0);
+    let env = open(&image).unwrap();
+    let truth = rows(&env).unwrap();
+    let mut ours = Tally::default();
     for (path, len) in image.files() {
         let bits = usize::try_from(len).unwrap() * 8;
-        for bit in (0..bits).step_by(step) {
+        for bit in (0..bits).step_by(step()) {
             let Some(env) = open(&image.with_bit_flipped(path, bit)) else {
-                refused += 1;
+                ours.bits += 1;
+                ours.refused += 1;
                 continue;
             };
-            match rows(&env) {
-                Ok(found) => {
-                    assert_eq!(found, truth, "{path}, bit {bit}: wrong rows");
-                    right += 1;
-                }
+            let found = rows(&env);
+            match &found {
+                Ok(found) => assert_eq!(*found, truth, "{path}, bit {bit}: wrong rows"),
                 Err(rusqlite::Error::SqliteFailure(error, _)) => {
                     let code = error.extended_code & 0xff;
                     let is_known = matches!(code, ffi::SQLITE_CORRUPT | ffi::SQLITE_CANTOPEN);
                     assert!(is_known, "{path}, bit {bit}: {error}");
-                    corrupt += 1;
                 }
                 Err(other) => panic!("{path}, bit {bit}: {other}"),
             }
+            ours.count(&found, &truth);
         }
     }
-    assert!(refused > 0 && corrupt > 0 && right > 0, "{refused}, {corrupt}, {right}");
+    let table = [
+        "| | bits | the open refuses | the query fails | right | wrong rows |".into(),
+        "|---|--:|--:|--:|--:|--:|".into(),
+        ours.row("`cairn-rdb`"),
+        flipped_alone(&env, &truth).row("SQLite alone"),
+    ];
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", table.join("\n")).unwrap();
+    let Tally { refused, failed, right, wrong, .. } = ours;
+    assert!(refused > 0 && failed > 0 && right > 0 && wrong == 0, "{ours:?}");
+}
+
+/// What becomes of the same data in a file of SQLite's own.
+fn flipped_alone(env: &Environment, truth: &str) -> Tally {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("plain.db");
+    SqlFiles::of(env).export_sqlite("app.db", &path, PlainOptions::default()).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let (mut tally, mut flipped) = (Tally::default(), whole.clone());
+    for bit in (0..whole.len() * 8).step_by(step()) {
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &flipped).unwrap();
+        flipped[bit / 8] = whole[bit / 8];
+        tally.count(&Connection::open(&path).and_then(|alone| rows_of(&alone)), truth);
+    }
+    assert!(tally.wrong > 0, "SQLite alone has found every bit: {tally:?}");
+    tally
 }
 
 #[test]

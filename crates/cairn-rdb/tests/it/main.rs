@@ -1,6 +1,7 @@
 //! Tests of the relational store through what it makes public.
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod beside;
 mod crash;
 mod damage;
 mod differential;

@@ -240,3 +240,40 @@ fn backups_have_names_in_a_folder_of_their_file() {
     let gone = files.restore_named("app.db", "other", &ImportOptions::default());
     assert!(matches!(gone, Err(TransferError::NoSuchBackup { .. })));
 }
+
+#[test]
+fn compacting_leaves_every_row_and_who_reads_goes_on() {
+    let env = environment();
+    let (writer, reader) = (connect(&env, "app.db"), connect(&env, "app.db"));
+    let sql = "PRAGMA user_version = 7; PRAGMA application_id = 8;
+               CREATE TABLE t (id INTEGER PRIMARY KEY, text); CREATE INDEX by_text ON t (text);
+               INSERT INTO t WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 900)
+               SELECT n, hex(randomblob(300)) FROM s;
+               DELETE FROM t WHERE id % 9 > 0";
+    writer.execute_batch(sql).unwrap();
+    let before = crate::fixture::dump(&writer);
+    let pages = number(&writer, "PRAGMA page_count");
+    reader.execute_batch("BEGIN").unwrap();
+    assert_eq!(number(&reader, "SELECT count(*) FROM t"), 100);
+    let report = SqlFiles::of(&env).compact("app.db").unwrap();
+    assert!(report.after < report.before / 4, "{report:?}");
+    assert_eq!(report.before, pages.unsigned_abs() * 4096);
+    assert_eq!(SqlFiles::of(&env).len("app.db").unwrap(), report.after);
+    assert_eq!(number(&reader, "SELECT sum(id) FROM t"), 45450);
+    reader.execute_batch("COMMIT").unwrap();
+    for connection in [&writer, &reader] {
+        assert_eq!(crate::fixture::dump(connection), before);
+        let versions =
+            number(connection, "PRAGMA user_version") + number(connection, "PRAGMA application_id");
+        assert_eq!(versions, 15);
+    }
+    writer.execute_batch("INSERT INTO t VALUES (0, 'more')").unwrap();
+    assert_eq!(number(&reader, "SELECT count(*) FROM t"), 101);
+    check(&reader);
+    // Somebody writes.
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let busy = SqlFiles::of(&env).compact("app.db");
+    assert!(matches!(busy, Err(TransferError::Busy { .. })));
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(SqlFiles::of(&env).names().unwrap(), ["app.db"]);
+}

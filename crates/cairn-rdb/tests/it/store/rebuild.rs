@@ -34,6 +34,11 @@ fn count(store: &RdbStore, table: &str) -> Result<i64, Option<i64>> {
 
 /// A store with two tables, of which one can be read, and a file of its environment that is damaged.
 fn damaged() -> MemDisk {
+    damaged_so_that(|_| true)
+}
+
+/// As `damaged`, in a place that the store shows to be the right one.
+fn damaged_so_that(is_right: impl Fn(&RdbStore) -> bool) -> MemDisk {
     let disk = MemDisk::new();
     let env = open_on(&disk, options());
     let store = RdbStore::open(&env, config()).unwrap();
@@ -60,7 +65,8 @@ fn damaged() -> MemDisk {
             );
             let Ok((env, _)) = opened else { continue };
             let Ok(store) = RdbStore::open(&env, config().read_only(true)) else { continue };
-            if count(&store, "a") == Err(Some(14_800_011)) && count(&store, "b").is_ok() {
+            let is_damaged = count(&store, "a") == Err(Some(14_800_011));
+            if is_damaged && count(&store, "b").is_ok() && is_right(&store) {
                 return image.with_bit_flipped(path, bit).to_mem();
             }
         }
@@ -98,6 +104,56 @@ fn a_damaged_store_answers_what_it_can_until_it_is_opened_again() {
     let aside = env.sqlite_connection("RdbTest.db.damaged-1", Access::ReadOnly).unwrap();
     let sum = aside.query_row("SELECT sum(length(x)) FROM b", [], |row| row.get::<_, i64>(0));
     assert!(sum.unwrap() > 30 * 4000);
+}
+
+#[test]
+fn what_can_be_read_of_a_store_that_was_set_aside_is_brought_back() {
+    // A page at the end of a branch of the table, and not the one from which all others hang.
+    let has_row = |store: &RdbStore, row: i64| {
+        store.query_one::<String>("SELECT x FROM a WHERE rowid = ?", (row,)).is_ok()
+    };
+    let disk = damaged_so_that(|store| has_row(store, 1) && has_row(store, 30));
+    let env = open_on(&disk, options());
+    let config = config().allow_rebuild(true);
+    let store = RdbStore::open(&env, config.clone()).unwrap();
+    store.execute_sql("CREATE INDEX b_x ON b(x)", ()).unwrap();
+    store.execute_sql("CREATE VIEW both AS SELECT x FROM a UNION ALL SELECT x FROM b", ()).unwrap();
+    store.execute_sql("CREATE TABLE pairs(p, q, PRIMARY KEY (p, q)) WITHOUT ROWID", ()).unwrap();
+    store.execute_sql("INSERT INTO pairs VALUES (1, 'x'), (1, NULL), (0, x'ff')", ()).unwrap_err();
+    store.execute_sql("INSERT INTO pairs VALUES (1, 'x'), (0, x'ff')", ()).unwrap();
+    store.execute_sql("CREATE VIRTUAL TABLE words USING fts5(word)", ()).unwrap();
+    assert_eq!(count(&store, "a"), Err(Some(14_800_011)));
+    store.close();
+    let store = RdbStore::open(&env, config).unwrap();
+    assert_eq!(store.rebuilt(), RebuildType::Rebuilt);
+    store.execute_sql("CREATE TABLE a(x)", ()).unwrap();
+    let observer = store.observe().unwrap();
+
+    let report = store.salvage("RdbTest.db.damaged-1").unwrap();
+    assert!(!report.is_complete());
+    let [a, b, pairs] = &report.tables[..] else { panic!("{report:?}") };
+    assert_eq!((b.name.as_str(), b.rows, b.is_complete, &b.gaps[..]), ("b", 30, true, &[][..]));
+    assert_eq!((pairs.name.as_str(), pairs.rows, pairs.is_complete), ("pairs", 2, true));
+    assert_eq!(a.name, "a");
+    assert!((20..30).contains(&a.rows) && !a.is_complete, "{a:?}");
+    let [(from, to)] = a.gaps[..] else { panic!("{a:?}") };
+    let kept = store
+        .query_one::<i64>("SELECT count(*) FROM a WHERE rowid NOT BETWEEN ? AND ?", (from, to));
+    assert_eq!(kept.unwrap().unsigned_abs(), a.rows);
+    assert_eq!(30 - a.rows, (to - from + 1).unsigned_abs());
+    assert!(count(&store, "both").is_ok());
+    let all = "SELECT count(*) FROM b INDEXED BY b_x";
+    assert_eq!(store.query_one::<i64>(all, ()).unwrap(), 30);
+    assert!(report.left_out.iter().all(|name| name.starts_with("words")), "{report:?}");
+    assert!(report.left_out.contains(&"words".into()));
+    assert!(observer.try_next().is_some());
+
+    // Once more: it has all of it.
+    let again = store.salvage("RdbTest.db.damaged-1").unwrap();
+    assert!(again.tables.iter().all(|table| table.rows == 0), "{again:?}");
+    let missing = store.salvage("RdbTest.db.damaged-2").unwrap_err();
+    assert_eq!(missing.kind(), cairn_env::ErrorKind::NotFound, "{missing}");
+    assert_eq!(store.salvage("RdbTest.db").unwrap_err().code(), Some(401));
 }
 
 #[test]
