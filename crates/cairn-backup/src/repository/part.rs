@@ -21,12 +21,19 @@ pub(crate) struct PartId {
 /// A part as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredPart {
-    pub(crate) name: ObjectName,
+    pub(crate) environment: Uuid,
+    pub(crate) part: PartName,
     pub(crate) bytes: Vec<u8>,
     /// Of all bytes that are stored.
     pub(crate) stored: Digest,
     /// Of the bytes of the file.
     pub(crate) content: Digest,
+}
+
+impl StoredPart {
+    pub(crate) const fn name(&self) -> ObjectName {
+        ObjectName::Part { environment: self.environment, part: self.part }
+    }
 }
 
 /// Makes the object that holds `content`; a second `copy` of it has another name.
@@ -55,8 +62,7 @@ pub(crate) fn encode(
     frames::append(content, compression, Ratio::Any, &mut bytes)?;
     let stored = Digest::of(&bytes);
     let part = PartName { hash: ShortHash::of(stored), ..id.name };
-    let name = ObjectName::Part { environment: id.environment, part };
-    Ok(StoredPart { name, bytes, stored, content: digest })
+    Ok(StoredPart { environment: id.environment, part, bytes, stored, content: digest })
 }
 
 /// The bytes of the file in a part that is to be `id`, and their hash, which were compared with what the part says
@@ -164,7 +170,7 @@ mod tests {
     fn a_second_copy_has_another_name() {
         let (id, _) = example(b"bytes");
         let [one, two] = [0, 1].map(|copy| encode(&id, b"bytes", copy, Compression::None).unwrap());
-        assert_ne!(one.name, two.name);
+        assert_ne!(one.name(), two.name());
         assert_eq!(one.content, two.content);
     }
 }

@@ -15,8 +15,8 @@ use super::{
     CheckLevel, ObjectName,
     fields::{FieldWriter, Fields, flag, line, ordered, text},
     names::{Folder, ShortHash},
-    statement::{self, StatementKind},
-    store::{MAX_POINT, Store, too_much},
+    statement::StatementKind,
+    store::{MAX_POINT, Store},
 };
 use crate::{BackupError, BackupResult, ObjectError};
 
@@ -183,9 +183,8 @@ impl Store {
             return Err(self.missing(name));
         };
         let found = ShortHash::of(Digest::of(&bytes));
-        let id = self.statement_id(StatementKind::Proof, environment, point);
         let (of, content) =
-            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+            self.decode_statement(name, StatementKind::Proof, (environment, point), &bytes)?;
         if found != hash {
             let problem = format!("its hash begins with {found}");
             return Err(self.damaged(name, super::frames::Damaged { at: 0, problem }));
@@ -221,8 +220,8 @@ impl Store {
         of: Digest,
         proof: &Proof,
     ) -> BackupResult<()> {
-        let id = self.statement_id(StatementKind::Proof, environment, point);
-        let bytes = statement::encode(&id, of, &proof.encode()).map_err(too_much)?;
+        let (kind, content) = (StatementKind::Proof, proof.encode());
+        let bytes = self.encode_statement(kind, (environment, point), of, &content)?;
         let hash = ShortHash::of(Digest::of(&bytes));
         let name = ObjectName::Proof { environment, point, hash };
         self.backend.put(&name, &bytes)?;

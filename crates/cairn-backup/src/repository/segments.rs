@@ -9,7 +9,7 @@ use super::{
     statement::{self, StatementKind},
     store::{MAX_POINT, Store},
 };
-use crate::{BackupError, BackupResult, ObjectError};
+use crate::{BackupResult, ObjectError};
 
 /// A segment as it lies in the repository.
 #[derive(Clone, Debug)]
@@ -32,9 +32,8 @@ impl Store {
         previous: Digest,
         segment: &Segment,
     ) -> BackupResult<Vec<u8>> {
-        let id = self.statement_id(StatementKind::Segment, environment, number);
-        statement::encode(&id, previous, &segment.encode())
-            .map_err(|error| BackupError::InvalidInput { what: error.to_string() })
+        let of = (environment, number);
+        self.encode_statement(StatementKind::Segment, of, previous, &segment.encode())
     }
 
     /// Reads a segment.
@@ -59,9 +58,8 @@ impl Store {
             let problem = "it is no segment".into();
             return Err(self.damaged(name, Damaged { at: 0, problem }));
         };
-        let id = self.statement_id(StatementKind::Segment, environment, number);
         let (previous, content) =
-            statement::decode(&id, bytes).map_err(|unread| self.unread(name, unread))?;
+            self.decode_statement(name, StatementKind::Segment, (environment, number), bytes)?;
         let decoded = Segment::decode(&content);
         let segment = decoded.map_err(|error| self.no_content(name, error))?;
         if segment.timeline != timeline {

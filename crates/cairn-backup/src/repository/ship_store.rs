@@ -9,7 +9,6 @@ use super::{
     frames::Damaged,
     layout::MAX_PART,
     names::{PartName, ShortHash},
-    part::{self, PartId},
     point::Part,
     segment::{Segment, SegmentCommits},
     shipper::{Tail, read},
@@ -110,13 +109,10 @@ impl Shipper {
         let (file, length) = (range.file().header().number, content.len() as u64);
         let (class, hash) = (FileClass::Journal, ShortHash(0));
         let name = PartName { timeline, class, file, start, length, hash };
-        let id = PartId { repository: store.repository, environment, name };
         let compression = if is_encrypted { Compression::None } else { self.options.compression };
         let mut copy = 0;
         loop {
-            let encoded = part::encode(&id, content, copy, compression);
-            let encoded =
-                encoded.map_err(|error| BackupError::InvalidInput { what: error.to_string() })?;
+            let encoded = store.encode_part(environment, name, content, copy, compression)?;
             let part = Part {
                 timeline,
                 length,
@@ -124,9 +120,8 @@ impl Shipper {
                 stored_length: encoded.bytes.len() as u64,
                 stored: encoded.stored,
             };
-            let put = store.backend.put(&encoded.name, &encoded.bytes)?;
-            let ObjectName::Part { part: name, .. } = encoded.name else { continue };
-            match store.part(environment, name, &part) {
+            let put = store.backend.put(&encoded.name(), &encoded.bytes)?;
+            match store.part(environment, encoded.part, &part) {
                 // What is in the way stays as it is, as evidence. A second copy has another name.
                 Err(BackupError::Object(_)) if put == Put::Existed && copy == 0 => copy = 1,
                 found => return found.map(|_| part),

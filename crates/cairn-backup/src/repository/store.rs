@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cairn_archive::Compression;
 use cairn_log::{
     Digest, Timeline, Uuid,
     codec::{ByteWriter as _, DecodeError},
@@ -13,7 +14,7 @@ use super::{
     frames::Damaged,
     layout::{MAX_STATEMENT, repository_statement},
     names::{Folder, ObjectName, PartName, ShortHash},
-    part::{self, PartId},
+    part::{self, PartId, StoredPart},
     point::{NeededObject, Part, Point, decode_index},
     statement::{self, StatementId, StatementKind, Unread},
 };
@@ -99,9 +100,8 @@ impl Store {
             let ObjectName::Part { environment, part } = name else {
                 return Err(self.damaged(name, wrong_hash(0, found, stored)));
             };
-            let id = PartId { repository: self.repository, environment, name: part };
-            let damaged = part::decode(&id, &bytes).err();
-            return Err(self.damaged(name, damaged.unwrap_or(wrong_hash(0, found, stored))));
+            let wrong = || self.damaged(name, wrong_hash(0, found, stored));
+            return Err(self.decode_part(environment, part, &bytes).err().unwrap_or_else(wrong));
         }
         Ok(bytes)
     }
@@ -126,9 +126,7 @@ impl Store {
         let object = ObjectName::Part { environment, part: name };
         let (stored_length, stored) = (known.stored_length, known.stored);
         let bytes = self.stored(&NeededObject { name: object, stored_length, stored })?;
-        let id = PartId { repository: self.repository, environment, name };
-        let (content, found) =
-            part::decode(&id, &bytes).map_err(|damaged| self.damaged(object, damaged))?;
+        let (content, found) = self.decode_part(environment, name, &bytes)?;
         match found == known.content {
             true => Ok((bytes, content)),
             false => Err(self.damaged(object, wrong_hash(0, found, known.content))),
@@ -141,13 +139,53 @@ impl Store {
         self.damaged(name, Damaged { at, problem: format!("its content is none: {error}") })
     }
 
-    pub(crate) fn statement_id(
+    /// The object that holds bytes of a log file; the hash in `name` is not known yet.
+    pub(crate) fn encode_part(
+        &self,
+        environment: Uuid,
+        name: PartName,
+        content: &[u8],
+        copy: u32,
+        compression: Compression,
+    ) -> BackupResult<StoredPart> {
+        let id = PartId { repository: self.repository, environment, name };
+        part::encode(&id, content, copy, compression).map_err(too_much)
+    }
+
+    /// The bytes of a log file that an object holds, and their hash.
+    pub(crate) fn decode_part(
+        &self,
+        environment: Uuid,
+        name: PartName,
+        object: &[u8],
+    ) -> BackupResult<(Vec<u8>, Digest)> {
+        let id = PartId { repository: self.repository, environment, name };
+        let named = ObjectName::Part { environment, part: name };
+        part::decode(&id, object).map_err(|damaged| self.damaged(named, damaged))
+    }
+
+    /// The object of a statement.
+    pub(crate) fn encode_statement(
         &self,
         kind: StatementKind,
-        environment: Uuid,
-        number: u64,
-    ) -> StatementId {
-        StatementId { kind, repository: self.repository, environment, number }
+        (environment, number): (Uuid, u64),
+        previous: Digest,
+        content: &[u8],
+    ) -> BackupResult<Vec<u8>> {
+        let id = StatementId { kind, repository: self.repository, environment, number };
+        statement::encode(&id, previous, content).map_err(too_much)
+    }
+
+    /// What a statement names before it, and its content.
+    pub(crate) fn decode_statement(
+        &self,
+        name: ObjectName,
+        kind: StatementKind,
+        (environment, number): (Uuid, u64),
+        object: &[u8],
+    ) -> BackupResult<(Digest, Vec<u8>)> {
+        let id = StatementId { kind, repository: self.repository, environment, number };
+        statement::decode(&id, object).map_err(|unread| self.unread(name, unread))
     }
 
     /// Numbers of the points of an environment that a listing has, in order.
@@ -192,9 +230,8 @@ impl Store {
         bytes: &[u8],
     ) -> BackupResult<ReadPoint> {
         let name = ObjectName::Point { environment, number };
-        let id = self.statement_id(StatementKind::Point, environment, number);
         let (previous, content) =
-            statement::decode(&id, bytes).map_err(|unread| self.unread(name, unread))?;
+            self.decode_statement(name, StatementKind::Point, (environment, number), bytes)?;
         let decoded = Point::decode(environment, &content);
         let point = decoded.map_err(|error| self.no_content(name, error))?;
         Ok(ReadPoint { previous, point })
@@ -206,8 +243,8 @@ impl Store {
         previous: Digest,
         point: &Point,
     ) -> BackupResult<Vec<u8>> {
-        let id = self.statement_id(StatementKind::Point, point.cut.environment, number);
-        statement::encode(&id, previous, &point.encode()).map_err(too_much)
+        let of = (point.cut.environment, number);
+        self.encode_statement(StatementKind::Point, of, previous, &point.encode())
     }
 
     /// The index of a point, and its name.
@@ -217,9 +254,9 @@ impl Store {
         point: &Point,
     ) -> BackupResult<(ObjectName, Vec<u8>)> {
         let environment = point.cut.environment;
-        let id = self.statement_id(StatementKind::Index, environment, number);
-        let bytes =
-            statement::encode(&id, Digest([0; 32]), &point.encode_index()).map_err(too_much)?;
+        let of = (environment, number);
+        let content = point.encode_index();
+        let bytes = self.encode_statement(StatementKind::Index, of, Digest([0; 32]), &content)?;
         let hash = ShortHash::of(Digest::of(&bytes));
         Ok((ObjectName::Index { environment, number, hash }, bytes))
     }
@@ -232,9 +269,8 @@ impl Store {
     ) -> BackupResult<Vec<NeededObject>> {
         let bytes = self.stored(&NeededObject { name, stored_length: length, stored: hash })?;
         let ObjectName::Index { environment, number, .. } = name else { return Ok(Vec::new()) };
-        let id = self.statement_id(StatementKind::Index, environment, number);
         let (_, content) =
-            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+            self.decode_statement(name, StatementKind::Index, (environment, number), &bytes)?;
         decode_index(environment, &content).map_err(|error| self.no_content(name, error))
     }
 
@@ -245,8 +281,9 @@ impl Store {
         timeline: Timeline,
         origin: &Origin,
     ) -> BackupResult<(ObjectName, Vec<u8>)> {
-        let id = self.statement_id(StatementKind::Timeline, environment, timeline.0.into());
-        let bytes = statement::encode(&id, Digest([0; 32]), &origin.encode()).map_err(too_much)?;
+        let (of, content) = ((environment, timeline.0.into()), origin.encode());
+        let bytes =
+            self.encode_statement(StatementKind::Timeline, of, Digest([0; 32]), &content)?;
         Ok((ObjectName::Timeline { environment, timeline }, bytes))
     }
 
@@ -254,9 +291,8 @@ impl Store {
     pub(crate) fn timeline(&self, environment: Uuid, timeline: Timeline) -> BackupResult<Origin> {
         let name = ObjectName::Timeline { environment, timeline };
         let bytes = self.whole(name, 1 << 16)?;
-        let id = self.statement_id(StatementKind::Timeline, environment, timeline.0.into());
-        let (_, content) =
-            statement::decode(&id, &bytes).map_err(|unread| self.unread(name, unread))?;
+        let of = (environment, timeline.0.into());
+        let (_, content) = self.decode_statement(name, StatementKind::Timeline, of, &bytes)?;
         Origin::decode(&content).map_err(|error| self.no_content(name, error))
     }
 }
@@ -306,6 +342,6 @@ fn wrong_hash(at: u64, found: Digest, expected: Digest) -> Damaged {
     Damaged { at, problem: format!("its hash is {found}, not {expected}") }
 }
 
-pub(super) fn too_much(error: std::io::Error) -> BackupError {
+fn too_much(error: std::io::Error) -> BackupError {
     BackupError::InvalidInput { what: error.to_string() }
 }

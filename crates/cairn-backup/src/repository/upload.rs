@@ -16,7 +16,7 @@ use super::{
     journal::Journal,
     layout::MAX_PART,
     names::{Folder, ObjectName, PartName, ShortHash},
-    part::{self, PartId, StoredPart},
+    part::StoredPart,
     point::{NeededObject, Part, Point, PointFile},
     store::Store,
 };
@@ -292,11 +292,9 @@ impl<'a> Upload<'a> {
     }
 
     fn store_copy(&mut self, name: PartName, content: &[u8], copy: u32) -> BackupResult<Part> {
-        let id = PartId { repository: self.store.repository, environment: self.environment, name };
-        let encoded = part::encode(&id, content, copy, self.compression);
-        let stored =
-            encoded.map_err(|error| BackupError::InvalidInput { what: error.to_string() })?;
-        self.put(&id, &stored, content)?;
+        let (environment, compression) = (self.environment, self.compression);
+        let stored = self.store.encode_part(environment, name, content, copy, compression)?;
+        self.put(&stored, content)?;
         Ok(Part {
             timeline: self.timeline,
             length: content.len() as u64,
@@ -318,15 +316,14 @@ impl<'a> Upload<'a> {
                 read => read?,
             };
             let stored = Digest::of(&bytes);
-            let id = PartId {
-                repository: self.store.repository,
-                environment: self.environment,
-                name: named,
-            };
             if ShortHash::of(stored) != named.hash {
                 continue;
             }
-            let Ok((found, digest)) = part::decode(&id, &bytes) else { continue };
+            let decoded = self.store.decode_part(self.environment, named, &bytes);
+            let (found, digest) = match decoded {
+                Err(BackupError::Object(_)) => continue,
+                decoded => decoded?,
+            };
             if found == content {
                 self.to_settle.insert(object.folder());
                 return Ok(Some(Part {
@@ -342,10 +339,10 @@ impl<'a> Upload<'a> {
     }
 
     /// Stores an object, reads it, and compares what it holds.
-    fn put(&mut self, id: &PartId, part: &StoredPart, content: &[u8]) -> BackupResult<()> {
-        let put = self.store.backend.put(&part.name, &part.bytes)?;
+    fn put(&mut self, part: &StoredPart, content: &[u8]) -> BackupResult<()> {
+        let put = self.store.backend.put(&part.name(), &part.bytes)?;
         let needed = NeededObject {
-            name: part.name,
+            name: part.name(),
             stored_length: part.bytes.len() as u64,
             stored: part.stored,
         };
@@ -355,11 +352,10 @@ impl<'a> Upload<'a> {
         };
         // What was compressed wrongly would be found by nobody before the restore.
         let bytes = read.as_deref().unwrap_or(&part.bytes);
-        let decoded = part::decode(id, bytes);
-        let (found, _) = decoded.map_err(|damaged| self.store.damaged(part.name, damaged))?;
+        let (found, _) = self.store.decode_part(part.environment, part.part, bytes)?;
         if found != content {
             let problem = "it does not hold what was stored".into();
-            return Err(self.store.damaged(part.name, Damaged { at: 0, problem }));
+            return Err(self.store.damaged(part.name(), Damaged { at: 0, problem }));
         }
         match put {
             Put::Stored => {
