@@ -64,7 +64,7 @@ pub trait KeyProvider: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct KeyRequest<'a> {
-    /// The environment.
+    /// The environment; of a key slot of a repository of backups, that.
     pub environment: Uuid,
     /// The name of the key slot.
     pub name: &'a str,

@@ -43,6 +43,9 @@ pub(super) struct Epoch {
 }
 
 impl Keyring {
+    /// No keyring has more bytes.
+    pub const MAX_LEN: usize = MAX_LEN;
+
     /// Decodes the keyring that `path` names, for messages.
     ///
     /// # Errors

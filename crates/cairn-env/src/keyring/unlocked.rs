@@ -42,8 +42,12 @@ impl UnlockedKeyring {
         Self { keyring, keyring_key, data_keys, held: vec![held], opened_by }
     }
 
-    /// A keyring for a new environment, with one key slot and one epoch; nothing is encrypted yet.
-    pub(crate) fn create(
+    /// A keyring for a new environment, or for whatever else has a uuid and is to be encrypted, with one key slot
+    /// and one epoch; nothing is encrypted until [`next_write`](Self::next_write).
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] for a name that is none; [`EnvError::KeyUnavailable`].
+    pub fn create(
         environment: Uuid,
         name: &str,
         key: &KeySource,
@@ -94,7 +98,11 @@ impl UnlockedKeyring {
     }
 
     /// Adds a key slot.
-    pub(crate) fn add(
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] for a name that is there already or is none, and if there are 32;
+    /// [`EnvError::KeyUnavailable`].
+    pub fn add(
         &mut self,
         name: &str,
         key: &KeySource,
@@ -136,14 +144,16 @@ impl UnlockedKeyring {
     }
 
     /// Removes a key slot that is not the last one.
-    pub(super) fn remove(&mut self, number: u32) -> EnvResult<()> {
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] if there is no such key, or no other one.
+    pub fn remove(&mut self, number: u32) -> EnvResult<()> {
         let slots = &mut self.keyring.slots;
         let Some(at) = slots.iter().position(|slot| slot.number == number) else {
             return Err(EnvError::InvalidInput { what: format!("there is no key {number}") });
         };
         if slots.len() == 1 {
-            let what =
-                "the only key of an environment cannot be removed: add another one first".into();
+            let what = "the only key cannot be removed: add another one first".into();
             return Err(EnvError::InvalidInput { what });
         }
         slots.remove(at);
@@ -152,7 +162,10 @@ impl UnlockedKeyring {
     }
 
     /// Puts another key in place of the one that has opened the keyring, under the same name.
-    pub(super) fn rotate(&mut self, key: &KeySource, world: &dyn World) -> EnvResult<KeySlotInfo> {
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] if that one was removed; [`EnvError::KeyUnavailable`].
+    pub fn rotate(&mut self, key: &KeySource, world: &dyn World) -> EnvResult<KeySlotInfo> {
         let old = self.opened_by;
         let slots = &self.keyring.slots;
         let Some(at) = slots.iter().position(|slot| slot.number == old) else {
@@ -204,7 +217,10 @@ impl UnlockedKeyring {
 
     /// Makes it the next write of the keyring: encrypts what it holds, under keys that were never used.
     /// Returns the bytes of the file, which were opened again with each key at hand.
-    pub(crate) fn next_write(&mut self, world: &dyn World) -> EnvResult<Vec<u8>> {
+    ///
+    /// # Errors
+    /// [`EnvError::Exhausted`]; if the cryptographic library fails.
+    pub fn next_write(&mut self, world: &dyn World) -> EnvResult<Vec<u8>> {
         let environment = self.keyring.environment;
         let number = self.keyring.number.checked_add(1);
         self.keyring.number = number.ok_or(EnvError::Exhausted { what: "keyring writes" })?;
