@@ -100,6 +100,24 @@ pub enum BackupError {
         /// Where.
         place: String,
     },
+    /// A repository is encrypted, and no key was given.
+    #[error("the repository {place} is encrypted: its key is needed")]
+    RepositoryKeyRequired {
+        /// Where it lies.
+        place: String,
+    },
+    /// A repository is encrypted, and the key that was given is none of its keys.
+    #[error("this is not a key of the repository {place}")]
+    WrongRepositoryKey {
+        /// Where it lies.
+        place: String,
+    },
+    /// A key was given for a repository that is not encrypted.
+    #[error("the repository {place} is not encrypted: there is nothing that a key opens")]
+    RepositoryNotEncrypted {
+        /// Where it lies.
+        place: String,
+    },
     /// An object of a repository is not what it should be.
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -228,6 +246,9 @@ impl BackupError {
             Self::Backend(_) => ErrorKind::Io,
             Self::NotARepository { .. } | Self::NoPoint { .. } => ErrorKind::NotFound,
             Self::RepositoryExists { .. } => ErrorKind::Exists,
+            Self::RepositoryKeyRequired { .. }
+            | Self::WrongRepositoryKey { .. }
+            | Self::RepositoryNotEncrypted { .. } => ErrorKind::Key,
             Self::Object(ObjectError::Unsupported { .. }) => ErrorKind::Unsupported,
             Self::Object(_) => ErrorKind::Corrupt,
             Self::SeveralEnvironments { .. }

@@ -13,6 +13,7 @@ use crate::{
         header::Header,
         part,
         point::{Point, decode_index},
+        secrecy::Secrecy,
         statement::{self, StatementKind},
         store::Origin,
     },
@@ -42,14 +43,18 @@ pub fn repository_object(input: &[u8]) {
         }
         for kind in StatementKind::ALL {
             let Some(id) = statement::id_of(kind, object) else { continue };
-            let Ok((previous, content)) = statement::decode(&id, object) else { continue };
-            let again =
-                statement::encode(&id, previous, &content).expect("it has a length that fits");
-            assert_eq!(statement::decode(&id, &again), Ok((previous, content.clone())));
+            let plain = &Secrecy::Plain;
+            drop(statement::decode(&id, object, &Secrecy::Locked));
+            let Ok((previous, content)) = statement::decode(&id, object, plain) else { continue };
+            let again = statement::encode(&id, previous, &content, plain);
+            let again = again.expect("it has a length that fits");
+            assert_eq!(statement::decode(&id, &again, plain), Ok((previous, content.clone())));
             statement_content(&content);
         }
         let (id, _) = part::example(b"any");
-        drop(part::decode(&id, object));
+        for secrecy in [Secrecy::Plain, Secrecy::Locked] {
+            drop(part::decode(&id, object, &secrecy));
+        }
     }
     statement_content(input);
 }
@@ -104,7 +109,9 @@ pub fn repository_objects(world: &WorldRef) -> BackupResult<Vec<Vec<u8>>> {
             _ => None,
         };
         let id = kind.and_then(|kind| statement::id_of(kind, &bytes));
-        if let Some((_, content)) = id.and_then(|id| statement::decode(&id, &bytes).ok()) {
+        if let Some((_, content)) =
+            id.and_then(|id| statement::decode(&id, &bytes, &Secrecy::Plain).ok())
+        {
             seeds.push(content);
             seeds.push(bytes);
         } else if seeds.len() < 4 {

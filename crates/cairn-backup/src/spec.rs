@@ -9,7 +9,10 @@ use cairn_log::{
 use crate::{
     Manifest, ManifestFile, Piece,
     repository::{
-        layout::{repository_frame, repository_header, repository_part, repository_statement},
+        layout::{
+            repository_encryption, repository_frame, repository_header, repository_part,
+            repository_statement,
+        },
         part, point, proof, segment,
     },
 };
@@ -63,6 +66,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("repository_header", table(repository_header::FIELDS)),
         ("repository_part", table(repository_part::FIELDS)),
         ("repository_statement", table(repository_statement::FIELDS)),
+        ("repository_encryption", table(repository_encryption::FIELDS)),
         ("repository_frame", table(repository_frame::FIELDS)),
         ("repository_point", fields(point::FIELDS)),
         ("repository_proof", fields(proof::FIELDS)),

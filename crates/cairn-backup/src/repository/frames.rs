@@ -1,10 +1,15 @@
 //! Frames: what follows the head of an object. Each stands for itself and is checked by itself, so that damage
 //! has a place.
 
-use cairn_archive::{Compression, Compressor, Decompressor};
-use cairn_log::{crc32c, layout::Field};
+use std::borrow::Cow;
 
-use super::layout::{FRAME, MAX_RATIO, repository_frame as layout};
+use cairn_archive::{Compression, Compressor, Decompressor};
+use cairn_log::{TAG_LEN, crc32c, layout::Field};
+
+use super::{
+    layout::{FRAME, MAX_RATIO, repository_frame as layout},
+    secrecy::{Lying, ObjectCipher},
+};
 
 /// Where in an object, and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,15 +46,16 @@ impl Ratio {
     }
 }
 
-/// Appends `content` to `object`, in frames.
+/// Appends `content` to `object`, in frames, encrypted if there is a `cipher`.
 pub(crate) fn append(
     content: &[u8],
     compression: Compression,
     ratio: Ratio,
+    cipher: Option<&ObjectCipher>,
     object: &mut Vec<u8>,
 ) -> std::io::Result<()> {
     let mut compressor = Compressor::new(compression)?;
-    for content in content.chunks(FRAME) {
+    for (number, content) in (0..).zip(content.chunks(FRAME)) {
         let at = object.len();
         object.resize(at + layout::LEN, 0);
         let mut is_compressed = compressor.append(content, object)?;
@@ -58,15 +64,26 @@ pub(crate) fn append(
             object.extend_from_slice(content);
             is_compressed = false;
         }
-        let stored = object.len() - at - layout::LEN;
+        let tag_len = if cipher.is_some() { TAG_LEN } else { 0 };
+        let stored = object.len() - at - layout::LEN + tag_len;
         let head = &mut object[at..at + layout::LEN];
         layout::STORED.set_number(head, stored as u64);
         layout::LENGTH.set_number(head, content.len() as u64);
         layout::COMPRESSION.set_number(head, is_compressed.into());
+        if let Some(cipher) = cipher {
+            let mut stored = object.split_off(at + layout::LEN);
+            cipher.encrypt(number, vouched(&object[at..]), &mut stored);
+            object.extend_from_slice(&stored);
+        }
         let crc = crc(&object[at..]);
         layout::CRC.set_number(&mut object[at..at + layout::LEN], crc.into());
     }
     Ok(())
+}
+
+/// What of the head of a frame its tag vouches for: all but the checksum.
+fn vouched(head: &[u8]) -> &[u8] {
+    &head[..layout::CRC.offset]
 }
 
 /// The checksum of a frame: of all of it but the checksum.
@@ -99,23 +116,29 @@ pub(crate) fn places(object: &[u8], at: usize) -> Vec<FramePlace> {
     places
 }
 
-/// The content of the frames from `at` to the end of `object`, if it has exactly `length` bytes.
+/// The content of the frames from `at` to the end of `object`, if it has exactly `length` bytes; the first of them is
+/// frame `number`. Without the key it is nothing, and only its checksums and lengths are looked at.
 pub(crate) fn content(
     object: &[u8],
     at: usize,
     length: usize,
     ratio: Ratio,
+    lying: &Lying,
+    number: u64,
 ) -> Result<Vec<u8>, Damaged> {
     let mut content = Vec::new();
     let mut decompressor = Decompressor::default();
-    let mut at = at;
-    while content.len() < length {
+    let (mut at, mut left) = (at, length);
+    for number in number.. {
+        if left == 0 {
+            break;
+        }
         let rest = object.get(at..).unwrap_or_default();
         let Some((head, rest)) = rest.split_at_checked(layout::LEN) else {
             return Err(Damaged::new(at, "it ends within the head of a frame"));
         };
-        let number = |field: Field| usize::try_from(field.number(head)).unwrap_or(usize::MAX);
-        let (stored_len, frame_len) = (number(layout::STORED), number(layout::LENGTH));
+        let field = |field: Field| usize::try_from(field.number(head)).unwrap_or(usize::MAX);
+        let (stored_len, frame_len) = (field(layout::STORED), field(layout::LENGTH));
         let Some(stored) = rest.get(..stored_len) else {
             return Err(Damaged::new(
                 at,
@@ -126,16 +149,29 @@ pub(crate) fn content(
         if u64::from(crc(frame)) != layout::CRC.number(head) {
             return Err(Damaged::new(at, "the checksum of a frame does not match"));
         }
-        let expected = FRAME.min(length - content.len());
-        let is_right = frame_len == expected
+        let is_compressed = field(layout::COMPRESSION) == 1;
+        let is_right = frame_len == FRAME.min(left)
             && layout::RESERVED.number(head) == 0
-            && ratio.allows(stored_len, frame_len);
+            && ratio.allows(stored_len, frame_len)
+            && field(layout::COMPRESSION) <= 1
+            && (is_compressed || stored_len == frame_len + lying.tag_len());
+        if !is_right {
+            return Err(Damaged::new(at, "the head of a frame is none"));
+        }
+        let stored = match lying {
+            Lying::Plain => Some(Cow::Borrowed(stored)),
+            Lying::Encrypted(cipher) => {
+                let decrypted = cipher.decrypt(number, vouched(head), stored);
+                let not_authentic = "a frame is not authentic: it was not encrypted as this one";
+                Some(Cow::Owned(decrypted.ok_or_else(|| Damaged::new(at, not_authentic))?))
+            }
+            Lying::Locked => None,
+        };
         let begin = content.len();
-        match number(layout::COMPRESSION) {
-            0 if is_right && stored_len == frame_len => content.extend_from_slice(stored),
-            1 if is_right => {
+        match stored {
+            Some(stored) if is_compressed => {
                 content.resize(begin + frame_len, 0);
-                let filled = decompressor.fill(stored, &mut content[begin..]);
+                let filled = decompressor.fill(&stored, &mut content[begin..]);
                 if !filled.map_err(|error| Damaged::new(at, error.to_string()))? {
                     return Err(Damaged::new(
                         at,
@@ -143,9 +179,11 @@ pub(crate) fn content(
                     ));
                 }
             }
-            _ => return Err(Damaged::new(at, "the head of a frame is none")),
+            Some(stored) => content.extend_from_slice(&stored),
+            None => {}
         }
         at += layout::LEN + stored_len;
+        left -= frame_len;
     }
     if at == object.len() {
         Ok(content)
@@ -160,7 +198,7 @@ mod tests {
 
     fn object(content: &[u8], compression: Compression, ratio: Ratio) -> Vec<u8> {
         let mut object = b"head".to_vec();
-        append(content, compression, ratio, &mut object).unwrap();
+        append(content, compression, ratio, None, &mut object).unwrap();
         object
     }
 
@@ -179,11 +217,13 @@ mod tests {
                         let object = object(&bytes, compression, ratio);
                         let most = 4 + len + count(len) * layout::LEN;
                         assert!(object.len() <= most, "{len}: {}", object.len());
-                        assert!(content(&object, 4, len, ratio).unwrap() == bytes);
+                        assert!(
+                            content(&object, 4, len, ratio, &Lying::Plain, 0).unwrap() == bytes
+                        );
                         let each = places(&object, 4).into_iter().flat_map(|place| {
                             let at = usize::try_from(place.at).unwrap();
                             let frame = &object[at..at + place.stored];
-                            content(frame, 0, place.length, ratio).unwrap()
+                            content(frame, 0, place.length, ratio, &Lying::Plain, 0).unwrap()
                         });
                         assert!(each.eq(bytes.iter().copied()));
                     }
@@ -201,16 +241,20 @@ mod tests {
                 for bit in 0..8 {
                     let mut flipped = whole.clone();
                     flipped[at] ^= 1 << bit;
-                    let damaged = content(&flipped, 4, 600, Ratio::Bounded).unwrap_err();
+                    let damaged =
+                        content(&flipped, 4, 600, Ratio::Bounded, &Lying::Plain, 0).unwrap_err();
                     assert_eq!(damaged.at, 4, "byte {at}");
                 }
-                assert!(content(&whole[..at], 4, 600, Ratio::Bounded).is_err());
+                assert!(content(&whole[..at], 4, 600, Ratio::Bounded, &Lying::Plain, 0).is_err());
             }
             let longer = [&*whole, &[0]].concat();
-            let damaged = content(&longer, 4, 600, Ratio::Bounded).unwrap_err();
+            let damaged = content(&longer, 4, 600, Ratio::Bounded, &Lying::Plain, 0).unwrap_err();
             assert_eq!(damaged.at, whole.len() as u64);
             for length in [0, 599, 601] {
-                assert!(content(&whole, 4, length, Ratio::Bounded).is_err(), "{length}");
+                assert!(
+                    content(&whole, 4, length, Ratio::Bounded, &Lying::Plain, 0).is_err(),
+                    "{length}"
+                );
             }
         }
     }
@@ -220,8 +264,8 @@ mod tests {
         let zeros = vec![0; FRAME];
         let small = object(&zeros, Compression::Zstd(1), Ratio::Any);
         assert!(small.len() < FRAME / MAX_RATIO);
-        assert!(content(&small, 4, FRAME, Ratio::Bounded).is_err());
+        assert!(content(&small, 4, FRAME, Ratio::Bounded, &Lying::Plain, 0).is_err());
         let bounded = object(&zeros, Compression::Zstd(1), Ratio::Bounded);
-        assert!(content(&bounded, 4, FRAME, Ratio::Bounded).unwrap() == zeros);
+        assert!(content(&bounded, 4, FRAME, Ratio::Bounded, &Lying::Plain, 0).unwrap() == zeros);
     }
 }

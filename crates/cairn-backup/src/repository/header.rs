@@ -4,7 +4,7 @@ use cairn_log::{Uuid, crc32c};
 
 use super::{
     frames::Damaged,
-    layout::{HEADER_MAGIC, repository_header as layout},
+    layout::{HEADER_MAGIC, IS_ENCRYPTED, repository_header as layout},
     statement::Unread,
 };
 
@@ -14,6 +14,8 @@ pub(crate) struct Header {
     pub(crate) repository: Uuid,
     /// When it was made, in microseconds since 1970.
     pub(crate) created: u64,
+    /// Whether all objects that say something are encrypted.
+    pub(crate) is_encrypted: bool,
     /// Features that only a writer must know.
     pub(crate) to_write: u64,
 }
@@ -26,6 +28,10 @@ impl Header {
         let mut bytes = vec![0; layout::LEN];
         layout::MAGIC.set_bytes(&mut bytes, HEADER_MAGIC);
         layout::MAJOR.set_number(&mut bytes, 1);
+        if self.is_encrypted {
+            layout::MINOR.set_number(&mut bytes, 1);
+            layout::TO_READ.set_number(&mut bytes, IS_ENCRYPTED);
+        }
         layout::REPOSITORY.set_bytes(&mut bytes, &self.repository.0);
         layout::CREATED.set_number(&mut bytes, self.created);
         layout::TO_WRITE.set_number(&mut bytes, self.to_write);
@@ -50,14 +56,16 @@ impl Header {
             let minor = layout::MINOR.number(bytes);
             return Err(Unread::Unsupported(format!("it is of version {major}.{minor}")));
         }
-        if features != 0 {
-            return Err(Unread::Unsupported(format!("it needs the features {features:#x}")));
+        if features & !IS_ENCRYPTED != 0 {
+            let unknown = features & !IS_ENCRYPTED;
+            return Err(Unread::Unsupported(format!("it needs the features {unknown:#x}")));
         }
         let mut repository = [0; 16];
         repository.copy_from_slice(layout::REPOSITORY.of(bytes));
         Ok(Self {
             repository: Uuid(repository),
             created: layout::CREATED.number(bytes),
+            is_encrypted: features & IS_ENCRYPTED != 0,
             to_write: layout::TO_WRITE.number(bytes),
         })
     }
@@ -68,13 +76,16 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        Header { repository: Uuid([5; 16]), created: 12, to_write: 0 }
+        Header { repository: Uuid([5; 16]), created: 12, is_encrypted: false, to_write: 0 }
     }
 
     #[test]
     fn each_flip_and_cut_is_found() {
+        for is_encrypted in [false, true] {
+            let header = Header { is_encrypted, ..header() };
+            assert_eq!(Header::decode(&header.encode()), Ok(header));
+        }
         let whole = header().encode();
-        assert_eq!(Header::decode(&whole), Ok(header()));
         for at in 0..whole.len() {
             for bit in 0..8 {
                 let mut flipped = whole.clone();

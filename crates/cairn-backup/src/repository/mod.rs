@@ -14,6 +14,8 @@
 //! | `names` | what objects are called |
 //! | `backend` | the place: a directory, memory, or what a program brings along |
 //! | `layout`, `frames`, `fields` | what objects are made of |
+//! | `secrecy` | how objects are encrypted, and for whom |
+//! | `access` | the keys of an encrypted repository: made, given, changed |
 //! | `header`, `part`, `statement` | the three kinds: `repo.cairn`, bytes of a log file, what says something of others |
 //! | `point` | what a point says |
 //! | `store` | objects, read with nothing trusted |
@@ -27,6 +29,7 @@
 //! | `check` | all of it, looked at in up to five ways |
 //! | `prove`, `proof` | a point, opened and read to its end; what is then known of it |
 
+mod access;
 mod backend;
 mod backup;
 mod check;
@@ -44,6 +47,7 @@ pub(crate) mod proof;
 mod prove;
 mod reader;
 mod restore;
+pub(crate) mod secrecy;
 pub(crate) mod segment;
 mod segments;
 mod ship_options;
@@ -79,7 +83,9 @@ pub use shipping::{Shipping, ShippingStatus};
 pub use store::Origin;
 
 use crate::{BackupError, BackupResult};
+use access::Access;
 use header::Header;
+use secrecy::Secrecy;
 use statement::Unread;
 use store::Store;
 
@@ -112,6 +118,8 @@ pub struct Repository {
     store: Store,
     header: Header,
     world: WorldRef,
+    /// With what it was unlocked.
+    access: Option<Arc<Access>>,
 }
 
 /// What a repository says of itself.
@@ -124,6 +132,8 @@ pub struct RepositoryInfo {
     pub place: String,
     /// When it was made, in microseconds since 1970.
     pub created: u64,
+    /// Whether what it holds is encrypted.
+    pub encrypted: bool,
     /// The environments of which it has backups.
     pub environments: Vec<EnvironmentInfo>,
 }
@@ -138,8 +148,9 @@ pub struct EnvironmentInfo {
     pub points: u64,
     /// The number of the newest one, if there is one.
     pub newest: Option<u64>,
-    /// The timelines of which there are backups, with where each came from.
-    pub timelines: Vec<(Timeline, Origin)>,
+    /// The timelines of which there are backups, with where each came from; nobody can tell that of an encrypted
+    /// repository that is locked.
+    pub timelines: Vec<(Timeline, Option<Origin>)>,
 }
 
 /// A point in a list.
@@ -181,7 +192,7 @@ impl Repository {
         Self::create_in(Arc::new(LocalBackend::create(path)?), &real_world())
     }
 
-    /// Opens the repository in the directory `path`.
+    /// Opens the repository in the directory `path`. An encrypted one is to be [unlocked](Self::unlock) then.
     ///
     /// # Errors
     /// [`BackupError::NotARepository`]; if it is of a later version, or damaged.
@@ -203,7 +214,8 @@ impl Repository {
     pub fn create_in(backend: Arc<dyn RepoBackend>, world: &WorldRef) -> BackupResult<Self> {
         let mut repository = [0; 16];
         world.random(&mut repository);
-        let header = Header { repository: Uuid(repository), created: world.wall().0, to_write: 0 };
+        let (repository, created) = (Uuid(repository), world.wall().0);
+        let header = Header { repository, created, is_encrypted: false, to_write: 0 };
         match backend.put(&ObjectName::Header, &header.encode())? {
             Put::Stored => Self::open_in(backend, world),
             Put::Existed => Err(BackupError::RepositoryExists { place: backend.place() }),
@@ -216,7 +228,7 @@ impl Repository {
     /// As [`open`](Self::open).
     pub fn open_in(backend: Arc<dyn RepoBackend>, world: &WorldRef) -> BackupResult<Self> {
         let place = backend.place();
-        let store = Store { backend, repository: Uuid::default() };
+        let store = Store { backend, repository: Uuid::default(), secrecy: Secrecy::Plain };
         let bytes = match store.whole(ObjectName::Header, header::LEN as u64) {
             Err(BackupError::Object(crate::ObjectError::Missing { .. })) => {
                 return Err(BackupError::NotARepository { place });
@@ -225,8 +237,9 @@ impl Repository {
         };
         let header =
             Header::decode(&bytes).map_err(|unread| store.unread(ObjectName::Header, unread))?;
-        let store = Store { repository: header.repository, ..store };
-        Ok(Self { store, header, world: Arc::clone(world) })
+        let secrecy = if header.is_encrypted { Secrecy::Locked } else { Secrecy::Plain };
+        let store = Store { repository: header.repository, secrecy, ..store };
+        Ok(Self { store, header, world: Arc::clone(world), access: None })
     }
 
     /// What it says of itself, and of which environments it has backups.
@@ -244,7 +257,11 @@ impl Repository {
                 else {
                     continue;
                 };
-                timelines.push((timeline, self.store.timeline(environment, timeline)?));
+                let origin = match self.is_locked() {
+                    true => None,
+                    false => Some(self.store.timeline(environment, timeline)?),
+                };
+                timelines.push((timeline, origin));
             }
             let (points, newest) = (numbers.len() as u64, numbers.last().copied());
             environments.push(EnvironmentInfo { environment, points, newest, timelines });
@@ -253,6 +270,7 @@ impl Repository {
             repository: self.store.repository,
             place: self.store.backend.place(),
             created: self.header.created,
+            encrypted: self.header.is_encrypted,
             environments,
         })
     }
@@ -261,9 +279,12 @@ impl Repository {
     /// cannot be read is in the list all the same.
     ///
     /// # Errors
-    /// [`BackupError::SeveralEnvironments`]; [`BackupError::NoPoint`] if there is none at all; if the place
-    /// fails.
+    /// [`BackupError::SeveralEnvironments`]; [`BackupError::NoPoint`] if there is none at all;
+    /// [`BackupError::RepositoryKeyRequired`]; if the place fails.
     pub fn points(&self, environment: Option<Uuid>) -> BackupResult<Vec<ListedPoint>> {
+        if self.is_locked() {
+            return Err(self.store.locked());
+        }
         let environment = self.environment(environment)?;
         let numbers = self.store.numbers(environment)?;
         if numbers.is_empty() {
@@ -302,8 +323,18 @@ impl Repository {
         BackupError::NoPoint { place: self.store.backend.place(), what }
     }
 
-    /// An error unless this version may write to the repository.
+    /// An error unless this version may write to the repository, and the key with which it was unlocked still is one of
+    /// its keys.
     fn check_writable(&self) -> BackupResult<()> {
+        self.check_features()?;
+        match self.header.is_encrypted {
+            true => self.current_keys().map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// An error unless this version may write to the repository.
+    fn check_features(&self) -> BackupResult<()> {
         match self.header.to_write {
             0 => Ok(()),
             features => {

@@ -106,6 +106,15 @@ pub enum ObjectName {
         /// Its number on that timeline, from 1.
         number: u64,
     },
+    /// The wrapped keys of an encrypted repository.
+    Keyring {
+        /// The repository.
+        repository: Uuid,
+        /// Counts how often keys were changed, from 1: the largest one counts.
+        number: u64,
+        /// 1 or 2: there are two of each, since without one nothing can be read.
+        copy: u8,
+    },
 }
 
 /// A folder of objects, which can be listed.
@@ -134,6 +143,8 @@ pub enum Folder {
     SegmentTimelines(Uuid),
     /// Segments.
     Segments(Uuid, Timeline),
+    /// The wrapped keys of an encrypted repository.
+    Keys,
 }
 
 /// The name of the object that makes a place a repository.
@@ -145,6 +156,8 @@ const TIMELINES: Name = Name::constant("timelines");
 const POINTS: Name = Name::constant("points");
 const PROOFS: Name = Name::constant("proofs");
 const SEGMENTS: Name = Name::constant("segments");
+/// The folder of the wrapped keys.
+pub(crate) const KEYS: Name = Name::constant("keys");
 
 fn name(text: String) -> Name {
     Name::new(text).expect("it is made of letters, digits, '-' and '.', and short")
@@ -174,6 +187,7 @@ impl ObjectName {
             }
             Self::Proof { environment, .. } => Folder::Proofs(environment),
             Self::Segment { environment, timeline, .. } => Folder::Segments(environment, timeline),
+            Self::Keyring { .. } => Folder::Keys,
         }
     }
 
@@ -191,6 +205,9 @@ impl ObjectName {
             Self::Index { number, hash, .. } => name(format!("{number:016x}-{hash}.idx")),
             Self::Proof { point, hash, .. } => name(format!("{point:016x}-{hash}.proof")),
             Self::Segment { number, .. } => name(format!("{number:016x}.seg")),
+            Self::Keyring { repository, number, copy } => {
+                name(format!("{repository}-{number:016x}-{copy}.keyring"))
+            }
         }
     }
 }
@@ -222,6 +239,7 @@ impl Folder {
             Self::Segments(environment, timeline) => {
                 vec![ENVS, env(environment), SEGMENTS, tl(timeline)]
             }
+            Self::Keys => vec![KEYS],
         }
     }
 
@@ -229,7 +247,7 @@ impl Folder {
     #[must_use]
     pub const fn of(&self) -> Option<Uuid> {
         match *self {
-            Self::Root | Self::Environments => None,
+            Self::Root | Self::Environments | Self::Keys => None,
             Self::DataTimelines(environment)
             | Self::LogTimelines(environment)
             | Self::Data(environment, _)
@@ -268,6 +286,7 @@ impl Folder {
                 let number = hex(text.strip_suffix(".seg")?)?;
                 ObjectName::Segment { environment, timeline, number }
             }
+            Self::Keys => keyring(text)?,
             Self::Environments
             | Self::DataTimelines(_)
             | Self::LogTimelines(_)
@@ -301,6 +320,13 @@ impl fmt::Display for Folder {
 fn numbered(text: &str) -> Option<(u64, ShortHash)> {
     let (number, hash) = text.split_once('-')?;
     Some((hex(number)?, ShortHash(hex(hash)?)))
+}
+
+fn keyring(text: &str) -> Option<ObjectName> {
+    let mut parts = text.strip_suffix(".keyring")?.split('-');
+    let (repository, number) = (parts.next()?.parse().ok()?, hex(parts.next()?)?);
+    let copy = parts.next()?.parse().ok().filter(|copy| (1..=2).contains(copy))?;
+    Some(ObjectName::Keyring { repository, number, copy })
 }
 
 fn hex(text: &str) -> Option<u64> {
@@ -349,6 +375,7 @@ mod tests {
             ObjectName::Index { environment, number: 12, hash: ShortHash(u64::MAX) },
             ObjectName::Proof { environment, point: 12, hash: ShortHash(u64::MAX) },
             ObjectName::Segment { environment, timeline: Timeline(7), number: 12 },
+            ObjectName::Keyring { repository: environment, number: 12, copy: 2 },
         ]
     }
 

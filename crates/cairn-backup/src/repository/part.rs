@@ -7,6 +7,8 @@ use super::{
     frames::{self, Damaged, Ratio},
     layout::{MAX_PART, PART_MAGIC, VERSION, repository_part as layout},
     names::{ObjectName, PartName, ShortHash},
+    secrecy::{Lying, Secrecy},
+    statement::Unread,
 };
 
 /// What a part is of, and what it has to hold.
@@ -30,6 +32,17 @@ pub(crate) struct StoredPart {
     pub(crate) content: Digest,
 }
 
+/// What a part holds.
+#[derive(Debug)]
+pub(crate) struct DecodedPart {
+    /// Bytes of the file, and their hash.
+    pub(crate) content: Vec<u8>,
+    pub(crate) digest: Digest,
+    /// How its frames lie in it, and where the first one begins.
+    pub(crate) lying: Lying,
+    pub(crate) begin: usize,
+}
+
 impl StoredPart {
     pub(crate) const fn name(&self) -> ObjectName {
         ObjectName::Part { environment: self.environment, part: self.part }
@@ -42,12 +55,14 @@ pub(crate) fn encode(
     content: &[u8],
     copy: u32,
     compression: Compression,
+    secrecy: &Secrecy,
 ) -> std::io::Result<StoredPart> {
     let digest = Digest::of(content);
     let mut bytes = vec![0; layout::LEN];
     layout::MAGIC.set_bytes(&mut bytes, PART_MAGIC);
     layout::VERSION.set_number(&mut bytes, VERSION);
     layout::CLASS.set_number(&mut bytes, id.name.class.code().into());
+    layout::ALGORITHM.set_number(&mut bytes, secrecy.algorithm());
     layout::FRAMES.set_number(&mut bytes, frames::count(content.len()) as u64);
     layout::REPOSITORY.set_bytes(&mut bytes, &id.repository.0);
     layout::ENVIRONMENT.set_bytes(&mut bytes, &id.environment.0);
@@ -55,33 +70,35 @@ pub(crate) fn encode(
     layout::FILE.set_number(&mut bytes, id.name.file.get().into());
     layout::START.set_number(&mut bytes, id.name.start);
     layout::LENGTH.set_number(&mut bytes, content.len() as u64);
-    layout::CONTENT.set_bytes(&mut bytes, &digest.0);
+    if matches!(secrecy, Secrecy::Plain) {
+        layout::CONTENT.set_bytes(&mut bytes, &digest.0);
+    }
     layout::COPY.set_number(&mut bytes, copy.into());
     let crc = crc32c(&bytes[..layout::CRC.offset]);
     layout::CRC.set_number(&mut bytes, crc.into());
-    frames::append(content, compression, Ratio::Any, &mut bytes)?;
+    let cipher = secrecy.begin(&mut bytes)?;
+    frames::append(content, compression, Ratio::Any, cipher.as_ref(), &mut bytes)?;
     let stored = Digest::of(&bytes);
     let part = PartName { hash: ShortHash::of(stored), ..id.name };
     Ok(StoredPart { environment: id.environment, part, bytes, stored, content: digest })
 }
 
 /// The bytes of the file in a part that is to be `id`, and their hash, which were compared with what the part says
-/// of them.
-pub(crate) fn decode(id: &PartId, object: &[u8]) -> Result<(Vec<u8>, Digest), Damaged> {
+/// of them, or come from who has the key.
+pub(crate) fn decode(id: &PartId, object: &[u8], secrecy: &Secrecy) -> Result<DecodedPart, Unread> {
     let Some(head) = object.get(..layout::LEN) else {
-        return Err(Damaged::new(object.len(), "it ends within its head"));
+        return Err(Damaged::new(object.len(), "it ends within its head").into());
     };
     if layout::MAGIC.of(head) != PART_MAGIC {
-        return Err(Damaged::new(0, "it does not begin as an object with bytes of a log file"));
+        let problem = "it does not begin as an object with bytes of a log file";
+        return Err(Damaged::new(0, problem).into());
     }
     if layout::CRC.number(head) != u64::from(crc32c(&head[..layout::CRC.offset])) {
-        return Err(Damaged::new(0, "the checksum of its head does not match"));
+        return Err(Damaged::new(0, "the checksum of its head does not match").into());
     }
-    if layout::VERSION.number(head) != VERSION || layout::ALGORITHM.number(head) != 0 {
-        return Err(Damaged::new(
-            0,
-            "it is of a version, or encrypted in a way, that no writer has",
-        ));
+    if layout::VERSION.number(head) != VERSION {
+        let version = layout::VERSION.number(head);
+        return Err(Unread::Unsupported(format!("it is of version {version}")));
     }
     let PartName { timeline, class, file, start, length, .. } = id.name;
     let is_this = layout::REPOSITORY.of(head) == id.repository.0
@@ -92,24 +109,32 @@ pub(crate) fn decode(id: &PartId, object: &[u8]) -> Result<(Vec<u8>, Digest), Da
         && layout::START.number(head) == start
         && layout::LENGTH.number(head) == length;
     if !is_this {
-        return Err(Damaged::new(0, "it is another object than its name says"));
+        return Err(Damaged::new(0, "it is another object than its name says").into());
     }
     let length = match usize::try_from(length) {
         Ok(len @ 1..) if length <= MAX_PART => len,
-        _ => return Err(Damaged::new(0, "it holds no bytes, or too many")),
+        _ => return Err(Damaged::new(0, "it holds no bytes, or too many").into()),
     };
     if layout::FRAMES.number(head) != frames::count(length) as u64
         || layout::COPY.number(head) > 1
         || layout::RESERVED.of(head).iter().any(|byte| *byte != 0)
     {
-        return Err(Damaged::new(0, "its head holds what was never written"));
+        return Err(Damaged::new(0, "its head holds what was never written").into());
     }
-    let content = frames::content(object, layout::LEN, length, Ratio::Any)?;
+    let (lying, begin) = secrecy.of(object, layout::LEN, layout::ALGORITHM.number(head))?;
+    let content = frames::content(object, begin, length, Ratio::Any, &lying, 0)?;
     let digest = Digest::of(&content);
-    if layout::CONTENT.of(head) != digest.0 {
-        return Err(Damaged::new(layout::LEN, "the hash of its content does not match"));
+    let said = match lying {
+        Lying::Plain => digest,
+        Lying::Encrypted(_) | Lying::Locked => Digest([0; 32]),
+    };
+    if layout::CONTENT.of(head) != said.0 {
+        return Err(Damaged::new(layout::LEN, "the hash of its content does not match").into());
     }
-    Ok((content, digest))
+    match lying {
+        Lying::Locked => Err(Unread::Locked),
+        lying => Ok(DecodedPart { content, digest, lying, begin }),
+    }
 }
 
 /// An object for the format page.
@@ -123,7 +148,8 @@ pub(crate) fn example(content: &[u8]) -> (PartId, Vec<u8>) {
         hash: ShortHash(0),
     };
     let id = PartId { repository: Uuid([0xcd; 16]), environment: Uuid([0xab; 16]), name };
-    let part = encode(&id, content, 0, Compression::None).expect("nothing is compressed");
+    let part =
+        encode(&id, content, 0, Compression::None, &Secrecy::Plain).expect("nothing is compressed");
     (id, part.bytes)
 }
 
@@ -131,21 +157,30 @@ pub(crate) fn example(content: &[u8]) -> (PartId, Vec<u8>) {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn damaged(decoded: Result<DecodedPart, Unread>) -> Damaged {
+        match decoded {
+            Err(Unread::Damaged(damaged)) => damaged,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn each_flip_and_cut_of_a_part_is_found() {
         let (id, whole) = example(b"the bytes of a log file");
-        let (content, digest) = decode(&id, &whole).unwrap();
-        assert_eq!((&*content, digest), (&b"the bytes of a log file"[..], Digest::of(&content)));
+        let found = decode(&id, &whole, &Secrecy::Plain).unwrap();
+        assert_eq!(found.content, b"the bytes of a log file");
+        assert_eq!(found.digest, Digest::of(&found.content));
         for at in 0..whole.len() {
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[at] ^= 1 << bit;
-                let damaged = decode(&id, &flipped).unwrap_err();
+                let damaged = damaged(decode(&id, &flipped, &Secrecy::Plain));
                 assert_eq!(damaged.at, if at < layout::LEN { 0 } else { 128 }, "byte {at}");
             }
-            assert!(decode(&id, &whole[..at]).is_err());
+            assert!(decode(&id, &whole[..at], &Secrecy::Plain).is_err());
         }
-        assert!(decode(&id, &[&*whole, &[0]].concat()).is_err());
+        assert!(decode(&id, &[&*whole, &[0]].concat(), &Secrecy::Plain).is_err());
     }
 
     #[test]
@@ -161,7 +196,7 @@ mod tests {
             PartId { name: PartName { length: 22, ..id.name }, ..id },
         ];
         for other in others {
-            let damaged = decode(&other, &whole).unwrap_err();
+            let damaged = damaged(decode(&other, &whole, &Secrecy::Plain));
             assert!(damaged.problem.contains("another object"), "{damaged:?}");
         }
     }
@@ -169,7 +204,8 @@ mod tests {
     #[test]
     fn a_second_copy_has_another_name() {
         let (id, _) = example(b"bytes");
-        let [one, two] = [0, 1].map(|copy| encode(&id, b"bytes", copy, Compression::None).unwrap());
+        let [one, two] = [0, 1]
+            .map(|copy| encode(&id, b"bytes", copy, Compression::None, &Secrecy::Plain).unwrap());
         assert_ne!(one.name(), two.name());
         assert_eq!(one.content, two.content);
     }

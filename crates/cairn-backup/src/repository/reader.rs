@@ -13,9 +13,10 @@ use cairn_log::Uuid;
 
 use super::{
     frames::{self, FramePlace, Ratio},
-    layout::{FRAME, repository_part},
+    layout::FRAME,
     names::{ObjectName, PartName},
     point::Part,
+    secrecy::Lying,
     store::Store,
 };
 use crate::BackupResult;
@@ -34,9 +35,16 @@ pub(super) struct PartReader {
 #[derive(Debug, Default)]
 struct State {
     /// The parts that were compared with their hashes, with the places of their frames.
-    checked: BTreeMap<PartName, Arc<Vec<FramePlace>>>,
+    checked: BTreeMap<PartName, Arc<Checked>>,
     /// The frames that were read last, the newest first.
     kept: VecDeque<(PartName, usize, Arc<Vec<u8>>)>,
+}
+
+/// What is known of a part that was compared with its hashes.
+#[derive(Debug)]
+struct Checked {
+    places: Vec<FramePlace>,
+    lying: Lying,
 }
 
 impl State {
@@ -77,14 +85,14 @@ impl PartReader {
             }
             state.checked.get(&name).map(Arc::clone)
         };
-        if let Some(place) = checked.as_ref().and_then(|places| places.get(frame)) {
-            let bytes = Arc::new(self.again(name, *place)?);
+        if let Some(checked) = checked.filter(|checked| frame < checked.places.len()) {
+            let bytes = Arc::new(self.again(name, &checked, frame)?);
             state().keep(name, frame, Arc::clone(&bytes));
             return Ok((bytes, inside));
         }
-        let (content, places) = self.first(name, part)?;
+        let (content, checked) = self.first(name, part)?;
         let mut state = state();
-        state.checked.insert(name, Arc::new(places));
+        state.checked.insert(name, Arc::new(checked));
         let mut wanted = Arc::default();
         for (index, content) in content.chunks(FRAME).enumerate() {
             let bytes = Arc::new(content.to_vec());
@@ -97,16 +105,19 @@ impl PartReader {
     }
 
     /// All of a part, compared with its hashes, and where its frames are.
-    fn first(&self, name: PartName, part: &Part) -> BackupResult<(Vec<u8>, Vec<FramePlace>)> {
-        let (object, content) = self.store.object_and_part(self.environment, name, part)?;
-        Ok((content, frames::places(&object, repository_part::LEN)))
+    fn first(&self, name: PartName, part: &Part) -> BackupResult<(Vec<u8>, Checked)> {
+        let (object, decoded) = self.store.object_and_part(self.environment, name, part)?;
+        let places = frames::places(&object, decoded.begin);
+        Ok((decoded.content, Checked { places, lying: decoded.lying }))
     }
 
     /// A frame of a part that was compared with its hashes before.
-    fn again(&self, name: PartName, place: FramePlace) -> BackupResult<Vec<u8>> {
+    fn again(&self, name: PartName, checked: &Checked, frame: usize) -> BackupResult<Vec<u8>> {
+        let place = checked.places[frame];
         let object = ObjectName::Part { environment: self.environment, part: name };
         let bytes = self.store.range(object, place.at, place.stored)?;
-        let content = frames::content(&bytes, 0, place.length, Ratio::Any);
+        let content =
+            frames::content(&bytes, 0, place.length, Ratio::Any, &checked.lying, frame as u64);
         content.map_err(|mut damaged| {
             damaged.at += place.at;
             self.store.damaged(object, damaged)

@@ -6,6 +6,7 @@ use cairn_log::{Digest, Uuid, crc32c};
 use super::{
     frames::{self, Damaged, Ratio},
     layout::{MAX_STATEMENT, VERSION, repository_statement as layout},
+    secrecy::{Lying, Secrecy},
 };
 
 /// What a statement says something of.
@@ -21,6 +22,11 @@ pub(crate) enum StatementKind {
 impl StatementKind {
     /// All of them.
     pub(crate) const ALL: [Self; 4] = [Self::Point, Self::Index, Self::Timeline, Self::Segment];
+
+    /// What only names and hashes of objects stand in is for everybody: a check of them takes no key.
+    const fn is_secret(self) -> bool {
+        !matches!(self, Self::Index)
+    }
 
     const fn magic(self) -> &'static [u8; 8] {
         match self {
@@ -47,6 +53,8 @@ pub(crate) struct StatementId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
     Damaged(Damaged),
+    /// It is encrypted, and whole as far as can be told without the key, which is not there.
+    Locked,
     /// It is whole, and says something that this version does not know.
     Unsupported(String),
 }
@@ -62,28 +70,40 @@ pub(crate) fn encode(
     id: &StatementId,
     previous: Digest,
     content: &[u8],
+    secrecy: &Secrecy,
 ) -> std::io::Result<Vec<u8>> {
     if content.len() > MAX_STATEMENT {
         return Err(std::io::Error::other("it has more content than a statement may have"));
     }
+    let secrecy = if id.kind.is_secret() { secrecy } else { &Secrecy::Plain };
+    let digest = match secrecy {
+        Secrecy::Plain => Digest::of(content),
+        Secrecy::Locked | Secrecy::Unlocked(_) => Digest([0; 32]),
+    };
     let mut bytes = vec![0; layout::LEN];
     layout::MAGIC.set_bytes(&mut bytes, id.kind.magic());
     layout::VERSION.set_number(&mut bytes, VERSION);
+    layout::ALGORITHM.set_number(&mut bytes, secrecy.algorithm());
     layout::FRAMES.set_number(&mut bytes, frames::count(content.len()) as u64);
     layout::REPOSITORY.set_bytes(&mut bytes, &id.repository.0);
     layout::ENVIRONMENT.set_bytes(&mut bytes, &id.environment.0);
     layout::NUMBER.set_number(&mut bytes, id.number);
     layout::PREVIOUS.set_bytes(&mut bytes, &previous.0);
     layout::LENGTH.set_number(&mut bytes, content.len() as u64);
-    layout::CONTENT.set_bytes(&mut bytes, &Digest::of(content).0);
+    layout::CONTENT.set_bytes(&mut bytes, &digest.0);
     let crc = crc32c(&bytes[..layout::CRC.offset]);
     layout::CRC.set_number(&mut bytes, crc.into());
-    frames::append(content, Compression::Zstd(1), Ratio::Bounded, &mut bytes)?;
+    let cipher = secrecy.begin(&mut bytes)?;
+    frames::append(content, Compression::Zstd(1), Ratio::Bounded, cipher.as_ref(), &mut bytes)?;
     Ok(bytes)
 }
 
 /// The hash of the point before, and the content of a statement that is to be `id`.
-pub(crate) fn decode(id: &StatementId, object: &[u8]) -> Result<(Digest, Vec<u8>), Unread> {
+pub(crate) fn decode(
+    id: &StatementId,
+    object: &[u8],
+    secrecy: &Secrecy,
+) -> Result<(Digest, Vec<u8>), Unread> {
     let Some(head) = object.get(..layout::LEN) else {
         return Err(Damaged::new(object.len(), "it ends within its head").into());
     };
@@ -106,10 +126,9 @@ pub(crate) fn decode(id: &StatementId, object: &[u8]) -> Result<(Digest, Vec<u8>
     if features != 0 {
         return Err(Unread::Unsupported(format!("it needs the features {features:#x}")));
     }
+    let secrecy = if id.kind.is_secret() { secrecy } else { &Secrecy::Plain };
     let algorithm = layout::ALGORITHM.number(head);
-    if algorithm != 0 {
-        return Err(Unread::Unsupported(format!("it is encrypted by the algorithm {algorithm}")));
-    }
+    let (lying, begin) = secrecy.of(object, layout::LEN, algorithm)?;
     let length = usize::try_from(layout::LENGTH.number(head)).unwrap_or(usize::MAX);
     if length > MAX_STATEMENT
         || layout::FRAMES.number(head) != frames::count(length) as u64
@@ -118,13 +137,30 @@ pub(crate) fn decode(id: &StatementId, object: &[u8]) -> Result<(Digest, Vec<u8>
     {
         return Err(Damaged::new(0, "its head holds what was never written").into());
     }
-    let content = frames::content(object, layout::LEN, length, Ratio::Bounded)?;
-    if layout::CONTENT.of(head) != Digest::of(&content).0 {
+    let content = frames::content(object, begin, length, Ratio::Bounded, &lying, 0)?;
+    let digest = match lying {
+        Lying::Plain => Digest::of(&content),
+        Lying::Encrypted(_) | Lying::Locked => Digest([0; 32]),
+    };
+    if layout::CONTENT.of(head) != digest.0 {
         return Err(Damaged::new(layout::LEN, "the hash of its content does not match").into());
     }
+    match lying {
+        Lying::Locked => Err(Unread::Locked),
+        Lying::Plain | Lying::Encrypted(_) => Ok((previous(head), content)),
+    }
+}
+
+/// What a statement says to be behind; its head was found to be whole.
+fn previous(head: &[u8]) -> Digest {
     let mut previous = [0; 32];
     previous.copy_from_slice(layout::PREVIOUS.of(head));
-    Ok((Digest(previous), content))
+    Digest(previous)
+}
+
+/// What comes before a statement that is whole, and can be read only by who has the key.
+pub(crate) fn previous_of(object: &[u8]) -> Digest {
+    object.get(..layout::LEN).map_or(Digest([0; 32]), previous)
 }
 
 /// Which features who writes to the repository has to know because of this statement; it was decoded.
@@ -166,49 +202,60 @@ mod tests {
 
     #[test]
     fn each_flip_and_cut_of_a_statement_is_found() {
-        let whole = encode(&id(), Digest([9; 32]), b"content").unwrap();
-        assert_eq!(decode(&id(), &whole), Ok((Digest([9; 32]), b"content".to_vec())));
+        let whole = encode(&id(), Digest([9; 32]), b"content", &Secrecy::Plain).unwrap();
+        assert_eq!(
+            decode(&id(), &whole, &Secrecy::Plain),
+            Ok((Digest([9; 32]), b"content".to_vec()))
+        );
         for at in 0..whole.len() {
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[at] ^= 1 << bit;
-                assert!(matches!(decode(&id(), &flipped), Err(Unread::Damaged(_))), "byte {at}");
+                assert!(
+                    matches!(decode(&id(), &flipped, &Secrecy::Plain), Err(Unread::Damaged(_))),
+                    "byte {at}"
+                );
             }
-            assert!(matches!(decode(&id(), &whole[..at]), Err(Unread::Damaged(_))), "byte {at}");
+            assert!(
+                matches!(decode(&id(), &whole[..at], &Secrecy::Plain), Err(Unread::Damaged(_))),
+                "byte {at}"
+            );
         }
     }
 
     #[test]
     fn what_a_later_version_has_written_is_refused_by_name() {
-        let whole = encode(&id(), Digest([0; 32]), b"content").unwrap();
+        let whole = encode(&id(), Digest([0; 32]), b"content", &Secrecy::Plain).unwrap();
         for (field, value, named) in [
             (layout::VERSION, 2, "version 2"),
             (layout::TO_READ, 0x10, "features 0x10"),
-            (layout::ALGORITHM, 1, "algorithm 1"),
+            (layout::ALGORITHM, 2, "algorithm 2"),
         ] {
             let mut later = whole.clone();
             field.set_number(&mut later, value);
             mend(&mut later);
-            let Err(Unread::Unsupported(what)) = decode(&id(), &later) else { panic!("{named}") };
+            let Err(Unread::Unsupported(what)) = decode(&id(), &later, &Secrecy::Plain) else {
+                panic!("{named}")
+            };
             assert!(what.contains(named), "{what}");
         }
         let mut later = whole;
         layout::TO_WRITE.set_number(&mut later, 4);
         mend(&mut later);
-        assert!(decode(&id(), &later).is_ok());
+        assert!(decode(&id(), &later, &Secrecy::Plain).is_ok());
         assert_eq!(features_to_write(&later), 4);
     }
 
     #[test]
     fn a_statement_is_read_as_what_it_is_and_nothing_else() {
-        let whole = encode(&id(), Digest([0; 32]), b"content").unwrap();
+        let whole = encode(&id(), Digest([0; 32]), b"content", &Secrecy::Plain).unwrap();
         for other in [
             StatementId { kind: StatementKind::Index, ..id() },
             StatementId { repository: Uuid([7; 16]), ..id() },
             StatementId { environment: Uuid([7; 16]), ..id() },
             StatementId { number: 4, ..id() },
         ] {
-            assert!(matches!(decode(&other, &whole), Err(Unread::Damaged(_))));
+            assert!(matches!(decode(&other, &whole, &Secrecy::Plain), Err(Unread::Damaged(_))));
         }
     }
 }

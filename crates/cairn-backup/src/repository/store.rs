@@ -14,8 +14,9 @@ use super::{
     frames::Damaged,
     layout::{MAX_STATEMENT, repository_statement},
     names::{Folder, ObjectName, PartName, ShortHash},
-    part::{self, PartId, StoredPart},
+    part::{self, DecodedPart, PartId, StoredPart},
     point::{NeededObject, Part, Point, decode_index},
+    secrecy::Secrecy,
     statement::{self, StatementId, StatementKind, Unread},
 };
 use crate::{BackupError, BackupResult, ObjectError};
@@ -29,6 +30,7 @@ pub(crate) const MAX_POINT: u64 =
 pub(crate) struct Store {
     pub(crate) backend: Arc<dyn RepoBackend>,
     pub(crate) repository: Uuid,
+    pub(crate) secrecy: Secrecy,
 }
 
 /// A point as it lies in the repository.
@@ -52,10 +54,16 @@ impl Store {
     pub(crate) fn unread(&self, object: ObjectName, unread: Unread) -> BackupError {
         match unread {
             Unread::Damaged(damaged) => self.damaged(object, damaged),
+            Unread::Locked => self.locked(),
             Unread::Unsupported(what) => {
                 ObjectError::Unsupported { place: self.backend.place(), object, what }.into()
             }
         }
+    }
+
+    /// What is encrypted is to be read or written, and there is no key.
+    pub(crate) fn locked(&self) -> BackupError {
+        BackupError::RepositoryKeyRequired { place: self.backend.place() }
     }
 
     /// All of an object, if that is at most `limit` bytes.
@@ -100,8 +108,10 @@ impl Store {
             let ObjectName::Part { environment, part } = name else {
                 return Err(self.damaged(name, wrong_hash(0, found, stored)));
             };
-            let wrong = || self.damaged(name, wrong_hash(0, found, stored));
-            return Err(self.decode_part(environment, part, &bytes).err().unwrap_or_else(wrong));
+            return Err(match self.decode_part(environment, part, &bytes) {
+                Err(error @ BackupError::Object(_)) => error,
+                _ => self.damaged(name, wrong_hash(0, found, stored)),
+            });
         }
         Ok(bytes)
     }
@@ -113,7 +123,7 @@ impl Store {
         name: PartName,
         known: &Part,
     ) -> BackupResult<Vec<u8>> {
-        Ok(self.object_and_part(environment, name, known)?.1)
+        Ok(self.object_and_part(environment, name, known)?.1.content)
     }
 
     /// As [`part`](Self::part), with the object that holds them.
@@ -122,14 +132,14 @@ impl Store {
         environment: Uuid,
         name: PartName,
         known: &Part,
-    ) -> BackupResult<(Vec<u8>, Vec<u8>)> {
+    ) -> BackupResult<(Vec<u8>, DecodedPart)> {
         let object = ObjectName::Part { environment, part: name };
         let (stored_length, stored) = (known.stored_length, known.stored);
         let bytes = self.stored(&NeededObject { name: object, stored_length, stored })?;
-        let (content, found) = self.decode_part(environment, name, &bytes)?;
-        match found == known.content {
-            true => Ok((bytes, content)),
-            false => Err(self.damaged(object, wrong_hash(0, found, known.content))),
+        let decoded = self.decode_part(environment, name, &bytes)?;
+        match decoded.digest == known.content {
+            true => Ok((bytes, decoded)),
+            false => Err(self.damaged(object, wrong_hash(0, decoded.digest, known.content))),
         }
     }
 
@@ -137,6 +147,11 @@ impl Store {
     pub(crate) fn no_content(&self, name: ObjectName, error: DecodeError) -> BackupError {
         let at = (repository_statement::LEN + error.at) as u64;
         self.damaged(name, Damaged { at, problem: format!("its content is none: {error}") })
+    }
+
+    /// How what is stored is encrypted.
+    fn writing(&self) -> BackupResult<&Secrecy> {
+        if self.secrecy.is_locked() { Err(self.locked()) } else { Ok(&self.secrecy) }
     }
 
     /// The object that holds bytes of a log file; the hash in `name` is not known yet.
@@ -149,19 +164,19 @@ impl Store {
         compression: Compression,
     ) -> BackupResult<StoredPart> {
         let id = PartId { repository: self.repository, environment, name };
-        part::encode(&id, content, copy, compression).map_err(too_much)
+        part::encode(&id, content, copy, compression, self.writing()?).map_err(too_much)
     }
 
-    /// The bytes of a log file that an object holds, and their hash.
+    /// The bytes of a log file that an object holds.
     pub(crate) fn decode_part(
         &self,
         environment: Uuid,
         name: PartName,
         object: &[u8],
-    ) -> BackupResult<(Vec<u8>, Digest)> {
+    ) -> BackupResult<DecodedPart> {
         let id = PartId { repository: self.repository, environment, name };
         let named = ObjectName::Part { environment, part: name };
-        part::decode(&id, object).map_err(|damaged| self.damaged(named, damaged))
+        part::decode(&id, object, &self.secrecy).map_err(|unread| self.unread(named, unread))
     }
 
     /// The object of a statement.
@@ -173,7 +188,7 @@ impl Store {
         content: &[u8],
     ) -> BackupResult<Vec<u8>> {
         let id = StatementId { kind, repository: self.repository, environment, number };
-        statement::encode(&id, previous, content).map_err(too_much)
+        statement::encode(&id, previous, content, self.writing()?).map_err(too_much)
     }
 
     /// What a statement names before it, and its content.
@@ -185,7 +200,7 @@ impl Store {
         object: &[u8],
     ) -> BackupResult<(Digest, Vec<u8>)> {
         let id = StatementId { kind, repository: self.repository, environment, number };
-        statement::decode(&id, object).map_err(|unread| self.unread(name, unread))
+        statement::decode(&id, object, &self.secrecy).map_err(|unread| self.unread(name, unread))
     }
 
     /// Numbers of the points of an environment that a listing has, in order.
@@ -272,6 +287,23 @@ impl Store {
         let (_, content) =
             self.decode_statement(name, StatementKind::Index, (environment, number), &bytes)?;
         decode_index(environment, &content).map_err(|error| self.no_content(name, error))
+    }
+
+    /// An index of which only the name is known.
+    pub(crate) fn named_index(
+        &self,
+        name: ObjectName,
+        length: u64,
+    ) -> BackupResult<Vec<NeededObject>> {
+        let found = Digest::of(&self.whole(name, MAX_POINT.min(length))?);
+        let objects = self.index(name, (length, found))?;
+        match name {
+            ObjectName::Index { hash, .. } if hash != ShortHash::of(found) => {
+                let problem = format!("its hash is {found}");
+                Err(self.damaged(name, Damaged { at: 0, problem }))
+            }
+            _ => Ok(objects),
+        }
     }
 
     /// The object that says where a timeline came from.

@@ -320,16 +320,16 @@ impl<'a> Upload<'a> {
                 continue;
             }
             let decoded = self.store.decode_part(self.environment, named, &bytes);
-            let (found, digest) = match decoded {
+            let decoded = match decoded {
                 Err(BackupError::Object(_)) => continue,
                 decoded => decoded?,
             };
-            if found == content {
+            if decoded.content == content {
                 self.to_settle.insert(object.folder());
                 return Ok(Some(Part {
                     timeline: self.timeline,
                     length: content.len() as u64,
-                    content: digest,
+                    content: decoded.digest,
                     stored_length: bytes.len() as u64,
                     stored,
                 }));
@@ -352,7 +352,7 @@ impl<'a> Upload<'a> {
         };
         // What was compressed wrongly would be found by nobody before the restore.
         let bytes = read.as_deref().unwrap_or(&part.bytes);
-        let (found, _) = self.store.decode_part(part.environment, part.part, bytes)?;
+        let found = self.store.decode_part(part.environment, part.part, bytes)?.content;
         if found != content {
             let problem = "it does not hold what was stored".into();
             return Err(self.store.damaged(part.name(), Damaged { at: 0, problem }));

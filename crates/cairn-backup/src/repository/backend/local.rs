@@ -23,7 +23,7 @@ use super::{BackendError, BackendResult, Listed, Put, RepoBackend};
 use crate::{
     BackupError, BackupResult,
     backup::open_or_create,
-    repository::names::{Folder, HEADER, ObjectName},
+    repository::names::{Folder, HEADER, KEYS, ObjectName},
 };
 
 /// The bytes of an object.
@@ -84,7 +84,12 @@ impl LocalBackend {
 
     /// An error if the directory holds anything that is of no repository.
     fn check_blank(&self) -> BackupResult<()> {
-        let is_ours = |name: &Name| *name == WRITERS || *name == HEADER || is_temporary(name);
+        // Keys are stored before the header: who has made them may have died between the two.
+        let keys = self.list(&Folder::Keys)?;
+        let are_keys = keys.iter().all(|listed| Folder::Keys.object(&listed.name).is_some());
+        let is_ours = |name: &Name| {
+            *name == WRITERS || *name == HEADER || *name == KEYS && are_keys || is_temporary(name)
+        };
         let foreign = |entry: &cairn_io::Entry| {
             entry.display != "lost+found" && !entry.name.as_ref().is_some_and(is_ours)
         };

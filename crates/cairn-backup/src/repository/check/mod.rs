@@ -1,5 +1,6 @@
 //! `Repository::check`: everything that the points need is there, and is what they say.
 
+mod locked;
 mod open;
 mod present;
 mod report;
@@ -44,6 +45,8 @@ struct Check<'a> {
     files: Vec<SharedFile>,
     points: BTreeMap<(Uuid, u64), Point>,
     shipped: Vec<CheckedSegments>,
+    /// Without the key: parts of journal that only a segment may need.
+    unnamed: Vec<(Uuid, PartName, u64)>,
     /// What opening them has proved.
     opened: BTreeMap<(Uuid, u64), Proof>,
 }
@@ -51,12 +54,19 @@ struct Check<'a> {
 impl Repository {
     /// Checks all points, and all objects that they need. What is wrong is a finding, with its place.
     ///
+    /// Of an encrypted repository that is locked, up to [`CheckLevel::Stored`], with the exception that it cannot be told
+    /// whether a part of shipped journal is missing.
+    ///
     /// No check shows that the newest point has been removed, together with all that came after it: nothing
     /// in the repository knows of it then.
     ///
     /// # Errors
-    /// If the place fails; of the key, if points are opened.
+    /// If the place fails; of the key, if points are opened; [`BackupError::RepositoryKeyRequired`] for more than can be
+    /// told without the key, or recorded.
     pub fn check(&self, options: &CheckOptions<'_>) -> BackupResult<CheckReport> {
+        if self.is_locked() && (options.level > CheckLevel::Stored || options.record) {
+            return Err(self.store.locked());
+        }
         let began = self.world.monotonic();
         let environments = match options.environment {
             Some(environment) => vec![environment],
@@ -71,16 +81,26 @@ impl Repository {
             files: Vec::new(),
             points: BTreeMap::new(),
             shipped: Vec::new(),
+            unnamed: Vec::new(),
             opened: BTreeMap::new(),
         };
+        if self.is_encrypted() {
+            check.keys()?;
+        }
         for environment in environments {
-            check.points(environment)?;
-            check.shipped(environment)?;
-            check.proofs(environment)?;
+            if self.is_locked() {
+                check.without_key(environment)?;
+            } else {
+                check.points(environment)?;
+                check.shipped(environment)?;
+                check.proofs(environment)?;
+            }
             check.present(environment)?;
         }
-        check.report.objects = check.objects.len() as u64;
+        let unnamed = check.unnamed.iter().map(|(.., length)| length);
+        check.report.objects = (check.objects.len() + check.unnamed.len()) as u64;
         check.report.bytes = check.objects.values().map(|needed| needed.stored_length).sum();
+        check.report.bytes += unnamed.sum::<u64>();
         let total = if check.level == CheckLevel::Present { 0 } else { check.report.bytes };
         let mut counter = Counter::new(total, options.progress);
         match check.level {
@@ -133,6 +153,11 @@ impl Check<'_> {
             let object = NeededObject { name, stored_length, stored };
             let read = self.repository.store.stored(&object);
             self.note(read, &needed.points)?;
+        }
+        for (environment, part, length) in std::mem::take(&mut self.unnamed) {
+            counter.add(length);
+            let read = self.repository.store.named_part(environment, part, length);
+            self.note(read, &[])?;
         }
         Ok(())
     }

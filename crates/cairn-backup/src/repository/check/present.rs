@@ -163,6 +163,9 @@ impl Check<'_> {
         for (name, at, problem, points) in wrong {
             self.find(name, at, problem, points);
         }
+        for (of, part, _) in &self.unnamed {
+            there.remove(&ObjectName::Part { environment: *of, part: *part });
+        }
         self.report.unused_objects += there.len() as u64;
         self.report.unused_bytes += there.values().sum::<u64>();
         Ok(())

@@ -13,7 +13,8 @@ use crate::{Progress, progress::Report, repository::names::ObjectName};
 pub enum CheckLevel {
     /// Points can be read, name each other, and all objects that they need are there, as long as they have to be.
     Present,
-    /// The bytes of each object have the hash that they had when they were stored. That takes no key.
+    /// The bytes of each object have the hash that they had when they were stored. That takes no key, not even of an
+    /// encrypted repository.
     #[default]
     Stored,
     /// Each object decompresses to what it was made of, and the parts of a file are that file.

@@ -5,11 +5,11 @@
 mod codec;
 
 use cairn_env::Cut;
-use cairn_log::{Digest, LogName, Timeline, Uuid};
+use cairn_log::{Digest, LogName, TAG_LEN, Timeline, Uuid};
 
 use super::{
     frames,
-    layout::{repository_frame, repository_part},
+    layout::{repository_encryption, repository_frame, repository_part},
     names::{ObjectName, PartName, ShortHash},
 };
 pub(crate) use codec::{FIELDS, decode_index};
@@ -152,10 +152,11 @@ pub(crate) fn check_label(label: &str) -> Result<(), String> {
     }
 }
 
-/// The most bytes that an object with so many bytes of a file can have.
+/// The most bytes that an object with so many bytes of a file can have, encrypted or not.
 pub(in crate::repository) fn longest(length: u64) -> u64 {
     let frames = frames::count(usize::try_from(length).unwrap_or(usize::MAX)) as u64;
-    length + repository_part::LEN as u64 + frames * repository_frame::LEN as u64
+    let heads = (repository_part::LEN + repository_encryption::LEN) as u64;
+    length + heads + frames * (repository_frame::LEN + TAG_LEN) as u64
 }
 
 /// Each of the parts that follow each other in a file from `start` on, with the place where it begins.

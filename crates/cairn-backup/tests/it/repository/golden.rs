@@ -5,11 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairn_backup::{PointOptions, Repository, RestoreOptions, RestoreTo, ShipOptions, Which};
+use cairn_backup::{
+    CheckOptions, PointOptions, Repository, RestoreOptions, RestoreTo, ShipOptions, Which,
+};
 use cairn_env::{DatabaseOptions, Environment};
 use cairn_io::RealDir;
 
-use super::backups::assert_sound;
+use super::{
+    backups::assert_sound,
+    fixture::{Kind, raw_key},
+};
 use crate::fixture::options;
 
 fn goldens() -> PathBuf {
@@ -17,11 +22,14 @@ fn goldens() -> PathBuf {
 }
 
 /// A repository with three points, and journal that was shipped from the third on if it `has_shipped`.
-fn update(place: &Path, has_shipped: bool) {
+fn update(place: &Path, kind: Kind, has_shipped: bool) {
     let dir = tempfile::tempdir().unwrap();
     let (env, _) = Environment::open(dir.path().join("env"), options()).unwrap();
     let db = env.database("numbers", DatabaseOptions::default()).unwrap();
-    let repository = Repository::create(place).unwrap();
+    let repository = match kind {
+        Kind::Plain => Repository::create(place).unwrap(),
+        _ => Repository::create_encrypted(place, &raw_key(1)).unwrap(),
+    };
     for n in 0..3_u32 {
         for key in n * 10..n * 10 + 10 {
             let value = key.to_string();
@@ -59,19 +67,30 @@ fn assert_numbers(target: &Path, count: u32) {
 
 #[test]
 fn golden_repositories_are_checked_and_each_point_is_restored() {
-    for (name, has_shipped) in [("v1", false), ("v1-shipped", true)] {
+    let known = [
+        ("v1", Kind::Plain, false),
+        ("v1-shipped", Kind::Plain, true),
+        ("v1-encrypted", Kind::Unlocked, true),
+    ];
+    for (name, kind, has_shipped) in known {
         let newest = goldens().join(name);
         if std::env::var_os("CAIRN_UPDATE_GOLDENS").is_some() && !newest.exists() {
-            update(&newest, has_shipped);
+            update(&newest, kind, has_shipped);
         }
     }
-    let (mut read, mut moments) = (0, 0);
+    let (mut read, mut moments, mut encrypted) = (0, 0, 0);
     for golden in fs::read_dir(goldens()).unwrap() {
         let golden = golden.unwrap().path();
         if !golden.is_dir() {
             continue;
         }
-        let repository = Repository::open(&golden).unwrap();
+        let mut repository = Repository::open(&golden).unwrap();
+        if repository.is_encrypted() {
+            let report = repository.check(&CheckOptions::default()).unwrap();
+            assert_eq!(report.findings, []);
+            repository = repository.unlock(&raw_key(1)).unwrap();
+            encrypted += 1;
+        }
         assert_sound(&repository);
         let second = Which::Label("second".into());
         assert_eq!(repository.find(None, &second).unwrap().0, 2);
@@ -95,5 +114,6 @@ fn golden_repositories_are_checked_and_each_point_is_restored() {
         }
         read += 1;
     }
-    assert!(read > 1 && moments >= 11, "{read} goldens, {moments} moments of one that has them");
+    assert!(read > 2 && encrypted > 0, "{read} goldens, {encrypted} of them encrypted");
+    assert!(moments >= 22, "{moments} moments of those that have them");
 }

@@ -9,7 +9,7 @@ use cairn_sim::{ChooserExt as _, Fault, FaultDisk, Rule, Seeded, SimWorld};
 
 use super::{
     backups::assert_sound,
-    fixture::{local, repository, small},
+    fixture::{local, repository, repository_for, small},
 };
 use crate::fixture::{Content, content, fill, options, world};
 
@@ -33,7 +33,7 @@ fn history(seed: u64) {
     let mut random = Seeded::new(seed);
     let directories = if random.range(0..3, "directories") == 0 { 2 } else { 0 };
     let options = options().data_directories(directories);
-    let (dir, place) = (MemDisk::new().root(), repository());
+    let (dir, place) = (MemDisk::new().root(), repository_for(seed));
     // One for all: else a timeline would come again.
     let world = SimWorld::new(seed).world();
     let mut env = open_at(&dir, &world, options.clone());

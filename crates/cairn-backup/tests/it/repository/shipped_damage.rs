@@ -11,6 +11,7 @@ use cairn_log::FileClass;
 
 use super::{
     backups::assert_sound,
+    fixture::{Kind, raw_key},
     shipped::{Model, assert_intervals, how, note, restore, ship, shipper},
 };
 use crate::fixture::{content, fill, open, options, world};
@@ -18,11 +19,11 @@ use crate::fixture::{content, fill, open, options, world};
 type Objects = BTreeMap<ObjectName, Vec<u8>>;
 
 /// A small repository with shipped journal, and what was there at each commit.
-fn saved() -> (Objects, Model) {
+fn saved(kind: Kind) -> (Objects, Model) {
     let disk = MemDisk::new();
     let env = open(&disk);
     let backend = Arc::new(MemoryBackend::new());
-    let place = Repository::create_in(Arc::clone(&backend) as _, &world()).unwrap();
+    let place = kind.create(Arc::clone(&backend) as _);
     let mut shipper = shipper(&place, &disk.root());
     let mut model = Model::new();
     let db = env.database("db", DatabaseOptions::default()).unwrap();
@@ -36,15 +37,16 @@ fn saved() -> (Objects, Model) {
     (backend.objects(), model)
 }
 
-fn opened(objects: &Objects) -> Repository {
+fn opened(kind: Kind, objects: &Objects) -> Repository {
     let backend = MemoryBackend::new();
     for (name, bytes) in objects {
         backend.replace(*name, bytes.clone());
     }
-    Repository::open_in(Arc::new(backend), &world()).unwrap()
+    kind.open(Arc::new(backend)).unwrap()
 }
 
 fn is_found(place: &Repository, level: CheckLevel, name: ObjectName, at: u64) -> bool {
+    let level = if place.is_locked() { level.min(CheckLevel::Stored) } else { level };
     let report = place.check(&CheckOptions::default().level(level)).unwrap();
     report
         .findings
@@ -55,6 +57,8 @@ fn is_found(place: &Repository, level: CheckLevel, name: ObjectName, at: u64) ->
 /// Each commit is restored as it was, or refused; returns how many were refused.
 #[track_caller]
 fn restored(place: &Repository, model: &Model, what: &str) -> usize {
+    let unlocked = place.is_locked().then(|| place.clone().unlock(&raw_key(1)).unwrap());
+    let place = unlocked.as_ref().unwrap_or(place);
     let last = *model.last_key_value().unwrap().0;
     let moments = model.keys().map(|commit| (RestoreTo::Commit(*commit), *commit));
     let mut refused = 0;
@@ -79,9 +83,13 @@ fn restored(place: &Repository, model: &Model, what: &str) -> usize {
 /// nor is anything that is older than the newest taken for that.
 #[test]
 fn each_flipped_bit_of_shipped_journal_is_found_and_never_restored() {
-    let (objects, model) = saved();
-    let whole = opened(&objects);
-    assert_sound(&whole);
+    [Kind::Plain, Kind::Unlocked, Kind::Locked].into_iter().for_each(flip_shipped);
+}
+
+fn flip_shipped(kind: Kind) {
+    let (objects, model) = saved(kind);
+    let whole = opened(kind, &objects);
+    assert_sound(&opened(kind.with_key(), &objects));
     assert_eq!(restored(&whole, &model, "whole"), 0);
     let is_shipped =
         |name: &ObjectName| matches!(name, ObjectName::Segment { .. } | ObjectName::Part { .. });
@@ -93,7 +101,7 @@ fn each_flipped_bit_of_shipped_journal_is_found_and_never_restored() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1 << (at % 8);
             damaged.insert(*name, flipped);
-            let place = opened(&damaged);
+            let place = opened(kind, &damaged);
             let level = if at % 3 == 0 { CheckLevel::Content } else { CheckLevel::Stored };
             assert!(is_found(&place, level, *name, at as u64), "{name}, byte {at}");
             flips += 1;
@@ -108,14 +116,18 @@ fn each_flipped_bit_of_shipped_journal_is_found_and_never_restored() {
 /// Invariant 10: an object that is missing, cut, or stands in the place of another one.
 #[test]
 fn segments_that_are_missing_cut_or_swapped_are_found() {
-    let (objects, model) = saved();
+    [Kind::Plain, Kind::Unlocked, Kind::Locked].into_iter().for_each(swap_segments);
+}
+
+fn swap_segments(kind: Kind) {
+    let (objects, model) = saved(kind);
     let segments: Vec<_> =
         objects.keys().filter(|name| matches!(name, ObjectName::Segment { .. })).copied().collect();
     let last = *segments.last().unwrap();
     for (n, name) in segments.iter().enumerate() {
         let mut damaged = objects.clone();
         damaged.remove(name);
-        let place = opened(&damaged);
+        let place = opened(kind, &damaged);
         // That the newest is not there, nothing shows.
         if *name != last {
             assert!(is_found(&place, CheckLevel::Present, *name, 0), "{name}");
@@ -123,10 +135,13 @@ fn segments_that_are_missing_cut_or_swapped_are_found() {
         }
         let cut = objects[name].len() - 1 - n;
         damaged.insert(*name, objects[name][..cut].to_vec());
-        assert!(is_found(&opened(&damaged), CheckLevel::Present, *name, cut as u64), "{name}");
+        assert!(
+            is_found(&opened(kind, &damaged), CheckLevel::Present, *name, cut as u64),
+            "{name}"
+        );
         let other = segments[(n + 1) % segments.len()];
         damaged.insert(*name, objects[&other].clone());
-        let place = opened(&damaged);
+        let place = opened(kind, &damaged);
         assert!(is_found(&place, CheckLevel::Present, *name, 0), "{name}");
         restored(&place, &model, &name.to_string());
     }

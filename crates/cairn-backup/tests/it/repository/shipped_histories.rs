@@ -8,7 +8,7 @@ use cairn_sim::{ChooserExt as _, Seeded, SimWorld};
 
 use super::{
     backups::assert_sound,
-    fixture::{repository, small},
+    fixture::{repository_for, small},
     shipped::{Model, assert_intervals, how, note, restore, ship},
 };
 use crate::fixture::{content, fill, options};
@@ -22,7 +22,8 @@ fn history(seed: u64) {
     let mut random = Seeded::new(seed);
     let directories = if random.range(0..3, "directories") == 0 { 2 } else { 0 };
     let options = options().data_directories(directories);
-    let (dir, place, world) = (MemDisk::new().root(), repository(), SimWorld::new(seed).world());
+    let (dir, place, world) =
+        (MemDisk::new().root(), repository_for(seed), SimWorld::new(seed).world());
     let mut env = open_at(&dir, &world, options.clone());
     let mut model = Model::new();
     let new = || {
