@@ -248,6 +248,21 @@ impl From<BackupError> for Failure {
             }
             BackupError::NotARepository { .. } => Self::usage(&error)
                 .advise("check the path; `cairn repo init` makes a repository"),
+            BackupError::RepositoryKeyRequired { .. } => {
+                Self::new(exit_of(kind), kind, Scope::Operation, &error).advise(
+                    "nothing was changed: say where its key is: --repo-key-file, --repo-key-fd or --repo-passphrase-fd; \
+                     at a terminal the passphrase is asked for (`cairn repo check` and `cairn repo keys list` take none)",
+                )
+            }
+            BackupError::WrongRepositoryKey { .. } => {
+                Self::new(exit_of(kind), kind, Scope::Operation, &error).advise(
+                    "nothing was changed: `cairn repo keys list` shows which kinds of key there are",
+                )
+            }
+            BackupError::RepositoryNotEncrypted { .. } => {
+                Self::new(exit_of(kind), kind, Scope::Operation, &error)
+                    .advise("leave the key out, if that is what is expected here")
+            }
             BackupError::NoPoint { .. } => Self::not_found(&error)
                 .advise("nothing was changed: `cairn backups` lists the points, `cairn repo info` the environments"),
             BackupError::SeveralEnvironments { .. } => Self::usage(&error)

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairndb::{EnvironmentKeys, KdfCost, KeySource};
+use cairndb::{EnvironmentKeys, KdfCost, KeySource, backup::Repository};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{exit::Failure, prompt, text};
@@ -24,6 +24,93 @@ pub(crate) struct KeyArgs {
     /// Take the passphrase, up to its line end, from this file descriptor; else it is asked for
     #[arg(long, value_name = "N")]
     passphrase_fd: Option<u32>,
+    #[command(flatten)]
+    pub(crate) repo: RepoKeyArgs,
+}
+
+/// The options of the key of an encrypted repository, wherever a backup in one may be meant. `cairn help repo` explains
+/// them, once for all commands.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct RepoKeyArgs {
+    /// Encrypted repository: take its key from this file
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["repo_key_fd", "repo_passphrase_fd"])]
+    repo_key_file: Option<PathBuf>,
+    /// Take the key of the repository, as in a key file, from this open file descriptor
+    #[arg(long, value_name = "N", hide = true, conflicts_with = "repo_passphrase_fd")]
+    repo_key_fd: Option<u32>,
+    /// Take the passphrase of the repository, up to its line end, from this file descriptor
+    #[arg(long, value_name = "N", hide = true)]
+    repo_passphrase_fd: Option<u32>,
+}
+
+/// The options of the key of a repository in commands that are about that alone.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct OwnKeyArgs {
+    /// Encrypted repository: take its key from this file (32 bytes, or 64 hexadecimal digits)
+    #[arg(long, alias = "repo-key-file", value_name = "FILE", conflicts_with_all = ["key_fd", "passphrase_fd"])]
+    key_file: Option<PathBuf>,
+    /// Take the key, as in a key file, from this open file descriptor
+    #[arg(long, alias = "repo-key-fd", value_name = "N", conflicts_with = "passphrase_fd")]
+    key_fd: Option<u32>,
+    /// Take the passphrase, up to its line end, from this file descriptor; else it is asked for
+    #[arg(long, alias = "repo-passphrase-fd", value_name = "N")]
+    passphrase_fd: Option<u32>,
+}
+
+impl RepoKeyArgs {
+    /// Opens a repository; an encrypted one stays locked if no option says where its key is, and nobody can be asked.
+    pub(crate) fn open(&self, path: &Path) -> Result<Repository, Failure> {
+        self.unlock(Repository::open(path)?, path)
+    }
+
+    /// The same for what takes no key: nobody is asked.
+    pub(crate) fn open_without_asking(&self, path: &Path) -> Result<Repository, Failure> {
+        let repository = Repository::open(path)?;
+        match self.given()? {
+            Some(key) => Ok(repository.unlock(&key)?),
+            None => Ok(repository),
+        }
+    }
+
+    /// The repository at `path` with its key.
+    pub(crate) fn unlock(
+        &self,
+        repository: Repository,
+        path: &Path,
+    ) -> Result<Repository, Failure> {
+        match self.given()? {
+            Some(key) => Ok(repository.unlock(&key)?),
+            None if repository.is_locked() && can_ask() => {
+                let question = format!("passphrase of the repository {}: ", path.display());
+                let passphrase = prompt::ask(&question)?;
+                Ok(repository.unlock(&KeySource::passphrase(&*passphrase)?)?)
+            }
+            None => Ok(repository),
+        }
+    }
+
+    fn given(&self) -> Result<Option<KeySource>, Failure> {
+        let Self { repo_key_file, repo_key_fd, repo_passphrase_fd } = self;
+        given(repo_key_file.as_deref(), *repo_key_fd, *repo_passphrase_fd)
+    }
+}
+
+impl OwnKeyArgs {
+    /// The same options as another command has them.
+    pub(crate) fn as_repo(&self) -> RepoKeyArgs {
+        let Self { key_file, key_fd, passphrase_fd } = self.clone();
+        RepoKeyArgs {
+            repo_key_file: key_file,
+            repo_key_fd: key_fd,
+            repo_passphrase_fd: passphrase_fd,
+        }
+    }
+
+    /// And as those of a key that opens something.
+    pub(crate) fn as_key(&self) -> KeyArgs {
+        let Self { key_file, key_fd, passphrase_fd } = self.clone();
+        KeyArgs { key_file, key_fd, passphrase_fd, repo: RepoKeyArgs::default() }
+    }
 }
 
 /// The options of a key that is to be used from now on.
@@ -97,7 +184,7 @@ impl KeyArgs {
     }
 
     fn given(&self) -> Result<Option<KeySource>, Failure> {
-        let Self { key_file, key_fd, passphrase_fd } = self;
+        let Self { key_file, key_fd, passphrase_fd, .. } = self;
         given(key_file.as_deref(), *key_fd, *passphrase_fd)
     }
 
@@ -111,7 +198,9 @@ impl KeyArgs {
 
     /// An error if the key comes from standard input, and so does something else.
     pub(crate) fn leave_stdin_alone(&self) -> Result<(), Failure> {
-        if [self.key_fd, self.passphrase_fd].contains(&Some(0)) {
+        let RepoKeyArgs { repo_key_fd, repo_passphrase_fd, .. } = self.repo;
+        let fds = [self.key_fd, self.passphrase_fd, repo_key_fd, repo_passphrase_fd];
+        if fds.contains(&Some(0)) {
             return Err(Failure::usage(
                 "standard input cannot be both the key and the data: use another descriptor, as in \
                  `--passphrase-fd 3 3< FILE`",

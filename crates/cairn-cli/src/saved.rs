@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use cairndb::{
     Environment,
     backup::{
-        BackupError, MANIFEST_NAME, Repository, RestoreOptions, Which, is_encrypted, is_repository,
-        open_backup,
+        MANIFEST_NAME, Repository, RestoreOptions, Which, is_encrypted, is_repository, open_backup,
     },
 };
 
@@ -47,23 +46,18 @@ impl Saved {
 
     /// Opens it for reading.
     pub(crate) fn open(&self, key: &KeyArgs) -> Result<Environment, Failure> {
-        let (path, is_encrypted) = match self {
-            Self::Directory(path) => (path, is_encrypted(path)),
+        let path = match self {
+            Self::Directory(path) => path,
             Self::Point { repository, path, which } => {
+                let repository = key.repo.unlock(repository.clone(), path)?;
                 let (_, point) = repository.find(None, which)?;
-                (path, point.keyring.is_some())
+                let key = key.of(path, || point.keyring.is_some())?;
+                let how = RestoreOptions::default().options(open::with_key(key));
+                return Ok(repository.open_backup(None, which, &how)?.0);
             }
         };
-        let key = key.of(path, || is_encrypted)?;
+        let key = key.of(path, || is_encrypted(path))?;
         let how = RestoreOptions::default().options(open::with_key(key));
-        Ok(self.open_with(&how)?)
-    }
-
-    fn open_with(&self, how: &RestoreOptions<'_>) -> Result<Environment, BackupError> {
-        let (env, _) = match self {
-            Self::Directory(path) => open_backup(path, how)?,
-            Self::Point { repository, which, .. } => repository.open_backup(None, which, how)?,
-        };
-        Ok(env)
+        Ok(open_backup(path, &how)?.0)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cairndb::backup::{BackupOptions, PointOptions, Repository, backup};
+use cairndb::backup::{BackupOptions, PointOptions, backup};
 use serde::Serialize;
 
 use crate::{
@@ -98,7 +98,7 @@ impl Backup {
     }
 
     fn into_repository(self, repo: PathBuf, output: &mut Output) -> Outcome {
-        let repository = Repository::open(&repo)?;
+        let repository = self.unlock.repo.open(&repo)?;
         let env = open::live_for_reading(&self.env, &self.unlock)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));

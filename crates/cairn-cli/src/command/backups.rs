@@ -2,12 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use cairndb::backup::{CheckLevel, ListedPoint, Point, Proof, Repository};
+use cairndb::backup::{CheckLevel, ListedPoint, Point, Proof};
 use serde::Serialize;
 
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    keys::RepoKeyArgs,
     output::Output,
     text::{Time, escape, several, size},
 };
@@ -31,6 +32,8 @@ pub(crate) struct Backups {
     repo: PathBuf,
     #[command(flatten)]
     of: EnvironmentArgs,
+    #[command(flatten)]
+    unlock: RepoKeyArgs,
 }
 
 /// Which environment of a repository.
@@ -104,7 +107,7 @@ struct DamagedJson {
 
 impl Backups {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let repository = Repository::open(&self.repo)?;
+        let repository = self.unlock.open(&self.repo)?;
         let mut exit = Exit::Good;
         for listed in repository.points(self.of.uuid()?)? {
             let number = listed.number;

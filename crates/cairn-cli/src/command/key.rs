@@ -136,7 +136,7 @@ struct Check {
 }
 
 #[derive(Serialize)]
-struct KeyJson {
+pub(super) struct KeyJson {
     number: u32,
     name: String,
     kind: &'static str,

@@ -23,6 +23,7 @@ mod rekey;
 mod repair;
 mod replica;
 mod repo;
+mod repo_keys;
 mod restore;
 mod scrub;
 mod ship;

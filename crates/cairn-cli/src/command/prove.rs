@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cairndb::{
     Environment,
-    backup::{ProveOptions, ProveReport, Repository, Which},
+    backup::{ProveOptions, ProveReport, Which},
 };
 use serde::Serialize;
 
@@ -74,7 +74,7 @@ struct ProveJson {
 
 impl Prove {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let repository = Repository::open(&self.repo)?;
+        let repository = self.unlock.repo.open(&self.repo)?;
         let environment = self.of.uuid()?;
         let points = match (self.all, self.point, self.label) {
             (true, ..) => {

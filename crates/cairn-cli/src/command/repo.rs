@@ -2,13 +2,16 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use cairndb::backup::{CheckLevel, CheckOptions, CheckReport, Repository, Which};
+use cairndb::backup::{
+    BackupError, CheckLevel, CheckOptions, CheckReport, Repository, Which, is_repository,
+};
 use serde::Serialize;
 
+use super::repo_keys::RepoKeys;
 use crate::{
     Outcome,
-    exit::Exit,
-    keys::KeyArgs,
+    exit::{Exit, Failure},
+    keys::{CostArgs, KeyArgs, OwnKeyArgs, RepoKeyArgs},
     open,
     output::Output,
     progress::Progress,
@@ -19,12 +22,18 @@ use crate::{
 ///
 /// `cairn backup ENV --repo REPO` adds a backup, which is called a point, and stores what is new;
 /// `cairn backups REPO` lists the points; `cairn restore REPO NEW` brings one back.
+///
+/// With `init --encrypt`, everything that is stored is encrypted, under keys of the repository itself:
+/// those of an environment are others. All commands that open a repository then take its key from
+/// --repo-key-file FILE, --repo-key-fd N or --repo-passphrase-fd N, or ask for the passphrase.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Examples:
   cairn repo init backups
+  cairn repo init backups --encrypt           # asks for a passphrase, twice
+  cairn backup data --repo backups --repo-key-file repo.key
   cairn repo info backups
   cairn repo check backups --level content"
 )]
@@ -38,14 +47,29 @@ enum RepoCommand {
     Init(Init),
     Info(Info),
     Check(Check),
+    Keys(RepoKeys),
 }
 
 /// Make a repository in a new or empty directory
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  cairn repo init backups")]
+#[command(after_help = "\
+Examples:
+  cairn repo init backups
+  cairn repo init backups --encrypt              # asks for a passphrase, twice
+  (umask 077; openssl rand -hex 32 > repo.key)
+  cairn repo init backups --encrypt --key-file repo.key
+
+Whoever loses all keys of an encrypted repository has lost what is in it. See `cairn help repo keys`.")]
 struct Init {
     /// The directory
     repo: PathBuf,
+    /// Encrypt everything that the repository will hold
+    #[arg(long)]
+    encrypt: bool,
+    #[command(flatten)]
+    key: OwnKeyArgs,
+    #[command(flatten)]
+    cost: CostArgs,
 }
 
 /// Tell which environments a repository has backups of
@@ -54,11 +78,14 @@ struct Init {
 struct Info {
     /// The directory of the repository
     repo: PathBuf,
+    #[command(flatten)]
+    unlock: RepoKeyArgs,
 }
 
 /// Check all points and segments of a repository, and all that they need
 ///
-/// Only --level open needs the key of an encrypted environment. --record stores a small object for
+/// Only --level open needs the key of an encrypted environment; that of an encrypted repository is
+/// needed for more than the level stored. --record stores a small object for
 /// each point that is found to be right, which `cairn backups` then shows.
 ///
 /// All findings are printed, each with its place and the points that it concerns. Exit code 1 means
@@ -124,6 +151,7 @@ impl From<Level> for CheckLevel {
 struct MadeJson {
     repository: PathBuf,
     uuid: String,
+    encrypted: bool,
 }
 
 #[derive(Serialize)]
@@ -131,6 +159,7 @@ struct InfoJson {
     repository: PathBuf,
     uuid: String,
     created: Time,
+    encrypted: bool,
     environments: Vec<EnvironmentJson>,
 }
 
@@ -145,8 +174,8 @@ struct EnvironmentJson {
 #[derive(Serialize)]
 struct TimelineJson {
     timeline: String,
-    created: Time,
-    commit: u64,
+    created: Option<Time>,
+    commit: Option<u64>,
     after_point: Option<u64>,
 }
 
@@ -176,29 +205,49 @@ struct FindingJson {
 impl Repo {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         match self.command {
-            RepoCommand::Init(Init { repo }) => init(repo, output),
-            RepoCommand::Info(Info { repo }) => info(repo, output),
+            RepoCommand::Init(command) => command.run(output),
+            RepoCommand::Info(Info { repo, unlock }) => info(repo, &unlock, output),
+            RepoCommand::Keys(command) => command.run(output),
             RepoCommand::Check(command) => command.run(output),
         }
     }
 }
 
-fn init(repo: PathBuf, output: &mut Output) -> Outcome {
-    let info = Repository::create(&repo)?.info()?;
-    output.line(format_args!(
-        "made the repository {} (uuid {})",
-        repo.display(),
-        info.repository
-    ))?;
-    output.json(&MadeJson { repository: repo, uuid: info.repository.to_string() })?;
-    Ok(Exit::Good)
+impl Init {
+    fn run(self, output: &mut Output) -> Outcome {
+        let Self { repo, encrypt, key, cost } = self;
+        let key = key.as_key();
+        if is_repository(&repo) {
+            let place = repo.display().to_string();
+            return Err(BackupError::RepositoryExists { place }.into());
+        }
+        let made = match encrypt {
+            true => Repository::create_encrypted(&repo, &key.new_key(&repo, &cost)?)?,
+            false if key.is_given() => {
+                return Err(Failure::usage("a key is for an encrypted repository")
+                    .advise("add --encrypt, or leave the key out; nothing was created"));
+            }
+            false => Repository::create(&repo)?,
+        };
+        let info = made.info()?;
+        output.line(format_args!(
+            "made the repository {} (uuid {}){}",
+            repo.display(),
+            info.repository,
+            if encrypt { ", encrypted" } else { "" }
+        ))?;
+        let uuid = info.repository.to_string();
+        output.json(&MadeJson { repository: repo, uuid, encrypted: encrypt })?;
+        Ok(Exit::Good)
+    }
 }
 
-fn info(repo: PathBuf, output: &mut Output) -> Outcome {
-    let info = Repository::open(&repo)?.info()?;
+fn info(repo: PathBuf, unlock: &RepoKeyArgs, output: &mut Output) -> Outcome {
+    let info = unlock.open_without_asking(&repo)?.info()?;
     output.line(format_args!(
-        "{}: repository (uuid {}), made {}, with backups of {}",
+        "{}: {}repository (uuid {}), made {}, with backups of {}",
         repo.display(),
+        if info.encrypted { "encrypted " } else { "" },
         info.repository,
         Time(info.created),
         several(info.environments.len() as u64, "environment")
@@ -215,9 +264,9 @@ fn info(repo: PathBuf, output: &mut Output) -> Outcome {
         ))?;
         let timelines = environment.timelines.into_iter().map(|(timeline, origin)| TimelineJson {
             timeline: timeline.to_string(),
-            created: Time(origin.created),
-            commit: origin.commit,
-            after_point: origin.before.map(|(point, ..)| point),
+            created: origin.map(|origin| Time(origin.created)),
+            commit: origin.map(|origin| origin.commit),
+            after_point: origin.and_then(|origin| Some(origin.before?.0)),
         });
         environments.push(EnvironmentJson {
             environment: environment.environment.to_string(),
@@ -230,6 +279,7 @@ fn info(repo: PathBuf, output: &mut Output) -> Outcome {
         repository: repo,
         uuid: info.repository.to_string(),
         created: Time(info.created),
+        encrypted: info.encrypted,
         environments,
     })?;
     Ok(Exit::Good)
@@ -238,7 +288,10 @@ fn info(repo: PathBuf, output: &mut Output) -> Outcome {
 impl Check {
     fn run(self, output: &mut Output) -> Outcome {
         let Self { repo, level, record, unlock } = self;
-        let repository = Repository::open(&repo)?;
+        let repository = match level {
+            Level::Present | Level::Stored if !record => unlock.repo.open_without_asking(&repo)?,
+            _ => unlock.repo.open(&repo)?,
+        };
         let key = match level {
             Level::Open => unlock.of(&repo, || holds_encrypted(&repository))?,
             _ => None,
@@ -275,11 +328,11 @@ fn show(
         let object = finding.object.to_string();
         let place = finding.at.map(|at| format!(", byte {at}")).unwrap_or_default();
         let points: Vec<_> = finding.points.iter().map(u64::to_string).collect();
-        output.line(format_args!(
-            "damage: {object}{place}: {} (point {})",
-            finding.problem,
-            points.join(", ")
-        ))?;
+        let points = match &*points {
+            [] => String::new(),
+            points => format!(" (point {})", points.join(", ")),
+        };
+        output.line(format_args!("damage: {object}{place}: {}{points}", finding.problem))?;
         let (offset, problem, points) = (finding.at, finding.problem, finding.points);
         findings.push(FindingJson { object, offset, problem, points });
     }

@@ -154,7 +154,7 @@ impl Restore {
                 of,
                 ..
             } => {
-                let from = Source::open(backup, point, label, &of)?;
+                let from = Source::open(backup, point, label, &of, &unlock)?;
                 let key = unlock.of(from.path(), || from.is_encrypted())?;
                 let to = match (to_commit, to_label, at, to_lsn) {
                     (Some(commit), ..) => RestoreTo::Commit(commit),
@@ -188,6 +188,7 @@ impl Source {
         point: Option<u64>,
         label: Option<String>,
         of: &EnvironmentArgs,
+        unlock: &KeyArgs,
     ) -> Result<Self, Failure> {
         let environment = of.uuid()?;
         let which = match (point, label) {
@@ -196,7 +197,7 @@ impl Source {
             _ => Which::Newest,
         };
         if is_repository(&path) {
-            let repository = Repository::open(&path)?;
+            let repository = unlock.repo.open(&path)?;
             return Ok(Self::Repository { path, repository, which, environment });
         }
         match (which, environment) {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use cairn_io::{RealDir, RealWorld, World, WorldRef};
 use cairndb::{
     ErrorKind,
-    backup::{Moment, Repository, ShipOptions, ShipReport, Shipper, TimelineIntervals},
+    backup::{Moment, ShipOptions, ShipReport, Shipper, TimelineIntervals},
 };
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use super::backups::EnvironmentArgs;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
-    keys::KeyArgs,
+    keys::{KeyArgs, RepoKeyArgs},
     open,
     output::Output,
     text::{Time, seconds, several, size},
@@ -65,7 +65,7 @@ enum ShipCommand {
 
 /// Tell which commits and times can be restored from a repository, and which cannot, and why
 ///
-/// Nothing of the environment is needed, and no key. What is told comes from backups and from what
+/// Nothing of the environment is needed, and no key of it. What is told comes from backups and from what
 /// was shipped, timeline by timeline.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment, after_help = "Example:\n  cairn ship status backups")]
@@ -74,6 +74,8 @@ struct Status {
     repo: PathBuf,
     #[command(flatten)]
     of: EnvironmentArgs,
+    #[command(flatten)]
+    unlock: RepoKeyArgs,
 }
 
 #[derive(Serialize)]
@@ -139,7 +141,7 @@ impl Ship {
             Self { command: Some(ShipCommand::Status(status)), .. } => status.run(output),
             Self { env: Some(env), repo: Some(repo), once, every, unlock, .. } => {
                 let key = unlock.of_environment(&env)?;
-                let repository = Repository::open(&repo)?;
+                let repository = unlock.repo.open(&repo)?;
                 let world: WorldRef = std::sync::Arc::new(RealWorld::new());
                 let options = ShipOptions::default()
                     .options(open::with_key(key))
@@ -279,7 +281,7 @@ impl Shipping {
 
 impl Status {
     fn run(self, output: &mut Output) -> Outcome {
-        let repository = Repository::open(&self.repo)?;
+        let repository = self.unlock.open(&self.repo)?;
         for timeline in repository.intervals(self.of.uuid()?)? {
             show(timeline, output)?;
         }

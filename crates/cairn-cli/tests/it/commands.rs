@@ -268,6 +268,78 @@ fn repo_session(json: bool) -> Session {
     session
 }
 
+/// An encrypted repository, and an encrypted environment with another key in it.
+fn encrypted_repo_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    for name in ["repo.key", "office.key", "data.key"] {
+        session.key_file(name);
+    }
+    let word = b"sesame\n";
+    session.run("init data");
+    session.run("put data ada 1815");
+    session.run("repo init backups --key-file repo.key");
+    session.run("repo init backups --encrypt");
+    session.run("repo init backups --encrypt --key-file repo.key");
+    session.run("repo init backups --encrypt --key-file repo.key");
+    session.run("backup data --repo backups");
+    session.run("backup data --repo backups --repo-key-file office.key");
+    session.run("backup data --repo backups --repo-key-file repo.key --label first");
+    session.run("backups backups");
+    session.run("backups backups --repo-key-file repo.key");
+    session.run("repo info backups");
+    session.run("repo info backups --repo-key-file repo.key");
+    session.run("repo check backups");
+    session.run("repo check backups --level content");
+    session.run("repo check backups --record");
+    session.run("repo check backups --level structure --repo-key-file repo.key");
+    session.run("prove backups");
+    session.run("prove backups --repo-key-file repo.key");
+    session.run("ship data backups --once");
+    session.run("put data grace 1906");
+    session.run("ship data backups --once --repo-key-file repo.key");
+    session.run("ship status backups");
+    session.run("ship status backups --repo-key-file repo.key");
+    session.run("get backups@first ada");
+    session.run("get backups@first ada --repo-key-file repo.key");
+    session.run("repo keys list backups");
+    session.run("repo keys add backups --name office --new-key-file office.key");
+    session
+        .run("repo keys add backups --name office --key-file repo.key --new-key-file office.key");
+    session.run("repo keys add backups --name office --key-file repo.key --new-key-file data.key");
+    session.run_with(
+        "repo keys add backups --name ada --key-file repo.key --new-passphrase-fd 0 --kdf-memory 1MiB",
+        word,
+    );
+    session.run("repo keys list backups");
+    session.run_with("restore backups one --repo-passphrase-fd 0", word);
+    session.run("repo keys rotate backups --key-file repo.key --new-key-file data.key");
+    session.run("restore backups two --repo-key-file repo.key");
+    session.run("repo keys remove backups nobody --key-file office.key");
+    session.run("repo keys remove backups ada --key-file office.key");
+    session.run("repo keys remove backups first --key-file office.key");
+    session.run("repo keys remove backups office --key-file office.key");
+    session.run("restore backups two");
+    session.run("restore backups two --repo-key-file office.key");
+    session.run("scan two");
+    session.run("init secret --encrypt --key-file data.key");
+    session.run("put secret alan 1912 --key-file data.key");
+    session.run("backup secret --repo backups --repo-key-file office.key --key-file data.key");
+    session.run("repo init plain");
+    session.run("backup data --repo plain --repo-key-file repo.key");
+    session.run("repo keys list plain");
+    session
+}
+
+#[test]
+fn encrypted_repositories_are_looked_after_in_text() {
+    encrypted_repo_session(false).compare("repo-keys-text.txt");
+}
+
+#[test]
+fn encrypted_repositories_are_looked_after_in_json() {
+    encrypted_repo_session(true).compare("repo-keys-json.txt");
+}
+
 #[test]
 fn repositories_are_looked_after_in_text() {
     repo_session(false).compare("repo-text.txt");
@@ -577,6 +649,11 @@ fn help_is_text() {
         "repo init",
         "repo info",
         "repo check",
+        "repo keys",
+        "repo keys list",
+        "repo keys add",
+        "repo keys rotate",
+        "repo keys remove",
         "ship",
         "ship status",
         "archive",

@@ -18,6 +18,8 @@ fn check(page: &str) {
             session.run(command);
         } else if let Some(path) = line.strip_prefix("$ rm -r ") {
             session.remove(path);
+        } else if let Some(path) = line.strip_prefix("$ (umask 077; openssl rand -hex 32 > ") {
+            session.key_file(path.trim_end_matches(')'));
         }
     }
     let (shown, said) = (session.redact(&blocks.join("\n\n")), session.transcript().trim_end());

@@ -182,3 +182,31 @@ fn a_point_is_not_proved_where_sqlite_finds_something_in_an_sql_store() {
     let states: Vec<_> = listed.iter().map(|point| point["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["proved", "copied"]);
 }
+
+/// What was printed for a drawer opens the repository when nothing else is left.
+#[test]
+fn a_printed_recovery_key_opens_an_encrypted_repository() {
+    let dir = Dir::new();
+    let key_file = |name: &str, content: &str| {
+        dir.write(name, content);
+        let only_mine = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(dir.path(name), only_mine).unwrap();
+    };
+    key_file("repo.key", &"01234567".repeat(8));
+    dir.run(&["init", "data"]).good();
+    dir.run(&["put", "data", "ada", "1815"]).good();
+    dir.run(&["repo", "init", "backups", "--encrypt", "--key-file", "repo.key"]).good();
+    dir.run(&["backup", "data", "--repo", "backups", "--repo-key-file", "repo.key"]).good();
+    let args = ["repo", "keys", "add", "backups", "--name", "paper", "--recovery", "--json"];
+    let added = dir.run(&[&args[..], &["--key-file", "repo.key"]].concat()).good();
+    let added = json(added.text()).remove(0);
+    let recovery = added["recovery_key"].as_str().unwrap();
+    assert_eq!((recovery.len(), &added["key"]["name"]), (64, &Value::from("paper")));
+    key_file("typed.key", recovery);
+    let args = ["repo", "keys", "remove", "backups", "first", "--key-file", "typed.key"];
+    dir.run(&args).good();
+    let refused = dir.run(&["restore", "backups", "back", "--repo-key-file", "repo.key"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    dir.run(&["restore", "backups", "back", "--repo-key-file", "typed.key"]).good();
+    assert_eq!(dir.entries("back"), dir.entries("data"));
+}

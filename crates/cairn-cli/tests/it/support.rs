@@ -170,6 +170,16 @@ impl Session {
         self.transcript.push_str(&format!("$ rm -r {path}\n\n"));
     }
 
+    /// Makes a key file, as `openssl rand` does.
+    pub(crate) fn key_file(&mut self, name: &str) {
+        let digest = cairn_log::Digest::of(name.as_bytes()).to_string();
+        self.dir.write(name, digest);
+        let only_mine = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(self.dir.path(name), only_mine).unwrap();
+        let line = format!("$ (umask 077; openssl rand -hex 32 > {name})\n\n");
+        self.transcript.push_str(&line);
+    }
+
     /// A text as the transcript would have it.
     pub(crate) fn redact(&self, text: &str) -> String {
         redact(text, self.dir.0.path())
