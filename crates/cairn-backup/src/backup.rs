@@ -7,12 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use cairn_env::{Environment, Snapshot};
+use cairn_env::{BackupFile, Environment, Snapshot};
 use cairn_io::{Dir, DirExt, DirRef, IoResult, RealDir, RealWorld, SyncSite, WorldRef};
 
 use crate::{
-    BackupError, BackupResult, Manifest, Progress,
-    copy::copy,
+    BackupError, BackupResult, Manifest, Pace, Progress,
+    copy::{Copied, copy},
+    crew::{self, Job},
     keyring::{self, KEYRING},
     manifest::{FILES, MANIFEST, MANIFEST_NEW},
     piece::is_stored_name,
@@ -55,6 +56,8 @@ pub struct BackupOptions<'a> {
     pub since_in: Option<&'a DirRef>,
     /// Called from time to time.
     pub progress: Report<'a>,
+    /// How fast it goes, and whether it goes on.
+    pub pace: Pace<'a>,
     /// Called once, before the first file is copied, with the state that the backup is going to hold:
     /// a snapshot of the running environment at the very commit of the cut. A digest taken from it is
     /// what a restored environment must give.
@@ -90,6 +93,13 @@ impl<'a> BackupOptions<'a> {
         self
     }
 
+    /// Sets [`BackupOptions::pace`](BackupOptions#structfield.pace).
+    #[must_use]
+    pub fn pace(mut self, pace: Pace<'a>) -> Self {
+        self.pace = pace;
+        self
+    }
+
     /// Sets [`BackupOptions::at_cut`](BackupOptions#structfield.at_cut).
     #[must_use]
     pub fn at_cut(mut self, at_cut: &'a (dyn Fn(Snapshot) + Send + Sync)) -> Self {
@@ -100,8 +110,8 @@ impl<'a> BackupOptions<'a> {
 
 impl fmt::Debug for BackupOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { skip_read_back, since, .. } = self;
-        write!(f, "BackupOptions(skip_read_back: {skip_read_back}, since: {since:?})")
+        let Self { skip_read_back, since, pace, .. } = self;
+        write!(f, "BackupOptions(skip_read_back: {skip_read_back}, since: {since:?}, {pace:?})")
     }
 }
 
@@ -171,6 +181,7 @@ pub fn backup_to(
     world: &WorldRef,
     options: &BackupOptions<'_>,
 ) -> BackupResult<BackupReport> {
+    options.pace.check()?;
     let previous = open_previous(env, options)?;
     let files_dir = prepare(target)?;
     let set = env.begin_backup()?;
@@ -180,12 +191,13 @@ pub fn backup_to(
     }
     let total: u64 = set.files().iter().map(|file| file.length).sum();
     let read_back = !options.skip_read_back;
-    let mut counter = Counter::new(total, options.progress);
+    let to_read = if read_back { 2 * total } else { total };
+    let counter = Counter::paced(to_read, options.progress, &options.pace, world)?;
 
     let (mut files, mut kept, mut previous_damaged) = (Vec::new(), BTreeMap::new(), Vec::new());
     if let Some(previous) = previous {
         for file in set.files() {
-            match previous.take_over(file, &*files_dir, read_back, &mut counter)? {
+            match previous.take_over(file, &*files_dir, read_back, &counter)? {
                 Taken::Linked(taken) => {
                     files.push(taken);
                     set.release(file);
@@ -203,26 +215,35 @@ pub fn backup_to(
         return Err(BackupError::NoSpace { path: target.path().to_owned(), free, needed });
     }
     if read_back {
-        counter.again(needed);
+        counter.skip(linked + begun)?; // as read as it will be
     }
     let mut written = Vec::new();
     let names: BTreeSet<_> = files.iter().map(|file| file.name).collect();
     let mut linked_files = files.len() as u64;
-    for file in set.files().iter().filter(|file| !names.contains(&file.name)) {
+    let missing: Vec<_> = set.files().iter().filter(|file| !names.contains(&file.name)).collect();
+    let copies = missing.iter().map(|file| -> Job<Copied> {
         let kept = kept.remove(&file.name).unwrap_or_default();
-        let copied = copy(file, &kept, &*files_dir, &mut counter)?;
+        let (file, to) = (BackupFile::clone(file), DirRef::clone(&files_dir));
+        Box::new(move |counter: &Counter<'_>| copy(&file, &kept, &*to, counter))
+    });
+    crew::run(world, options.pace.crew(), copies.collect(), &counter, |place, copied| {
         files.push(copied.file);
         linked_files += u64::from(copied.written.is_none());
         written.extend(copied.written);
-        set.release(file);
-    }
+        set.release(missing[place]);
+        Ok(())
+    })?;
     let keyring = set.keyring().map(|bytes| keyring::copy(bytes, &*files_dir)).transpose()?;
     let cut = set.cut().clone();
     drop(set);
     if read_back {
-        for stored in &written {
-            read_stored(&*files_dir, stored, &mut counter, |_, _| Ok(()))?;
-        }
+        let reads = written.iter().cloned().map(|stored| -> Job<()> {
+            let from = DirRef::clone(&files_dir);
+            Box::new(move |counter: &Counter<'_>| {
+                read_stored(&*from, &stored, counter, |_, _| Ok(()))
+            })
+        });
+        crew::run(world, options.pace.crew(), reads.collect(), &counter, |_, ()| Ok(()))?;
     }
     files.sort_by_key(|file| file.name.number);
     let library = env!("CARGO_PKG_VERSION").into();
@@ -234,6 +255,7 @@ pub fn backup_to(
         keyring::try_files(&*files_dir, &manifest, &keys)?;
     }
     finish(target, &*files_dir, &manifest)?;
+    counter.end();
     let linked_bytes = total - written.iter().map(|stored| stored.piece.length).sum::<u64>();
     Ok(BackupReport { linked_files, linked_bytes, previous_damaged, ..BackupReport::of(&manifest) })
 }

@@ -26,13 +26,13 @@ pub(crate) fn copy(
     file: &BackupFile,
     kept: &[Piece],
     to: &dyn Dir,
-    counter: &mut Counter<'_>,
+    counter: &Counter<'_>,
 ) -> BackupResult<Copied> {
-    let before = counter.done();
+    let before = counter.counted();
     match copy_rest(file, kept, to, counter) {
         Err(BackupError::Env(EnvError::ForeignFile { .. })) if !kept.is_empty() => {
             remove(file, kept, to)?;
-            counter.again(counter.done() - before);
+            counter.again(counter.counted() - before);
             copy_rest(file, &[], to, counter)
         }
         copied => copied,
@@ -51,14 +51,14 @@ fn copy_rest(
     file: &BackupFile,
     kept: &[Piece],
     to: &dyn Dir,
-    counter: &mut Counter<'_>,
+    counter: &Counter<'_>,
 ) -> BackupResult<Copied> {
     let BackupFile { name, directory, length, .. } = *file;
     let start = kept.iter().map(|piece| piece.length).sum();
     let mut beginning = Beginning::new(kept);
     let mut rest = None;
     let digest = file.copy(|at, bytes| -> BackupResult<()> {
-        counter.add(bytes.len() as u64);
+        counter.add(bytes.len() as u64)?;
         let (old, new) = bytes.split_at(beginning.len_in(at, bytes.len()));
         if !beginning.is_followed_by(old) {
             let why = "it does not begin as the file of this name in the backup before".into();

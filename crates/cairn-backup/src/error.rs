@@ -171,6 +171,9 @@ pub enum BackupError {
         /// The journal file.
         file: LogName,
     },
+    /// It was ended from outside: see [`Cancel`](crate::Cancel). The same call goes on from what this one has stored.
+    #[error("cancelled")]
+    Cancelled,
     /// What was asked for makes no sense.
     #[error("{what}")]
     InvalidInput {
@@ -251,6 +254,7 @@ impl BackupError {
             | Self::RepositoryNotEncrypted { .. } => ErrorKind::Key,
             Self::Object(ObjectError::Unsupported { .. }) => ErrorKind::Unsupported,
             Self::Object(_) => ErrorKind::Corrupt,
+            Self::Cancelled => ErrorKind::Expired,
             Self::SeveralEnvironments { .. }
             | Self::OtherPast { .. }
             | Self::ShippedOtherwise { .. }

@@ -28,7 +28,9 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod bring;
 mod copy;
+mod crew;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -38,6 +40,7 @@ mod joined;
 mod keyring;
 mod manifest;
 mod open;
+mod pace;
 mod piece;
 mod previous;
 mod progress;
@@ -46,6 +49,7 @@ mod repository;
 mod restore;
 #[doc(hidden)]
 pub mod spec;
+mod sync;
 mod verify;
 
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
@@ -56,6 +60,7 @@ pub use heal::{heal, heal_from};
 pub use keyring::{check_key, check_key_in, is_encrypted};
 pub use manifest::{MANIFEST_NAME, Manifest, ManifestFile};
 pub use open::{open_backup, open_backup_in};
+pub use pace::{Cancel, Pace};
 pub use piece::Piece;
 pub use progress::Progress;
 pub use publish::{publish, publish_in};

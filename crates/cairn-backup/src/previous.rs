@@ -59,7 +59,7 @@ impl Previous {
         file: &BackupFile,
         to: &dyn Dir,
         read: bool,
-        counter: &mut Counter<'_>,
+        counter: &Counter<'_>,
     ) -> BackupResult<Taken> {
         let Some(known) = self.by_name.get(&file.name) else { return Ok(Taken::No) };
         let is_whole = known.length == file.length && known.pieces.is_empty();
@@ -80,26 +80,26 @@ impl Previous {
         known: &ManifestFile,
         to: &dyn Dir,
         read: bool,
-        counter: &mut Counter<'_>,
+        counter: &Counter<'_>,
     ) -> BackupResult<Taken> {
         let name = file.name.to_name();
         if let Some(refused) = self.link(&name, to) {
             return Ok(refused);
         }
-        let before = counter.done();
+        let before = counter.counted();
         match check(file, known, to, read, counter) {
             Ok(taken) => {
                 make_durable(&name, to)?;
                 Ok(Taken::Linked(taken))
             }
+            Err(error @ BackupError::Cancelled) => Err(error),
             Err(error) => {
                 // Number and name of a file come again after a restore: that is no damage.
                 let is_foreign = matches!(error, BackupError::Env(EnvError::ForeignFile { .. }));
-                let mut unseen = Counter::new(0, None);
-                let is_another =
-                    is_foreign && read_file(to, known, &mut unseen, |_, _| Ok(())).is_ok();
+                let unseen = Counter::new(0, None);
+                let is_another = is_foreign && read_file(to, known, &unseen, |_, _| Ok(())).is_ok();
                 to.remove(&name)?;
-                counter.again(counter.done() - before);
+                counter.again(counter.counted() - before);
                 Ok(match error {
                     _ if is_another => Taken::No,
                     error => self.damaged(&name, &error),
@@ -114,7 +114,7 @@ impl Previous {
         file: &BackupFile,
         known: &ManifestFile,
         to: &dyn Dir,
-        counter: &mut Counter<'_>,
+        counter: &Counter<'_>,
     ) -> BackupResult<Taken> {
         let mut stored = known.stored();
         let is_small = stored.last().is_some_and(|last| last.piece.length < MIN_LINKED);
@@ -129,6 +129,7 @@ impl Previous {
                 counter.again(stored.piece.length);
                 match read_stored(to, &stored, counter, |_, _| Ok(())) {
                     Ok(()) => make_durable(&stored.name, to)?,
+                    Err(error @ BackupError::Cancelled) => return Err(error),
                     Err(error) => refused = Some(self.damaged(&stored.name, &error)),
                 }
             }
@@ -174,18 +175,16 @@ fn check(
     known: &ManifestFile,
     to: &dyn Dir,
     read: bool,
-    counter: &mut Counter<'_>,
+    counter: &Counter<'_>,
 ) -> BackupResult<ManifestFile> {
     let BackupFile { name, directory, length, .. } = *file;
     let mut digest = known.digest;
     if read {
-        digest = file.check_copy(to, |_, piece| -> BackupResult<()> {
-            counter.add(piece.len() as u64);
-            Ok(())
-        })?;
+        digest = file
+            .check_copy(to, |_, piece| -> BackupResult<()> { counter.add(piece.len() as u64) })?;
     } else {
         file.glance_at_copy(to)?;
-        counter.add(length);
+        counter.skip(length)?;
     }
     Ok(ManifestFile { name, directory, length, digest, pieces: Vec::new() })
 }

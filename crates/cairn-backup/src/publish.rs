@@ -66,10 +66,10 @@ pub fn publish_in(
         return Err(BackupError::TargetNotEmpty { path: target.path().to_owned() });
     }
     let files_dir = target.open_dir(&FILES)?;
-    let mut counter = Counter::new(set.files().iter().map(|file| file.length).sum(), progress);
+    let counter = Counter::new(set.files().iter().map(|file| file.length).sum(), progress);
     let mut files = Vec::new();
     for file in set.files() {
-        files.push(check(file, &*files_dir, &mut counter)?);
+        files.push(check(file, &*files_dir, &counter)?);
     }
     let keyring = set.keyring().map(|bytes| put_keyring(bytes, &*files_dir)).transpose()?;
     let manifest = Manifest {
@@ -80,6 +80,7 @@ pub fn publish_in(
         files,
     };
     finish(target, &*files_dir, &manifest)?;
+    counter.end();
     Ok(BackupReport::of(&manifest))
 }
 
@@ -95,13 +96,12 @@ fn put_keyring(bytes: &[u8], files_dir: &dyn Dir) -> BackupResult<Piece> {
 fn check(
     file: &BackupFile,
     files_dir: &dyn Dir,
-    counter: &mut Counter<'_>,
+    counter: &Counter<'_>,
 ) -> BackupResult<ManifestFile> {
     let BackupFile { name, directory, length, .. } = *file;
     cut(file, files_dir)?;
     let digest = file.check_copy(files_dir, |_, piece| -> BackupResult<()> {
-        counter.add(piece.len() as u64);
-        Ok(())
+        counter.add(piece.len() as u64)
     })?;
     files_dir.open(&name.to_name(), Access::Read)?.sync(COPY)?;
     Ok(ManifestFile { name, directory, length, digest, pieces: Vec::new() })

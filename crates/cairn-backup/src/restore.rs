@@ -1,17 +1,25 @@
 //! `restore`: a backup becomes an environment, and only after everything in it was proved.
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
 
 use cairn_env::{
     Cut, EnvError, Environment, Forgotten, KeptGeneration, Options, PlannedFile, RecoveryReport,
-    RestoreTarget, RestoreTo, UnlockedKeyring, data_directory_space, forget_old_generation,
+    RestoreTarget, RestoreTo, UnlockedKeyring, data_directory_space, files_to_take,
+    forget_old_generation,
 };
-use cairn_io::{DirRef, FileExt, FileRef, MemDisk, RealDir, RealWorld, SyncSite, WorldRef};
-use cairn_log::Timeline;
+use cairn_io::{DirRef, FileRef, MemDisk, RealDir, RealWorld, WorldRef};
+use cairn_log::{LogName, Timeline};
 
 use crate::{
-    BackupError, BackupResult, Manifest, ManifestFile, Progress,
+    BackupError, BackupResult, Manifest, ManifestFile, Pace, Progress,
     backup::open_or_create,
+    bring::{Bring, bring_journal, copy_journal},
+    crew,
     history::History,
     joined::Joined,
     keyring,
@@ -19,9 +27,6 @@ use crate::{
     progress::{Counter, Report},
     verify::{not_there, open_stored, read_file},
 };
-
-/// A restored file, before the environment refers to it.
-const RESTORE: SyncSite = SyncSite::new("restore.file");
 
 /// How a restore is made.
 #[derive(Clone, Default)]
@@ -56,8 +61,14 @@ pub struct RestoreOptions<'a> {
     pub journal: Option<&'a Path>,
     /// As [`journal`](Self#structfield.journal), for [`restore_from`] in any directory.
     pub journal_in: Option<&'a DirRef>,
+    /// Whether a restore in place takes over the files that the environment has and the backup has as well: each is read,
+    /// and is the same if its hash is, whatever its length and times are. Where the file system can, they are linked, so
+    /// that what is kept and what is restored share their bytes: damage to one is then damage to both.
+    pub delta: bool,
     /// Called from time to time.
     pub progress: Report<'a>,
+    /// How fast it goes, and whether it goes on.
+    pub pace: Pace<'a>,
 }
 
 impl<'a> RestoreOptions<'a> {
@@ -96,6 +107,20 @@ impl<'a> RestoreOptions<'a> {
         self
     }
 
+    /// Sets [`RestoreOptions::delta`](RestoreOptions#structfield.delta).
+    #[must_use]
+    pub fn delta(mut self, delta: bool) -> Self {
+        self.delta = delta;
+        self
+    }
+
+    /// Sets [`RestoreOptions::pace`](RestoreOptions#structfield.pace).
+    #[must_use]
+    pub fn pace(mut self, pace: Pace<'a>) -> Self {
+        self.pace = pace;
+        self
+    }
+
     /// Reports progress.
     #[must_use]
     pub fn progress(mut self, progress: &'a (dyn Fn(Progress) + Send + Sync)) -> Self {
@@ -129,6 +154,11 @@ pub struct RestoreReport {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// How many of these files were there already: an attempt that was cut short had brought them, or the
+    /// environment had them ([`RestoreOptions::delta`](RestoreOptions#structfield.delta)).
+    pub taken_files: u64,
+    /// Their bytes.
+    pub taken_bytes: u64,
     /// Entries of all databases, each of which was read.
     pub entries: u64,
     /// The timeline on which the restored environment goes on.
@@ -140,7 +170,8 @@ pub struct RestoreReport {
 }
 
 /// Restores the backup in the directory `backup` into the directory `target`, which must be missing
-/// or empty (or hold an unfinished restore, which starts over).
+/// or empty. It may also hold a restore that was cut short: files that this has brought, and that are what they should
+/// be by their hashes, are not brought again.
 ///
 /// With [`RestoreOptions::to`](RestoreOptions#structfield.to) that is the environment as it was at a moment, which the
 /// journal past the backup leads to:
@@ -284,7 +315,7 @@ impl Source {
     }
 
     /// Reads all of its files, and compares each with its hash.
-    pub(crate) fn read_all(&self, counter: &mut Counter<'_>) -> BackupResult<()> {
+    pub(crate) fn read_all(&self, counter: &Counter<'_>) -> BackupResult<()> {
         let mut files = self.manifest.files.iter();
         files.try_for_each(|file| read_file(&*self.files, file, counter, |_, _| Ok(())))
     }
@@ -304,10 +335,12 @@ impl Source {
             staging.show(file.name, file.directory, &(Arc::new(shown) as FileRef))?;
         }
         let journal = self.journal().map(|file| file.length).sum();
-        let mut counter = Counter::new(journal, options.progress);
+        let counter = Counter::new(journal, options.progress);
         for file in self.journal() {
-            copy_journal(file, &staging, &mut counter)?;
+            copy_journal(file, &staging, &counter)?;
+            staging.arrived(file.name, file.directory)?;
         }
+        counter.end();
         Ok(staging.look(self.unlock(&options.options))?)
     }
 
@@ -318,47 +351,67 @@ impl Source {
         options: &RestoreOptions<'_>,
     ) -> BackupResult<RestoreReport> {
         let (restored, journal) = (self.files(), self.journal().collect::<Vec<_>>());
-        let lengths = restored.iter().map(|(file, length)| (file.directory, *length));
-        let lengths: Vec<_> =
-            lengths.chain(journal.iter().map(|file| (file.directory, file.length))).collect();
-        check_space(target, &lengths)?;
+        options.pace.check()?;
+        let lengths = restored.iter().map(|(_, length)| *length);
+        let lengths: Vec<_> = lengths.chain(journal.iter().map(|file| file.length)).collect();
+        let needed = restored.iter().map(|(file, length)| (file.directory, file.name, *length));
+        let needed =
+            needed.chain(journal.iter().map(|file| (file.directory, file.name, file.length)));
+        let delta = options.delta && options.in_place;
+        check_space(target, needed.collect(), delta)?;
         let how = format!(
             "This directory is being filled from the backup {}.\n\
-             If that is not going on any more, run the same `cairn restore` again, which starts over;\n\
+             If that is not going on any more, run the same `cairn restore` again, which goes on from there;\n\
              or remove the directory.\n",
             self.backup.path().display()
         );
-        let (root, world) = (Arc::clone(target), Arc::clone(world));
+        let root = Arc::clone(target);
+        let in_world = Arc::clone(world);
         let keyring = self.keyring();
         let (cut, foreign) = (self.cut().clone(), options.other_environment);
         let (commit, time) = (cut.commit, cut.time);
-        let staging = match options.in_place {
-            true => RestoreTarget::begin_in_place(root, world, cut, &how, keyring, foreign)?,
-            false => RestoreTarget::begin(root, world, cut, &how, keyring)?,
+        let mut staging = match options.in_place {
+            true => RestoreTarget::begin_in_place(root, in_world, cut, &how, keyring, foreign)?,
+            false => RestoreTarget::begin(root, in_world, cut, &how, keyring)?,
         };
+        if delta {
+            staging.take_from_current()?;
+        }
         // A file of which only the beginning is wanted is read to its end: the manifest vouches for all of it.
         let read = restored.iter().map(|(file, _)| file.length);
         let read = read.chain(journal.iter().map(|file| file.length)).sum();
-        let mut counter = Counter::new(read, options.progress);
-        for (file, length) in &restored {
-            let copy = staging.create(file.name, file.directory)?;
-            read_file(&*self.files, file, &mut counter, |at, piece| {
-                let left = usize::try_from(length.saturating_sub(at)).unwrap_or(usize::MAX);
-                Ok(copy.write_all_at(at, &piece[..piece.len().min(left)])?)
-            })?;
-            copy.sync(RESTORE)?;
-        }
-        for file in &journal {
-            copy_journal(file, &staging, &mut counter)?.sync(RESTORE)?;
-        }
+        let counter = Counter::paced(read, options.progress, &options.pace, world)?;
+        let staging = Arc::new(staging);
+        let jobs = restored.iter().map(|(file, length)| {
+            let (from, file) = (DirRef::clone(&self.files), ManifestFile::clone(file));
+            Bring { from, file, length: *length, to: Arc::clone(&staging) }.job()
+        });
+        let journal = journal
+            .iter()
+            .map(|file| bring_journal(PlannedFile::clone(file), Arc::clone(&staging)));
+        let (mut taken_files, mut taken_bytes) = (0, 0);
+        let threads = options.pace.crew();
+        crew::run(world, threads, jobs.chain(journal).collect(), &counter, |place, was_there| {
+            if was_there {
+                taken_files += 1;
+                taken_bytes += lengths[place];
+            }
+            Ok(())
+        })?;
+        counter.check()?;
         let proving = self.unlock(&options.options);
-        let (files, bytes) = (lengths.len() as u64, lengths.iter().map(|(_, length)| length).sum());
+        let (files, bytes) = (lengths.len() as u64, lengths.iter().sum());
+        let staging =
+            Arc::into_inner(staging).expect("every job has ended, and they had the others");
         let restored = staging.finish(proving)?;
+        counter.end();
         Ok(RestoreReport {
             commit,
             time,
             files,
             bytes,
+            taken_files,
+            taken_bytes,
             entries: restored.entries,
             timeline: restored.timeline,
             recovery: restored.recovery,
@@ -367,30 +420,22 @@ impl Source {
     }
 }
 
-/// Copies a journal file that comes from elsewhere.
-fn copy_journal(
-    file: &PlannedFile,
-    to: &RestoreTarget,
-    counter: &mut Counter<'_>,
-) -> BackupResult<FileRef> {
-    let copy = to.create(file.name, file.directory)?;
-    file.copy(|at, piece| -> BackupResult<()> {
-        counter.add(piece.len() as u64);
-        Ok(copy.write_all_at(at, piece)?)
-    })?;
-    Ok(copy)
-}
-
-/// An error if the files, of which directory and length are given, do not fit where they are to go. Data
-/// directories that are there already may be disks of their own.
-fn check_space(target: &DirRef, files: &[(u16, u64)]) -> BackupResult<()> {
+/// An error if the files, of which directory, name and length are given, do not fit where they are to go. Data
+/// directories that are there already may be disks of their own. What lies there already needs no room.
+fn check_space(
+    target: &DirRef,
+    mut files: Vec<(u16, LogName, u64)>,
+    delta: bool,
+) -> BackupResult<()> {
     let check = |path: &Path, free: u64, needed: u64| match free < needed {
         true => Err(BackupError::NoSpace { path: path.to_owned(), free, needed }),
         false => Ok(()),
     };
+    let there: BTreeSet<_> = files_to_take(target, delta)?.into_iter().collect();
+    files.retain(|file| !there.contains(file));
     let mut needed = BTreeMap::<u16, u64>::new();
-    for (directory, length) in files {
-        *needed.entry(*directory).or_default() += length;
+    for (directory, _, length) in files {
+        *needed.entry(directory).or_default() += length;
     }
     let mut in_root = 0;
     for (directory, bytes) in needed {

@@ -52,11 +52,11 @@ pub fn verify(path: impl AsRef<Path>, progress: Report<'_>) -> BackupResult<Back
 pub fn verify_in(dir: &dyn Dir, progress: Report<'_>) -> BackupResult<BackupVerifyReport> {
     let manifest = Manifest::read(dir)?;
     let files = dir.open_dir(&FILES)?;
-    let mut counter = Counter::new(manifest.bytes(), progress);
+    let counter = Counter::new(manifest.bytes(), progress);
     let mut findings = Vec::new();
     let mut named = BTreeSet::new();
     for file in &manifest.files {
-        if let Err(error) = read_file(&*files, file, &mut counter, |_, _| Ok(())) {
+        if let Err(error) = read_file(&*files, file, &counter, |_, _| Ok(())) {
             findings.push(BackupFinding { error });
         }
         named.extend(file.stored().into_iter().map(|stored| stored.name.to_string()));
@@ -71,7 +71,9 @@ pub fn verify_in(dir: &dyn Dir, progress: Report<'_>) -> BackupResult<BackupVeri
     }
     let extra = files.list()?.into_iter().map(|entry| entry.display);
     let extra = extra.filter(|name| !named.contains(name)).collect();
-    Ok(BackupVerifyReport { extra, bytes: counter.done(), findings, manifest })
+    let bytes = counter.done();
+    counter.end();
+    Ok(BackupVerifyReport { extra, bytes, findings, manifest })
 }
 
 /// The error for a path at which there is no directory.
@@ -87,7 +89,7 @@ pub(crate) fn not_there(path: &Path, error: cairn_io::IoError) -> BackupError {
 pub(crate) fn read_file(
     files: &dyn Dir,
     file: &ManifestFile,
-    counter: &mut Counter<'_>,
+    counter: &Counter<'_>,
     mut sink: impl FnMut(u64, &[u8]) -> BackupResult<()>,
 ) -> BackupResult<()> {
     // One piece has the hash of the file.
@@ -132,7 +134,7 @@ pub(crate) fn open_stored(files: &dyn Dir, stored: &Stored) -> BackupResult<File
 pub(crate) fn read_stored(
     files: &dyn Dir,
     stored: &Stored,
-    counter: &mut Counter<'_>,
+    counter: &Counter<'_>,
     mut sink: impl FnMut(u64, &[u8]) -> BackupResult<()>,
 ) -> BackupResult<()> {
     const PART: usize = 1 << 18;
@@ -147,7 +149,7 @@ pub(crate) fn read_stored(
         hasher.update(&buf[..want]);
         sink(at, &buf[..want])?;
         source.forget(at, want as u64);
-        counter.add(want as u64);
+        counter.add(want as u64)?;
         at += want as u64;
     }
     let found = Digest(*hasher.finalize().as_bytes());

@@ -96,7 +96,7 @@ pub fn forget_old_generation(
         // From here on nothing refers to it, and a crash leaves what the next call removes.
         root.switch(current)?;
     }
-    root.remove_others(Some(current.generation), &**world)
+    root.remove_others(&[current.generation], &**world)
 }
 
 impl Root {
@@ -159,18 +159,18 @@ impl Root {
         Ok(found)
     }
 
-    /// Removes all generations but this one, from the root and the data directories, of which it was
+    /// Removes all generations but these, from the root and the data directories, of which it was
     /// checked that there are no strangers. What is not ours in their directories stays, and so do these;
     /// and a generation that another process is reading.
     pub(crate) fn remove_others(
         &self,
-        stays: Option<Generation>,
+        stay: &[Generation],
         world: &dyn World,
     ) -> EnvResult<Forgotten> {
         let protector = self.protect(world)?;
         let pins = protector.pins()?;
         let stays = |generation: Generation| {
-            stays == Some(generation) || pins.iter().any(|pin| pin.is_of(generation))
+            stay.contains(&generation) || pins.iter().any(|pin| pin.is_of(generation))
         };
         let mut gone = Forgotten::default();
         let mut numbers = BTreeSet::new();

@@ -36,6 +36,7 @@ mod database;
 mod descriptor;
 mod directories;
 mod door;
+mod earlier;
 mod environment;
 mod error;
 mod event_queue;
@@ -90,6 +91,7 @@ pub use cleaner::CleanReport;
 pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
 pub use database::{Database, DatabaseKind, DatabaseOptions};
 pub use directories::data_directory_space;
+pub use earlier::files_to_take;
 pub use environment::{
     About, DataDirectory, Environment, Figure, HeldKeys, Identity, PinInfo, Stats, Unit, held_keys,
 };

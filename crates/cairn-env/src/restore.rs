@@ -7,6 +7,8 @@
 //! In place, the files go into new generation directories beside those that count, in the root and in
 //! each data directory; `RESTORING` is not needed because `CURRENT` does not know of them, and the last
 //! thing is to rename `CURRENT`: a restore that fails or is killed leaves the environment as it was.
+//!
+//! A restore that was cut short has left files: see `earlier`.
 
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use cairn_log::{DataKeys, LogName, Timeline};
 use crate::{
     EnvError, EnvResult, Environment, JournalRetention, Options, RecoveryReport, VerifyOptions,
     backup::Cut,
-    keyring,
+    earlier, keyring,
     root::{Current, Generation, Generations, Root},
     sites,
     staging::Staging,
@@ -34,6 +36,8 @@ pub struct RestoreTarget {
     generation: Generation,
     /// What counted before, in place.
     kept: Option<Current>,
+    /// Where files may lie already, by their data directories.
+    earlier: Vec<(u16, DirRef)>,
 }
 
 /// What a restore has brought back.
@@ -58,11 +62,13 @@ struct Target {
     kept: Option<Current>,
     /// Whether a restore before this one may have left data directories.
     is_again: bool,
+    /// Generations from which files can be taken.
+    attempts: Vec<Generation>,
 }
 
 impl RestoreTarget {
-    /// Begins a restore of `cut` into `root`, which must be empty, or hold an unfinished restore:
-    /// that one starts over. `how` is what an open of the half-filled directory tells its user; `keyring`
+    /// Begins a restore of `cut` into `root`, which must be empty, or hold an unfinished restore, of which
+    /// files [may be taken](Self::earlier). `how` is what an open of the half-filled directory tells its user; `keyring`
     /// is the keyring file of an encrypted environment.
     ///
     /// # Errors
@@ -87,8 +93,9 @@ impl RestoreTarget {
         }
         root.check_no_strangers(&[cut.environment])?;
         root.begin_restoring(how)?;
-        root.remove_others(None, &*world)?; // of a restore that was cut short
-        let target = Target { root, lock, kept: None, is_again: unfinished };
+        let attempts = root.attempts()?;
+        root.remove_others(&attempts, &*world)?; // of a restore that was cut short
+        let target = Target { root, lock, kept: None, is_again: unfinished, attempts };
         Self::stage(target, world, cut, keyring)
     }
 
@@ -130,18 +137,19 @@ impl RestoreTarget {
             return Err(EnvError::InvalidInput { what });
         }
         this.check_no_strangers(&[current.environment, cut.environment])?;
-        this.remove_others(Some(current.generation), &*world)?;
+        let attempts = this.attempts()?;
+        this.remove_others(&[&*attempts, &[current.generation]].concat(), &*world)?;
         // It may be: nothing tells.
-        let target = Target { root: this, lock, kept: Some(current), is_again: true };
+        let target = Target { root: this, lock, kept: Some(current), is_again: true, attempts };
         Self::stage(target, world, cut, keyring)
     }
 
     /// Makes the generation directories.
     fn stage(target: Target, world: WorldRef, cut: Cut, keyring: Option<&[u8]>) -> EnvResult<Self> {
-        let Target { root, lock, kept, is_again } = target;
+        let Target { root, lock, kept, is_again, attempts } = target;
         let generation = match kept {
-            Some(_) => root.next_generation()?,
-            None => Generation::FIRST,
+            None if attempts.is_empty() => Generation::FIRST,
+            _ => root.next_generation()?,
         };
         let timeline = another_timeline(cut.timeline, &*world);
         // In place of what keeps history, it goes on keeping it.
@@ -162,15 +170,69 @@ impl RestoreTarget {
             ..State::first(cut.environment)
         };
         let staging = Staging::create(&root, state, is_again, None, keyring)?;
-        Ok(Self { root, staging, timeline, world, cut, lock, generation, kept })
+        root.dir.sync(sites::CREATE_ROOT)?;
+        earlier::note_staged(&*staging.dir)?;
+        let earlier = root.places_of(&attempts)?;
+        Ok(Self { root, staging, timeline, world, cut, lock, generation, kept, earlier })
     }
 
-    /// Creates a file of the restored environment in the data directory in which it lay.
+    /// Lets files be taken from what is replaced, too.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn take_from_current(&mut self) -> EnvResult<()> {
+        if let Some(current) = self.kept {
+            self.earlier.extend(self.root.places_of(&[current.generation])?);
+        }
+        Ok(())
+    }
+
+    /// Directories in which a file of data directory `directory` may lie, under its name, that need not be brought: of an
+    /// attempt that was cut short, and of [what is replaced](Self::take_from_current). What lies there may be anything,
+    /// or damaged. It can be [linked](Self::link), or copied.
+    pub fn earlier(&self, directory: u16) -> impl Iterator<Item = &DirRef> {
+        let its = self.earlier.iter().filter(move |(number, _)| *number == directory);
+        its.map(|(_, dir)| dir)
+    }
+
+    /// Links a file from one of these directories, for reading; `None` if there is none, or it cannot be linked. It has to
+    /// be compared with what it should be; then it has [arrived](Self::arrived), or is to be [dropped](Self::drop_file).
+    ///
+    /// # Errors
+    /// If the disk fails, or there is no such data directory.
+    pub fn link(
+        &self,
+        name: LogName,
+        directory: u16,
+        from: &dyn Dir,
+    ) -> EnvResult<Option<FileRef>> {
+        earlier::link(self.place(name, directory)?, from, name)
+    }
+
+    /// Creates a file of the restored environment in the data directory in which it lay. It is none of the environment
+    /// before it has [arrived](Self::arrived).
     ///
     /// # Errors
     /// If it exists or the disk fails, or there is no such data directory.
     pub fn create(&self, name: LogName, directory: u16) -> EnvResult<FileRef> {
-        Ok(self.place(name, directory)?.create(&name.to_name())?)
+        Ok(self.place(name, directory)?.create(&earlier::arriving(name))?)
+    }
+
+    /// Gives a file its name that was created or linked, and is whole and durable.
+    ///
+    /// # Errors
+    /// If it exists or the disk fails, or there is no such data directory.
+    pub fn arrived(&self, name: LogName, directory: u16) -> EnvResult<()> {
+        let dir = self.place(name, directory)?;
+        Ok(dir.rename_new(&earlier::arriving(name), &name.to_name())?)
+    }
+
+    /// Removes a file that was created or linked and is not what it should be.
+    ///
+    /// # Errors
+    /// If the disk fails, or there is no such data directory.
+    pub fn drop_file(&self, name: LogName, directory: u16) -> EnvResult<()> {
+        Ok(self.place(name, directory)?.remove(&earlier::arriving(name))?)
     }
 
     /// Shows a file that lies elsewhere in the data directory in which it lay, if the target is in memory. It has to
@@ -197,7 +259,7 @@ impl RestoreTarget {
     /// If anything is not as the cut says: the directory then stays an unfinished restore.
     pub fn finish(self, options: Options) -> EnvResult<Restored> {
         let options = self.unlocked(options)?;
-        let Self { root, staging, timeline, world, cut, lock, generation, kept } = self;
+        let Self { root, staging, timeline, world, cut, lock, generation, kept, .. } = self;
         // Planted: restored in place too early.
         if !cairn_io::planted::is(38) {
             staging.make_durable(&root)?;
@@ -206,6 +268,10 @@ impl RestoreTarget {
             encrypt_state(&staging.dir, keys)?;
         }
         let (recovery, entries) = prove(&root, &staging.dir, &world, &cut, options)?;
+        // What was taken from attempts has names here.
+        let stay = kept.iter().map(|kept| kept.generation).chain([generation]).collect::<Vec<_>>();
+        root.remove_others(&stay, &*world)?;
+        earlier::forget_staged(&*staging.dir)?;
         let current = Current { environment: cut.environment, generation };
         root.switch_keeping(Generations { current, kept })?;
         if kept.is_none() {

@@ -1,6 +1,6 @@
 //! `Repository::backup`: the objects that are new, and then, last of all, a point.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use cairn_archive::Compression;
 use cairn_env::{BackupSet, Cut, Environment, Snapshot};
@@ -11,14 +11,16 @@ use super::{
     frames::Damaged,
     journal::Journal,
     layout::MAX_PART,
-    point::{Point, PointDatabase, check_label},
+    point::{Point, PointDatabase, PointFile, check_label},
     statement::{self, Unread},
     store::{MAX_POINT, Origin},
     upload::{Upload, Uploaded},
     view,
 };
 use crate::{
-    BackupError, BackupResult, ObjectError, Progress, keyring,
+    BackupError, BackupResult, ObjectError, Pace, Progress,
+    crew::{self, Job},
+    keyring,
     progress::{Counter, Report},
 };
 
@@ -38,6 +40,8 @@ pub struct PointOptions<'a> {
     pub skip_read_back: bool,
     /// Called from time to time.
     pub progress: Report<'a>,
+    /// How fast it goes, and whether it goes on.
+    pub pace: Pace<'a>,
     /// Called once, before the first file is read, with the state that the point is going to hold: see
     /// [`BackupOptions::at_cut`](crate::BackupOptions#structfield.at_cut).
     pub at_cut: Option<&'a (dyn Fn(Snapshot) + Send + Sync)>,
@@ -51,6 +55,7 @@ impl Default for PointOptions<'_> {
             part_bytes: MAX_PART,
             skip_read_back: false,
             progress: None,
+            pace: Pace::default(),
             at_cut: None,
         }
     }
@@ -92,6 +97,13 @@ impl<'a> PointOptions<'a> {
         self
     }
 
+    /// Sets [`PointOptions::pace`](PointOptions#structfield.pace).
+    #[must_use]
+    pub fn pace(mut self, pace: Pace<'a>) -> Self {
+        self.pace = pace;
+        self
+    }
+
     /// Sets [`PointOptions::at_cut`](PointOptions#structfield.at_cut).
     #[must_use]
     pub fn at_cut(mut self, at_cut: &'a (dyn Fn(Snapshot) + Send + Sync)) -> Self {
@@ -102,11 +114,11 @@ impl<'a> PointOptions<'a> {
 
 impl fmt::Debug for PointOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { label, compression, part_bytes, skip_read_back, .. } = self;
+        let Self { label, compression, part_bytes, skip_read_back, pace, .. } = self;
         write!(
             f,
             "PointOptions(label: {label:?}, {compression:?}, part_bytes: {part_bytes}, \
-             skip_read_back: {skip_read_back})"
+             skip_read_back: {skip_read_back}, {pace:?})"
         )
     }
 }
@@ -166,6 +178,7 @@ impl Repository {
         options: &PointOptions<'_>,
     ) -> BackupResult<PointReport> {
         self.check_writable()?;
+        options.pace.check()?;
         options.compression.check().map_err(|what| BackupError::InvalidInput { what })?;
         if let Some(label) = options.label {
             check_label(label).map_err(|what| BackupError::InvalidInput { what })?;
@@ -185,24 +198,32 @@ impl Repository {
         }
         let cut = set.cut().clone();
         let tip = self.tip(environment)?;
-        let previous = self.previous(environment, cut.timeline)?;
-        let shipped = self.shipped_for(&cut, previous.as_ref(), &set)?;
-        let mut upload =
-            Upload::new(&self.store, &cut, (previous.as_ref(), shipped), options, is_encrypted)?;
+        let previous = self.previous(environment, cut.timeline)?.map(Arc::new);
+        let shipped = self.shipped_for(&cut, previous.as_deref(), &set)?;
+        let had = (previous.clone(), shipped);
+        let upload = Arc::new(Upload::new(&self.store, &cut, had, options, is_encrypted)?);
         let total = set.files().iter().map(|file| file.length).sum();
-        let mut counter = Counter::new(total, options.progress);
-        let mut files = Vec::new();
-        for file in set.files() {
-            files.push(upload.file(file, &mut counter)?);
-            set.release(file);
-        }
-        upload.settle()?;
+        let counter = Counter::paced(total, options.progress, &options.pace, &self.world)?;
+        let jobs = set.files().iter().cloned().map(|file| -> Job<(PointFile, Uploaded)> {
+            let upload = Arc::clone(&upload);
+            Box::new(move |counter: &Counter<'_>| upload.file(&file, counter))
+        });
+        let (mut files, mut uploaded) = (Vec::new(), Uploaded::default());
+        let threads = options.pace.crew();
+        crew::run(&self.world, threads, jobs.collect(), &counter, |place, (file, done)| {
+            files.push(file);
+            uploaded.add(done);
+            set.release(&set.files()[place]);
+            Ok(())
+        })?;
+        uploaded.settle(&self.store)?;
         let keyring = set.keyring().map(<[u8]>::to_vec);
         drop(set);
         let mut writer = [0; 16];
         self.world.random(&mut writer);
-        let Uploaded { new_objects, new_bytes, .. } = upload.done;
-        let is_read_back = !options.skip_read_back && upload.done.kept_bytes == 0;
+        let Uploaded { new_objects, new_bytes, kept_bytes, adopted_objects, damaged, .. } =
+            uploaded;
+        let is_read_back = !options.skip_read_back && kept_bytes == 0;
         files.sort_by_key(|file| file.name.number);
         let mut point = Point {
             cut,
@@ -225,8 +246,9 @@ impl Repository {
             let files = dir.open_dir(&crate::manifest::FILES)?;
             keyring::try_files(&*files, &view::manifest(&point), &keys).map_err(view::surface)?;
         }
-        let number = self.publish(&mut point, tip, previous.as_ref())?;
-        let Uploaded { kept_bytes, adopted_objects, damaged, .. } = upload.done;
+        counter.check()?;
+        let number = self.publish(&mut point, tip, previous.as_deref())?;
+        counter.end();
         Ok(PointReport {
             number,
             environment,

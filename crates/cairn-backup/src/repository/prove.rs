@@ -167,7 +167,9 @@ impl Repository {
         let how = RestoreOptions::default().options(options.options.clone());
         let source =
             Source::preflight(view::open(&self.store, &path, point.clone()), &self.world, &how)?;
-        source.read_all(&mut Counter::new(point.bytes(), options.progress))?;
+        let counter = Counter::new(point.bytes(), options.progress);
+        source.read_all(&counter)?;
+        counter.end();
         let (env, _) = source.open(&self.world, &how)?;
         let report = env.verify(&VerifyOptions::new())?;
         let mut findings: Vec<_> = report.findings.iter().map(ToString::to_string).collect();

@@ -4,7 +4,10 @@
 //! of a file with the same seal, or because it was read, whole, and compared. So a backup that was killed goes on
 //! with what it has stored, and a name alone is never believed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cairn_archive::Compression;
 use cairn_env::{BackupFile, Cut, EnvError};
@@ -35,6 +38,27 @@ pub(crate) struct Uploaded {
     pub(crate) adopted_objects: u64,
     /// What was wrong with objects of points before.
     pub(crate) damaged: Vec<String>,
+    /// Folders with objects that somebody else may have stored and not made durable.
+    to_settle: BTreeSet<Folder>,
+}
+
+impl Uploaded {
+    /// Together with what has become of others.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { new_objects, new_bytes, kept_bytes, adopted_objects, damaged, to_settle } =
+            other;
+        self.new_objects += new_objects;
+        self.new_bytes += new_bytes;
+        self.kept_bytes += kept_bytes;
+        self.adopted_objects += adopted_objects;
+        self.damaged.extend(damaged);
+        self.to_settle.extend(to_settle);
+    }
+
+    /// Makes durable what others have stored.
+    pub(crate) fn settle(&self, store: &Store) -> BackupResult<()> {
+        self.to_settle.iter().try_for_each(|folder| Ok(store.backend.settle(folder)?))
+    }
 }
 
 /// Bytes that parts have on average, if a point names those that were shipped.
@@ -43,29 +67,26 @@ const SMALL_PART: u64 = 16 << 10;
 /// Which part of which file.
 type Place = (FileClass, FileNumber, u64, u64);
 
-/// A backup that is being made.
-pub(crate) struct Upload<'a> {
-    store: &'a Store,
+/// A backup that is being made: what is known before any of its files is read.
+pub(crate) struct Upload {
+    store: Store,
     environment: Uuid,
     timeline: Timeline,
     compression: Compression,
     part_len: u64,
     read_back: bool,
-    previous: Option<&'a (u64, Point)>,
+    previous: Option<Arc<(u64, Point)>>,
     /// What was shipped of the journal.
     shipped: Journal,
     /// Objects of this timeline that are there, used or not.
     there: BTreeMap<Place, Vec<ObjectName>>,
-    /// Folders with objects that somebody else may have stored and not made durable.
-    to_settle: BTreeSet<Folder>,
-    pub(crate) done: Uploaded,
 }
 
-impl<'a> Upload<'a> {
+impl Upload {
     pub(crate) fn new(
-        store: &'a Store,
+        store: &Store,
         cut: &Cut,
-        (previous, shipped): (Option<&'a (u64, Point)>, Journal),
+        (previous, shipped): (Option<Arc<(u64, Point)>>, Journal),
         options: &super::PointOptions<'_>,
         is_encrypted: bool,
     ) -> BackupResult<Self> {
@@ -81,7 +102,7 @@ impl<'a> Upload<'a> {
         }
         let compression = if is_encrypted { Compression::None } else { options.compression };
         Ok(Self {
-            store,
+            store: store.clone(),
             environment,
             timeline,
             compression,
@@ -90,19 +111,30 @@ impl<'a> Upload<'a> {
             previous,
             shipped,
             there,
-            to_settle: BTreeSet::new(),
-            done: Uploaded::default(),
         })
     }
 
     /// Brings a file into the repository, and returns what the point is to say of it.
     pub(crate) fn file(
-        &mut self,
+        &self,
         file: &BackupFile,
-        counter: &mut Counter<'_>,
-    ) -> BackupResult<PointFile> {
+        counter: &Counter<'_>,
+    ) -> BackupResult<(PointFile, Uploaded)> {
+        let mut one = One { of: self, done: Uploaded::default() };
+        Ok((one.file(file, counter)?, one.done))
+    }
+}
+
+/// One file of it.
+struct One<'a> {
+    of: &'a Upload,
+    done: Uploaded,
+}
+
+impl One<'_> {
+    fn file(&mut self, file: &BackupFile, counter: &Counter<'_>) -> BackupResult<PointFile> {
         let seal = file.seal().map(|seal| seal.digest);
-        let known = self.previous.and_then(|previous| {
+        let known = self.of.previous.as_ref().and_then(|previous| {
             let files = &previous.1.files;
             let at = files.binary_search_by_key(&file.name.number, |file| file.name.number);
             at.ok().map(|at| &files[at]).filter(|known| known.name == file.name)
@@ -120,7 +152,7 @@ impl<'a> Upload<'a> {
                 self.check_past(file)?;
             } else if self.has_all(known)? {
                 self.done.kept_bytes += known.length;
-                counter.add(known.length);
+                counter.skip(known.length)?;
                 return Ok(PointFile { directory: file.directory, ..known.clone() });
             }
             return self.copy(file, seal, &[], counter);
@@ -152,12 +184,12 @@ impl<'a> Upload<'a> {
         file: &BackupFile,
         seal: Option<Digest>,
         begun: &PointFile,
-        counter: &mut Counter<'_>,
+        counter: &Counter<'_>,
     ) -> BackupResult<PointFile> {
-        let before = counter.done();
+        let before = counter.counted();
         let copied = self.copy(file, seal, &begun.parts, counter);
         if let Err(BackupError::Env(EnvError::ForeignFile { .. })) = copied {
-            counter.again(counter.done() - before);
+            counter.again(counter.counted() - before);
         }
         copied
     }
@@ -169,7 +201,7 @@ impl<'a> Upload<'a> {
         file: &BackupFile,
         known: Option<&PointFile>,
     ) -> BackupResult<Option<PointFile>> {
-        let mut parts = self.shipped.parts(file.name.number);
+        let mut parts = self.of.shipped.parts(file.name.number);
         if file.name.class != FileClass::Journal || parts.is_empty() {
             return Ok(None);
         }
@@ -188,12 +220,12 @@ impl<'a> Upload<'a> {
 
     /// Within a timeline no number of a file comes twice: two files of one name are of two histories.
     fn check_past(&self, file: &BackupFile) -> BackupResult<()> {
-        match self.previous {
-            Some((number, point)) if point.cut.timeline == self.timeline => {
+        match self.of.previous.as_deref() {
+            Some((number, point)) if point.cut.timeline == self.of.timeline => {
                 Err(BackupError::OtherPast {
-                    place: self.store.backend.place(),
-                    environment: self.environment,
-                    timeline: self.timeline,
+                    place: self.of.store.backend.place(),
+                    environment: self.of.environment,
+                    timeline: self.of.timeline,
                     point: *number,
                     file: file.name,
                 })
@@ -204,16 +236,16 @@ impl<'a> Upload<'a> {
 
     /// Whether all parts of a file of the point before are there, and as long as they have to be.
     fn has_all(&mut self, known: &PointFile) -> BackupResult<bool> {
-        for NeededObject { name, stored_length, .. } in known.objects(self.environment) {
-            let found = self.store.backend.length(&name)?;
+        for NeededObject { name, stored_length, .. } in known.objects(self.of.environment) {
+            let found = self.of.store.backend.length(&name)?;
             if found == Some(stored_length) {
                 continue;
             }
             let error = match found {
-                None => self.store.missing(name),
+                None => self.of.store.missing(name),
                 Some(at) => {
                     let problem = format!("it has {at} bytes, not {stored_length}");
-                    self.store.damaged(name, Damaged { at, problem })
+                    self.of.store.damaged(name, Damaged { at, problem })
                 }
             };
             self.done.damaged.push(error.to_string());
@@ -228,7 +260,7 @@ impl<'a> Upload<'a> {
         file: &BackupFile,
         seal: Option<Digest>,
         kept: &[Part],
-        counter: &mut Counter<'_>,
+        counter: &Counter<'_>,
     ) -> BackupResult<PointFile> {
         let pieces: Vec<_> =
             kept.iter().map(|part| Piece { length: part.length, digest: part.content }).collect();
@@ -238,18 +270,18 @@ impl<'a> Upload<'a> {
         self.done.kept_bytes += start;
         let mut content = Vec::new();
         let digest = file.copy(|at, bytes| -> BackupResult<()> {
-            counter.add(bytes.len() as u64);
+            counter.add(bytes.len() as u64)?;
             let (old, mut new) = bytes.split_at(beginning.len_in(at, bytes.len()));
             if !beginning.is_followed_by(old) {
                 let why = "it does not begin as the file of this name in the point before".into();
                 return Err(EnvError::ForeignFile { path: file.path().to_owned(), why }.into());
             }
             while !new.is_empty() {
-                let room = usize::try_from(self.part_len).unwrap_or(usize::MAX) - content.len();
+                let room = usize::try_from(self.of.part_len).unwrap_or(usize::MAX) - content.len();
                 let (these, others) = new.split_at(room.min(new.len()));
                 content.extend_from_slice(these);
                 new = others;
-                if content.len() as u64 == self.part_len {
+                if content.len() as u64 == self.of.part_len {
                     parts.push(self.part(file, start, &content)?);
                     start += content.len() as u64;
                     content.clear();
@@ -270,7 +302,7 @@ impl<'a> Upload<'a> {
     /// Stores the bytes of a file from `start` on, or finds them stored.
     fn part(&mut self, file: &BackupFile, start: u64, content: &[u8]) -> BackupResult<Part> {
         let name = PartName {
-            timeline: self.timeline,
+            timeline: self.of.timeline,
             class: file.name.class,
             file: file.name.number,
             start,
@@ -292,11 +324,11 @@ impl<'a> Upload<'a> {
     }
 
     fn store_copy(&mut self, name: PartName, content: &[u8], copy: u32) -> BackupResult<Part> {
-        let (environment, compression) = (self.environment, self.compression);
-        let stored = self.store.encode_part(environment, name, content, copy, compression)?;
+        let of = self.of;
+        let stored = of.store.encode_part(of.environment, name, content, copy, of.compression)?;
         self.put(&stored, content)?;
         Ok(Part {
-            timeline: self.timeline,
+            timeline: self.of.timeline,
             length: content.len() as u64,
             content: stored.content,
             stored_length: stored.bytes.len() as u64,
@@ -307,11 +339,11 @@ impl<'a> Upload<'a> {
     /// A part that is there and holds exactly this.
     fn adopt(&mut self, name: PartName, content: &[u8]) -> BackupResult<Option<Part>> {
         let place = (name.class, name.file, name.start, name.length);
-        for object in self.there.get(&place).cloned().unwrap_or_default() {
+        for object in self.of.there.get(&place).cloned().unwrap_or_default() {
             let ObjectName::Part { part: named, .. } = object else { continue };
             // What is wrong with one that no point may need concerns nobody.
             let most = content.len() as u64 * 2 + (1 << 20);
-            let bytes = match self.store.whole(object, most) {
+            let bytes = match self.of.store.whole(object, most) {
                 Err(BackupError::Object(_)) => continue,
                 read => read?,
             };
@@ -319,15 +351,14 @@ impl<'a> Upload<'a> {
             if ShortHash::of(stored) != named.hash {
                 continue;
             }
-            let decoded = self.store.decode_part(self.environment, named, &bytes);
-            let decoded = match decoded {
+            let decoded = match self.of.store.decode_part(self.of.environment, named, &bytes) {
                 Err(BackupError::Object(_)) => continue,
                 decoded => decoded?,
             };
             if decoded.content == content {
-                self.to_settle.insert(object.folder());
+                self.done.to_settle.insert(object.folder());
                 return Ok(Some(Part {
-                    timeline: self.timeline,
+                    timeline: self.of.timeline,
                     length: content.len() as u64,
                     content: decoded.digest,
                     stored_length: bytes.len() as u64,
@@ -340,22 +371,22 @@ impl<'a> Upload<'a> {
 
     /// Stores an object, reads it, and compares what it holds.
     fn put(&mut self, part: &StoredPart, content: &[u8]) -> BackupResult<()> {
-        let put = self.store.backend.put(&part.name(), &part.bytes)?;
+        let put = self.of.store.backend.put(&part.name(), &part.bytes)?;
         let needed = NeededObject {
             name: part.name(),
             stored_length: part.bytes.len() as u64,
             stored: part.stored,
         };
-        let read = match (self.read_back, put) {
+        let read = match (self.of.read_back, put) {
             (false, Put::Stored) => None,
-            _ => Some(self.store.stored(&needed)?),
+            _ => Some(self.of.store.stored(&needed)?),
         };
         // What was compressed wrongly would be found by nobody before the restore.
         let bytes = read.as_deref().unwrap_or(&part.bytes);
-        let found = self.store.decode_part(part.environment, part.part, bytes)?.content;
+        let found = self.of.store.decode_part(part.environment, part.part, bytes)?.content;
         if found != content {
             let problem = "it does not hold what was stored".into();
-            return Err(self.store.damaged(part.name(), Damaged { at: 0, problem }));
+            return Err(self.of.store.damaged(part.name(), Damaged { at: 0, problem }));
         }
         match put {
             Put::Stored => {
@@ -363,14 +394,6 @@ impl<'a> Upload<'a> {
                 self.done.new_bytes += part.bytes.len() as u64;
             }
             Put::Existed => self.done.adopted_objects += 1,
-        }
-        Ok(())
-    }
-
-    /// Makes durable what others have stored.
-    pub(crate) fn settle(&self) -> BackupResult<()> {
-        for folder in &self.to_settle {
-            self.store.backend.settle(folder)?;
         }
         Ok(())
     }

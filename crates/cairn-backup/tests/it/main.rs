@@ -3,6 +3,7 @@
 
 mod crash;
 mod damage;
+mod delta;
 mod directories;
 mod empty_journal;
 mod encrypted;
@@ -16,9 +17,11 @@ mod in_place_crash;
 mod incremental;
 mod keys;
 mod opened;
+mod pace;
 mod point_in_time;
 mod publish;
 mod repository;
+mod resume;
 mod round_trip;
 mod stores;
 mod under_load;

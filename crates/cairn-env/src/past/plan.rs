@@ -34,7 +34,7 @@ pub struct RestoreBase {
 }
 
 /// A journal file that a restore copies, as far as it counts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PlannedFile {
     /// Its name.

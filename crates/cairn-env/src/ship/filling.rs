@@ -87,7 +87,7 @@ impl Filling {
         root.check_no_strangers(&[core.files.identity.environment])?;
         // What fillings have left that were cut short.
         let current = root.current()?.map(|current| current.generation);
-        root.remove_others(current, &*core.world)?;
+        root.remove_others(current.as_slice(), &*core.world)?;
         let set = backup::freeze(core, PinBudget::default())?;
         let begun = Self::begin_with(core, root, held, &set, number);
         match begun {
@@ -273,7 +273,7 @@ impl Filling {
         core.replica_attached(self.feed, Arc::clone(&self.replica));
         drop(role);
         // What it held before. If it stays, the next filling removes it.
-        drop(self.replica.root.remove_others(Some(generation), &*core.world));
+        drop(self.replica.root.remove_others(&[generation], &*core.world));
         Ok(())
     }
 

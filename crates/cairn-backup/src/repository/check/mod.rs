@@ -102,15 +102,16 @@ impl Repository {
         check.report.bytes = check.objects.values().map(|needed| needed.stored_length).sum();
         check.report.bytes += unnamed.sum::<u64>();
         let total = if check.level == CheckLevel::Present { 0 } else { check.report.bytes };
-        let mut counter = Counter::new(total, options.progress);
+        let counter = Counter::new(total, options.progress);
         match check.level {
             CheckLevel::Present => {}
-            CheckLevel::Stored => check.stored(&mut counter)?,
+            CheckLevel::Stored => check.stored(&counter)?,
             CheckLevel::Content | CheckLevel::Structure | CheckLevel::Open => {
-                check.content(&mut counter)?;
+                check.content(&counter)?;
                 check.look_at_shipped()?;
             }
         }
+        counter.end();
         if check.level >= CheckLevel::Structure {
             check.structure()?;
         }
@@ -143,9 +144,9 @@ impl Check<'_> {
         Ok(None)
     }
 
-    fn stored(&mut self, counter: &mut Counter<'_>) -> BackupResult<()> {
+    fn stored(&mut self, counter: &Counter<'_>) -> BackupResult<()> {
         for (name, needed) in std::mem::take(&mut self.objects) {
-            counter.add(needed.stored_length);
+            counter.add(needed.stored_length)?;
             if self.damaged.contains(&name) {
                 continue;
             }
@@ -163,7 +164,7 @@ impl Check<'_> {
     }
 
     /// Whether the parts of each file hold what they were made of, and are that file together.
-    fn content(&mut self, counter: &mut Counter<'_>) -> BackupResult<()> {
+    fn content(&mut self, counter: &Counter<'_>) -> BackupResult<()> {
         let mut read = BTreeSet::new();
         let files = std::mem::take(&mut self.files);
         for SharedFile { environment, file, .. } in &files {
@@ -174,7 +175,7 @@ impl Check<'_> {
                 let name = ObjectName::Part { environment: *environment, part: part_name };
                 let is_new = read.insert(name);
                 if is_new {
-                    counter.add(part.stored_length);
+                    counter.add(part.stored_length)?;
                 }
                 // One part has the hash of the file.
                 if self.damaged.contains(&name) || !is_new && file.parts.len() == 1 {

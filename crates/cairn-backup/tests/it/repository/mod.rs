@@ -7,7 +7,7 @@ mod crash;
 mod damage;
 mod encrypted;
 mod faults;
-mod fixture;
+pub(crate) mod fixture;
 mod golden;
 mod histories;
 mod keys_crash;
