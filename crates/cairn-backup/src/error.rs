@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cairn_archive::ArchiveError;
 use cairn_env::{EnvError, ErrorKind};
 use cairn_io::IoError;
 use cairn_log::{LogName, Timeline, Uuid};
@@ -174,6 +175,25 @@ pub enum BackupError {
     /// It was ended from outside: see [`Cancel`](crate::Cancel). The same call goes on from what this one has stored.
     #[error("cancelled")]
     Cancelled,
+    /// An environment has no such store, or database.
+    #[error("there is no {what} {name:?}")]
+    NoSuchStore {
+        /// What was looked for.
+        what: &'static str,
+        /// What it is called.
+        name: String,
+    },
+    /// What one store goes through failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A key-value store failed.
+    #[cfg(feature = "kv")]
+    #[error(transparent)]
+    KeyValue(#[from] cairn_kv::KvError),
+    /// A relational store failed.
+    #[cfg(feature = "sql")]
+    #[error(transparent)]
+    Relational(#[from] Box<cairn_rdb::RdbError>),
     /// What was asked for makes no sense.
     #[error("{what}")]
     InvalidInput {
@@ -255,10 +275,30 @@ impl BackupError {
             Self::Object(ObjectError::Unsupported { .. }) => ErrorKind::Unsupported,
             Self::Object(_) => ErrorKind::Corrupt,
             Self::Cancelled => ErrorKind::Expired,
+            Self::NoSuchStore { .. } => ErrorKind::NotFound,
+            Self::Archive(error) => error.kind(),
+            #[cfg(feature = "kv")]
+            Self::KeyValue(error) => error.kind(),
+            #[cfg(feature = "sql")]
+            Self::Relational(error) => error.kind(),
             Self::SeveralEnvironments { .. }
             | Self::OtherPast { .. }
             | Self::ShippedOtherwise { .. }
             | Self::InvalidInput { .. } => ErrorKind::InvalidInput,
         }
+    }
+}
+
+#[cfg(feature = "sql")]
+impl From<cairn_rdb::RdbError> for BackupError {
+    fn from(error: cairn_rdb::RdbError) -> Self {
+        Box::new(error).into()
+    }
+}
+
+#[cfg(feature = "sql")]
+impl From<cairn_rdb::TransferError> for BackupError {
+    fn from(error: cairn_rdb::TransferError) -> Self {
+        cairn_rdb::RdbError::from(error).into()
     }
 }

@@ -16,6 +16,7 @@ mod in_place;
 mod in_place_crash;
 mod incremental;
 mod keys;
+mod one;
 mod opened;
 mod pace;
 mod point_in_time;

@@ -11,11 +11,11 @@ mod schedule;
 use std::{collections::BTreeMap, fmt};
 
 use cairn_archive::{
-    ArchiveError, ArchiveKeys, BackupFolder, BackupPlace, Compression, ExportOptions, Report,
-    StoreInfo, StoreKind, export,
+    ArchiveError, ArchiveFile, ArchiveKeys, BackupFolder, BackupPlace, Compression, ExportOptions,
+    Report, StoreInfo, StoreKind, export,
 };
 use cairn_env::Environment;
-use cairn_io::Name;
+use cairn_io::{Name, WorldRef};
 
 pub use info::{BackupInfo, DeleteStatus, ListedBackup};
 use name::BackupName;
@@ -126,8 +126,21 @@ impl KvStore {
         self.write_backup(&BackupName::automatic(), BackupOptions::new())
     }
 
+    /// As [`KvStore::backup`], to an archive anywhere. It counts for no limit.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Exists`]; [`KvError::Closed`]; [`KvError::Archive`].
+    pub fn backup_to(
+        &self,
+        archive: &ArchiveFile,
+        options: BackupOptions<'_>,
+    ) -> KvResult<BackupInfo> {
+        let how = ExportOptions::default();
+        self.export(archive, archive.name().as_str(), &self.shared.env.world(), how, options)
+    }
+
     fn write_backup(&self, name: &BackupName, options: BackupOptions<'_>) -> KvResult<BackupInfo> {
-        let (shared, record) = (&self.shared, self.recorded()?);
+        let shared = &self.shared;
         let place = place(&shared.env)?;
         let _alone = lock(&shared.backing_up);
         let folder = place.make(&shared.id, FOLDER)?;
@@ -139,20 +152,30 @@ impl KvStore {
         if !name.is_automatic() && is_new && count >= max {
             return Err(KvError::BackupLimit { max, count });
         }
+        let archive = folder.archive(name.file());
+        let how = ExportOptions::default().replace(true);
+        self.export(&archive, name.as_str(), place.world(), how, options)
+    }
+
+    fn export<'p>(
+        &self,
+        archive: &ArchiveFile,
+        name: &str,
+        world: &WorldRef,
+        how: ExportOptions<'p>,
+        options: BackupOptions<'p>,
+    ) -> KvResult<BackupInfo> {
+        let shared = &self.shared;
+        let record = self.recorded()?;
         if !shared.env.options().read_only {
             shared.env.sync()?;
         }
         let snapshot = shared.env.durable_snapshot()?;
         let store = store_info(&shared.id, record.encode());
-        let archive = folder.archive(name.file());
         let data = names::data(&shared.id);
-        let how = ExportOptions::default()
-            .compression(options.compression)
-            .replace(true)
-            .progress(options.progress);
-        let report =
-            export(&shared.env, &snapshot, &store, &[&data], &archive, place.world(), &how)?;
-        Ok(BackupInfo::new(name.as_str(), &report))
+        let how = how.compression(options.compression).progress(options.progress);
+        let report = export(&shared.env, &snapshot, &store, &[&data], archive, world, &how)?;
+        Ok(BackupInfo::new(name, &report))
     }
 
     /// The backups of the store by name, the automatic one among them. Each is read and checked, which takes its

@@ -82,7 +82,7 @@ fn ranges_end_where_the_object_does(backend: &dyn RepoBackend, environment: Uuid
     ] {
         assert_eq!(good(backend.read(&name, offset as u64, len)), bytes[expected]);
     }
-    assert_eq!(good(backend.read(&name, u64::MAX, 1)), []);
+    assert!(good(backend.read(&name, u64::MAX, 1)).is_empty());
     assert_eq!(good(backend.length(&name)), Some(100_000));
 }
 

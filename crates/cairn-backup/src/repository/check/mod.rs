@@ -156,7 +156,7 @@ impl Check<'_> {
             self.note(read, &needed.points)?;
         }
         for (environment, part, length) in std::mem::take(&mut self.unnamed) {
-            counter.add(length);
+            counter.add(length)?;
             let read = self.repository.store.named_part(environment, part, length);
             self.note(read, &[])?;
         }
