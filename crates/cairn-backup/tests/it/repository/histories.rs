@@ -1,8 +1,13 @@
 //! Random histories: what happens to an environment between its backups, and each point that comes of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
-use cairn_backup::{BackupError, PointOptions, Repository, RestoreOptions, Which};
+use cairn_backup::{
+    BackupError, Cancel, Pace, PointOptions, Progress, Repository, RestoreOptions, Which,
+};
 use cairn_env::{Environment, ErrorKind, Options};
 use cairn_io::{DirRef, IoOp, MemDisk, WorldRef};
 use cairn_sim::{ChooserExt as _, Fault, FaultDisk, Rule, Seeded, SimWorld};
@@ -28,7 +33,25 @@ fn restored(place: &Repository, number: u64, options: &Options) -> Content {
     content(&open(&target.root(), options.clone()))
 }
 
-/// Writes, deletes, checkpoints, cleans, opens again, backs up, restores in place, undoes.
+/// Cancels something at its report with this number; says whether it was done before.
+fn cut_short(
+    reports: usize,
+    act: impl FnOnce(Pace<'_>, &(dyn Fn(Progress) + Send + Sync)) -> Result<(), BackupError>,
+) -> bool {
+    let (cancel, left) = (Cancel::new(), Mutex::new(reports));
+    let tell = |_| match &mut *left.lock().unwrap() {
+        0 => cancel.cancel(),
+        left => *left -= 1,
+    };
+    match act(Pace::default().cancel(&cancel), &tell) {
+        Ok(()) => true,
+        Err(BackupError::Cancelled) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Writes, deletes, checkpoints, cleans, opens again, backs up, restores in place, undoes; backups and restores are
+/// cut short, and made again.
 fn history(seed: u64) {
     let mut random = Seeded::new(seed);
     let directories = if random.range(0..3, "directories") == 0 { 2 } else { 0 };
@@ -57,7 +80,18 @@ fn history(seed: u64) {
                 env.close().unwrap();
                 let number = random.range(1..points.len() + 1, "point") as u64;
                 let how = RestoreOptions::default().options(options.clone()).in_place(true);
-                place.restore_in(None, &Which::Number(number), &dir, &world, &how).unwrap();
+                let how = how.delta(random.range(0..2, "delta") == 0);
+                let restore = |how: &RestoreOptions<'_>| {
+                    place.restore_in(None, &Which::Number(number), &dir, &world, how)
+                };
+                if random.range(0..2, "cut short") == 0 {
+                    cut_short(random.range(0..12, "reports"), |pace, progress| {
+                        restore(&how.clone().pace(pace).progress(progress)).map(drop)
+                    });
+                }
+                if cairn_env::kept_generation(DirRef::clone(&dir)).unwrap().is_none() {
+                    restore(&how).unwrap();
+                }
                 if random.range(0..2, "undo") == 0 {
                     cairn_env::undo_restore(DirRef::clone(&dir)).unwrap();
                 }
@@ -67,6 +101,14 @@ fn history(seed: u64) {
             }
             _ => {
                 let how = small().part_bytes(random.range(500..20_000, "part") as u64);
+                let is_cut_short = random.range(0..3, "cut short") == 0
+                    && !cut_short(random.range(0..12, "reports"), |pace, progress| {
+                        place.backup(&env, &how.pace(pace).progress(progress)).map(drop)
+                    });
+                if !is_cut_short && place.points(None).is_ok_and(|is| is.len() > points.len()) {
+                    points.insert(points.len() as u64 + 1, content(&env));
+                    continue;
+                }
                 let report = place.backup(&env, &how).unwrap();
                 assert_eq!(report.number, points.len() as u64 + 1, "seed {seed}, step {step}");
                 points.insert(report.number, content(&env));
@@ -81,9 +123,12 @@ fn history(seed: u64) {
 
 #[test]
 fn each_point_of_random_histories_comes_back_as_it_was() {
-    for seed in 0..30 {
-        history(seed);
-    }
+    // How many, and from which on: for a long run.
+    let number = |name: &str, default| {
+        std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap())
+    };
+    let (count, from) = (number("CAIRN_HISTORIES", 30), number("CAIRN_HISTORIES_FROM", 0));
+    (from..from + count).for_each(history);
 }
 
 /// An error at the nth call of the disk on which the repository lies: nothing that was there is lost, the error
@@ -166,7 +211,7 @@ fn writers_checkpoints_and_the_cleaner_go_on_during_a_backup() {
     let (env, place) = (open(&MemDisk::new().root(), options()), repository());
     fill(&env, 0, 200);
     let env = Arc::new(env);
-    let (at_cut, busy) = (std::sync::Mutex::new(Content::new()), Arc::clone(&env));
+    let (at_cut, busy) = (Mutex::new(Content::new()), Arc::clone(&env));
     let count = std::sync::atomic::AtomicU32::new(0);
     let progress = |_| {
         let n = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
