@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use cairndb::backup::{BackupOptions, PointOptions, backup};
 use serde::Serialize;
 
+use super::pace::PaceArgs;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -35,6 +36,7 @@ Example:
   cairn backup data backups/monday
   cairn backup data backups/tuesday --since backups/monday
   cairn backup data --repo repository --label before-migration
+  cairn backup data --repo repository --threads 4 --rate 50MiB
   cairn verify backups/monday"
 )]
 pub(crate) struct Backup {
@@ -52,6 +54,8 @@ pub(crate) struct Backup {
     /// What the point is called; it can be read without a key
     #[arg(long, requires = "repo")]
     label: Option<String>,
+    #[command(flatten)]
+    pace: PaceArgs,
     #[command(flatten)]
     unlock: KeyArgs,
 }
@@ -102,7 +106,7 @@ impl Backup {
         let env = open::live_for_reading(&self.env, &self.unlock)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
-        let mut options = PointOptions::default().progress(&shown);
+        let mut options = PointOptions::default().progress(&shown).pace(self.pace.pace());
         options.label = self.label.as_deref();
         let report = repository.backup(&env, &options)?;
         env.close()?;
@@ -156,7 +160,7 @@ impl Backup {
         let env = open::live_for_reading(&self.env, &self.unlock)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
-        let mut options = BackupOptions::default().progress(&shown);
+        let mut options = BackupOptions::default().progress(&shown).pace(self.pace.pace());
         if let Some(previous) = &self.since {
             options = options.since(previous);
         }

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use cairn_log::{Lsn, Uuid};
 use cairndb::{
-    EnvError, ErrorKind,
+    EnvError, Environment, ErrorKind,
     backup::{
         BackupError, Repository, RestoreOptions, RestoreReport, RestoreTo, Which, forget_old,
-        is_encrypted, is_repository, restore, undo_restore,
+        is_encrypted, is_repository, open_backup, restore, undo_restore,
     },
 };
 use serde::Serialize;
 
-use super::backups::EnvironmentArgs;
+use super::{backups::EnvironmentArgs, pace::PaceArgs, restore_one::OneArgs};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -26,8 +26,8 @@ use crate::{
 /// Restore a backup into a new or empty directory, or in place
 ///
 /// Every file is compared with the manifest, the journal is replayed, and all trees and values
-/// are read, before the directory opens as an environment. A restore that was cut short is
-/// started over by running the same command again.
+/// are read, before the directory opens as an environment. A restore that was cut short goes on
+/// when the same command is run again: files that are there, and what they should be, stay.
 ///
 /// With --to-commit, --to-label, --at or --to-lsn, what is restored is the state at that moment, and
 /// what came after it is not there. --journal says where the journal past the backup is: in the
@@ -39,17 +39,23 @@ use crate::{
 ///
 /// With --in-place the directory may be an environment that nobody has open. What it holds is
 /// kept beside what is restored: --undo goes back to it (and, called again, forward), --forget-old
-/// removes it. A restore in place that fails or is killed leaves the environment as it was.
+/// removes it. A restore in place that fails or is killed leaves the environment as it was. With
+/// --delta, files that have not changed since the backup are read and linked instead of copied.
+///
+/// With --store, --sql or --db, one store or database of the backup comes into an environment that
+/// is there, in one commit, in place of the one that has its name, or the one that --as says.
+/// Everything else stays as it is.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Example:
   cairn restore backups/monday data2
-  cairn restore backups/monday data --in-place
+  cairn restore backups/monday data --in-place --delta
   cairn restore backups/monday data2 --to-label before-migration --journal data
   cairn restore backups/monday data2 --at 2026-05-04T12:30:00+02:00 --journal data
   cairn restore repository data2 --label before-migration
+  cairn restore repository data --label monday --store notes --as notes-of-monday
   cairn restore --undo data
   cairn restore --forget-old data"
 )]
@@ -86,6 +92,9 @@ pub(crate) struct Restore {
     /// Restore over an existing environment, and keep what it holds
     #[arg(long)]
     in_place: bool,
+    /// With --in-place: take files that have the same hash from the environment itself
+    #[arg(long, requires = "in_place")]
+    delta: bool,
     /// With --in-place: even if the backup is of another environment
     #[arg(long, requires = "in_place")]
     other_environment: bool,
@@ -102,6 +111,10 @@ pub(crate) struct Restore {
     ])]
     forget_old: Option<PathBuf>,
     #[command(flatten)]
+    only: OneArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
     unlock: KeyArgs,
 }
 
@@ -112,6 +125,8 @@ struct RestoreJson {
     time: Time,
     files: u64,
     bytes: u64,
+    taken_files: u64,
+    taken_bytes: u64,
     entries: u64,
     timeline: String,
     kept_generation: Option<u32>,
@@ -142,7 +157,10 @@ impl Restore {
                 backup: Some(backup),
                 env: Some(env),
                 in_place,
+                delta,
                 other_environment,
+                only,
+                pace,
                 unlock,
                 to_commit,
                 to_label,
@@ -167,8 +185,13 @@ impl Restore {
                     .options(open::with_key(key))
                     .to(to)
                     .in_place(in_place)
+                    .delta(delta)
+                    .pace(pace.pace())
                     .other_environment(other_environment);
                 options.journal = journal.as_deref();
+                if let Some(one) = only.one()? {
+                    return only.run(&one, &from.look(&options)?, &env, &unlock, output);
+                }
                 run(&from, env, options, output)
             }
             _ => Err(Failure::usage("a backup and the directory of an environment are needed")),
@@ -223,6 +246,17 @@ impl Source {
         }
     }
 
+    /// Opens it where it lies.
+    fn look(&self, options: &RestoreOptions<'_>) -> Result<Environment, BackupError> {
+        let opened = match self {
+            Self::Directory(path) => open_backup(path, options),
+            Self::Repository { repository, which, environment, .. } => {
+                repository.open_backup(*environment, which, options)
+            }
+        };
+        opened.map(|(env, _)| env)
+    }
+
     fn restore(
         &self,
         env: &Path,
@@ -274,6 +308,13 @@ fn run(from: &Source, env: PathBuf, options: RestoreOptions<'_>, output: &mut Ou
         count(report.entries),
         seconds(elapsed)
     ))?;
+    if report.taken_files > 0 {
+        output.line(format_args!(
+            "{} of these files, {}, were there already",
+            count(report.taken_files),
+            size(report.taken_bytes)
+        ))?;
+    }
     if report.kept.is_some() {
         output.line(format_args!(
             "what was there before is kept: `cairn restore --undo {0}` goes back to it, \
@@ -287,6 +328,8 @@ fn run(from: &Source, env: PathBuf, options: RestoreOptions<'_>, output: &mut Ou
         time: Time(report.time),
         files: report.files,
         bytes: report.bytes,
+        taken_files: report.taken_files,
+        taken_bytes: report.taken_bytes,
         entries: report.entries,
         timeline: report.timeline.to_string(),
         kept_generation: report.kept,

@@ -255,12 +255,17 @@ fn repo_session(json: bool) -> Session {
     session.run("scan moment");
     session.run("restore backups moment2 --to-commit 3");
     session.run("restore backups data");
-    session.run("restore backups data --in-place");
+    session.run("restore backups data --in-place --delta --threads 2 --rate 100MiB");
     session.run("scan data");
     session.run("restore --undo data");
     session.run("scan data");
     session.run("backup data plain");
     session.run("restore plain three --point 1");
+    session.run("restore backups data --label first --db main --as then");
+    session.run("scan data --db then");
+    session.run("restore backups data --store notes");
+    session.run("restore backups data --db main --in-place");
+    session.run("restore backups data --as then");
     session.run("init more");
     session.run("backup more --repo backups");
     session.run("backups backups");

@@ -220,7 +220,7 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 14] = [
+    const MEMBERS: [&str; 15] = [
         "seconds",
         "uuid",
         "environment",
@@ -234,6 +234,7 @@ fn redact_json(line: &str) -> String {
         "new_bytes",
         "stored_bytes",
         "kept_bytes",
+        "taken_bytes",
         "journal_bytes",
     ];
     // Of files with watermarks in them, and of what is compressed.
