@@ -1,6 +1,9 @@
 //! Every command once, for people and for programs.
 
-use cairndb::{DatabaseOptions, Environment, JournalRetention, Options};
+use cairndb::{
+    DatabaseOptions, Environment, JournalRetention, Options,
+    sql::{RdbConfig, RdbStore, SecurityLevel},
+};
 
 use crate::support::Session;
 
@@ -571,6 +574,17 @@ fn sql_session(json: bool) -> Session {
     session.run("sql import data bad.db nothing.db");
     session.run("sql data copy.db SELECT·name·FROM·pets·WHERE·id=1");
     session.run("sql list data");
+    session.run("sql compact data copy.db");
+    session.run("sql compact data none.db");
+    session.run("sql salvage data copy.db app.db"); // which is no store
+    {
+        let (env, _) = Environment::open(session.dir.path("data"), Options::default()).unwrap();
+        let config = RdbConfig::new("saved.db", SecurityLevel::S1);
+        RdbStore::open(&env, config).unwrap().close();
+        env.close().unwrap();
+    }
+    session.run("sql salvage data saved.db copy.db");
+    session.run("sql salvage data saved.db none.db");
     // How much there is to verify depends on how far the worker has got with what was replaced.
     session.run("sql check data copy.db");
     session
@@ -642,6 +656,8 @@ fn help_is_text() {
         "sql delete-backup",
         "sql import",
         "sql export",
+        "sql compact",
+        "sql salvage",
         "key add",
         "key remove",
         "key rotate",

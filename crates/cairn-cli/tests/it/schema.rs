@@ -28,6 +28,9 @@ const SELDOM: &[(&str, &str)] = &[
     ("kv query.index", "string"),
     ("log.damage", "string"),
     ("repo info.environments.timelines.after_point", "integer"),
+    ("repo keys add.recovery_key", "string"),
+    ("repo keys rotate.key.memory", "integer"),
+    ("repo keys rotate.key.passes", "integer"),
     ("ship.gap", "string"),
 ];
 
@@ -150,7 +153,7 @@ fn shapes() -> BTreeMap<String, Shape> {
         for line in golden(&name).lines() {
             if let Some(words) = line.strip_prefix("$ cairn ") {
                 let words: Vec<_> = words.split(' ').collect();
-                let named = [2, 1].map(|count| words[..count.min(words.len())].join(" "));
+                let named = [3, 2, 1].map(|count| words[..count.min(words.len())].join(" "));
                 command =
                     named.into_iter().find(|name| commands.contains(name)).unwrap_or_default();
             } else if line.starts_with('{')

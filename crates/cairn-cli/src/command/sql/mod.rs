@@ -2,6 +2,7 @@
 
 mod backups;
 mod check;
+mod mend;
 mod plain;
 mod print;
 mod query;
@@ -60,6 +61,8 @@ enum SqlCommand {
     DeleteBackup(backups::DeleteBackup),
     Import(plain::Import),
     Export(plain::Export),
+    Compact(mend::Compact),
+    Salvage(mend::Salvage),
 }
 
 impl Sql {
@@ -73,6 +76,8 @@ impl Sql {
             Some(SqlCommand::DeleteBackup(command)) => command.run(output),
             Some(SqlCommand::Import(command)) => command.run(output),
             Some(SqlCommand::Export(command)) => command.run(output),
+            Some(SqlCommand::Compact(command)) => command.run(output),
+            Some(SqlCommand::Salvage(command)) => command.run(output),
             None => self.query.run(output),
         }
     }
