@@ -315,6 +315,15 @@ fn a_closed_environment_opens_wherever_and_however_it_is_copied() {
     }
 }
 
+/// Ends a thread that looks at this, also when what it runs beside fails.
+struct Stop<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// The same with files of the system: a thread writes, with all background work, another one copies.
 #[test]
 fn real_files_copied_while_a_thread_writes_are_one_commit_or_refused_by_name() {
@@ -325,6 +334,8 @@ fn real_files_copied_while_a_thread_writes_are_one_commit_or_refused_by_name() {
     let db = env.database("db", DatabaseOptions::default()).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     let results = std::thread::scope(|scope| {
+        // However it ends: the scope waits for the writer.
+        let stopped = Stop(&stop);
         let writer = scope.spawn(|| {
             let mut n = 0u64;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
@@ -352,7 +363,11 @@ fn real_files_copied_while_a_thread_writes_are_one_commit_or_refused_by_name() {
                     let found = content(&env).unwrap();
                     let values: BTreeSet<_> = found["db"].values().collect();
                     assert!(values.len() <= 1, "a mixture of {} commits", values.len());
-                    assert!(env.verify(&VerifyOptions::new()).unwrap().findings.is_empty());
+                    // A journal file that was copied before its newest records were written lacks them; a
+                    // checkpoint that was copied later has what they say, and nothing reaches them.
+                    let mut findings = env.verify(&VerifyOptions::new()).unwrap().findings;
+                    findings.retain(|finding| finding.reach != Reach::Nothing);
+                    assert_eq!(findings, [], "{report}");
                     results.insert("opened");
                 }
                 Err(error) => {
@@ -362,7 +377,7 @@ fn real_files_copied_while_a_thread_writes_are_one_commit_or_refused_by_name() {
             }
             std::fs::remove_dir_all(&copy).unwrap();
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(stopped);
         writer.join().unwrap();
         results
     });
