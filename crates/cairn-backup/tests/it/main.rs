@@ -15,6 +15,7 @@ mod history;
 mod in_place;
 mod in_place_crash;
 mod incremental;
+mod invariants;
 mod keys;
 mod one;
 mod opened;

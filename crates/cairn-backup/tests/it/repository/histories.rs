@@ -6,7 +6,8 @@ use std::{
 };
 
 use cairn_backup::{
-    BackupError, Cancel, Pace, PointOptions, Progress, Repository, RestoreOptions, Which,
+    BackupError, Cancel, CheckLevel, CheckOptions, Pace, PointOptions, PointState, Progress,
+    Repository, RestoreOptions, Which,
 };
 use cairn_env::{Environment, ErrorKind, Options};
 use cairn_io::{DirRef, IoOp, MemDisk, WorldRef};
@@ -50,19 +51,20 @@ fn cut_short(
     }
 }
 
-/// Writes, deletes, checkpoints, cleans, opens again, backs up, restores in place, undoes; backups and restores are
+/// Writes, deletes, checkpoints, cleans, dies, opens again, backs up, restores in place, undoes; backups and restores are
 /// cut short, and made again.
 fn history(seed: u64) {
     let mut random = Seeded::new(seed);
     let directories = if random.range(0..3, "directories") == 0 { 2 } else { 0 };
     let options = options().data_directories(directories);
-    let (dir, place) = (MemDisk::new().root(), repository_for(seed));
+    let (mut disk, place) = (MemDisk::new(), repository_for(seed));
+    let mut dir = disk.root();
     // One for all: else a timeline would come again.
     let world = SimWorld::new(seed).world();
     let mut env = open_at(&dir, &world, options.clone());
     let mut points = BTreeMap::new();
     for step in 0..40 {
-        match random.range(0..10, "step") {
+        match random.range(0..11, "step") {
             0..=2 => fill(&env, u32::try_from(random.range(0..200, "from")).unwrap(), 10),
             3 => {
                 let db = env.database("db", cairn_env::DatabaseOptions::default()).unwrap();
@@ -76,7 +78,13 @@ fn history(seed: u64) {
                 env.close().unwrap();
                 env = open_at(&dir, &world, options.clone());
             }
-            7 if !points.is_empty() => {
+            7 => {
+                // The process dies: nobody closes anything.
+                disk = disk.fork();
+                dir = disk.root();
+                env = open_at(&dir, &world, options.clone());
+            }
+            8 if !points.is_empty() => {
                 env.close().unwrap();
                 let number = random.range(1..points.len() + 1, "point") as u64;
                 let how = RestoreOptions::default().options(options.clone()).in_place(true);
@@ -115,8 +123,17 @@ fn history(seed: u64) {
             }
         }
     }
-    for (number, expected) in &points {
-        assert_eq!(&restored(&place, *number, &options), expected, "seed {seed}, point {number}");
+    if points.is_empty() {
+        return;
+    }
+    let how = CheckOptions::default().level(CheckLevel::Structure).record(true);
+    assert_eq!(place.check(&how).unwrap().findings, [], "seed {seed}");
+    let listed = place.points(None).unwrap();
+    assert_eq!(listed.len(), points.len(), "seed {seed}");
+    for point in listed {
+        let (number, expected) = (point.number, &points[&point.number]);
+        assert_eq!(point.state(), PointState::Checked, "seed {seed}, point {number}");
+        assert_eq!(&restored(&place, number, &options), expected, "seed {seed}, point {number}");
     }
     assert_sound(&place);
 }
