@@ -289,6 +289,22 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_store_is_not_backed_up_to_the_replica() {
+        let env = mirrored();
+        let store = store(&env, HaMode::MainReplica);
+        store.execute_sql("INSERT INTO t VALUES (NULL)", ()).unwrap();
+        // A schema that its rows do not keep to: the store itself refuses to write that.
+        let other = connect(&env, "s", Access::ReadWrite).unwrap();
+        let wrong = "PRAGMA writable_schema = ON;
+                     UPDATE sqlite_schema SET sql = 'CREATE TABLE t(x NOT NULL)' WHERE name = 't'";
+        other.execute_batch(wrong).unwrap();
+        drop(other);
+        let error = store.backup_to_replica().unwrap_err();
+        assert_eq!(error.code(), Some(14_800_011), "{error}");
+        assert_eq!(store.backup_status(), BackupStatus::Interrupted);
+    }
+
+    #[test]
     fn who_is_not_to_be_told_refuses() {
         let env = mirrored();
         let single = store(&env, HaMode::Single);

@@ -8,6 +8,7 @@ mod differential;
 mod fixture;
 mod joint;
 mod kills;
+mod reference;
 mod rules;
 mod store;
 mod transfer;

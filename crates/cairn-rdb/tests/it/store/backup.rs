@@ -1,7 +1,7 @@
 //! Backup and restore of one store.
 
 use cairn_archive::{ArchiveFile, BackupPlace, ExportOptions, ImportOptions};
-use cairn_env::{Environment, KeySource, Options};
+use cairn_env::{Environment, ErrorKind, KeySource, Options};
 use cairn_rdb::{
     PlainOptions, RdbConfig, RdbError, RdbStore, SecurityLevel, StoreEvent, TransactionType,
 };
@@ -99,6 +99,65 @@ fn another_store_takes_a_backup_only_by_name_and_never_below_its_level() {
     let error = lower.restore_from(&archive, &ImportOptions::default()).unwrap_err();
     assert_eq!(error.code(), Some(14_800_017), "{error}");
     assert!(lower.query_one::<i64>("SELECT sum(n) FROM t", ()).is_err());
+}
+
+#[test]
+fn a_backup_beside_a_writer_holds_what_was_committed_and_replaces_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (env, store) = open(&dir);
+    store.backup("Backup.db").unwrap();
+    store.set_version(4).unwrap();
+    store.execute_sql("INSERT INTO t VALUES (2)", ()).unwrap();
+    let mut txn = store.create_transaction(TransactionType::Immediate).unwrap();
+    txn.execute("INSERT INTO t VALUES (4)", ()).unwrap();
+    // Who only reads backs up as well.
+    let config = RdbConfig::new("RdbTest.db", SecurityLevel::S2).read_only(true);
+    RdbStore::open(&env, config).unwrap().backup("Backup.db").unwrap();
+    txn.commit().unwrap();
+    assert_eq!(store.backups().unwrap().len(), 1);
+    store.set_version(5).unwrap();
+    store.restore("Backup.db").unwrap();
+    assert_eq!((sum(&store), store.version().unwrap()), (3, 4));
+}
+
+#[test]
+fn without_a_place_there_are_no_named_backups() {
+    let (env, _) = Environment::in_memory(Options::default()).unwrap();
+    let store = RdbStore::open(&env, RdbConfig::new("RdbTest.db", SecurityLevel::S2)).unwrap();
+    for error in [
+        store.backup("Backup.db").unwrap_err(),
+        store.restore("Backup.db").unwrap_err(),
+        store.backups().unwrap_err(),
+        store.delete_backup("Backup.db").unwrap_err(),
+    ] {
+        assert_eq!(error.code(), Some(801), "{error}");
+    }
+}
+
+#[test]
+fn a_path_that_leads_nowhere_or_to_something_else_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (env, store) = open(&dir);
+    let at = |path: &str| ArchiveFile::at(dir.path().join(path));
+    // No directories are created, as in ArkData.
+    assert_eq!(at("no/directory").unwrap_err().kind(), ErrorKind::Io);
+    let plain = store.backup_sqlite(dir.path().join("no/directory"), PlainOptions::default());
+    assert_eq!(plain.unwrap_err().code(), Some(14_800_028));
+    let missing = store.restore_from(&at("missing").unwrap(), &ImportOptions::default());
+    assert_eq!(missing.unwrap_err().code(), Some(14_800_010));
+    let plain = store.restore_sqlite(dir.path().join("missing"), PlainOptions::default());
+    assert_eq!(plain.unwrap_err().code(), Some(14_800_011));
+    // A file of the environment itself.
+    let own = at("data/CURRENT").unwrap();
+    let error = store.backup_to(&own, &ExportOptions::default()).unwrap_err();
+    assert_eq!((error.code(), error.kind()), (None, ErrorKind::Exists), "{error}");
+    let plain = store.backup_sqlite(own.path(), PlainOptions::default()).unwrap_err();
+    assert_eq!((plain.code(), plain.kind()), (None, ErrorKind::Exists), "{plain}");
+    assert_eq!(sum(&store), 1);
+
+    RdbStore::delete_store(&env, "RdbTest.db").unwrap();
+    assert_eq!(store.backup("Backup.db").unwrap_err().code(), Some(14_800_014));
+    assert_eq!(store.restore("Backup.db").unwrap_err().code(), Some(14_800_014));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod attach;
 mod backup;
 mod execute;
 mod fixture;
+mod limits;
 mod observer;
 mod open;
 mod predicates;

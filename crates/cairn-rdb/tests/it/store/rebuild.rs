@@ -87,6 +87,8 @@ fn a_damaged_store_answers_what_it_can_until_it_is_opened_again() {
     assert_eq!(joined.rebuilt(), RebuildType::None, "others have it open");
     store.close();
 
+    let reading = config().allow_rebuild(true).read_only(true);
+    assert_eq!(RdbStore::open(&env, reading).unwrap_err().code(), Some(14_800_011));
     let refused = RdbStore::open(&env, config()).unwrap_err();
     assert_eq!(refused.code(), Some(14_800_011));
     assert!(refused.to_string().contains("allow_rebuild"), "{refused}");
@@ -94,6 +96,11 @@ fn a_damaged_store_answers_what_it_can_until_it_is_opened_again() {
     assert_eq!(rebuilt.rebuilt(), RebuildType::Rebuilt);
     assert_eq!(rebuilt.query_one::<i64>("SELECT count(*) FROM sqlite_schema", ()).unwrap(), 0);
     rebuilt.execute_sql("CREATE TABLE a(x)", ()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let archive = ArchiveFile::at(dir.path().join("backup")).unwrap();
+    rebuilt.backup_to(&archive, &ExportOptions::default()).unwrap();
+    rebuilt.restore_from(&archive, &ImportOptions::default()).unwrap();
+    assert_eq!(rebuilt.rebuilt(), RebuildType::Rebuilt, "it says what the open has done");
     rebuilt.close();
     let again = RdbStore::open(&env, config()).unwrap();
     assert_eq!(again.rebuilt(), RebuildType::None);
@@ -154,6 +161,17 @@ fn what_can_be_read_of_a_store_that_was_set_aside_is_brought_back() {
     let missing = store.salvage("RdbTest.db.damaged-2").unwrap_err();
     assert_eq!(missing.kind(), cairn_env::ErrorKind::NotFound, "{missing}");
     assert_eq!(store.salvage("RdbTest.db").unwrap_err().code(), Some(401));
+}
+
+#[test]
+fn a_damaged_store_is_not_backed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = open_on(&damaged(), options());
+    let store = RdbStore::open(&env, config()).unwrap();
+    let archive = ArchiveFile::at(dir.path().join("backup")).unwrap();
+    let error = store.backup_to(&archive, &ExportOptions::default()).unwrap_err();
+    assert_eq!(error.code(), Some(14_800_011), "{error}");
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "nothing unfinished stays");
 }
 
 #[test]

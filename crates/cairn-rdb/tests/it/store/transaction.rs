@@ -81,6 +81,24 @@ fn a_statement_that_fails_leaves_the_transaction_as_it_was() {
     assert_eq!(names(&store), "ad");
 }
 
+#[test]
+fn a_transaction_resolves_conflicts_as_the_store_does() {
+    let store = table();
+    store.batch_insert("t", &["a", "b"].map(row)).unwrap();
+    let mut txn = store.create_transaction(TransactionType::Immediate).unwrap();
+    let (ignore, replace) = (ConflictResolution::Ignore, ConflictResolution::Replace);
+    assert_eq!(txn.insert_with("t", &row("a"), ignore).unwrap(), None);
+    assert_eq!(txn.insert_with("t", &row("a"), replace).unwrap(), Some(3));
+    let third = Predicates::new("t").equal_to("id", 3);
+    assert_eq!(txn.update_with(&row("b"), &third, ignore).unwrap(), 0);
+    assert_eq!(txn.update_with(&row("b"), &third, replace).unwrap(), 1);
+    txn.commit().unwrap();
+    assert_eq!(
+        store.query_rows::<(i64, String)>("SELECT * FROM t", ()).unwrap(),
+        [(3, "b".into())]
+    );
+}
+
 /// What follows would otherwise be committed statement by statement.
 #[test]
 fn a_transaction_that_sqlite_has_ended_is_closed() {

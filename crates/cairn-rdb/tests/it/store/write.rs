@@ -207,6 +207,16 @@ fn every_value_comes_back_as_it_was_written() {
 }
 
 #[test]
+fn a_boolean_is_written_as_0_or_1() {
+    let store = store();
+    store.execute_sql("CREATE TABLE v(a, b)", ()).unwrap();
+    store.insert("v", &ValuesBucket::new().put("a", true).put("b", false)).unwrap();
+    let read: (i64, i64) =
+        store.query_one("SELECT a, b FROM v WHERE typeof(a) = 'integer'", ()).unwrap();
+    assert_eq!(read, (1, 0));
+}
+
+#[test]
 fn many_threads_write_one_store() {
     let store = table();
     let write = |store: RdbStore, thread: usize| {
