@@ -219,7 +219,8 @@ fn a_cancelled_backup_is_no_point_and_the_next_one_uses_what_it_has_stored() {
     let disk = MemDisk::new();
     let (env, _) = filled(&disk);
     let real: WorldRef = Arc::new(RealWorld::new());
-    for (threads, world, least) in [(1, world(), 5), (3, real, 0)] {
+    // Threads may have done everything before one of them looks.
+    for (threads, world, least) in [(1, world(), Some(5)), (3, real, None)] {
         let mut adopted = 0;
         for nth in 0.. {
             let place = MemDisk::new();
@@ -230,7 +231,7 @@ fn a_cancelled_backup_is_no_point_and_the_next_one_uses_what_it_has_stored() {
             let how = PointOptions::default().part_bytes(5000).pace(pace).progress(&tell);
             match repository.backup(&env, &how) {
                 Ok(_) => {
-                    assert!(nth > least, "{nth}");
+                    assert!(least.is_none_or(|least| nth > least), "{nth}");
                     break;
                 }
                 Err(error) => {
@@ -253,7 +254,7 @@ fn a_cancelled_backup_is_no_point_and_the_next_one_uses_what_it_has_stored() {
             assert_eq!(restored(&repository).unwrap(), content(&env));
         }
         fill(&env, 0, 1); // the environment goes on
-        assert!(adopted >= 3 * least as u64, "{adopted}");
+        assert!(least.is_none_or(|least| adopted >= 3 * least as u64), "{adopted}");
     }
 }
 
