@@ -121,7 +121,7 @@ impl fmt::Debug for ExportOptions<'_> {
 ///
 /// # Errors
 /// [`ArchiveError::Exists`]; [`EnvError::NoSuchDatabase`]; [`ArchiveError::InvalidInput`] for a description
-/// that exceeds its limits, and for an index, which is named by its database;
+/// that exceeds its limits, for an index, which is named by its database, and for a directory of an environment;
 /// [`EnvError::WrongKey`] if the key of the environment was rotated since it was opened: open it again. If the
 /// environment is damaged, or a disk fails or is full. Whatever it is, the directory is as it was.
 pub fn export(
@@ -139,6 +139,7 @@ pub fn export(
         );
         return Err(ArchiveError::InvalidInput { what });
     }
+    ArchiveFile::check_place(archive.dir())?;
     if !options.replace && unfinished::exists(archive)? {
         return Err(ArchiveError::Exists { path: archive.path() });
     }

@@ -60,6 +60,20 @@ impl ArchiveFile {
         Ok(Self::new(RealDir::open(parent.unwrap_or(Path::new(".")))?, name))
     }
 
+    /// Refuses a directory in which nothing may be written but by an environment, whose files they are.
+    ///
+    /// # Errors
+    /// [`ArchiveError::InvalidInput`]; if the disk fails.
+    pub fn check_place(dir: &dyn Dir) -> ArchiveResult<()> {
+        if !cairn_env::is_of_an_environment(dir)? {
+            return Ok(());
+        }
+        let dir = dir.path().display();
+        let what =
+            format!("{dir} is a directory of an environment, and has no place for other files");
+        Err(ArchiveError::InvalidInput { what })
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &dyn Dir {

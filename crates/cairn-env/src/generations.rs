@@ -3,14 +3,16 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use cairn_io::{Access, DirExt, DirRef, EntryKind, LockGuard, Name, RealWorld, World, WorldRef};
+use cairn_io::{
+    Access, Dir, DirExt, DirRef, EntryKind, IoResult, LockGuard, Name, RealWorld, World, WorldRef,
+};
 use cairn_log::Uuid;
 
 use crate::{
     EnvError, EnvResult, Environment, Options,
     directories::DIR,
     keyring::file::{KEYRING, KEYRING_NEW},
-    root::{Current, Generation, Generations, Root},
+    root::{CURRENT, Current, Generation, Generations, Root},
     ship::replica::ARRIVING,
     sites,
     state::{STATE, StateFile},
@@ -48,6 +50,15 @@ pub struct Forgotten {
 /// If `root` holds no environment or the disk fails.
 pub fn kept_generation(root: DirRef) -> EnvResult<Option<KeptGeneration>> {
     Root::new(root).kept_generation()
+}
+
+/// Whether a directory is one of an environment's own: its root, or that of a generation in it or in a data directory.
+/// Nobody else may put files there, or replace one.
+///
+/// # Errors
+/// If the disk fails.
+pub fn is_of_an_environment(dir: &dyn Dir) -> IoResult<bool> {
+    Ok(dir.has(&CURRENT)? || dir.has(&STATE)? || dir.has(&DIR)?)
 }
 
 /// Goes back to the generation that a restore in place has kept, in one step. The one that was

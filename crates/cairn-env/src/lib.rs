@@ -99,7 +99,8 @@ pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use event_queue::{EventQueue, MAX_QUEUED_BYTES, MAX_QUEUED_CHANGES, QueuedEvent};
 pub use events::{Event, Events};
 pub use generations::{
-    Forgotten, KeptGeneration, forget_old_generation, kept_generation, undo_restore,
+    Forgotten, KeptGeneration, forget_old_generation, is_of_an_environment, kept_generation,
+    undo_restore,
 };
 pub use heal::{HealReport, HealedFile};
 pub use index::{Index, IndexCursor, IndexDef, IndexEntries, IndexEntry};

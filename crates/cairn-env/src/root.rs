@@ -23,7 +23,7 @@ use crate::{
     state::STATE,
 };
 
-const CURRENT: Name = Name::constant("CURRENT");
+pub(crate) const CURRENT: Name = Name::constant("CURRENT");
 const CURRENT_NEW: Name = Name::constant("CURRENT.new");
 pub(crate) const LOCK: Name = Name::constant("LOCK");
 pub(crate) const PROTECTOR: Name = Name::constant("PROTECTOR");

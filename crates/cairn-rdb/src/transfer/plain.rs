@@ -65,6 +65,7 @@ impl SqlFiles {
         if version.database().is_none() {
             return Err(TransferError::NotFound { name: name.into() });
         }
+        cairn_archive::ArchiveFile::check_place(&**dir)?;
         if !options.replace && dir.has(target)? {
             return Err(TransferError::Exists { path: path.into() });
         }

@@ -148,11 +148,14 @@ fn a_path_that_leads_nowhere_or_to_something_else_is_refused() {
     let plain = store.restore_sqlite(dir.path().join("missing"), PlainOptions::default());
     assert_eq!(plain.unwrap_err().code(), Some(14_800_011));
     // A file of the environment itself.
-    let own = at("data/CURRENT").unwrap();
-    let error = store.backup_to(&own, &ExportOptions::default()).unwrap_err();
-    assert_eq!((error.code(), error.kind()), (None, ErrorKind::Exists), "{error}");
-    let plain = store.backup_sqlite(own.path(), PlainOptions::default()).unwrap_err();
-    assert_eq!((plain.code(), plain.kind()), (None, ErrorKind::Exists), "{plain}");
+    for own in ["data/CURRENT", "data/new", "data/g-000001/STATE"].map(|path| at(path).unwrap()) {
+        let options = ExportOptions::default().replace(true);
+        let error = store.backup_to(&own, &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let options = PlainOptions::default().replace(true);
+        let plain = store.backup_sqlite(own.path(), options).unwrap_err();
+        assert_eq!(plain.kind(), ErrorKind::InvalidInput, "{plain}");
+    }
     assert_eq!(sum(&store), 1);
 
     RdbStore::delete_store(&env, "RdbTest.db").unwrap();
