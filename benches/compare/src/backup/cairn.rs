@@ -1,6 +1,6 @@
 //! CairnDB: a repository in a directory, nothing compressed, all else as it is by default.
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, path::Path, rc::Rc, time::Instant};
 
 use cairn_backup::{
     CheckLevel, CheckOptions, Compression, PointOptions, ProveOptions, Repository, RestoreOptions,
@@ -11,24 +11,38 @@ use cairn_env::{Database, DatabaseOptions, Durability, Environment, Options};
 use super::{Data, Proofs, Saver};
 use crate::Result;
 
-/// An environment that stays open while it is backed up.
-pub struct Repo {
+/// An environment that stays open while it is backed up, whoever does that.
+pub struct Live {
     env: Environment,
     database: Database,
 }
 
-impl Repo {
-    pub fn load(path: &Path, data: Data) -> Result<Self> {
+impl Live {
+    pub fn load(path: &Path, data: Data) -> Result<Rc<Self>> {
         let (env, database) = load(path, data)?;
-        Ok(Self { env, database })
+        Ok(Rc::new(Self { env, database }))
     }
 
+    pub fn change(&self, data: Data) -> Result {
+        let changed: Vec<_> = data.changed().collect();
+        for batch in changed.chunks(1000) {
+            self.env.write(|txn| {
+                batch.iter().try_for_each(|(key, value)| txn.put(&self.database, key, value))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+pub struct Repo(pub Rc<Live>);
+
+impl Repo {
     fn save(&self, place: &Path) -> Result {
         let repository = match cairn_backup::is_repository(place) {
             true => Repository::open(place)?,
             false => Repository::create(place)?,
         };
-        repository.backup(&self.env, &point())?;
+        repository.backup(&self.0.env, &point())?;
         Ok(())
     }
 }
@@ -54,13 +68,7 @@ impl Saver for Repo {
     }
 
     fn change(&mut self, data: Data) -> Result {
-        let changed: Vec<_> = data.changed().collect();
-        for batch in changed.chunks(1000) {
-            self.env.write(|txn| {
-                batch.iter().try_for_each(|(key, value)| txn.put(&self.database, key, value))
-            })?;
-        }
-        Ok(())
+        self.0.change(data)
     }
 
     fn full(&mut self, place: &Path) -> Result {

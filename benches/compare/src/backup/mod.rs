@@ -16,6 +16,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -148,8 +149,9 @@ pub fn run(backup: &Backup) -> Result {
 fn savers(dir: &Path, data: Data) -> Result<Vec<Box<dyn Saver>>> {
     let env = dir.join("env");
     eprintln!("loading");
+    let live = cairn::Live::load(&env, data)?;
     let mut savers: Vec<Box<dyn Saver>> = vec![
-        Box::new(cairn::Repo::load(&env, data)?),
+        Box::new(cairn::Repo(Rc::clone(&live))),
         Box::new(copy::Copy { files: env.clone() }),
         Box::new(sqlite::Sqlite::load(&dir.join("sqlite.db"), data)?),
     ];
@@ -159,7 +161,7 @@ fn savers(dir: &Path, data: Data) -> Result<Vec<Box<dyn Saver>>> {
     eprintln!(
         "SKIPPED: RocksDB: build with `--features rocksdb` (needs a C++ compiler and libclang)"
     );
-    match restic::Restic::find(&env) {
+    match restic::Restic::find(&live, &env) {
         Some(restic) => savers.push(Box::new(restic)),
         None => eprintln!("SKIPPED: restic: it is not on the path"),
     }

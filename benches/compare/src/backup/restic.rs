@@ -3,20 +3,22 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    rc::Rc,
 };
 
-use super::{Data, Saver, done};
+use super::{Data, Saver, cairn::Live, done};
 use crate::Result;
 
 pub struct Restic {
+    live: Rc<Live>,
     files: PathBuf,
 }
 
 impl Restic {
     /// If it is on the path.
-    pub fn find(files: &Path) -> Option<Self> {
+    pub fn find(live: &Rc<Live>, files: &Path) -> Option<Self> {
         let is_there = Command::new("restic").arg("version").output().is_ok();
-        is_there.then(|| Self { files: files.to_owned() })
+        is_there.then(|| Self { live: Rc::clone(live), files: files.to_owned() })
     }
 
     fn command(place: &Path, words: &[&str]) -> Command {
@@ -36,8 +38,8 @@ impl Saver for Restic {
         "restic"
     }
 
-    fn change(&mut self, _: Data) -> Result {
-        Ok(())
+    fn change(&mut self, data: Data) -> Result {
+        self.live.change(data)
     }
 
     fn full(&mut self, place: &Path) -> Result {
