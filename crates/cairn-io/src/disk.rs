@@ -374,20 +374,26 @@ pub trait FileExt: File {
     }
 
     /// Reads until `buf` is full or the file ends, and returns the number of bytes read. Where a read
-    /// gives nothing, the length of the file decides whether it ends there.
+    /// gives nothing, the length of the file decides whether it ends there; if the file has more, it may
+    /// have grown since, and is read once more.
     ///
     /// # Errors
     /// As [`File::read_at`] and [`File::len`].
     fn read_full_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<usize> {
         let mut done = 0;
+        let mut had_nothing = false;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
             match self.read_at(offset + done as u64, rest) {
-                Ok(0) if self.len()? > offset + done as u64 => {
-                    let why = std::io::Error::other("a read of nothing before the end of the file");
+                Ok(0) if self.len()? <= offset + done as u64 => break,
+                Ok(0) if had_nothing => {
+                    let why = std::io::Error::other("reads of nothing before the end of the file");
                     return Err(IoError::new(IoOp::Read, self.path(), why));
                 }
-                Ok(0) => break,
-                Ok(n) => done += n,
+                Ok(0) => had_nothing = true,
+                Ok(n) => {
+                    had_nothing = false;
+                    done += n;
+                }
                 Err(error) if is_interrupted(&error) => {}
                 Err(error) => return Err(error),
             }

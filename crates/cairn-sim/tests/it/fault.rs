@@ -210,8 +210,23 @@ fn an_interrupted_transfer_is_repeated_and_a_read_of_nothing_is_no_end_of_file()
     let mut bytes = [0; 20];
     assert_eq!(file.read_full_at(0, &mut bytes).unwrap(), 12);
     assert_eq!(disk.struck().len(), 2);
-    disk.inject(Rule::new(Fault::Zero).op(IoOp::Read));
+    disk.inject(Rule::new(Fault::Zero).op(IoOp::Read).and_on());
     let error = file.read_full_at(0, &mut bytes).unwrap_err();
     assert!(error.to_string().contains("before the end"), "{error}");
+    disk.clear();
     assert_eq!(file.read_full_at(12, &mut bytes).unwrap(), 0);
+}
+
+/// Somebody else may extend a file between a read that ends where it ended and the question how long it
+/// is. Whoever opened a copy for reading beside a writer was told of a faulty disk.
+#[test]
+fn a_file_that_grows_while_it_is_read_is_read_on() {
+    let disk = FaultDisk::new(MemDisk::new().root());
+    let file = disk.root().create(&name("file")).unwrap();
+    file.write_all_at(0, b"twelve bytes").unwrap();
+    disk.inject(Rule::new(Fault::Zero).op(IoOp::Read));
+    let mut bytes = [0; 20];
+    assert_eq!(file.read_full_at(0, &mut bytes).unwrap(), 12);
+    assert_eq!(&bytes[..12], b"twelve bytes");
+    assert_eq!(disk.struck().len(), 1);
 }
