@@ -52,6 +52,13 @@ impl Watched {
     }
 }
 
+/// Whoever is to die holds the disk, which holds this.
+impl Drop for Watched {
+    fn drop(&mut self) {
+        lock(&self.state).doom = None;
+    }
+}
+
 impl State {
     fn saw(&mut self, entry: &Entry) {
         self.hash.add(entry);

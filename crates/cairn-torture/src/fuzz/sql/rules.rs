@@ -51,7 +51,7 @@ const FUNCTIONS: [&str; 12] = [
     "sqlite_offset",
 ];
 /// A statement takes so many steps of SQLite's machine, in portions of [`PORTION`].
-const PORTIONS: u32 = 400;
+const PORTIONS: u32 = 100;
 const PORTION: i32 = 500;
 
 /// A query is asked for so many rows, at most.
