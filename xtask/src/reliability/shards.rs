@@ -62,7 +62,7 @@ const RIGS: &[Rig] = &[
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G16"], gate: "", full: "fuzz run --only parsers --time 200",
         shards: 1, stride: 1, long: "fuzz run --time 20 --seed {seed}" }, // needs nightly
-    Rig { goals: &["G16"], gate: "", full: "fuzz run --only engine --time 480",
+    Rig { goals: &["G16"], gate: "", full: "fuzz run --only engine --time 400",
         shards: 1, stride: 1, long: "" },
     Rig { goals: &["G18"], gate: "", full: "coverage", shards: 1, stride: 1, long: "" }, // needs llvm-tools
     Rig { goals: &["G20"], gate: "", full: "planted --full --part {seed}/5", shards: 5, stride: 1, long: "" }, // a build of its own

@@ -190,9 +190,14 @@ impl Simulation<'_> {
             return self.fall(end);
         }
         self.tally.crashes += 1;
-        let End::Power(level) = end else {
-            self.disk.revive();
-            return None;
+        let all = self.disk.disk.image();
+        let level = match end {
+            End::Death if !self.is_opened_by_lies => {
+                self.disk.revive();
+                return None;
+            }
+            End::Death => Level::Prefix,
+            End::Power(level) => level,
         };
         let bounds = &self.plan.bounds;
         let crashed = self.disk.disk.crash(level, bounds, &mut *self.chooser);
@@ -202,7 +207,7 @@ impl Simulation<'_> {
         }
         self.hash = self.hash.rotate_left(13) ^ self.disk.hash();
         self.disk = Watched::new(&crashed.image);
-        None
+        self.is_opened_by_lies.then_some(all)
     }
 
     /// A new process opens the environment: it must be found as one of what it may be.
@@ -217,6 +222,7 @@ impl Simulation<'_> {
         let faults = FaultDisk::on_sim(&self.disk.disk, kept);
         let is_lied_to = self.plan.lies > 0 && self.chooser.choose(self.plan.lies, "lie") == 1;
         self.skip_syncs(&faults, is_lied_to);
+        self.is_opened_by_lies = is_lied_to;
         if has_faults && self.chooser.choose(10, "open-fault") == 9 {
             const OPS: [IoOp; 4] = [IoOp::Read, IoOp::Write, IoOp::Open, IoOp::Sync];
             let op = *self.chooser.pick(&OPS, "call");

@@ -141,6 +141,8 @@ struct Simulation<'c> {
     copies: Copies,
     /// Between two pieces of a backup: nobody can take the environment away from under it.
     is_in_backup: bool,
+    /// Whether no sync did anything while it was opened last.
+    is_opened_by_lies: bool,
     /// What went wrong in there.
     found: Option<Problem>,
     /// Processes so far; worlds take their seeds from it.
@@ -164,6 +166,7 @@ impl<'c> Simulation<'c> {
             process: None,
             copies: Copies::new(),
             is_in_backup: false,
+            is_opened_by_lies: false,
             found: None,
             processes: 0,
             values: 0,
