@@ -145,10 +145,9 @@ pub(crate) fn read_stored(
     let mut at = 0;
     while at < length {
         let want = usize::try_from(length - at).map_or(buf.len(), |left| left.min(buf.len()));
-        source.read_exact_at(at, &mut buf[..want])?;
+        source.read_in_passing(at, &mut buf[..want])?;
         hasher.update(&buf[..want]);
         sink(at, &buf[..want])?;
-        source.forget(at, want as u64);
         counter.add(want as u64)?;
         at += want as u64;
     }

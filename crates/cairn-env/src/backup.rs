@@ -175,13 +175,12 @@ impl BackupFile {
             let want = usize::try_from(self.length - at).map_or(PIECE, |left| left.min(PIECE));
             let piece = &mut buf[..want];
             file.handle()
-                .read_exact_at(at, piece)
+                .read_in_passing(at, piece)
                 .map_err(|error| E::from(EnvError::from(error)))?;
             whole.update(piece);
             let before_seal = usize::try_from(content_end.saturating_sub(at)).unwrap_or(usize::MAX);
             content.update(&piece[..before_seal.min(want)]);
             sink(at, piece)?;
-            file.handle().forget(at, want as u64);
             at += want as u64;
         }
         // A journal that has no digest, and each seal, is vouched for by the records themselves.

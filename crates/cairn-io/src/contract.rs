@@ -485,6 +485,15 @@ pub fn syncs_and_hints_succeed(dir: &DirRef) {
     file.write_back(0, 5);
     file.write_back(0, 0);
     assert_eq!(content(&*file), b"12345");
+    for _ in 0..2 {
+        let mut buf = [b'.'; 3];
+        file.read_in_passing(1, &mut buf).unwrap();
+        assert_eq!(&buf, b"234");
+        let cached = file.read_cached_at(3, &mut buf).unwrap();
+        assert_eq!(buf[..cached], b"45"[..cached]);
+        assert_eq!(kind(file.read_in_passing(4, &mut buf)), ErrorKind::UnexpectedEof);
+        file.forget(0, 5);
+    }
 }
 
 pub fn a_new_file_has_one_link(dir: &DirRef) {

@@ -341,11 +341,21 @@ pub trait File: fmt::Debug + Send + Sync {
     /// `UnexpectedEof` if the range exceeds the file.
     fn map(&self, offset: u64, len: usize) -> IoResult<Option<Bytes>>;
 
-    /// Tells the system that `len` bytes from `offset` will not be read again soon, so that a
-    /// copy or a scrub does not push the application's pages out of memory. A hint: errors are
-    /// ignored.
+    /// Tells the system that `len` bytes from `offset` will not be read again soon. A hint: errors are
+    /// ignored. They are gone from memory also for those who had them there: see
+    /// [`read_in_passing`](FileExt::read_in_passing).
     fn forget(&self, offset: u64, len: u64) {
         let _ = (offset, len);
+    }
+
+    /// As [`read_at`](Self::read_at), but only what needs no waiting because the system has it in memory; 0 where
+    /// that is nothing, or cannot be told.
+    ///
+    /// # Errors
+    /// As [`read_at`](Self::read_at).
+    fn read_cached_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<usize> {
+        let _ = (offset, buf);
+        Ok(0)
     }
 
     /// Starts to bring `len` bytes from `offset` to the disk, and does not wait: a [`File::sync`] that
@@ -369,6 +379,22 @@ pub trait FileExt: File {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<()> {
         if self.read_full_at(offset, buf)? < buf.len() {
             return Err(IoError::new(IoOp::Read, self.path(), std::io::ErrorKind::UnexpectedEof));
+        }
+        Ok(())
+    }
+
+    /// As [`read_exact_at`](Self::read_exact_at), for who will not read this again: what the system had in memory
+    /// stays there, for the application that has read it, and what it had not does not push out anything for long.
+    ///
+    /// # Errors
+    /// As [`read_exact_at`](Self::read_exact_at).
+    fn read_in_passing(&self, offset: u64, buf: &mut [u8]) -> IoResult<()> {
+        let cached = self.read_cached_at(offset, buf)?;
+        let rest = buf.get_mut(cached..).unwrap_or_default();
+        if !rest.is_empty() {
+            let at = offset + cached as u64;
+            self.read_exact_at(at, rest)?;
+            self.forget(at, rest.len() as u64);
         }
         Ok(())
     }

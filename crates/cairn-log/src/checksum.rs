@@ -1,6 +1,6 @@
 //! CRC-32C, and the seed that binds a record to its file and place.
 
-use crc_fast::{CrcAlgorithm, checksum};
+use crc_fast::{CrcAlgorithm, Digest, checksum};
 
 use crate::{FileHeader, Uuid};
 
@@ -9,6 +9,15 @@ use crate::{FileHeader, Uuid};
 #[expect(clippy::cast_possible_truncation, reason = "a 32-bit checksum in a wider return type")]
 pub fn crc32c(bytes: &[u8]) -> u32 {
     checksum(CrcAlgorithm::Crc32Iscsi, bytes) as u32
+}
+
+/// CRC-32C of several pieces, one after the other, as if they were one.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "a 32-bit checksum in a wider return type")]
+pub fn crc32c_of(pieces: &[&[u8]]) -> u32 {
+    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    pieces.iter().for_each(|piece| digest.update(piece));
+    digest.finalize() as u32
 }
 
 /// What a file mixes into the checksum of each of its records.
@@ -64,6 +73,8 @@ mod tests {
     fn the_checksum_is_castagnoli() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32c(b""), 0);
+        assert_eq!(crc32c_of(&[b"1234", b"", b"56789"]), 0xe306_9283);
+        assert_eq!(crc32c_of(&[]), 0);
     }
 
     #[test]

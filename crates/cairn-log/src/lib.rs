@@ -64,7 +64,7 @@ pub mod fuzzing;
 pub use cairn_io::{planted, shared};
 
 pub use audit::{Audit, Audited, Spot, audit};
-pub use checksum::{FileSeed, crc32c};
+pub use checksum::{FileSeed, crc32c, crc32c_of};
 pub use derive::{MacKey, is_same};
 pub use error::{Damage, LogError, LogResult};
 pub use file::{LogFile, OwnedRecord};

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use cairn_archive::{Compression, Compressor, Decompressor};
-use cairn_log::{TAG_LEN, crc32c, layout::Field};
+use cairn_log::{TAG_LEN, crc32c_of, layout::Field};
 
 use super::{
     layout::{FRAME, MAX_RATIO, repository_frame as layout},
@@ -89,9 +89,7 @@ fn vouched(head: &[u8]) -> &[u8] {
 /// The checksum of a frame: of all of it but the checksum.
 fn crc(frame: &[u8]) -> u32 {
     let (head, stored) = frame.split_at(layout::LEN);
-    let mut checked = head[..layout::CRC.offset].to_vec();
-    checked.extend_from_slice(stored);
-    crc32c(&checked)
+    crc32c_of(&[vouched(head), stored])
 }
 
 /// Where a frame is in its object.

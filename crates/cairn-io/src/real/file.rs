@@ -54,6 +54,12 @@ impl File for RealFile {
             .map_err(|errno| self.error(IoOp::Read, errno))
     }
 
+    fn read_cached_at(&self, offset: u64, buf: &mut [u8]) -> IoResult<usize> {
+        let limit = buf.len().min(TRANSFER_MAX);
+        // Whatever is wrong, a read that may wait will say.
+        Ok(system::read_cached(self.fd.as_fd(), &mut buf[..limit], offset).unwrap_or(0))
+    }
+
     fn write_at(&self, offset: u64, buf: &[u8]) -> IoResult<usize> {
         let buf = &buf[..buf.len().min(TRANSFER_MAX)];
         retry_on_intr(|| rustix::io::pwrite(&self.fd, buf, offset))

@@ -74,6 +74,20 @@ pub(super) fn forget(fd: BorrowedFd<'_>, offset: u64, len: u64) {
     let _ = (fd, offset, len);
 }
 
+/// Reads what is in the page cache, up to the first byte that is not.
+pub(super) fn read_cached(fd: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> Result<usize> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mut into = [std::io::IoSliceMut::new(buf)];
+        rustix::io::preadv2(fd, &mut into, offset, rustix::io::ReadWriteFlags::NOWAIT)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (fd, buf, offset);
+        Ok(0)
+    }
+}
+
 /// Starts to write a range that is dirty in the page cache.
 pub(super) fn write_back(fd: BorrowedFd<'_>, offset: u64, len: u64) {
     // Before Linux drops a range it starts to write what is dirty of it, and such pages it keeps. Others only
