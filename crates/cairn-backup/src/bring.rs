@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cairn_env::{PlannedFile, RestoreTarget};
-use cairn_io::{DirRef, File, FileExt, FileRef, SyncSite};
+use cairn_io::{DirRef, File, FileExt, FileRef, SyncSite, WriteBehind};
 use cairn_log::Digest;
 
 use crate::{BackupResult, ManifestFile, crew::Job, progress::Counter, verify::read_file};
@@ -89,7 +89,12 @@ impl Bring {
     fn copy(&self, counter: &Counter<'_>) -> BackupResult<bool> {
         let (name, directory) = (self.file.name, self.file.directory);
         let copy = self.to.create(name, directory)?;
-        read_file(&*self.from, &self.file, counter, |at, piece| self.write(&*copy, at, piece))?;
+        let mut behind = WriteBehind::default();
+        read_file(&*self.from, &self.file, counter, |at, piece| {
+            self.write(&*copy, at, piece)?;
+            behind.wrote(&*copy, at + piece.len() as u64);
+            Ok(())
+        })?;
         copy.sync(RESTORE)?;
         self.to.arrived(name, directory)?;
         Ok(false)

@@ -2,10 +2,12 @@
 
 use std::{
     fmt,
+    num::NonZero,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -15,6 +17,9 @@ use crate::{BackupError, BackupResult, sync::lock};
 
 /// Most threads that copy at the same time: each takes memory for two parts of 16 MiB.
 const MAX_THREADS: usize = 64;
+
+/// As many as that help a disk to be busy while bytes are hashed, where nobody says how many.
+const DEFAULT_THREADS: usize = 4;
 
 /// Who waits for their turn looks so often whether they are still wanted.
 const LOOK_UP: Duration = Duration::from_millis(50);
@@ -39,8 +44,9 @@ const LOOK_UP: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Pace<'a> {
-    /// How many files are copied at the same time, each by a thread (default: one, by the thread of the caller).
-    /// In a simulated world that is one as well, whatever stands here, unless the simulation runs the others.
+    /// How many files are copied at the same time, each by a thread, the caller's among them (default, and 0: as
+    /// many as there are processors, four at most). In a simulated world that is one, whatever stands here, unless
+    /// the simulation runs the others.
     pub threads: usize,
     /// How many bytes of log files are read in a second at most, by all threads together (default: as many as there
     /// are). Files that are taken from where they are already do not count.
@@ -73,7 +79,10 @@ impl<'a> Pace<'a> {
 
     /// How many threads that are, the one of the caller among them.
     pub(crate) fn crew(&self) -> usize {
-        self.threads.clamp(1, MAX_THREADS)
+        match self.threads {
+            0 => thread::available_parallelism().map_or(1, NonZero::get).min(DEFAULT_THREADS),
+            threads => threads.min(MAX_THREADS),
+        }
     }
 
     /// Nobody can wait for a rate of nothing.

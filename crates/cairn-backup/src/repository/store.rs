@@ -149,6 +149,11 @@ impl Store {
         self.damaged(name, Damaged { at, problem: format!("its content is none: {error}") })
     }
 
+    /// Whether what is stored is encrypted by the repository.
+    pub(crate) const fn is_encrypted(&self) -> bool {
+        !matches!(self.secrecy, Secrecy::Plain)
+    }
+
     /// How what is stored is encrypted.
     fn writing(&self) -> BackupResult<&Secrecy> {
         if self.secrecy.is_locked() { Err(self.locked()) } else { Ok(&self.secrecy) }

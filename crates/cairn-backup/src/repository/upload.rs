@@ -38,7 +38,7 @@ pub(crate) struct Uploaded {
     pub(crate) adopted_objects: u64,
     /// What was wrong with objects of points before.
     pub(crate) damaged: Vec<String>,
-    /// Folders with objects that somebody else may have stored and not made durable.
+    /// Folders with objects that may not be durable yet.
     to_settle: BTreeSet<Folder>,
 }
 
@@ -55,7 +55,7 @@ impl Uploaded {
         self.to_settle.extend(to_settle);
     }
 
-    /// Makes durable what others have stored.
+    /// Makes durable what was stored, by us or by others.
     pub(crate) fn settle(&self, store: &Store) -> BackupResult<()> {
         self.to_settle.iter().try_for_each(|folder| Ok(store.backend.settle(folder)?))
     }
@@ -371,22 +371,24 @@ impl One<'_> {
 
     /// Stores an object, reads it, and compares what it holds.
     fn put(&mut self, part: &StoredPart, content: &[u8]) -> BackupResult<()> {
-        let put = self.of.store.backend.put(&part.name(), &part.bytes)?;
-        let needed = NeededObject {
-            name: part.name(),
-            stored_length: part.bytes.len() as u64,
-            stored: part.stored,
-        };
-        let read = match (self.of.read_back, put) {
-            (false, Put::Stored) => None,
-            _ => Some(self.of.store.stored(&needed)?),
-        };
-        // What was compressed wrongly would be found by nobody before the restore.
-        let bytes = read.as_deref().unwrap_or(&part.bytes);
-        let found = self.of.store.decode_part(part.environment, part.part, bytes)?.content;
-        if found != content {
-            let problem = "it does not hold what was stored".into();
-            return Err(self.of.store.damaged(part.name(), Damaged { at: 0, problem }));
+        let put = self.of.store.backend.put_unsettled(&part.name(), &part.bytes)?;
+        self.done.to_settle.insert(part.name().folder());
+        if self.of.read_back || put == Put::Existed {
+            let needed = NeededObject {
+                name: part.name(),
+                stored_length: part.bytes.len() as u64,
+                stored: part.stored,
+            };
+            self.read_back(&needed, &part.bytes)?;
+        }
+        // What was compressed or encrypted wrongly would be found by nobody before the restore.
+        if self.of.compression != Compression::None || self.of.store.is_encrypted() {
+            let decoded =
+                self.of.store.decode_part(part.environment, part.part, &part.bytes)?.content;
+            if decoded != content {
+                let problem = "it does not hold what was stored".into();
+                return Err(self.of.store.damaged(part.name(), Damaged { at: 0, problem }));
+            }
         }
         match put {
             Put::Stored => {
@@ -396,5 +398,16 @@ impl One<'_> {
             Put::Existed => self.done.adopted_objects += 1,
         }
         Ok(())
+    }
+
+    /// Reads what was stored, and compares it.
+    fn read_back(&self, needed: &NeededObject, bytes: &[u8]) -> BackupResult<()> {
+        if self.of.store.whole(needed.name, needed.stored_length)? == bytes {
+            return Ok(());
+        }
+        // Where it is damaged. If the second reading is right, the first was not.
+        self.of.store.stored(needed)?;
+        let problem = "it was read as something else than was stored".into();
+        Err(self.of.store.damaged(needed.name, Damaged { at: 0, problem }))
     }
 }

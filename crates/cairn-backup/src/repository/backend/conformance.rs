@@ -93,7 +93,13 @@ fn what_is_stored_is_seen_by_others(reopen: &dyn Fn() -> Arc<dyn RepoBackend>, e
     assert_eq!(good(other.read(&name, 1, 3)), b"hre");
     good(other.settle(&name.folder()));
     assert_eq!(good(other.put(&name, b"four")), Put::Existed);
+    assert_eq!(good(other.put_unsettled(&name, b"five")), Put::Existed);
     assert_eq!(good(other.length(&name)), Some(5));
+    let name = ObjectName::Point { environment, number: 4 };
+    assert_eq!(good(one.put_unsettled(&name, b"four")), Put::Stored);
+    good(one.settle(&name.folder()));
+    assert_eq!(good(other.read(&name, 0, 100)), b"four");
+    good(other.delete(&name));
 }
 
 fn listings_name_each_object_and_folder_once(

@@ -40,6 +40,8 @@ pub const REPOSITORY_SYNC_SITES: &[SyncSite] = &[OBJECT, NAMES, FOLDERS];
 const WRITERS: Name = Name::constant("writers");
 /// How many may write at the same time.
 const SLOTS: u32 = 64;
+/// Bytes after which the disk is told to write.
+const WRITTEN_AT_ONCE: usize = 4 << 20;
 
 /// A repository in a directory of this machine, or one that it has mounted.
 #[derive(Debug)]
@@ -51,10 +53,17 @@ pub struct LocalBackend {
 /// What somebody who stores objects holds.
 #[derive(Debug, Default)]
 struct Writing {
-    /// The slot, and the temporary name that goes with it.
-    slot: Option<(LockGuard, Name)>,
+    /// Slots that nobody writes in at the moment: each thread that stores an object takes one.
+    free: Vec<Slot>,
     /// Folders that are durable.
     folders: BTreeMap<Folder, DirRef>,
+}
+
+/// A slot that is ours, and the temporary name that goes with it.
+#[derive(Debug)]
+struct Slot {
+    name: Name,
+    _lock: LockGuard,
 }
 
 impl LocalBackend {
@@ -138,25 +147,47 @@ impl LocalBackend {
         Ok(dir)
     }
 
-    /// The temporary name that nobody else uses.
-    fn temporary(&self, writing: &mut Writing) -> IoResult<Name> {
-        if let Some((_, name)) = &writing.slot {
-            return Ok(name.clone());
+    /// A slot, and with it a temporary name that nobody else uses.
+    fn slot(&self, writing: &mut Writing) -> IoResult<Slot> {
+        if let Some(slot) = writing.free.pop() {
+            return Ok(slot);
         }
         let dir = open_or_create_in(&*self.root, &WRITERS)?;
         for slot in 0..SLOTS {
             let (lock, name) = slot_names(slot);
             match dir.lock(&lock, LockMode::Exclusive) {
-                Ok(guard) => {
-                    writing.slot = Some((guard, name.clone()));
-                    return Ok(name);
-                }
+                Ok(guard) => return Ok(Slot { name, _lock: guard }),
                 Err(LockError::Io(error)) => return Err(error),
                 Err(_) => {}
             }
         }
         let why = io::Error::other(format!("{SLOTS} others write to this repository"));
         Err(IoError::new(IoOp::Lock, dir.path(), why))
+    }
+
+    /// Stores an object, durable but for its name, and returns the directory in which it lies. Several threads write
+    /// at the same time, each under its own temporary name.
+    fn store(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<(Put, DirRef)> {
+        let (slot, dir) = {
+            let mut writing = self.writing();
+            let slot = self.slot(&mut writing)?;
+            (slot, self.make(&mut writing, name.folder())?)
+        };
+        if let Err(error) = write(&*dir, &slot.name, bytes) {
+            // It is in nobody's way, and on a full disk every byte counts.
+            drop(dir.remove(&slot.name));
+            return Err(error.into());
+        }
+        let put = match dir.rename_new(&slot.name, &name.name()) {
+            Ok(()) => Put::Stored,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                dir.remove(&slot.name)?;
+                Put::Existed
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.writing().free.push(slot);
+        Ok((put, dir))
     }
 }
 
@@ -190,7 +221,13 @@ fn write(dir: &dyn Dir, name: &Name, bytes: &[u8]) -> IoResult<()> {
         }
         created => created?,
     };
-    file.write_all_at(0, bytes)?;
+    let mut at = 0;
+    for piece in bytes.chunks(WRITTEN_AT_ONCE) {
+        file.write_all_at(at, piece)?;
+        // The disk begins with it while the rest is copied.
+        file.write_back(at, piece.len() as u64);
+        at += piece.len() as u64;
+    }
     file.sync(OBJECT)
 }
 
@@ -200,25 +237,13 @@ impl RepoBackend for LocalBackend {
     }
 
     fn put(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
-        let mut writing = self.writing();
-        let temporary = self.temporary(&mut writing)?;
-        let dir = self.make(&mut writing, name.folder())?;
-        let file = name.name();
-        if let Err(error) = write(&*dir, &temporary, bytes) {
-            // It is in nobody's way, and on a full disk every byte counts.
-            drop(dir.remove(&temporary));
-            return Err(error.into());
-        }
-        let put = match dir.rename_new(&temporary, &file) {
-            Ok(()) => Put::Stored,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                dir.remove(&temporary)?;
-                Put::Existed
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let (put, dir) = self.store(name, bytes)?;
         dir.sync(NAMES)?;
         Ok(put)
+    }
+
+    fn put_unsettled(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
+        Ok(self.store(name, bytes)?.0)
     }
 
     fn read(&self, name: &ObjectName, offset: u64, len: usize) -> BackendResult<Vec<u8>> {

@@ -80,6 +80,15 @@ pub trait RepoBackend: fmt::Debug + Send + Sync {
     /// If it cannot be stored, or it is not known whether it was.
     fn put(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put>;
 
+    /// As [`put`](Self::put), but the object may be durable only when [`settle`](Self::settle) of its folder has
+    /// returned: for objects of which nobody knows before that.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    fn put_unsettled(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
+        self.put(name, bytes)
+    }
+
     /// At most `len` bytes of an object from `offset` on; fewer if it ends before, none behind its end. No more
     /// memory is taken than there are bytes.
     ///
