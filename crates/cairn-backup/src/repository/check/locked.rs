@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use cairn_env::Keyring;
 use cairn_log::{Digest, Timeline, Uuid};
 
-use super::{Check, Needed};
+use super::{Check, Needed, chain::Chain};
 use crate::{
     BackupError, BackupResult,
     repository::{
@@ -97,35 +97,15 @@ impl Check<'_> {
     /// The points, and what they need; returns on which timelines that was stored.
     fn locked_points(&mut self, environment: Uuid) -> BackupResult<BTreeSet<Timeline>> {
         let mut timelines = BTreeSet::new();
-        // With the hash, if it is known.
-        let mut before: Option<(u64, Option<Digest>)> = None;
+        let mut chain = Chain::default();
         for number in self.repository.store.numbers(environment)? {
             self.report.points += 1;
             let name = ObjectName::Point { environment, number };
-            let expected = before.map_or(1, |(number, _)| number + 1);
-            if number != expected {
-                let object = ObjectName::Point { environment, number: expected };
-                let problem = format!("it is missing: the next point is {number}");
-                self.find(object, None, problem, vec![expected]);
-            }
-            let store = &self.repository.store;
-            let kind = StatementKind::Point;
+            let (store, kind) = (&self.repository.store, StatementKind::Point);
             let read = store.locked_statement(name, kind, (environment, number));
-            let hash = self.note(read, &[number])?;
-            let last = before.take();
-            before = Some((number, hash.map(|(hash, _)| hash)));
-            let previous = match last {
-                Some((last, hash)) if last + 1 == number => hash,
-                None if number == 1 => Some(Digest([0; 32])),
-                _ => None,
-            };
-            let said = hash.map(|(_, previous)| previous);
-            if let (Some(previous), Some(said)) = (previous, said)
-                && previous != said
-            {
-                let problem = format!("it goes on from {said}, the point before is {previous}");
-                self.find(name, Some(0), problem, vec![number]);
-            }
+            let read = self.note(read, &[number])?;
+            let (hash, named) = read.unzip();
+            self.follow(&mut chain, (environment, number), hash, named);
             self.locked_index(environment, number, &mut timelines)?;
         }
         Ok(timelines)

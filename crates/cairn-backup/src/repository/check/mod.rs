@@ -1,5 +1,6 @@
 //! `Repository::check`: everything that the points need is there, and is what they say.
 
+mod chain;
 mod locked;
 mod open;
 mod present;
@@ -44,6 +45,8 @@ struct Check<'a> {
     damaged: BTreeSet<ObjectName>,
     files: Vec<SharedFile>,
     points: BTreeMap<(Uuid, u64), Point>,
+    /// Of all bytes of each.
+    hashes: BTreeMap<(Uuid, u64), Digest>,
     shipped: Vec<CheckedSegments>,
     /// Without the key: parts of journal that only a segment may need.
     unnamed: Vec<(Uuid, PartName, u64)>,
@@ -80,6 +83,7 @@ impl Repository {
             damaged: BTreeSet::new(),
             files: Vec::new(),
             points: BTreeMap::new(),
+            hashes: BTreeMap::new(),
             shipped: Vec::new(),
             unnamed: Vec::new(),
             opened: BTreeMap::new(),

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use cairn_log::{Digest, Uuid};
+use cairn_log::Uuid;
 
 use super::{Check, CheckLevel, CheckOptions};
 use crate::{
     BackupError, BackupResult,
-    repository::{ObjectName, ProveOptions, store::MAX_POINT},
+    repository::{ObjectName, ProveOptions},
 };
 
 impl Check<'_> {
@@ -17,9 +17,7 @@ impl Check<'_> {
             let ObjectName::Proof { point: number, .. } = name else { continue };
             let read = self.repository.store.proof(name);
             let Some(read) = self.note(read, &[number])? else { continue };
-            if self.points.contains_key(&(environment, number))
-                && self.hash(environment, number)? != read.of
-            {
+            if self.hashes.get(&(environment, number)).is_some_and(|hash| *hash != read.of) {
                 let problem = format!("it is of a point with the hash {}", read.of);
                 self.find(name, Some(0), problem, vec![number]);
             }
@@ -59,12 +57,10 @@ impl Check<'_> {
             return Ok(()); // that was so when it was stored
         }
         let bad = self.bad();
-        for (at, _) in self.points.iter().filter(|(at, _)| !bad.contains(at)) {
-            let (environment, number) = *at;
+        for (at, of) in self.hashes.iter().filter(|(at, _)| !bad.contains(at)) {
             let made = || self.repository.proof(self.level, took);
             let proof = self.opened.get(at).cloned().unwrap_or_else(made);
-            let of = self.hash(environment, number)?;
-            self.repository.store.put_proof(environment, number, of, &proof)?;
+            self.repository.store.put_proof(at.0, at.1, *of, &proof)?;
         }
         Ok(())
     }
@@ -75,10 +71,5 @@ impl Check<'_> {
         let of = |object: &ObjectName| object.folder().of();
         let points = findings.filter_map(|finding| Some((of(&finding.object)?, &finding.points)));
         points.flat_map(|(of, points)| points.iter().map(move |point| (of, *point))).collect()
-    }
-
-    fn hash(&self, environment: Uuid, number: u64) -> BackupResult<Digest> {
-        let point = ObjectName::Point { environment, number };
-        Ok(Digest::of(&self.repository.store.whole(point, MAX_POINT)?))
     }
 }

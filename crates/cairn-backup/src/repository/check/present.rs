@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_log::{Digest, Uuid};
 
-use super::{Check, Needed, SharedFile};
+use super::{Check, Needed, SharedFile, chain::Chain};
 use crate::{
     BackupResult,
     repository::{
@@ -19,44 +19,27 @@ impl Check<'_> {
     pub(super) fn points(&mut self, environment: Uuid) -> BackupResult<()> {
         let store = &self.repository.store;
         let numbers = store.numbers(environment)?;
-        let mut before: Option<(u64, Digest)> = None;
+        let mut chain = Chain::default();
         let (mut timelines, mut seen) = (BTreeSet::new(), BTreeSet::new());
         for number in numbers {
             self.report.points += 1;
-            let name = ObjectName::Point { environment, number };
-            let expected = before.map_or(1, |(number, _)| number + 1);
-            if number != expected {
-                let object = ObjectName::Point { environment, number: expected };
-                let problem = format!("it is missing: the next point is {number}");
-                self.find(object, None, problem, vec![expected]);
-            }
             let store = &self.repository.store;
-            let raw = store.whole(name, MAX_POINT);
-            let raw = self.note(raw, &[number])?;
-            let hash = raw.map(|bytes| Digest::of(&bytes));
-            let read = self.repository.store.point(environment, number);
-            let read = self.note(read, &[number])?;
-            let last = before.take();
-            before = hash.map(|hash| (number, hash));
-            let Some(read) = read else { continue };
-            let previous = match last {
-                Some((last, hash)) if last + 1 == number => Some(hash),
-                None if number == 1 => Some(Digest([0; 32])),
-                _ => None,
-            };
-            if let Some(previous) = previous.filter(|previous| *previous != read.previous) {
-                let problem = format!(
-                    "it goes on from a point with the hash {}, the one before has {previous}",
-                    read.previous
-                );
-                self.find(name, Some(0), problem, vec![number]);
-            }
+            let bytes = store.whole(ObjectName::Point { environment, number }, MAX_POINT);
+            let bytes = self.note(bytes, &[number])?;
+            let hash = bytes.as_deref().map(Digest::of);
+            let store = &self.repository.store;
+            let read = bytes.map(|bytes| store.decode_point(environment, number, &bytes));
+            let read = read.map(|read| self.note(read, &[number])).transpose()?.flatten();
+            let named = read.as_ref().map(|read| read.previous);
+            self.follow(&mut chain, (environment, number), hash, named);
+            let (Some(read), Some(hash)) = (read, hash) else { continue };
             self.index(environment, number, &read.point)?;
             if timelines.insert(read.point.cut.timeline) {
                 let origin = self.repository.store.timeline(environment, read.point.cut.timeline);
                 self.note(origin, &[number])?;
             }
             self.needs(environment, number, &read.point, &mut seen);
+            self.hashes.insert((environment, number), hash);
             self.points.insert((environment, number), read.point);
         }
         Ok(())

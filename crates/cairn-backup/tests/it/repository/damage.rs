@@ -3,13 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_backup::{
-    BackupError, CheckLevel, CheckOptions, MemoryBackend, ObjectError, ObjectName, PointOptions,
-    Repository, RestoreOptions, Which,
+    BackupError, CheckLevel, CheckOptions, Folder, Listed, MemoryBackend, ObjectError, ObjectName,
+    PointOptions, Repository, RestoreOptions, Which,
 };
 use cairn_env::{DatabaseOptions, Environment, ErrorKind};
 use cairn_io::MemDisk;
 
-use super::fixture::Kind;
+use super::{
+    fixture::Kind,
+    tricky::{Fate, place},
+};
 use crate::fixture::{Content, content, open, options, world};
 
 type Objects = BTreeMap<ObjectName, Vec<u8>>;
@@ -252,6 +255,36 @@ fn none_of_another(kind: Kind, seed: u64) {
         replayed += 1;
     }
     assert!(replayed > 1, "{replayed}");
+}
+
+/// A listing may still have what is gone. That one cannot be read says nothing of those beside it.
+#[test]
+fn a_listed_point_that_cannot_be_read_is_the_only_finding() {
+    for kind in [Kind::Plain, Kind::Unlocked, Kind::Locked] {
+        let (objects, _) = saved(kind);
+        for gone in [1, 2] {
+            let inner = Arc::new(MemoryBackend::new());
+            let mut name = None;
+            for (object, bytes) in &objects {
+                match object {
+                    ObjectName::Point { number, .. } if *number == gone => name = Some(*object),
+                    _ => inner.replace(*object, bytes.clone()),
+                }
+            }
+            let name = name.unwrap();
+            let stale = Listed { name: name.name().to_string(), length: Some(1) };
+            let list = move |folder: &Folder, listed: &mut Vec<Listed>| {
+                if *folder == name.folder() {
+                    listed.push(stale.clone());
+                    listed.sort_by(|one, other| one.name.cmp(&other.name));
+                }
+            };
+            let repository = kind.open(place(&inner, |_| Fate::Good, list)).unwrap();
+            let report = repository.check(&CheckOptions::default()).unwrap();
+            let found: Vec<_> = report.findings.iter().map(|found| found.object).collect();
+            assert_eq!(found, [name], "{kind:?}: {:?}", report.findings);
+        }
+    }
 }
 
 /// The next backup is whole whatever has become of the objects that it would have used, and says so.

@@ -79,18 +79,26 @@ impl RepoBackend for Tricky {
     }
 }
 
+/// Such a place.
+pub(crate) fn place(
+    inner: &Arc<MemoryBackend>,
+    put: impl FnMut(&ObjectName) -> Fate + Send + 'static,
+    list: impl FnMut(&Folder, &mut Vec<Listed>) + Send + 'static,
+) -> Arc<dyn RepoBackend> {
+    Arc::new(Tricky {
+        inner: Arc::clone(inner),
+        put: Mutex::new(Box::new(put)),
+        list: Mutex::new(Box::new(list)),
+    })
+}
+
 /// A repository in such a place.
 pub(crate) fn tricky(
     inner: &Arc<MemoryBackend>,
     put: impl FnMut(&ObjectName) -> Fate + Send + 'static,
     list: impl FnMut(&Folder, &mut Vec<Listed>) + Send + 'static,
 ) -> Repository {
-    let tricky = Tricky {
-        inner: Arc::clone(inner),
-        put: Mutex::new(Box::new(put)),
-        list: Mutex::new(Box::new(list)),
-    };
-    Repository::open_in(Arc::new(tricky), &world()).unwrap()
+    Repository::open_in(place(inner, put, list), &world()).unwrap()
 }
 
 /// A repository in the same place, without tricks.
