@@ -210,6 +210,33 @@ pub(super) fn unlock(env: &Path, key: &KeyArgs) -> Result<(UnlockedKeys, KeySour
     Ok((keys.unlock(&key)?, key))
 }
 
+/// The key with this name, or else with this number; `list` is the command that shows which there are.
+pub(super) fn find_slot<'a>(
+    slots: &'a [KeySlotInfo],
+    which: &str,
+    list: &str,
+) -> Result<&'a KeySlotInfo, Failure> {
+    let by_name = slots.iter().find(|slot| slot.name == which);
+    let by_number = || slots.iter().find(|slot| slot.number.to_string() == which);
+    by_name.or_else(by_number).ok_or_else(|| {
+        Failure::not_found(format_args!("there is no key {}", escape(which.as_bytes())))
+            .advise(format!("`{list}` shows which there are; nothing was changed"))
+    })
+}
+
+/// A line for each key.
+pub(super) fn show_slots(slots: &[KeySlotInfo], output: &mut Output) -> Result<(), Failure> {
+    for KeySlotInfo { number, name, kind, created, cost, .. } in slots {
+        let cost = cost.map_or(String::new(), |cost| {
+            let memory = size(u64::from(cost.memory_kib()) << 10);
+            format!(", {memory} of memory to try one")
+        });
+        let (name, created) = (escape(name.as_bytes()), Time(*created));
+        output.line(format_args!("key {number}  {name}: {kind}, made {created}{cost}"))?;
+    }
+    Ok(())
+}
+
 impl Add {
     fn run(self, output: &mut Output) -> Outcome {
         let (mut keys, _) = unlock(&self.env, &self.key)?;
@@ -232,13 +259,7 @@ impl Remove {
     fn run(self, output: &mut Output) -> Outcome {
         let (mut keys, _) = unlock(&self.env, &self.key)?;
         let slots = keys.info().slots;
-        let by_name = slots.iter().find(|slot| slot.name == self.which);
-        let by_number = slots.iter().find(|slot| slot.number.to_string() == self.which);
-        let Some(slot) = by_name.or(by_number) else {
-            let which = escape(self.which.as_bytes());
-            return Err(Failure::not_found(format_args!("there is no key {which}"))
-                .advise("`cairn key list` shows which there are; nothing was changed"));
-        };
+        let slot = find_slot(&slots, &self.which, "cairn key list")?;
         keys.remove(slot.number).map_err(|error| {
             Failure::from(error).advise("nothing was changed: add another key first")
         })?;
@@ -274,14 +295,7 @@ impl Rotate {
 impl List {
     fn run(self, output: &mut Output) -> Outcome {
         let KeyringInfo { slots, epochs, .. } = EnvironmentKeys::open(&self.env)?.info();
-        for KeySlotInfo { number, name, kind, created, cost, .. } in &slots {
-            let cost = cost.map_or(String::new(), |cost| {
-                let memory = size(u64::from(cost.memory_kib()) << 10);
-                format!(", {memory} of memory to try one")
-            });
-            let (name, created) = (escape(name.as_bytes()), Time(*created));
-            output.line(format_args!("key {number}  {name}: {kind}, made {created}{cost}"))?;
-        }
+        show_slots(&slots, output)?;
         for KeyEpochInfo { epoch, created, .. } in &epochs {
             output.line(format_args!("epoch {epoch} began {}", Time(*created)))?;
         }

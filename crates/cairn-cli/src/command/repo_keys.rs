@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use cairn_io::{RealWorld, World as _};
 use cairndb::{
-    KeySlotInfo, KeySource,
+    KeySource,
     backup::{BackupError, Repository},
 };
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::key::KeyJson;
+use super::key::{KeyJson, find_slot, show_slots};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
     keys::{NewKeyArgs, OwnKeyArgs},
     output::Output,
-    text::{Time, escape, hex, several, size},
+    text::{escape, hex, several},
 };
 
 /// Look after the keys of an encrypted repository
@@ -163,14 +163,7 @@ impl RepoKeys {
 impl List {
     fn run(self, output: &mut Output) -> Outcome {
         let slots = Repository::open(&self.repo)?.keys()?.slots;
-        for KeySlotInfo { number, name, kind, created, cost, .. } in &slots {
-            let cost = cost.map_or(String::new(), |cost| {
-                let memory = size(u64::from(cost.memory_kib()) << 10);
-                format!(", {memory} of memory to try one")
-            });
-            let (name, created) = (escape(name.as_bytes()), Time(*created));
-            output.line(format_args!("key {number}  {name}: {kind}, made {created}{cost}"))?;
-        }
+        show_slots(&slots, output)?;
         let keys = slots.into_iter().map(Into::into).collect();
         output.json(&ListJson { repository: self.repo, keys })?;
         Ok(Exit::Good)
@@ -235,13 +228,7 @@ impl Remove {
     fn run(self, output: &mut Output) -> Outcome {
         let repository = unlocked(&self.repo, &self.key)?;
         let slots = repository.keys()?.slots;
-        let by_name = slots.iter().find(|slot| slot.name == self.which);
-        let by_number = slots.iter().find(|slot| slot.number.to_string() == self.which);
-        let Some(slot) = by_name.or(by_number) else {
-            let which = escape(self.which.as_bytes());
-            return Err(Failure::not_found(format_args!("there is no key {which}"))
-                .advise("`cairn repo keys list` shows which there are; nothing was changed"));
-        };
+        let slot = find_slot(&slots, &self.which, "cairn repo keys list")?;
         repository.remove_key(slot.number).map_err(|error| {
             Failure::from(error).advise("nothing was changed: add another key first")
         })?;
