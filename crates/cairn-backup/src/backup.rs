@@ -16,6 +16,7 @@ use crate::{
     crew::{self, Job},
     keyring::{self, KEYRING},
     manifest::{FILES, MANIFEST, MANIFEST_NEW},
+    pace::Others,
     piece::is_stored_name,
     previous::{Previous, Taken},
     progress::{Counter, Report},
@@ -226,13 +227,19 @@ pub fn backup_to(
         let (file, to) = (BackupFile::clone(file), DirRef::clone(&files_dir));
         Box::new(move |counter: &Counter<'_>| copy(&file, &kept, &*to, counter))
     });
-    crew::run(world, options.pace.crew(), copies.collect(), &counter, |place, copied| {
-        files.push(copied.file);
-        linked_files += u64::from(copied.written.is_none());
-        written.extend(copied.written);
-        set.release(missing[place]);
-        Ok(())
-    })?;
+    crew::run(
+        world,
+        options.pace.crew(Others::Users),
+        copies.collect(),
+        &counter,
+        |place, copied| {
+            files.push(copied.file);
+            linked_files += u64::from(copied.written.is_none());
+            written.extend(copied.written);
+            set.release(missing[place]);
+            Ok(())
+        },
+    )?;
     let keyring = set.keyring().map(|bytes| keyring::copy(bytes, &*files_dir)).transpose()?;
     let cut = set.cut().clone();
     drop(set);
@@ -243,7 +250,9 @@ pub fn backup_to(
                 read_stored(&*from, &stored, counter, |_, _| Ok(()))
             })
         });
-        crew::run(world, options.pace.crew(), reads.collect(), &counter, |_, ()| Ok(()))?;
+        crew::run(world, options.pace.crew(Others::Users), reads.collect(), &counter, |_, ()| {
+            Ok(())
+        })?;
     }
     files.sort_by_key(|file| file.name.number);
     let library = env!("CARGO_PKG_VERSION").into();

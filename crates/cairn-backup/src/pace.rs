@@ -21,6 +21,15 @@ const MAX_THREADS: usize = 64;
 /// As many as that help a disk to be busy while bytes are hashed, where nobody says how many.
 const DEFAULT_THREADS: usize = 4;
 
+/// Who else wants to work meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Nobody: an environment is being restored.
+    None,
+    /// Whoever uses the environment: a commit that waits for a processor takes twenty times as long.
+    Users,
+}
+
 /// Who waits for their turn looks so often whether they are still wanted.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
@@ -44,9 +53,9 @@ const LOOK_UP: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Pace<'a> {
-    /// How many files are copied at the same time, each by a thread, the caller's among them (default, and 0: as
-    /// many as there are processors, four at most). In a simulated world that is one, whatever stands here, unless
-    /// the simulation runs the others.
+    /// How many files are copied at the same time, each by a thread, the caller's among them (default, and 0: a
+    /// restore as many as there are processors, a backup one fewer, since the environment is in use; four at most). In
+    /// a simulated world that is one, whatever stands here, unless the simulation runs the others.
     pub threads: usize,
     /// How many bytes of log files are read in a second at most, by all threads together (default: as many as there
     /// are). Files that are taken from where they are already do not count.
@@ -78,9 +87,11 @@ impl<'a> Pace<'a> {
     }
 
     /// How many threads that are, the one of the caller among them.
-    pub(crate) fn crew(&self) -> usize {
+    pub(crate) fn crew(&self, others: Others) -> usize {
+        let processors = || thread::available_parallelism().map_or(1, NonZero::get);
+        let free = || processors().saturating_sub(usize::from(others == Others::Users)).max(1);
         match self.threads {
-            0 => thread::available_parallelism().map_or(1, NonZero::get).min(DEFAULT_THREADS),
+            0 => free().min(DEFAULT_THREADS),
             threads => threads.min(MAX_THREADS),
         }
     }

@@ -24,6 +24,7 @@ use crate::{
     joined::Joined,
     keyring,
     manifest::FILES,
+    pace::Others,
     progress::{Counter, Report},
     verify::{not_there, open_stored, read_file},
 };
@@ -390,7 +391,7 @@ impl Source {
             .iter()
             .map(|file| bring_journal(PlannedFile::clone(file), Arc::clone(&staging)));
         let (mut taken_files, mut taken_bytes) = (0, 0);
-        let threads = options.pace.crew();
+        let threads = options.pace.crew(Others::None);
         crew::run(world, threads, jobs.chain(journal).collect(), &counter, |place, was_there| {
             if was_there {
                 taken_files += 1;

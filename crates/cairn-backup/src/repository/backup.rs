@@ -21,6 +21,7 @@ use crate::{
     BackupError, BackupResult, ObjectError, Pace, Progress,
     crew::{self, Job},
     keyring,
+    pace::Others,
     progress::{Counter, Report},
 };
 
@@ -209,7 +210,7 @@ impl Repository {
             Box::new(move |counter: &Counter<'_>| upload.file(&file, counter))
         });
         let (mut files, mut uploaded) = (Vec::new(), Uploaded::default());
-        let threads = options.pace.crew();
+        let threads = options.pace.crew(Others::Users);
         crew::run(&self.world, threads, jobs.collect(), &counter, |place, (file, done)| {
             files.push(file);
             uploaded.add(done);

@@ -6,7 +6,7 @@ use crate::text;
 
 #[derive(clap::Args)]
 pub(super) struct PaceArgs {
-    /// How many files to copy at the same time [default: one for each processor, 4 at most]
+    /// How many files to copy at the same time [default: by the processors, 4 at most]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: Option<u16>,
     /// How much to read in a second at most, such as 20MiB
