@@ -1,7 +1,7 @@
 //! `LocalBackend`: a repository in a directory.
 //!
 //! An object is written under a temporary name, synced, renamed to its own where nothing may be, and then its
-//! directory is synced. A directory counts only when it is durable in the one above, up to that of the
+//! directory is synced: after each object, or after many of which nobody knows before. A directory counts only when it is durable in the one above, up to that of the
 //! repository: the first time that something is stored in it, all of them are synced, whoever has made them.
 //!
 //! Temporary names have the number of the slot that their writer holds, by a kernel lock: so what stands under
