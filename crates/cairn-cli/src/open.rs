@@ -7,13 +7,29 @@ use cairndb::{
     Snapshot,
 };
 
-use crate::{exit::Failure, keys::KeyArgs, output::Output, saved::Saved};
+use crate::{
+    exit::Failure,
+    keys::KeyArgs,
+    output::Output,
+    saved::{EnvironmentArgs, Saved, no_repository},
+};
 
 /// Opens an environment, or a [backup](Saved) of one, to look at it. Recovery happens in memory; not a byte changes on
 /// the disk.
 pub(crate) fn for_reading(path: &Path, key: &KeyArgs) -> Result<Environment, Failure> {
+    for_reading_of(path, key, &EnvironmentArgs::default())
+}
+
+/// The same, and it is said which environment is meant if a repository has backups of several.
+pub(crate) fn for_reading_of(
+    path: &Path,
+    key: &KeyArgs,
+    of: &EnvironmentArgs,
+) -> Result<Environment, Failure> {
+    let environment = of.uuid()?;
     match Saved::find(path)? {
-        Some(saved) => saved.open(key),
+        Some(saved) => saved.open(key, environment),
+        None if environment.is_some() => Err(no_repository(path)),
         None => live_for_reading(path, key),
     }
 }

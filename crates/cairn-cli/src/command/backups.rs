@@ -10,6 +10,7 @@ use crate::{
     exit::{Exit, Failure},
     keys::RepoKeyArgs,
     output::Output,
+    saved::EnvironmentArgs,
     text::{Time, escape, several, size},
 };
 
@@ -34,26 +35,6 @@ pub(crate) struct Backups {
     of: EnvironmentArgs,
     #[command(flatten)]
     unlock: RepoKeyArgs,
-}
-
-/// Which environment of a repository.
-#[derive(clap::Args)]
-pub(super) struct EnvironmentArgs {
-    /// Of this environment, by its uuid, if there are backups of several
-    #[arg(long, value_name = "UUID")]
-    environment: Option<String>,
-}
-
-impl EnvironmentArgs {
-    pub(super) fn uuid(&self) -> Result<Option<cairn_log::Uuid>, Failure> {
-        let Some(text) = &self.environment else { return Ok(None) };
-        match text.parse() {
-            Ok(uuid) => Ok(Some(uuid)),
-            Err(_) => Err(Failure::usage(format_args!(
-                "{text:?} is no uuid: it has 32 hexadecimal digits, as `cairn repo info` prints them"
-            ))),
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -16,6 +16,7 @@ use crate::{
     keys::KeyArgs,
     open,
     output::Output,
+    saved::EnvironmentArgs,
     text::{self, EntryJson},
 };
 
@@ -156,15 +157,17 @@ Example:
 pub(crate) struct Get {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    of: EnvironmentArgs,
     /// The key
     key: OsString,
 }
 
 impl Get {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let Self { place, key } = self;
+        let Self { place, of, key } = self;
         let key = place.bytes(key)?;
-        let env = open::for_reading(&place.env, &place.unlock)?;
+        let env = open::for_reading_of(&place.env, &place.unlock, &of)?;
         let (snapshot, database) = open::database(&env, &place.db)?;
         let Some(value) = snapshot.get(&database, &key)? else {
             return Err(no_such_key(&place, &key));
@@ -235,6 +238,8 @@ Example:
 pub(crate) struct Scan {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    of: EnvironmentArgs,
     /// Only keys that begin with this
     #[arg(long, value_name = "P")]
     prefix: Option<OsString>,
@@ -250,9 +255,9 @@ impl Scan {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         /// At a terminal a value is to fit on a line or two.
         const SHOWN: usize = 160;
-        let Self { place, prefix, limit, keys } = self;
+        let Self { place, of, prefix, limit, keys } = self;
         let prefix = place.bytes(prefix.unwrap_or_default())?;
-        let env = open::for_reading(&place.env, &place.unlock)?;
+        let env = open::for_reading_of(&place.env, &place.unlock, &of)?;
         let (snapshot, database) = open::database(&env, &place.db)?;
         let mut cursor = snapshot.cursor(&database)?;
         let mut more = cursor.seek(&prefix)?;

@@ -19,6 +19,7 @@ use crate::{
     open,
     output::Output,
     progress::Progress,
+    saved::EnvironmentArgs,
     text::{seconds, several, size},
 };
 
@@ -47,6 +48,8 @@ pub(crate) struct Export {
     #[arg(long, value_enum)]
     format: Option<Format>,
     #[command(flatten)]
+    of: EnvironmentArgs,
+    #[command(flatten)]
     unlock: KeyArgs,
 }
 
@@ -68,7 +71,7 @@ struct Counts {
 
 impl Export {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let Self { env, target, db, format, unlock } = self;
+        let Self { env, target, db, format, of, unlock } = self;
         let format = format.or_else(|| Format::of_name(&target)).unwrap_or(Format::Jsonl);
         // Without the `/` at its end: the name of what is written first is made from it.
         let target: PathBuf = target.components().collect();
@@ -77,7 +80,7 @@ impl Export {
             return Err(Failure::usage("standard output cannot take both the entries and --json")
                 .advise("leave --json out: the entries are JSON lines already"));
         }
-        let env = open::for_reading(&env, &unlock)?;
+        let env = open::for_reading_of(&env, &unlock, &of)?;
         let (snapshot, database) = open::database(&env, &db)?;
         if database.kind() == DatabaseKind::Index {
             return Err(Failure::usage(format_args!("{db} is an index"))

@@ -8,10 +8,7 @@ use cairndb::{
 };
 use serde::Serialize;
 
-use super::{
-    backups::{EnvironmentArgs, ProofJson},
-    sql,
-};
+use super::{backups::ProofJson, sql};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -19,6 +16,7 @@ use crate::{
     open,
     output::Output,
     progress::Progress,
+    saved::EnvironmentArgs,
     text::{count, seconds, several, size},
 };
 

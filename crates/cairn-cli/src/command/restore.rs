@@ -12,7 +12,7 @@ use cairndb::{
 };
 use serde::Serialize;
 
-use super::{backups::EnvironmentArgs, pace::PaceArgs, restore_one::OneArgs};
+use super::{pace::PaceArgs, restore_one::OneArgs};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -20,6 +20,7 @@ use crate::{
     open,
     output::Output,
     progress::Progress,
+    saved::EnvironmentArgs,
     text::{Time, count, seconds, several, size},
 };
 

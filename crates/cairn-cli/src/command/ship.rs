@@ -9,13 +9,13 @@ use cairndb::{
 };
 use serde::Serialize;
 
-use super::backups::EnvironmentArgs;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
     keys::{KeyArgs, RepoKeyArgs},
     open,
     output::Output,
+    saved::EnvironmentArgs,
     text::{Time, seconds, several, size},
 };
 

@@ -16,6 +16,7 @@ use crate::{
     open,
     output::Output,
     progress::Progress,
+    saved::EnvironmentArgs,
     text::{Time, seconds, several, size},
 };
 
@@ -48,6 +49,8 @@ pub(super) struct Create {
     #[arg(long)]
     in_the_clear: bool,
     #[command(flatten)]
+    of: EnvironmentArgs,
+    #[command(flatten)]
     unlock: KeyArgs,
 }
 
@@ -66,7 +69,7 @@ struct CreateJson<'a> {
 
 impl Create {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env, &self.unlock)?;
+        let env = open::for_reading_of(&self.env, &self.unlock, &self.of)?;
         let snapshot = env.snapshot()?;
         let mut names = self.databases;
         if names.is_empty() {

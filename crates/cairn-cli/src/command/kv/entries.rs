@@ -8,6 +8,7 @@ use crate::{
     exit::{Exit, Failure},
     open,
     output::Output,
+    saved::EnvironmentArgs,
     text,
 };
 
@@ -85,13 +86,15 @@ impl Put {
 pub(super) struct Get {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    of: EnvironmentArgs,
     /// The key
     key: String,
 }
 
 impl Get {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let (_env, store) = self.place.for_reading()?;
+        let (_env, store) = self.place.for_reading(&self.of)?;
         let Some(value) = store.get(&self.key)? else { return Err(no_such_key(&self.key)) };
         output.line(format_args!("{}", show(&value)))?;
         output.json(&ValueJson::from(&Entry::new(self.key, value)))?;

@@ -19,6 +19,7 @@ use crate::{
     keys::KeyArgs,
     open,
     output::Output,
+    saved::EnvironmentArgs,
     text,
 };
 
@@ -88,8 +89,8 @@ struct Place {
 }
 
 impl Place {
-    fn for_reading(&self) -> Result<(Environment, KvStore), Failure> {
-        let env = open::for_reading(&self.env, &self.unlock)?;
+    fn for_reading(&self, of: &EnvironmentArgs) -> Result<(Environment, KvStore), Failure> {
+        let env = open::for_reading_of(&self.env, &self.unlock, of)?;
         let store = self.open(&env)?;
         Ok((env, store))
     }
@@ -111,6 +112,8 @@ struct List {
     /// The directory of the environment
     env: PathBuf,
     #[command(flatten)]
+    of: EnvironmentArgs,
+    #[command(flatten)]
     unlock: KeyArgs,
 }
 
@@ -125,7 +128,7 @@ struct StoreJson<'a> {
 
 impl List {
     fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env, &self.unlock)?;
+        let env = open::for_reading_of(&self.env, &self.unlock, &self.of)?;
         for id in KvStore::ids(&env)? {
             let options = KvStore::recorded_options(&env, &id)?;
             let store_type = format!("{:?}", options.store_type);

@@ -8,6 +8,7 @@ use crate::{
     Outcome,
     exit::{Exit, Failure},
     output::Output,
+    saved::EnvironmentArgs,
     text,
 };
 
@@ -27,6 +28,8 @@ Examples:
 pub(super) struct QueryCommand {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    of: EnvironmentArgs,
     /// Only keys that begin with this
     #[arg(long, value_name = "P", default_value = "")]
     prefix: String,
@@ -63,7 +66,7 @@ struct ExplainJson {
 impl QueryCommand {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let query = self.query()?;
-        let (_env, store) = self.place.for_reading()?;
+        let (_env, store) = self.place.for_reading(&self.of)?;
         if self.explain {
             let explained = store.explain(&query)?;
             let text = query.sql_like()?;

@@ -17,6 +17,7 @@ use crate::{
     Outcome,
     exit::{Exit, Failure},
     output::Output,
+    saved::EnvironmentArgs,
     text,
 };
 
@@ -83,7 +84,7 @@ impl Watch {
     }
 
     fn look(&self) -> Result<Look, Failure> {
-        let (env, store) = self.place.for_reading()?;
+        let (env, store) = self.place.for_reading(&EnvironmentArgs::default())?;
         Ok(Look { store, _env: env })
     }
 

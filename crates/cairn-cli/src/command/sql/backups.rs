@@ -16,6 +16,7 @@ use crate::{
     open,
     output::Output,
     progress::Progress,
+    saved::EnvironmentArgs,
     text::{self, Time, size},
 };
 
@@ -69,7 +70,7 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let (env, files) = self.place.for_reading()?;
+        let (env, files) = self.place.for_reading(&EnvironmentArgs::default())?;
         BackupPlace::beside(&self.place.env).attach(&env);
         let progress = Progress::new("backing up");
         let report = |at: cairndb::archive::Progress| {

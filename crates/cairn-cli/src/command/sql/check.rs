@@ -11,6 +11,7 @@ use crate::{
     Outcome,
     exit::{Exit, Failure},
     output::Output,
+    saved::EnvironmentArgs,
 };
 
 /// Let SQLite check all of a file: its trees, its indexes, its free pages
@@ -21,6 +22,8 @@ use crate::{
 pub(super) struct Check {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    of: EnvironmentArgs,
 }
 
 #[derive(Serialize)]
@@ -36,7 +39,7 @@ struct CheckJson<'a> {
 
 impl Check {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let (env, _) = self.place.for_reading()?;
+        let (env, _) = self.place.for_reading(&self.of)?;
         let file = &self.place.file;
         let mut findings = 0;
         look(&env, file, |finding| {

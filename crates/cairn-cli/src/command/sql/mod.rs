@@ -24,6 +24,7 @@ use crate::{
     keys::KeyArgs,
     open,
     output::Output,
+    saved::EnvironmentArgs,
     text,
 };
 
@@ -96,8 +97,8 @@ struct Place {
 
 impl Place {
     /// The environment for reading, and the file, which must be there.
-    fn for_reading(&self) -> Result<(Environment, SqlFiles), Failure> {
-        let env = open::for_reading(&self.env, &self.unlock)?;
+    fn for_reading(&self, of: &EnvironmentArgs) -> Result<(Environment, SqlFiles), Failure> {
+        let env = open::for_reading_of(&self.env, &self.unlock, of)?;
         let files = SqlFiles::of(&env);
         if !files.exists(&self.file)? {
             return Err(TransferError::NotFound { name: self.file.clone() }.into());
@@ -113,6 +114,8 @@ struct List {
     /// The directory of the environment
     env: PathBuf,
     #[command(flatten)]
+    of: EnvironmentArgs,
+    #[command(flatten)]
     unlock: KeyArgs,
 }
 
@@ -124,7 +127,7 @@ struct FileJson<'a> {
 
 impl List {
     fn run(self, output: &mut Output) -> Outcome {
-        let env = open::for_reading(&self.env, &self.unlock)?;
+        let env = open::for_reading_of(&self.env, &self.unlock, &self.of)?;
         let files = SqlFiles::of(&env);
         for name in files.names()? {
             let bytes = files.len(&name)?;

@@ -12,6 +12,7 @@ use crate::{
     open,
     output::Output,
     progress::Progress,
+    saved::EnvironmentArgs,
     text,
 };
 
@@ -69,6 +70,8 @@ impl Import {
 pub(super) struct Export {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    of: EnvironmentArgs,
     /// The file, in a directory that is there
     path: PathBuf,
     /// Take the place of a file of this name
@@ -81,7 +84,7 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
-        let (_env, files) = self.place.for_reading()?;
+        let (_env, files) = self.place.for_reading(&self.of)?;
         let progress = Progress::new("exporting");
         let report = |at: cairndb::sql::TransferProgress| {
             progress.set(at.bytes, Some(at.total));

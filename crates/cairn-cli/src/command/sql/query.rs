@@ -14,6 +14,7 @@ use crate::{
     keys::KeyArgs,
     open,
     output::Output,
+    saved::{EnvironmentArgs, no_repository},
 };
 
 #[derive(clap::Args)]
@@ -30,6 +31,8 @@ pub(super) struct Query {
     #[arg(long)]
     csv: bool,
     #[command(flatten)]
+    of: EnvironmentArgs,
+    #[command(flatten)]
     unlock: KeyArgs,
 }
 
@@ -40,6 +43,9 @@ impl Query {
             return Err(Failure::usage("an environment and a SQL file are needed"));
         };
         let Some(sql) = &self.sql else {
+            if self.of.uuid()?.is_some() {
+                return Err(no_repository(path)); // a shell writes
+            }
             let env = open::for_writing(path, &self.unlock, output)?;
             let connection = connect(&env, file, Access::Create)?;
             let ended = shell::run(&connection, style, output);
@@ -55,7 +61,7 @@ impl Query {
             None => sql,
         };
         {
-            let env = open::for_reading(path, &self.unlock)?;
+            let env = open::for_reading_of(path, &self.unlock, &self.of)?;
             let is_there = SqlFiles::of(&env).exists(file)?;
             let connection = match is_there {
                 true => connect(&env, file, Access::ReadOnly)?,
