@@ -13,6 +13,8 @@ use crate::{
         header::Header,
         part,
         point::{Point, decode_index},
+        proof::Proof,
+        rotation::Rotation,
         secrecy::Secrecy,
         statement::{self, StatementKind},
         store::Origin,
@@ -73,6 +75,13 @@ fn statement_content(content: &[u8]) {
     if let Ok(segment) = Segment::decode(content) {
         assert_eq!(segment.encode(), content);
         assert!(segment.objects(environment).count() as u64 <= content.len() as u64);
+    }
+    if let Ok(proof) = Proof::decode(content) {
+        assert_eq!(Proof::decode(&proof.encode()), Ok(proof));
+    }
+    if let Ok(rotation) = Rotation::decode(content) {
+        assert!(rotation.points.len() <= content.len());
+        assert_eq!(Rotation::decode(&rotation.encode()), Ok(rotation));
     }
     if let Ok(origin) = Origin::decode(content) {
         assert_eq!(Origin::decode(&origin.encode()), Ok(origin));

@@ -72,8 +72,9 @@ pub use repository::{
     MAX_POINT_LABEL_LEN, MemoryBackend, Moment, NeededObject, ObjectName, Opened, Origin, Part,
     PartName, Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Proof,
     ProveOptions, ProveReport, Put, REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo,
-    RestorableInterval, Segment, SegmentCommits, ShipOptions, ShipReport, Shipper, Shipping,
-    ShippingStatus, ShortHash, TimelineIntervals, Which, conformance, is_repository,
+    RestorableInterval, Segment, SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping,
+    ShippingStatus, ShortHash, Subset, TimelineIntervals, Which, conformance,
+    is_repository,
 };
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

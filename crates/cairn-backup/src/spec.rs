@@ -13,7 +13,7 @@ use crate::{
             repository_encryption, repository_frame, repository_header, repository_part,
             repository_statement,
         },
-        part, point, proof, segment,
+        part, point, proof, rotation, segment,
     },
 };
 
@@ -70,6 +70,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("repository_frame", table(repository_frame::FIELDS)),
         ("repository_point", fields(point::FIELDS)),
         ("repository_proof", fields(proof::FIELDS)),
+        ("repository_rotation", fields(rotation::FIELDS)),
         ("repository_segment", fields(segment::FIELDS)),
         ("repository_example", part_example()),
     ]

@@ -175,15 +175,16 @@ pub mod backup {
     pub use cairn_backup::{
         AlsoCheck, BackendError, BackendResult, BackupError, BackupFinding, BackupOptions,
         BackupReport, BackupResult, BackupVerifyReport, Cancel, CheckFinding, CheckLevel,
-        CheckOptions, CheckReport, Compression, EnvironmentInfo, Folder, Forgotten, Hole,
-        KeptGeneration, LastShipped, Listed, ListedPoint, LocalBackend, MANIFEST_NAME,
+        CheckOptions, CheckReport, Compression, EnvironmentInfo, Folder, Forgotten,
+        Hole, KeptGeneration, LastShipped, Listed, ListedPoint, LocalBackend, MANIFEST_NAME,
         MAX_POINT_LABEL_LEN, Manifest, ManifestFile, MemoryBackend, Moment, NeededObject,
         ObjectError, ObjectName, One, OneOptions, OneReport, Opened, Origin, Pace, Part, PartName,
         Piece, Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Progress,
         Proof, ProveOptions, ProveReport, Put, RepoBackend, Repository, RepositoryInfo,
         RestorableInterval, RestoreOptions, RestoreReport, RestoreTo, Segment, SegmentCommits,
-        ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, TimelineIntervals,
-        Which, backup, bring_one, check_key, conformance, forget_old, heal, is_encrypted,
-        is_repository, open_backup, publish, restore, undo_restore, verify,
+        Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, Subset,
+        TimelineIntervals, Which, backup, bring_one, check_key, conformance,
+        forget_old, heal, is_encrypted, is_repository, open_backup, publish, restore, undo_restore,
+        verify,
     };
 }

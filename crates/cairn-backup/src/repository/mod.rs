@@ -27,6 +27,7 @@
 //! | `journal`, `moment` | what leads from a point to a moment |
 //! | `restore` | a point becomes an environment |
 //! | `check` | all of it, looked at in up to five ways |
+//! | `rotation` | how far checks of a part each have come round all of it |
 //! | `prove`, `proof` | a point, opened and read to its end; what is then known of it |
 
 mod access;
@@ -47,6 +48,7 @@ pub(crate) mod proof;
 mod prove;
 mod reader;
 mod restore;
+pub(crate) mod rotation;
 pub(crate) mod secrecy;
 pub(crate) mod segment;
 mod segments;
@@ -69,7 +71,7 @@ pub use backend::{
     RepoBackend, conformance,
 };
 pub use backup::{PointOptions, PointReport};
-pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
+pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport, Share, Subset};
 pub use intervals::{Hole, LastShipped, Moment, RestorableInterval, TimelineIntervals};
 pub use names::{Folder, ObjectName, PartName, ShortHash};
 pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};

@@ -97,6 +97,13 @@ pub enum ObjectName {
         /// Of what is stored.
         hash: ShortHash,
     },
+    /// How far checks that each look at some of the objects have come.
+    Rotation {
+        /// The environment.
+        environment: Uuid,
+        /// Counts these checks, from 1: the largest one counts.
+        number: u64,
+    },
     /// A segment: shipped journal that counts from when it is there.
     Segment {
         /// The environment.
@@ -185,7 +192,9 @@ impl ObjectName {
             Self::Point { environment, .. } | Self::Index { environment, .. } => {
                 Folder::Points(environment)
             }
-            Self::Proof { environment, .. } => Folder::Proofs(environment),
+            Self::Proof { environment, .. } | Self::Rotation { environment, .. } => {
+                Folder::Proofs(environment)
+            }
             Self::Segment { environment, timeline, .. } => Folder::Segments(environment, timeline),
             Self::Keyring { .. } => Folder::Keys,
         }
@@ -204,6 +213,7 @@ impl ObjectName {
             Self::Point { number, .. } => name(format!("{number:016x}.point")),
             Self::Index { number, hash, .. } => name(format!("{number:016x}-{hash}.idx")),
             Self::Proof { point, hash, .. } => name(format!("{point:016x}-{hash}.proof")),
+            Self::Rotation { number, .. } => name(format!("{number:016x}.rotation")),
             Self::Segment { number, .. } => name(format!("{number:016x}.seg")),
             Self::Keyring { repository, number, copy } => {
                 name(format!("{repository}-{number:016x}-{copy}.keyring"))
@@ -278,10 +288,13 @@ impl Folder {
                     ObjectName::Index { environment, number, hash }
                 }
             },
-            Self::Proofs(environment) => {
-                let (point, hash) = numbered(text.strip_suffix(".proof")?)?;
-                ObjectName::Proof { environment, point, hash }
-            }
+            Self::Proofs(environment) => match text.strip_suffix(".rotation") {
+                Some(number) => ObjectName::Rotation { environment, number: hex(number)? },
+                None => {
+                    let (point, hash) = numbered(text.strip_suffix(".proof")?)?;
+                    ObjectName::Proof { environment, point, hash }
+                }
+            },
             Self::Segments(environment, timeline) => {
                 let number = hex(text.strip_suffix(".seg")?)?;
                 ObjectName::Segment { environment, timeline, number }
@@ -374,6 +387,7 @@ mod tests {
             ObjectName::Point { environment, number: 12 },
             ObjectName::Index { environment, number: 12, hash: ShortHash(u64::MAX) },
             ObjectName::Proof { environment, point: 12, hash: ShortHash(u64::MAX) },
+            ObjectName::Rotation { environment, number: 12 },
             ObjectName::Segment { environment, timeline: Timeline(7), number: 12 },
             ObjectName::Keyring { repository: environment, number: 12, copy: 2 },
         ]

@@ -170,8 +170,12 @@ impl Store {
     pub(crate) fn proof_names(&self, environment: Uuid) -> BackupResult<Vec<ObjectName>> {
         let folder = Folder::Proofs(environment);
         let listed = self.backend.list(&folder)?;
-        let mut names: Vec<_> =
-            listed.iter().filter_map(|listed| folder.object(&listed.name)).collect();
+        let is_proof = |name: &ObjectName| matches!(name, ObjectName::Proof { .. });
+        let mut names: Vec<_> = listed
+            .iter()
+            .filter_map(|listed| folder.object(&listed.name))
+            .filter(is_proof)
+            .collect();
         names.sort_unstable();
         Ok(names)
     }

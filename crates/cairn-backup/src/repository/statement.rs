@@ -1,4 +1,4 @@
-//! A statement: an object that says something of others: a point, an index, a timeline, a proof, a segment.
+//! A statement: an object that says something of others: a point, an index, a timeline, a proof, a rotation, a segment.
 
 use cairn_archive::Compression;
 use cairn_log::{Digest, Uuid, crc32c};
@@ -16,12 +16,14 @@ pub(crate) enum StatementKind {
     Index,
     Timeline,
     Proof,
+    Rotation,
     Segment,
 }
 
 impl StatementKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Point, Self::Index, Self::Timeline, Self::Segment];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Point, Self::Index, Self::Timeline, Self::Proof, Self::Rotation, Self::Segment];
 
     /// What only names and hashes of objects stand in is for everybody: a check of them takes no key.
     const fn is_secret(self) -> bool {
@@ -34,6 +36,7 @@ impl StatementKind {
             Self::Index => b"CAIRNIDX",
             Self::Timeline => b"CAIRNTML",
             Self::Proof => b"CAIRNPRF",
+            Self::Rotation => b"CAIRNROT",
             Self::Segment => b"CAIRNSEG",
         }
     }
@@ -45,7 +48,7 @@ pub(crate) struct StatementId {
     pub(crate) kind: StatementKind,
     pub(crate) repository: Uuid,
     pub(crate) environment: Uuid,
-    /// Of the point, the timeline, or the segment.
+    /// Of the point, the timeline, the rotation, or the segment.
     pub(crate) number: u64,
 }
 

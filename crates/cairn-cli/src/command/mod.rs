@@ -24,6 +24,7 @@ mod rekey;
 mod repair;
 mod replica;
 mod repo;
+mod repo_check;
 mod repo_keys;
 mod restore;
 mod restore_one;

@@ -1,21 +1,17 @@
-//! `cairn repo`: a place with many backups, in which nothing is stored twice: make it, ask, check it.
+//! `cairn repo`: a place with many backups, in which nothing is stored twice: make it, ask it.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use cairndb::backup::{
-    BackupError, CheckLevel, CheckOptions, CheckReport, Repository, Which, is_repository,
-};
+use cairndb::backup::{BackupError, Repository, is_repository};
 use serde::Serialize;
 
-use super::repo_keys::RepoKeys;
+use super::{repo_check::Check, repo_keys::RepoKeys};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
-    keys::{CostArgs, KeyArgs, OwnKeyArgs, RepoKeyArgs},
-    open,
+    keys::{CostArgs, OwnKeyArgs, RepoKeyArgs},
     output::Output,
-    progress::Progress,
-    text::{Time, seconds, several, size},
+    text::{Time, several},
 };
 
 /// Look after a backup repository: a directory with backups of any number of environments
@@ -82,71 +78,6 @@ struct Info {
     unlock: RepoKeyArgs,
 }
 
-/// Check all points and segments of a repository, and all that they need
-///
-/// Only --level open needs the key of an encrypted environment; that of an encrypted repository is
-/// needed for more than the level stored. --record stores a small object for
-/// each point that is found to be right, which `cairn backups` then shows.
-///
-/// All findings are printed, each with its place and the points that it concerns. Exit code 1 means
-/// that there are some.
-#[derive(clap::Args)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Example:\n  cairn repo check backups --level content"
-)]
-struct Check {
-    /// The directory of the repository
-    repo: PathBuf,
-    /// How closely: each level does what those before it do
-    #[arg(long, value_enum, default_value_t = Level::Stored)]
-    level: Level,
-    /// Record in the repository which points are right, and how closely they were looked at
-    #[arg(long)]
-    record: bool,
-    #[command(flatten)]
-    unlock: KeyArgs,
-}
-
-/// How closely a repository is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Level {
-    /// Points can be read, and all objects are there, with their lengths
-    Present,
-    /// Each object has the hash with which it was stored
-    Stored,
-    /// Each object decompresses to what it was made of
-    Content,
-    /// The log files are right, record by record
-    Structure,
-    /// Each point opens as an environment, and everything in it can be read
-    Open,
-}
-
-impl Level {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Present => "present",
-            Self::Stored => "stored",
-            Self::Content => "content",
-            Self::Structure => "structure",
-            Self::Open => "open",
-        }
-    }
-}
-
-impl From<Level> for CheckLevel {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Present => Self::Present,
-            Level::Stored => Self::Stored,
-            Level::Content => Self::Content,
-            Level::Structure => Self::Structure,
-            Level::Open => Self::Open,
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct MadeJson {
     repository: PathBuf,
@@ -177,29 +108,6 @@ struct TimelineJson {
     created: Option<Time>,
     commit: Option<u64>,
     after_point: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct CheckJson {
-    repository: PathBuf,
-    level: &'static str,
-    points: u64,
-    segments: u64,
-    objects: u64,
-    bytes: u64,
-    findings: Vec<FindingJson>,
-    unused_objects: u64,
-    unused_bytes: u64,
-    foreign: Vec<String>,
-    seconds: f64,
-}
-
-#[derive(Serialize)]
-struct FindingJson {
-    object: String,
-    offset: Option<u64>,
-    problem: String,
-    points: Vec<u64>,
 }
 
 impl Repo {
@@ -283,99 +191,4 @@ fn info(repo: PathBuf, unlock: &RepoKeyArgs, output: &mut Output) -> Outcome {
         environments,
     })?;
     Ok(Exit::Good)
-}
-
-impl Check {
-    fn run(self, output: &mut Output) -> Outcome {
-        let Self { repo, level, record, unlock } = self;
-        let repository = match level {
-            Level::Present | Level::Stored if !record => unlock.repo.open_without_asking(&repo)?,
-            _ => unlock.repo.open(&repo)?,
-        };
-        let key = match level {
-            Level::Open => unlock.of(&repo, || holds_encrypted(&repository))?,
-            _ => None,
-        };
-        let progress = Progress::new("checking");
-        let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
-        let how = CheckOptions::default().level(level.into()).options(open::with_key(key));
-        let report = repository.check(&how.record(record).progress(&shown))?;
-        let elapsed = progress.elapsed();
-        drop(progress);
-        show(repo, level, report, elapsed, output)
-    }
-}
-
-/// Whether a point is of an encrypted environment.
-fn holds_encrypted(repository: &Repository) -> bool {
-    let environments = repository.info().map(|info| info.environments).unwrap_or_default();
-    let newest = environments.into_iter().map(|of| of.environment);
-    newest.into_iter().any(|environment| {
-        let found = repository.find(Some(environment), &Which::Newest);
-        found.is_ok_and(|(_, point)| point.keyring.is_some())
-    })
-}
-
-fn show(
-    repo: PathBuf,
-    level: Level,
-    report: CheckReport,
-    elapsed: Duration,
-    output: &mut Output,
-) -> Outcome {
-    let mut findings = Vec::new();
-    for finding in report.findings {
-        let object = finding.object.to_string();
-        let place = finding.at.map(|at| format!(", byte {at}")).unwrap_or_default();
-        let points: Vec<_> = finding.points.iter().map(u64::to_string).collect();
-        let points = match &*points {
-            [] => String::new(),
-            points => format!(" (point {})", points.join(", ")),
-        };
-        output.line(format_args!("damage: {object}{place}: {}{points}", finding.problem))?;
-        let (offset, problem, points) = (finding.at, finding.problem, finding.points);
-        findings.push(FindingJson { object, offset, problem, points });
-    }
-    for foreign in &report.foreign {
-        output.note(format_args!("{foreign} is of somebody else"));
-    }
-    if report.unused_objects > 0 {
-        output.note(format_args!(
-            "{}, {} stored, of backups that were cut short: the next one uses what it can",
-            several(report.unused_objects, "object"),
-            size(report.unused_bytes)
-        ));
-    }
-    let verdict = match findings.len() as u64 {
-        0 => "all is well".to_owned(),
-        n => several(n, "finding"),
-    };
-    let segments = match report.segments {
-        0 => String::new(),
-        n => format!(", {}", several(n, "segment")),
-    };
-    output.line(format_args!(
-        "{}: {}{segments}, {}, {} stored; {}: {verdict} ({})",
-        repo.display(),
-        several(report.points, "point"),
-        several(report.objects, "object"),
-        size(report.bytes),
-        level.name(),
-        seconds(elapsed)
-    ))?;
-    let exit = if findings.is_empty() { Exit::Good } else { Exit::Findings };
-    output.json(&CheckJson {
-        repository: repo,
-        level: level.name(),
-        points: report.points,
-        segments: report.segments,
-        objects: report.objects,
-        bytes: report.bytes,
-        findings,
-        unused_objects: report.unused_objects,
-        unused_bytes: report.unused_bytes,
-        foreign: report.foreign,
-        seconds: elapsed.as_secs_f64(),
-    })?;
-    Ok(exit)
 }

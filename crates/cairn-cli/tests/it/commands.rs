@@ -230,6 +230,10 @@ fn repo_session(json: bool) -> Session {
     session.run("repo info backups");
     session.run("repo check backups");
     session.run("repo check backups --level structure");
+    session.run("repo check backups --rotate 1");
+    session.run("repo check backups --subset 1/1 --level content");
+    session.run("repo check backups --subset 8/7");
+    session.run("repo check backups --rotate 7 --level open");
     session.run("prove backups --point 1 --no-record");
     session.run("prove backups --point 9");
     session.run("prove backups --all");

@@ -212,6 +212,12 @@ impl Check<'_> {
                 self.find(name, Some(0), format!("its hash is {found}"), vec![point]);
             }
         }
+        for number in self.repository.store.rotation_numbers(environment)? {
+            let (store, kind) = (&self.repository.store, StatementKind::Rotation);
+            let name = ObjectName::Rotation { environment, number };
+            let read = store.locked_statement(name, kind, (environment, number));
+            self.note(read, &[])?;
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod present;
 mod report;
 mod shipped;
 mod structure;
+mod subset;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +17,13 @@ use super::{
     NeededObject, PartName, Proof, Repository,
     names::ObjectName,
     point::{Part, Point, PointFile},
+    rotation::Rotation,
 };
 use crate::{BackupError, BackupResult, ObjectError, progress::Counter};
 pub use report::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
 use shipped::CheckedSegments;
+use subset::Chosen;
+pub use subset::{Share, Subset};
 
 /// An object, and the points that need it.
 struct Needed {
@@ -50,6 +54,10 @@ struct Check<'a> {
     shipped: Vec<CheckedSegments>,
     /// Without the key: parts of journal that only a segment may need.
     unnamed: Vec<(Uuid, PartName, u64)>,
+    /// Which of the objects are looked at.
+    chosen: Chosen,
+    /// With the number of each, how far checks of a subset have come.
+    rotations: BTreeMap<Uuid, (u64, Rotation)>,
     /// What opening them has proved.
     opened: BTreeMap<(Uuid, u64), Proof>,
 }
@@ -65,11 +73,13 @@ impl Repository {
     ///
     /// # Errors
     /// If the place fails; of the key, if points are opened; [`BackupError::RepositoryKeyRequired`] for more than can be
-    /// told without the key, or recorded.
+    /// told without the key, or recorded; [`BackupError::InvalidInput`] for a subset that is none.
     pub fn check(&self, options: &CheckOptions<'_>) -> BackupResult<CheckReport> {
-        if self.is_locked() && (options.level > CheckLevel::Stored || options.record) {
+        let records = options.record || options.rotates();
+        if self.is_locked() && (options.level > CheckLevel::Stored || records) {
             return Err(self.store.locked());
         }
+        options.subset.map_or(Ok(()), |subset| subset.check(options.level))?;
         let began = self.world.monotonic();
         let environments = match options.environment {
             Some(environment) => vec![environment],
@@ -86,6 +96,8 @@ impl Repository {
             hashes: BTreeMap::new(),
             shipped: Vec::new(),
             unnamed: Vec::new(),
+            chosen: Chosen::default(),
+            rotations: BTreeMap::new(),
             opened: BTreeMap::new(),
         };
         if self.is_encrypted() {
@@ -98,6 +110,7 @@ impl Repository {
                 check.points(environment)?;
                 check.shipped(environment)?;
                 check.proofs(environment)?;
+                check.rotations(environment)?;
             }
             check.present(environment)?;
         }
@@ -105,7 +118,11 @@ impl Repository {
         check.report.objects = (check.objects.len() + check.unnamed.len()) as u64;
         check.report.bytes = check.objects.values().map(|needed| needed.stored_length).sum();
         check.report.bytes += unnamed.sum::<u64>();
-        let total = if check.level == CheckLevel::Present { 0 } else { check.report.bytes };
+        check.choose(options.subset);
+        let total = match check.level {
+            CheckLevel::Present => 0,
+            _ => check.report.bytes - check.report.skipped_bytes,
+        };
         let counter = Counter::new(total, options.progress);
         match check.level {
             CheckLevel::Present => {}
@@ -122,8 +139,12 @@ impl Repository {
         if check.level == CheckLevel::Open {
             check.open_all(options)?;
         }
+        let took = self.world.monotonic().saturating_sub(began);
+        if options.rotates() {
+            check.go_round(took)?;
+        }
         if options.record {
-            check.record(self.world.monotonic().saturating_sub(began))?;
+            check.record(took)?;
         }
         check.report.findings.sort_by_key(|finding| (finding.object, finding.at));
         Ok(check.report)
@@ -150,6 +171,9 @@ impl Check<'_> {
 
     fn stored(&mut self, counter: &Counter<'_>) -> BackupResult<()> {
         for (name, needed) in std::mem::take(&mut self.objects) {
+            if !self.chosen.has(&name) {
+                continue;
+            }
             counter.add(needed.stored_length)?;
             if self.damaged.contains(&name) {
                 continue;
@@ -160,6 +184,9 @@ impl Check<'_> {
             self.note(read, &needed.points)?;
         }
         for (environment, part, length) in std::mem::take(&mut self.unnamed) {
+            if !self.chosen.has(&ObjectName::Part { environment, part }) {
+                continue;
+            }
             counter.add(length)?;
             let read = self.repository.store.named_part(environment, part, length);
             self.note(read, &[])?;
@@ -177,6 +204,10 @@ impl Check<'_> {
             for (start, part) in file.placed() {
                 let part_name = file.part_name(start, part);
                 let name = ObjectName::Part { environment: *environment, part: part_name };
+                if !self.chosen.has(&name) {
+                    is_whole = false;
+                    continue;
+                }
                 let is_new = read.insert(name);
                 if is_new {
                     counter.add(part.stored_length)?;

@@ -57,7 +57,9 @@ impl Check<'_> {
             return Ok(()); // that was so when it was stored
         }
         let bad = self.bad();
-        for (at, of) in self.hashes.iter().filter(|(at, _)| !bad.contains(at)) {
+        let is_seen = |at| self.points.get(at).is_some_and(|of| self.chosen.has_all_of(of));
+        let good = self.hashes.iter().filter(|(at, _)| !bad.contains(at) && is_seen(at));
+        for (at, of) in good {
             let made = || self.repository.proof(self.level, took);
             let proof = self.opened.get(at).cloned().unwrap_or_else(made);
             self.repository.store.put_proof(at.0, at.1, *of, &proof)?;
@@ -66,7 +68,7 @@ impl Check<'_> {
     }
 
     /// The points with which something is wrong.
-    fn bad(&self) -> BTreeSet<(Uuid, u64)> {
+    pub(super) fn bad(&self) -> BTreeSet<(Uuid, u64)> {
         let findings = self.report.findings.iter();
         let of = |object: &ObjectName| object.folder().of();
         let points = findings.filter_map(|finding| Some((of(&finding.object)?, &finding.points)));

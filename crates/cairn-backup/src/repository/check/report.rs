@@ -5,6 +5,7 @@ use std::fmt;
 use cairn_env::Options;
 use cairn_log::Uuid;
 
+use super::Subset;
 use crate::{Progress, progress::Report, repository::names::ObjectName};
 
 /// How closely a repository is looked at. Each level does what those before it do.
@@ -50,12 +51,14 @@ impl CheckLevel {
 pub struct CheckOptions<'a> {
     /// How closely.
     pub level: CheckLevel,
+    /// Which of the objects are looked at (default: all).
+    pub subset: Option<Subset>,
     /// Only backups of this environment.
     pub environment: Option<Uuid>,
     /// With which options points are opened; among them the key of an encrypted environment.
     pub options: Options,
-    /// Whether it is recorded in the repository which points were found to be right, and how closely they were looked
-    /// at: see [`ListedPoint::state`](crate::ListedPoint::state).
+    /// Whether it is recorded in the repository which points were found to be right, with all that they need, and how
+    /// closely they were looked at: see [`ListedPoint::state`](crate::ListedPoint::state).
     pub record: bool,
     /// Called from time to time.
     pub progress: Report<'a>,
@@ -66,6 +69,13 @@ impl<'a> CheckOptions<'a> {
     #[must_use]
     pub fn level(mut self, level: CheckLevel) -> Self {
         self.level = level;
+        self
+    }
+
+    /// Sets [`CheckOptions::subset`](CheckOptions#structfield.subset).
+    #[must_use]
+    pub fn subset(mut self, subset: Option<Subset>) -> Self {
+        self.subset = subset;
         self
     }
 
@@ -100,7 +110,8 @@ impl<'a> CheckOptions<'a> {
 
 impl fmt::Debug for CheckOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CheckOptions({:?}, environment: {:?})", self.level, self.environment)
+        let Self { level, subset, environment, .. } = self;
+        write!(f, "CheckOptions({level:?}, subset: {subset:?}, environment: {environment:?})")
     }
 }
 
@@ -130,6 +141,12 @@ pub struct CheckReport {
     pub objects: u64,
     /// See [`objects`](Self#structfield.objects).
     pub bytes: u64,
+    /// Those of them that were not looked at, since only a [subset](CheckOptions#structfield.subset) was, and their bytes.
+    pub skipped_objects: u64,
+    /// See [`skipped_objects`](Self#structfield.skipped_objects).
+    pub skipped_bytes: u64,
+    /// With [`Subset::Rotate`], the points of which all objects have been looked at by now, with their environments.
+    pub completed: Vec<(Uuid, u64)>,
     /// What is wrong, all of it.
     pub findings: Vec<CheckFinding>,
     /// Objects that no point needs, and their bytes: of backups that did not come to their end. They do no harm.

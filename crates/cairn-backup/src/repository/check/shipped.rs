@@ -57,7 +57,9 @@ impl Check<'_> {
         let seen = self.files.iter().flat_map(|SharedFile { environment, file, .. }| {
             file.objects(*environment).map(|object| object.name)
         });
-        let seen: BTreeSet<_> = seen.chain(self.damaged.iter().copied()).collect();
+        let seen = seen.chain(self.damaged.iter().copied());
+        let skipped = self.objects.keys().filter(|name| !self.chosen.has(name)).copied();
+        let seen: BTreeSet<_> = seen.chain(skipped).collect();
         for shipped in std::mem::take(&mut self.shipped) {
             let mut wrong = shipped.content(&self.repository.store, &seen)?;
             if self.level >= CheckLevel::Structure && wrong.is_empty() {

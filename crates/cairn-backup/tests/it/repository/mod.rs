@@ -17,4 +17,5 @@ mod shipped_crash;
 mod shipped_damage;
 mod shipped_faults;
 mod shipped_histories;
+mod subsets;
 mod tricky;
