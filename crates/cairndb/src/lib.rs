@@ -175,7 +175,7 @@ pub mod backup {
     pub use cairn_backup::{
         AlsoCheck, BackendError, BackendResult, BackupError, BackupFinding, BackupOptions,
         BackupReport, BackupResult, BackupVerifyReport, Cancel, CheckFinding, CheckLevel,
-        CheckOptions, CheckReport, Compression, EnvironmentInfo, Folder, Forgotten,
+        CheckOptions, CheckReport, Compression, EachReport, EnvironmentInfo, Folder, Forgotten,
         Hole, KeptGeneration, LastShipped, Listed, ListedPoint, LocalBackend, MANIFEST_NAME,
         MAX_POINT_LABEL_LEN, Manifest, ManifestFile, MemoryBackend, Moment, NeededObject,
         ObjectError, ObjectName, One, OneOptions, OneReport, Opened, Origin, Pace, Part, PartName,
@@ -183,7 +183,7 @@ pub mod backup {
         Proof, ProveOptions, ProveReport, Put, RepoBackend, Repository, RepositoryInfo,
         RestorableInterval, RestoreOptions, RestoreReport, RestoreTo, Segment, SegmentCommits,
         Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, Subset,
-        TimelineIntervals, Which, backup, bring_one, check_key, conformance,
+        TimelineIntervals, Which, backup, backup_each, bring_one, check_key, conformance,
         forget_old, heal, is_encrypted, is_repository, open_backup, publish, restore, undo_restore,
         verify,
     };

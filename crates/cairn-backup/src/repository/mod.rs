@@ -19,7 +19,7 @@
 //! | `header`, `part`, `statement` | the three kinds: `repo.cairn`, bytes of a log file, what says something of others |
 //! | `point` | what a point says |
 //! | `store` | objects, read with nothing trusted |
-//! | `backup`, `upload` | a point comes into being |
+//! | `backup`, `upload`, `each` | a point comes into being; several do |
 //! | `segment`, `segments` | shipped journal, and that it counts |
 //! | `shipper`, `ship_options`, `ship_store`, `shipping` | the journal of an environment comes here while it is written |
 //! | `intervals` | which moments can be restored |
@@ -34,6 +34,7 @@ mod access;
 mod backend;
 mod backup;
 mod check;
+mod each;
 mod fields;
 mod frames;
 pub(crate) mod header;
@@ -72,6 +73,7 @@ pub use backend::{
 };
 pub use backup::{PointOptions, PointReport};
 pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport, Share, Subset};
+pub use each::{EachReport, backup_each};
 pub use intervals::{Hole, LastShipped, Moment, RestorableInterval, TimelineIntervals};
 pub use names::{Folder, ObjectName, PartName, ShortHash};
 pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};

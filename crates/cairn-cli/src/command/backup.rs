@@ -1,8 +1,11 @@
 //! `cairn backup`: a copy of one commit, verified while it is made and once more, published last.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use cairndb::backup::{BackupOptions, PointOptions, backup};
+use cairndb::{
+    Environment,
+    backup::{BackupOptions, PointOptions, Repository, backup},
+};
 use serde::Serialize;
 
 use super::pace::PaceArgs;
@@ -27,7 +30,8 @@ use crate::{
 ///
 /// With --repo, the backup is the next point of a repository (`cairn repo init` makes one), which
 /// stores what it does not have. One that was cut short is no point, and the next one uses what it
-/// has stored.
+/// has stored. With several --repo, and with several environments, each environment is backed up into
+/// each repository; what goes wrong with one keeps none of the others from its point.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -37,20 +41,21 @@ Example:
   cairn backup data backups/tuesday --since backups/monday
   cairn backup data --repo repository --label before-migration
   cairn backup data --repo repository --threads 4 --rate 50MiB
+  cairn backup data more-data --repo repository --repo /mnt/elsewhere/repository
   cairn verify backups/monday"
 )]
 pub(crate) struct Backup {
     /// The directory of the environment
     env: PathBuf,
-    /// The directory of the backup
-    #[arg(required_unless_present = "repo", conflicts_with = "repo")]
-    target: Option<PathBuf>,
+    /// The directory of the backup; with --repo, more environments
+    #[arg(required_unless_present = "repo")]
+    target: Vec<PathBuf>,
     /// An earlier backup of this environment, to share unchanged files with
     #[arg(long, value_name = "BACKUP", conflicts_with = "repo")]
     since: Option<PathBuf>,
-    /// The repository whose next point the backup is to be
+    /// The repository whose next point the backup is to be; may be given several times
     #[arg(long)]
-    repo: Option<PathBuf>,
+    repo: Vec<PathBuf>,
     /// What the point is called; it can be read without a key
     #[arg(long, requires = "repo")]
     label: Option<String>,
@@ -94,22 +99,73 @@ struct PointJson {
 
 impl Backup {
     pub(super) fn run(mut self, output: &mut Output) -> Outcome {
-        match (self.repo.take(), self.target.take()) {
-            (Some(repo), _) => self.into_repository(repo, output),
-            (None, Some(target)) => self.into_directory(target, output),
-            (None, None) => Err(Failure::usage("a directory or a repository is needed")),
+        let (repos, targets) = (std::mem::take(&mut self.repo), std::mem::take(&mut self.target));
+        match (&*repos, &*targets) {
+            ([], [target]) => self.into_directory(target.clone(), output),
+            ([], _) => Err(Failure::usage("a directory or a repository is needed")
+                .advise("one directory, or --repo REPO for one environment and more")),
+            ([repo], []) => {
+                let repository = self.unlock.repo.open(repo)?;
+                let env = open::live_for_reading(&self.env, &self.unlock)?;
+                self.into_repository(&env, repo, &repository, output)?;
+                env.close()?;
+                Ok(Exit::Good)
+            }
+            _ => self.into_each(targets, &repos, output),
         }
     }
 
-    fn into_repository(self, repo: PathBuf, output: &mut Output) -> Outcome {
-        let repository = self.unlock.repo.open(&repo)?;
-        let env = open::live_for_reading(&self.env, &self.unlock)?;
+    /// Each environment into each repository: what fails is told, and the others go on.
+    fn into_each(&self, more: Vec<PathBuf>, repos: &[PathBuf], output: &mut Output) -> Outcome {
+        let mut exit = Exit::Good;
+        // The exit code is that of the first one that fails.
+        let mut failed = |failure: Failure, output: &mut Output| {
+            let said = failure.report(output);
+            if exit == Exit::Good {
+                exit = said;
+            }
+        };
+        let mut opened = Vec::new();
+        for repo in repos {
+            match self.unlock.repo.open(repo) {
+                Ok(repository) => opened.push((repo, repository)),
+                Err(failure) => failed(failure.at(repo.display()), output),
+            }
+        }
+        for path in std::iter::once(&self.env).chain(&more) {
+            let env = match open::live_for_reading(path, &self.unlock) {
+                Ok(env) => env,
+                Err(failure) => {
+                    failed(failure.at(path.display()), output);
+                    continue;
+                }
+            };
+            for (repo, repository) in &opened {
+                if let Err(failure) = self.into_repository(&env, repo, repository, output) {
+                    let place = format!("{} into {}", path.display(), repo.display());
+                    failed(failure.at(place), output);
+                }
+            }
+            if let Err(error) = env.close() {
+                failed(Failure::from(error).at(path.display()), output);
+            }
+        }
+        Ok(exit)
+    }
+
+    /// The next point of a repository.
+    fn into_repository(
+        &self,
+        env: &Environment,
+        repo: &Path,
+        repository: &Repository,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
         let mut options = PointOptions::default().progress(&shown).pace(self.pace.pace());
         options.label = self.label.as_deref();
-        let report = repository.backup(&env, &options)?;
-        env.close()?;
+        let report = repository.backup(env, &options)?;
         let elapsed = progress.elapsed();
         drop(progress);
         output.line(format_args!(
@@ -137,10 +193,10 @@ impl Backup {
             ));
         }
         output.json(&PointJson {
-            repository: repo,
+            repository: repo.to_owned(),
             environment: report.environment.to_string(),
             point: report.number,
-            label: self.label,
+            label: self.label.clone(),
             commit: report.commit,
             time: Time(report.time),
             full: report.is_full,
@@ -152,8 +208,7 @@ impl Backup {
             adopted_objects: report.adopted_objects,
             damaged_in_repository: report.damaged,
             seconds: elapsed.as_secs_f64(),
-        })?;
-        Ok(Exit::Good)
+        })
     }
 
     fn into_directory(self, target: PathBuf, output: &mut Output) -> Outcome {

@@ -249,6 +249,7 @@ fn repo_session(json: bool) -> Session {
     session.run("verify backups");
     session.run("put data alan 1912");
     session.run("backup data other --repo backups");
+    session.run("backup data other --repo backups --repo nowhere");
     session.run("backup data --label alone");
     session.run("restore backups one --label first");
     session.run("scan one");

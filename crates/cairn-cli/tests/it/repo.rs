@@ -210,3 +210,45 @@ fn a_printed_recovery_key_opens_an_encrypted_repository() {
     dir.run(&["restore", "backups", "back", "--repo-key-file", "typed.key"]).good();
     assert_eq!(dir.entries("back"), dir.entries("data"));
 }
+
+#[test]
+fn several_environments_go_into_several_repositories_and_what_fails_keeps_none_from_its_point() {
+    let dir = Dir::new();
+    let of = |value: &[u8]| Entries::from([(b"key".to_vec(), value.to_vec())]);
+    dir.environment("one", &of(b"1"));
+    dir.environment("two", &of(b"2"));
+    for repo in ["here", "there"] {
+        dir.run(&["repo", "init", repo]).good();
+    }
+    let args =
+        ["backup", "one", "gone", "two", "--repo", "here", "--repo", "away", "--repo", "there"];
+    let ran = dir.run(&[&args[..], &["--json"]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    let lines = json(ran.text());
+    let points: Vec<_> = lines.iter().filter(|line| line["point"] == 1).collect();
+    assert_eq!((points.len(), lines.len()), (4, 6), "{lines:?}");
+    let errors = lines.iter().filter_map(|line| line["error"]["message"].as_str());
+    let errors: Vec<_> = errors.collect();
+    assert!(errors[0].starts_with("away: ") && errors[1].starts_with("gone: "), "{errors:?}");
+    assert_eq!(dir.run(&["backup", "one", "saved"]).code, 0, "one directory is a target");
+    assert_eq!(dir.run(&["backup", "one", "two", "three"]).code, 2);
+
+    // Each reading command is told which one is meant.
+    for repo in ["here", "there@1"] {
+        assert_eq!(dir.run(&["get", repo, "key"]).code, 2);
+        for (point, value) in [(points[0], "1"), (points[2], "2")] {
+            let uuid = point["environment"].as_str().unwrap();
+            let run = |args: &[&str]| dir.run(&[args, &["--environment", uuid]].concat());
+            assert_eq!(run(&["get", repo, "key"]).good().text(), value);
+            assert!(run(&["scan", repo]).good().text().contains(value));
+            assert!(run(&["export", repo, "-"]).good().text().contains("key"));
+            run(&["sql", "list", repo]).good();
+            run(&["kv", "list", repo]).good();
+            let archive = format!("{repo}-{value}.archive");
+            run(&["archive", "create", repo, &archive, "--db", "main"]).good();
+            assert_eq!(run(&["get", "one", "key"]).code, 2, "that is no repository");
+        }
+    }
+    let none = "00000000000000000000000000000001";
+    assert_eq!(dir.run(&["get", "here", "key", "--environment", none]).code, 1);
+}

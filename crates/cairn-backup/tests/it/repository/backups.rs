@@ -1,13 +1,18 @@
 //! Points: what they hold, what they cost, and what comes back.
 
+use std::sync::Arc;
+
 use cairn_backup::{
-    BackupError, CheckLevel, CheckOptions, PointOptions, Repository, RestoreOptions, RestoreTo,
-    Which,
+    BackupError, CheckLevel, CheckOptions, MemoryBackend, PointOptions, Repository, RestoreOptions,
+    RestoreTo, Which, backup_each,
 };
 use cairn_env::{EnvError, VerifyOptions};
 use cairn_io::MemDisk;
 
-use super::fixture::{backup, repository, restored, small};
+use super::{
+    fixture::{Kind, backup, repository, restored, small},
+    tricky::{Fate, tricky},
+};
 use crate::fixture::{content, fill, open, open_seeded, options, world};
 
 #[track_caller]
@@ -264,4 +269,29 @@ fn several_environments_share_a_repository() {
         assert_eq!(&content(&open(&target)), expected);
     }
     assert_sound(&place);
+}
+
+#[test]
+fn of_several_environments_and_repositories_one_that_fails_keeps_none_from_its_point() {
+    let [one, other] = [1, 2].map(|seed| open_seeded(&MemDisk::new(), seed));
+    [&one, &other].into_iter().for_each(|env| fill(env, 0, 20));
+    let good = [1, 2].map(|_| repository());
+    let inner = Arc::new(MemoryBackend::new());
+    Kind::Plain.create(Arc::clone(&inner) as _);
+    let full = tricky(&inner, |_| Fate::Lost, |_, _| ());
+    let reports = backup_each(&[&one, &other], &[&good[0], &full, &good[1]], &small());
+    assert_eq!(reports.len(), 6);
+    for (at, report) in reports.iter().enumerate() {
+        let env = if at < 3 { &one } else { &other };
+        assert_eq!(report.environment, env.identity().environment);
+        assert_eq!(report.result.is_ok(), at % 3 != 1, "{:?}", report.result);
+    }
+    for (repository, env) in good.iter().flat_map(|to| [(to, &one), (to, &other)]) {
+        let points = repository.points(Some(env.identity().environment)).unwrap();
+        assert_eq!(points.len(), 1);
+        let (target, how) = (MemDisk::new(), RestoreOptions::default().options(options()));
+        let of = Some(env.identity().environment);
+        repository.restore_in(of, &Which::Newest, &target.root(), &world(), &how).unwrap();
+        assert_eq!(content(&open(&target)), content(env));
+    }
 }
