@@ -183,6 +183,14 @@ pub enum BackupError {
         /// What it is called.
         name: String,
     },
+    /// A table is there already that is to come out of a backup.
+    #[error("SQL file {file:?} has {table:?} already; say so if that table is to be replaced")]
+    TableExists {
+        /// The SQL file.
+        file: String,
+        /// The table, or the view.
+        table: String,
+    },
     /// What one store goes through failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -268,7 +276,7 @@ impl BackupError {
             Self::Backend(BackendError::Io(error)) if error.is_no_space() => ErrorKind::Full,
             Self::Backend(_) => ErrorKind::Io,
             Self::NotARepository { .. } | Self::NoPoint { .. } => ErrorKind::NotFound,
-            Self::RepositoryExists { .. } => ErrorKind::Exists,
+            Self::RepositoryExists { .. } | Self::TableExists { .. } => ErrorKind::Exists,
             Self::RepositoryKeyRequired { .. }
             | Self::WrongRepositoryKey { .. }
             | Self::RepositoryNotEncrypted { .. } => ErrorKind::Key,

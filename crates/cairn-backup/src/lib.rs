@@ -40,6 +40,8 @@ mod joined;
 mod keyring;
 mod manifest;
 mod one;
+#[cfg(feature = "sql")]
+mod one_table;
 mod open;
 mod pace;
 mod piece;

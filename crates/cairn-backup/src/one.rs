@@ -29,6 +29,15 @@ pub enum One {
     /// A SQL file: that of a relational store, or one that a program has opened itself.
     #[cfg(feature = "sql")]
     Sql(String),
+    /// A table of a SQL file that the other environment has, too: its rows, indexes and triggers, in one transaction of
+    /// SQLite. Foreign keys are not looked at.
+    #[cfg(feature = "sql")]
+    Table {
+        /// The SQL file.
+        file: String,
+        /// The table.
+        table: String,
+    },
     /// A database that belongs to no store, with its indexes.
     Database(String),
     /// The entries of such a database between two keys. Those that the other environment has between them are
@@ -52,6 +61,8 @@ impl One {
             Self::KeyValue(id) => id,
             #[cfg(feature = "sql")]
             Self::Sql(file) => file,
+            #[cfg(feature = "sql")]
+            Self::Table { table, .. } => table,
             Self::Database(database) | Self::Range { database, .. } => database,
         }
     }
@@ -61,7 +72,8 @@ impl One {
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct OneOptions<'a> {
-    /// What it is called from then on (default: what it was called). What has that name is replaced.
+    /// What it is called from then on (default: what it was called). What has that name is replaced. A table keeps its
+    /// name.
     pub name: Option<&'a str>,
     /// Where its archive lies meanwhile, which is removed in the end (default: in memory). Of an encrypted environment it
     /// is encrypted.
@@ -70,7 +82,9 @@ pub struct OneOptions<'a> {
     pub key: Option<KeySource>,
     /// Whether what is encrypted may lie in the clear, in an environment that is not (default: it may not).
     pub in_the_clear: bool,
-    /// Called from time to time; can end it.
+    /// Whether a table that is there is replaced (default: it is not).
+    pub replace: bool,
+    /// Called from time to time; can end it. Not for a table.
     pub progress: Report<'a>,
 }
 
@@ -103,6 +117,13 @@ impl<'a> OneOptions<'a> {
         self
     }
 
+    /// Replaces a table that is there.
+    #[must_use]
+    pub const fn replace(mut self, replace: bool) -> Self {
+        self.replace = replace;
+        self
+    }
+
     /// Reports progress; can end it.
     #[must_use]
     pub const fn progress(mut self, progress: Report<'a>) -> Self {
@@ -124,7 +145,7 @@ impl fmt::Debug for OneOptions<'_> {
 pub struct OneReport {
     /// The last commit of what it comes from.
     pub commit: u64,
-    /// Its entries: of a SQL file, its pages.
+    /// Its entries: of a SQL file, its pages; of a table, its rows.
     pub entries: u64,
 }
 
@@ -184,6 +205,8 @@ pub fn bring_one(
         One::KeyValue(id) => bring.key_value(id, name),
         #[cfg(feature = "sql")]
         One::Sql(file) => bring.sql(file, name),
+        #[cfg(feature = "sql")]
+        One::Table { file, table } => bring.table(file, table),
         One::Database(database) => bring.database(database, name),
         One::Range { database, from, to } => bring.range(database, name, (from, to)),
     };
@@ -198,15 +221,15 @@ fn drop_scratch(dir: &DirRef) -> BackupResult<()> {
     }
 }
 
-struct Bringing<'a> {
-    then: &'a Environment,
-    env: &'a Environment,
-    options: &'a OneOptions<'a>,
+pub(crate) struct Bringing<'a> {
+    pub(crate) then: &'a Environment,
+    pub(crate) env: &'a Environment,
+    pub(crate) options: &'a OneOptions<'a>,
     archive: &'a ArchiveFile,
 }
 
 impl Bringing<'_> {
-    fn none(&self, what: &'static str, name: &str) -> BackupError {
+    pub(crate) fn none(&self, what: &'static str, name: &str) -> BackupError {
         BackupError::NoSuchStore { what, name: name.into() }
     }
 

@@ -265,6 +265,8 @@ impl From<BackupError> for Failure {
             }
             BackupError::NoPoint { .. } => Self::not_found(&error)
                 .advise("nothing was changed: `cairn backups` lists the points, `cairn repo info` the environments"),
+            BackupError::TableExists { .. } => Self::exists(&error)
+                .advise("nothing was changed: --replace puts the one of the backup in its place"),
             BackupError::SeveralEnvironments { .. } => Self::usage(&error)
                 .advise("`cairn repo info` lists them; --environment UUID says which"),
             BackupError::OtherPast { .. } | BackupError::ShippedOtherwise { .. } => Self::usage(&error).advise(

@@ -18,6 +18,7 @@ mod incremental;
 mod invariants;
 mod keys;
 mod one;
+mod one_table;
 mod opened;
 mod pace;
 mod point_in_time;

@@ -1,4 +1,4 @@
-//! `cairn restore --store`, `--sql`, `--db`: one store or database of a backup, into an environment that is there.
+//! `cairn restore --store`, `--sql`, `--table`, `--db`: one store, table or database of a backup, into an environment that is there.
 
 use std::{ops::ControlFlow, path::Path};
 
@@ -27,6 +27,12 @@ pub(super) struct OneArgs {
     /// Only this SQL file, into an environment that is there, in one commit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["db", "in_place"])]
     sql: Option<String>,
+    /// With --sql: only this table, with its indexes and triggers, into the SQL file that is there
+    #[arg(long, value_name = "TABLE", requires = "sql", conflicts_with = "name")]
+    table: Option<String>,
+    /// With --table: in place of the table that is there
+    #[arg(long, requires = "table")]
+    replace: bool,
     /// Only this database with its indexes, into an environment that is there, in one commit
     #[arg(long, value_name = "DATABASE", conflicts_with = "in_place")]
     db: Option<String>,
@@ -51,6 +57,9 @@ impl OneArgs {
     pub(super) fn one(&self) -> Result<Option<One>, Failure> {
         let one = match self {
             Self { store: Some(id), .. } => One::KeyValue(id.clone()),
+            Self { sql: Some(file), table: Some(table), .. } => {
+                One::Table { file: file.clone(), table: table.clone() }
+            }
             Self { sql: Some(file), .. } => One::Sql(file.clone()),
             Self { db: Some(database), .. } => One::Database(database.clone()),
             Self { name: Some(_), .. } => {
@@ -85,6 +94,7 @@ impl OneArgs {
         };
         let name = self.name.as_deref().unwrap_or(one.name());
         let options = OneOptions::default().name(name).scratch(&scratch).progress(Some(&shown));
+        let options = options.replace(self.replace);
         let brought = bring_one(then, one, &env, &options);
         drop(scratch);
         std::fs::remove_dir(&beside).unwrap_or_default(); // whatever is in it is not ours

@@ -252,3 +252,28 @@ fn several_environments_go_into_several_repositories_and_what_fails_keeps_none_f
     let none = "00000000000000000000000000000001";
     assert_eq!(dir.run(&["get", "here", "key", "--environment", none]).code, 1);
 }
+
+#[test]
+fn a_table_of_a_backup_comes_into_the_sql_file_as_it_is_now() {
+    let dir = Dir::new();
+    dir.run(&["init", "data"]).good();
+    let sql = |text: &str| dir.run(&["sql", "data", "app.db", text]).good().text().to_owned();
+    sql(
+        "CREATE TABLE t(n INTEGER PRIMARY KEY, x); CREATE INDEX i ON t(x); INSERT INTO t VALUES(7, 'then')",
+    );
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    sql("UPDATE t SET x = 'now'; CREATE TABLE other(y); INSERT INTO other VALUES(1)");
+    let args = ["restore", "backups", "data", "--sql", "app.db", "--table", "t"];
+    let ran = dir.run(&args);
+    assert!(ran.code == 2 && ran.err.contains("--replace"), "{}", ran.err);
+    assert!(sql("SELECT x FROM t").contains("now"));
+    let ran = dir.run(&[&args[..], &["--replace"]].concat()).good();
+    assert!(ran.text().contains("restored t of commit"), "{}", ran.text());
+    assert!(sql("SELECT x FROM t, other").contains("then"));
+    assert!(sql(".schema").contains("CREATE INDEX i"));
+    let ran = dir.run(&["restore", "backups", "data", "--sql", "app.db", "--table", "none"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let ran = dir.run(&["restore", "backups", "data", "--table", "t"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+}
