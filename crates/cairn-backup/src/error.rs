@@ -7,7 +7,7 @@ use cairn_env::{EnvError, ErrorKind};
 use cairn_io::IoError;
 use cairn_log::{LogName, Timeline, Uuid};
 
-use crate::repository::{BackendError, ObjectName};
+use crate::repository::{BackendError, ObjectName, PruneRefusal};
 
 /// The result of a backup or restore.
 pub type BackupResult<T> = Result<T, BackupError>;
@@ -172,6 +172,22 @@ pub enum BackupError {
         /// The journal file.
         file: LogName,
     },
+    /// What a backup had stored, or found stored, was removed from the repository before the backup came to its end.
+    #[error(
+        "objects that this backup needs were removed from the repository {place} while it was made: make it again"
+    )]
+    Overtaken {
+        /// Where the repository lies.
+        place: String,
+    },
+    /// Points are not removed as a plan says.
+    #[error("nothing is removed from the repository {place}: {}", sentence(refusals))]
+    PruneRefused {
+        /// Where the repository lies.
+        place: String,
+        /// Why not.
+        refusals: Vec<PruneRefusal>,
+    },
     /// It was ended from outside: see [`Cancel`](crate::Cancel). The same call goes on from what this one has stored.
     #[error("cancelled")]
     Cancelled,
@@ -282,6 +298,7 @@ impl BackupError {
             | Self::RepositoryNotEncrypted { .. } => ErrorKind::Key,
             Self::Object(ObjectError::Unsupported { .. }) => ErrorKind::Unsupported,
             Self::Object(_) => ErrorKind::Corrupt,
+            Self::Overtaken { .. } => ErrorKind::Busy,
             Self::Cancelled => ErrorKind::Expired,
             Self::NoSuchStore { .. } => ErrorKind::NotFound,
             Self::Archive(error) => error.kind(),
@@ -292,9 +309,15 @@ impl BackupError {
             Self::SeveralEnvironments { .. }
             | Self::OtherPast { .. }
             | Self::ShippedOtherwise { .. }
+            | Self::PruneRefused { .. }
             | Self::InvalidInput { .. } => ErrorKind::InvalidInput,
         }
     }
+}
+
+fn sentence(refusals: &[PruneRefusal]) -> String {
+    let refusals: Vec<_> = refusals.iter().map(PruneRefusal::to_string).collect();
+    refusals.join("; ")
 }
 
 #[cfg(feature = "sql")]

@@ -7,13 +7,14 @@ use cairn_io::{MemDisk, WorldRef};
 use cairn_log::{Digest, Uuid};
 
 use crate::{
-    BackupResult, Manifest, MemoryBackend, ObjectName, PointOptions, Repository, Segment,
-    ShipOptions,
+    BackupResult, Manifest, MemoryBackend, ObjectName, PointOptions, PruneOptions, Repository,
+    Retention, Segment, ShipOptions,
     repository::{
         header::Header,
         part,
         point::{Point, decode_index},
         proof::Proof,
+        prune::Tombs,
         rotation::Rotation,
         secrecy::Secrecy,
         statement::{self, StatementKind},
@@ -83,6 +84,11 @@ fn statement_content(content: &[u8]) {
         assert!(rotation.points.len() <= content.len());
         assert_eq!(Rotation::decode(&rotation.encode()), Ok(rotation));
     }
+    if let Ok(tombs) = Tombs::decode(1, Digest([0; 32]), content) {
+        assert_eq!(tombs.encode(), content);
+        let all: usize = tombs.tombs.iter().map(|tomb| tomb.points.len() + tomb.parts.len()).sum();
+        assert!(all <= content.len());
+    }
     if let Ok(origin) = Origin::decode(content) {
         assert_eq!(Origin::decode(&origin.encode()), Ok(origin));
     }
@@ -108,6 +114,10 @@ pub fn repository_objects(world: &WorldRef) -> BackupResult<Vec<Vec<u8>>> {
         env.write(|txn| txn.put(&users, &[n], &[n; 5]))?;
         shipper.step()?;
     }
+    let policy = Retention::new().labels(false);
+    let options = PruneOptions::default().more_than_half(true);
+    let plan = repository.plan_prune(None, &policy, &options, world.wall().0)?;
+    repository.prune(&plan)?;
     let mut seeds = Vec::new();
     for (name, bytes) in backend.objects() {
         let kind = match name {
@@ -115,6 +125,7 @@ pub fn repository_objects(world: &WorldRef) -> BackupResult<Vec<Vec<u8>>> {
             ObjectName::Index { .. } => Some(StatementKind::Index),
             ObjectName::Timeline { .. } => Some(StatementKind::Timeline),
             ObjectName::Segment { .. } => Some(StatementKind::Segment),
+            ObjectName::Tombs { .. } => Some(StatementKind::Tombs),
             _ => None,
         };
         let id = kind.and_then(|kind| statement::id_of(kind, &bytes));

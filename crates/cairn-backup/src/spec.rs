@@ -13,7 +13,7 @@ use crate::{
             repository_encryption, repository_frame, repository_header, repository_part,
             repository_statement,
         },
-        part, point, proof, rotation, segment,
+        part, point, proof, prune, rotation, segment,
     },
 };
 
@@ -72,6 +72,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("repository_proof", fields(proof::FIELDS)),
         ("repository_rotation", fields(rotation::FIELDS)),
         ("repository_segment", fields(segment::FIELDS)),
+        ("repository_tombs", fields(prune::FIELDS)),
         ("repository_example", part_example()),
     ]
 }

@@ -310,23 +310,9 @@ impl Store {
 
     /// Stores both copies of a keyring; only one of two who store the same number does.
     fn put_keyring(&self, number: u64, bytes: &[u8]) -> BackupResult<()> {
-        for copy in 1..=2 {
-            let name = ObjectName::Keyring { repository: self.repository, number, copy };
-            let put = self.backend.put(&name, bytes)?;
-            if self.whole(name, Keyring::MAX_LEN as u64)? != bytes {
-                return Err(match put {
-                    Put::Existed => {
-                        let holders = vec!["somebody who has changed its keys meanwhile".into()];
-                        EnvError::Busy { holders }.into()
-                    }
-                    Put::Stored => {
-                        let problem = "it was read back as another one than was stored".into();
-                        self.damaged(name, Damaged { at: 0, problem })
-                    }
-                });
-            }
-        }
-        Ok(())
+        let name = |copy| ObjectName::Keyring { repository: self.repository, number, copy };
+        let others = "somebody who has changed its keys meanwhile";
+        self.put_twice([name(1), name(2)], bytes, Keyring::MAX_LEN as u64, others)
     }
 
     /// Of each keyring there is: of which repository, its number, and which copy it is.

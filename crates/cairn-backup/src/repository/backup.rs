@@ -12,6 +12,7 @@ use super::{
     journal::Journal,
     layout::MAX_PART,
     point::{Point, PointDatabase, PointFile, check_label},
+    prune::Tombs,
     statement::{self, Unread},
     store::{MAX_POINT, Origin},
     upload::{Upload, Uploaded},
@@ -171,7 +172,8 @@ impl Repository {
     ///
     /// # Errors
     /// Errors of the kind `Corrupt` if the environment is damaged; [`BackupError::OtherPast`] if the repository has
-    /// backups of another history of it; if the place fails. Then there is no new point, unless the place
+    /// backups of another history of it; [`BackupError::Overtaken`] if what it has stored, or found stored, was
+    /// removed before it came to its end; if the place fails. Then there is no new point, unless the place
     /// failed after it was stored.
     pub fn backup(
         &self,
@@ -198,11 +200,12 @@ impl Repository {
             at_cut(snapshot);
         }
         let cut = set.cut().clone();
+        let tombs = Arc::new(self.store.tombs(environment)?);
         let tip = self.tip(environment)?;
         let previous = self.previous(environment, cut.timeline)?.map(Arc::new);
         let shipped = self.shipped_for(&cut, previous.as_deref(), &set)?;
         let had = (previous.clone(), shipped);
-        let upload = Arc::new(Upload::new(&self.store, &cut, had, options, is_encrypted)?);
+        let upload = Arc::new(Upload::new(&self.store, &cut, had, &tombs, options, is_encrypted)?);
         let total = set.files().iter().map(|file| file.length).sum();
         let counter = Counter::paced(total, options.progress, &options.pace, &self.world)?;
         let jobs = set.files().iter().cloned().map(|file| -> Job<(PointFile, Uploaded)> {
@@ -248,7 +251,7 @@ impl Repository {
             keyring::try_files(&*files, &view::manifest(&point), &keys).map_err(view::surface)?;
         }
         counter.check()?;
-        let number = self.publish(&mut point, tip, previous.as_deref())?;
+        let number = self.publish(&mut point, &tombs, tip, previous.as_deref())?;
         counter.end();
         Ok(PointReport {
             number,
@@ -354,10 +357,12 @@ impl Repository {
         Ok(newest.filter(|(_, point)| point.cut.timeline == timeline))
     }
 
-    /// Gives the point the next number, and stores it: from then on it is a backup.
+    /// Gives the point the next number, and stores it: from then on it is a backup. What it needs was stored, or found
+    /// stored, when there were the tombs `begun`.
     fn publish(
         &self,
         point: &mut Point,
+        begun: &Tombs,
         tip: (u64, Digest),
         before: Option<&(u64, Point)>,
     ) -> BackupResult<u64> {
@@ -370,15 +375,29 @@ impl Repository {
         }
         let (mut number, mut previous) = (tip.0 + 1, tip.1);
         loop {
+            // Asked before each number that is tried: who deletes burns the one behind the last that is there.
+            let tombs = self.unclosed_tombs(environment)?;
+            self.check_overtaken(point, begun, &tombs)?;
+            if number <= tombs.boundary {
+                number = tombs.boundary.saturating_add(1);
+                previous = tombs.left.last().map_or(Digest([0; 32]), |(_, hash)| *hash);
+            }
             let (name, bytes) = self.store.encode_index(number, point)?;
             point.index = (bytes.len() as u64, Digest::of(&bytes));
             self.store.backend.put(&name, &bytes)?;
-            self.store.index(name, point.index)?;
-            let name = ObjectName::Point { environment, number };
+            let index = self.store.index(name, point.index);
             let bytes = self.store.encode_point(number, previous, point)?;
+            let name = ObjectName::Point { environment, number };
             // Nobody is told of a point that could not be read.
             self.store.decode_point(environment, number, &bytes)?;
-            let put = self.store.backend.put(&name, &bytes)?;
+            let put = match index {
+                Ok(_) => self.store.backend.put(&name, &bytes)?,
+                Err(_) if self.is_burnt(environment, (number, &bytes), &tombs)? => continue,
+                Err(error) => return Err(error),
+            };
+            if self.is_burnt(environment, (number, &bytes), &tombs)? {
+                continue;
+            }
             let stored = self.raw(environment, number)?;
             if stored == bytes {
                 return Ok(number);

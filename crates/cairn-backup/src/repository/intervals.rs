@@ -105,8 +105,10 @@ impl Run {
             return Some(named);
         }
         // Without its point, the file in which it begins may lack its own beginning.
+        let (file, is_whole) = (self.oldest.file.number, self.oldest.start == 0);
         points.iter().find(|(_, point)| {
-            point.cut.journal_end.is_some_and(|end| end.file > self.oldest.file.number)
+            let end = point.cut.journal_end.map(|end| end.file);
+            end.is_some_and(|end| end > file || is_whole && end == file)
                 && point.cut.commit <= self.to.commit
         })
     }

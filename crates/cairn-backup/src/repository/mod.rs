@@ -28,6 +28,7 @@
 //! | `restore` | a point becomes an environment |
 //! | `check` | all of it, looked at in up to five ways |
 //! | `rotation` | how far checks of a part each have come round all of it |
+//! | `prune` | points go, and what only they need |
 //! | `prove`, `proof` | a point, opened and read to its end; what is then known of it |
 
 mod access;
@@ -47,6 +48,7 @@ pub(crate) mod part;
 pub(crate) mod point;
 pub(crate) mod proof;
 mod prove;
+pub(crate) mod prune;
 mod reader;
 mod restore;
 pub(crate) mod rotation;
@@ -79,6 +81,10 @@ pub use names::{Folder, ObjectName, PartName, ShortHash};
 pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};
 pub use proof::{Opened, PointState, Proof};
 pub use prove::{AlsoCheck, ProveOptions, ProveReport};
+pub use prune::{
+    Deleted, KeepReason, KeptJournal, PlannedPoint, PruneOptions, PrunePlan, PruneRefusal,
+    Retention, RetentionPoint, Tomb, TombStage,
+};
 pub use restore::Which;
 pub use segment::{Segment, SegmentCommits};
 pub use ship_options::{ShipOptions, ShipReport};
@@ -155,6 +161,8 @@ pub struct EnvironmentInfo {
     /// The timelines of which there are backups, with where each came from; nobody can tell that of an encrypted
     /// repository that is locked.
     pub timelines: Vec<(Timeline, Option<Origin>)>,
+    /// What is about to be deleted.
+    pub tombs: Vec<Tomb>,
 }
 
 /// A point in a list.
@@ -268,7 +276,8 @@ impl Repository {
                 timelines.push((timeline, origin));
             }
             let (points, newest) = (numbers.len() as u64, numbers.last().copied());
-            environments.push(EnvironmentInfo { environment, points, newest, timelines });
+            let tombs = self.store.readable_tombs(environment)?.tombs;
+            environments.push(EnvironmentInfo { environment, points, newest, timelines, tombs });
         }
         Ok(RepositoryInfo {
             repository: self.store.repository,

@@ -113,6 +113,15 @@ pub enum ObjectName {
         /// Its number on that timeline, from 1.
         number: u64,
     },
+    /// What was removed of the backups of an environment, and what is about to be.
+    Tombs {
+        /// The environment.
+        environment: Uuid,
+        /// Counts the changes of it, from 1: the largest one counts.
+        number: u64,
+        /// 1 or 2: there are two of each, since nobody stores a backup without knowing what was removed.
+        copy: u8,
+    },
     /// The wrapped keys of an encrypted repository.
     Keyring {
         /// The repository.
@@ -150,6 +159,8 @@ pub enum Folder {
     SegmentTimelines(Uuid),
     /// Segments.
     Segments(Uuid, Timeline),
+    /// What was removed, and what is about to be.
+    Tombs(Uuid),
     /// The wrapped keys of an encrypted repository.
     Keys,
 }
@@ -163,6 +174,7 @@ const TIMELINES: Name = Name::constant("timelines");
 const POINTS: Name = Name::constant("points");
 const PROOFS: Name = Name::constant("proofs");
 const SEGMENTS: Name = Name::constant("segments");
+const TOMBS: Name = Name::constant("tombs");
 /// The folder of the wrapped keys.
 pub(crate) const KEYS: Name = Name::constant("keys");
 
@@ -196,6 +208,7 @@ impl ObjectName {
                 Folder::Proofs(environment)
             }
             Self::Segment { environment, timeline, .. } => Folder::Segments(environment, timeline),
+            Self::Tombs { environment, .. } => Folder::Tombs(environment),
             Self::Keyring { .. } => Folder::Keys,
         }
     }
@@ -215,6 +228,7 @@ impl ObjectName {
             Self::Proof { point, hash, .. } => name(format!("{point:016x}-{hash}.proof")),
             Self::Rotation { number, .. } => name(format!("{number:016x}.rotation")),
             Self::Segment { number, .. } => name(format!("{number:016x}.seg")),
+            Self::Tombs { number, copy, .. } => name(format!("{number:016x}-{copy}.tombs")),
             Self::Keyring { repository, number, copy } => {
                 name(format!("{repository}-{number:016x}-{copy}.keyring"))
             }
@@ -249,6 +263,7 @@ impl Folder {
             Self::Segments(environment, timeline) => {
                 vec![ENVS, env(environment), SEGMENTS, tl(timeline)]
             }
+            Self::Tombs(environment) => vec![ENVS, env(environment), TOMBS],
             Self::Keys => vec![KEYS],
         }
     }
@@ -266,7 +281,8 @@ impl Folder {
             | Self::Points(environment)
             | Self::Proofs(environment)
             | Self::SegmentTimelines(environment)
-            | Self::Segments(environment, _) => Some(environment),
+            | Self::Segments(environment, _)
+            | Self::Tombs(environment) => Some(environment),
         }
     }
 
@@ -298,6 +314,10 @@ impl Folder {
             Self::Segments(environment, timeline) => {
                 let number = hex(text.strip_suffix(".seg")?)?;
                 ObjectName::Segment { environment, timeline, number }
+            }
+            Self::Tombs(environment) => {
+                let (number, copy) = text.strip_suffix(".tombs")?.split_once('-')?;
+                ObjectName::Tombs { environment, number: hex(number)?, copy: copy_of_two(copy)? }
             }
             Self::Keys => keyring(text)?,
             Self::Environments
@@ -338,8 +358,11 @@ fn numbered(text: &str) -> Option<(u64, ShortHash)> {
 fn keyring(text: &str) -> Option<ObjectName> {
     let mut parts = text.strip_suffix(".keyring")?.split('-');
     let (repository, number) = (parts.next()?.parse().ok()?, hex(parts.next()?)?);
-    let copy = parts.next()?.parse().ok().filter(|copy| (1..=2).contains(copy))?;
-    Some(ObjectName::Keyring { repository, number, copy })
+    Some(ObjectName::Keyring { repository, number, copy: copy_of_two(parts.next()?)? })
+}
+
+fn copy_of_two(text: &str) -> Option<u8> {
+    text.parse().ok().filter(|copy| (1..=2).contains(copy))
 }
 
 fn hex(text: &str) -> Option<u64> {
@@ -389,6 +412,7 @@ mod tests {
             ObjectName::Proof { environment, point: 12, hash: ShortHash(u64::MAX) },
             ObjectName::Rotation { environment, number: 12 },
             ObjectName::Segment { environment, timeline: Timeline(7), number: 12 },
+            ObjectName::Tombs { environment, number: 12, copy: 1 },
             ObjectName::Keyring { repository: environment, number: 12, copy: 2 },
         ]
     }

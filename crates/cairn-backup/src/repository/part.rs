@@ -38,6 +38,8 @@ pub(crate) struct DecodedPart {
     /// Bytes of the file, and their hash.
     pub(crate) content: Vec<u8>,
     pub(crate) digest: Digest,
+    /// What tells it from others with the same bytes.
+    pub(crate) copy: u32,
     /// How its frames lie in it, and where the first one begins.
     pub(crate) lying: Lying,
     pub(crate) begin: usize,
@@ -49,7 +51,7 @@ impl StoredPart {
     }
 }
 
-/// Makes the object that holds `content`; a second `copy` of it has another name.
+/// Makes the object that holds `content`; another `copy` of it has another name.
 pub(crate) fn encode(
     id: &PartId,
     content: &[u8],
@@ -116,7 +118,6 @@ pub(crate) fn decode(id: &PartId, object: &[u8], secrecy: &Secrecy) -> Result<De
         _ => return Err(Damaged::new(0, "it holds no bytes, or too many").into()),
     };
     if layout::FRAMES.number(head) != frames::count(length) as u64
-        || layout::COPY.number(head) > 1
         || layout::RESERVED.of(head).iter().any(|byte| *byte != 0)
     {
         return Err(Damaged::new(0, "its head holds what was never written").into());
@@ -133,7 +134,10 @@ pub(crate) fn decode(id: &PartId, object: &[u8], secrecy: &Secrecy) -> Result<De
     }
     match lying {
         Lying::Locked => Err(Unread::Locked),
-        lying => Ok(DecodedPart { content, digest, lying, begin }),
+        lying => {
+            let copy = u32::try_from(layout::COPY.number(head)).unwrap_or(u32::MAX);
+            Ok(DecodedPart { content, digest, copy, lying, begin })
+        }
     }
 }
 

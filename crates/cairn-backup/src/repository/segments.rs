@@ -89,7 +89,8 @@ impl Store {
             ObjectName::Segment { number, .. } => Some(number),
             _ => None,
         };
-        let mut newest = listed.iter().filter_map(|listed| number(&listed.name)).max().unwrap_or(0);
+        let newest = listed.iter().filter_map(|listed| number(&listed.name)).max().unwrap_or(0);
+        let mut newest = newest.max(self.first_segment(environment, timeline)?.saturating_sub(1));
         while let Some(number) = newest.checked_add(1) {
             let name = ObjectName::Segment { environment, timeline, number };
             match self.backend.length(&name)? {
@@ -108,7 +109,8 @@ impl Store {
         timeline: Timeline,
     ) -> BackupResult<SegmentsBack<'_>> {
         let number = self.newest_segment(environment, timeline)?;
-        Ok(SegmentsBack { store: self, environment, timeline, number, hash: None })
+        let first = self.first_segment(environment, timeline)?;
+        Ok(SegmentsBack { store: self, environment, timeline, first, number, hash: None })
     }
 }
 
@@ -117,10 +119,22 @@ pub(crate) struct SegmentsBack<'a> {
     store: &'a Store,
     environment: Uuid,
     timeline: Timeline,
-    /// Of the next one; 0: there is none.
+    /// Of the oldest one; those before it were removed.
+    first: u64,
+    /// Of the next one.
     number: u64,
     /// What the one after it says of it.
     hash: Option<Digest>,
+}
+
+impl SegmentsBack<'_> {
+    /// As it is, with the number of each.
+    pub(crate) fn numbered(mut self) -> impl Iterator<Item = (u64, BackupResult<ReadSegment>)> {
+        std::iter::from_fn(move || {
+            let number = self.number;
+            Some((number, self.next()?))
+        })
+    }
 }
 
 impl Iterator for SegmentsBack<'_> {
@@ -128,7 +142,7 @@ impl Iterator for SegmentsBack<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (environment, timeline, number) = (self.environment, self.timeline, self.number);
-        if number == 0 {
+        if number < self.first.max(1) {
             return None;
         }
         self.number -= 1;

@@ -13,6 +13,7 @@ use super::{
     segment::{Segment, SegmentCommits},
     shipper::{Tail, read},
     store::MAX_POINT,
+    upload::SHIPPED_COPY,
 };
 use crate::{BackupError, BackupResult};
 
@@ -95,7 +96,7 @@ impl Shipper {
         Ok(Some(span.end))
     }
 
-    /// Stores a part, or finds it stored, and reads it back.
+    /// Stores a part, and reads it back. Its name is its own, whoever else has stored the same bytes: so it is in no tomb.
     fn part(
         &self,
         environment: Uuid,
@@ -110,8 +111,11 @@ impl Shipper {
         let (class, hash) = (FileClass::Journal, ShortHash(0));
         let name = PartName { timeline, class, file, start, length, hash };
         let compression = if is_encrypted { Compression::None } else { self.options.compression };
-        let mut copy = 0;
+        let mut is_second = false;
         loop {
+            let mut random = [0; 4];
+            self.world.random(&mut random);
+            let copy = u32::from_le_bytes(random) | SHIPPED_COPY;
             let encoded = store.encode_part(environment, name, content, copy, compression)?;
             let part = Part {
                 timeline,
@@ -123,7 +127,9 @@ impl Shipper {
             let put = store.backend.put(&encoded.name(), &encoded.bytes)?;
             match store.part(environment, encoded.part, &part) {
                 // What is in the way stays as it is, as evidence. A second copy has another name.
-                Err(BackupError::Object(_)) if put == Put::Existed && copy == 0 => copy = 1,
+                Err(BackupError::Object(_)) if put == Put::Existed && !is_second => {
+                    is_second = true
+                }
                 found => return found.map(|_| part),
             }
         }
@@ -143,6 +149,10 @@ impl Shipper {
         // Nobody is told of a segment that could not be read.
         store.decode_segment(name, &bytes)?;
         let put = store.backend.put(&name, &bytes)?;
+        if self.is_removed(environment, segment.timeline, number)? {
+            return Ok(None);
+        }
+        let store = &self.repository.store;
         let found = store.whole(name, MAX_POINT)?;
         if found == bytes {
             return Ok(Some(Digest::of(&bytes)));
@@ -157,6 +167,31 @@ impl Shipper {
         }
         self.compare(environment, number, &theirs.segment)?;
         Ok(None)
+    }
+}
+
+impl Shipper {
+    /// Whether anything was removed since it was asked last; then what is known of the repository is asked again.
+    pub(super) fn ask_for_tombs(&mut self, environment: Uuid) -> BackupResult<bool> {
+        let store = &self.repository.store;
+        if let Some(known) = &self.tombs
+            && store.is_newest_tombs(environment, known.number)?
+        {
+            return Ok(false);
+        }
+        let tombs = store.tombs(environment)?;
+        Ok(self.tombs.replace(tombs).is_some())
+    }
+
+    /// Whether the number of a segment is one of those that were removed: it was stored too late, and counts for nothing.
+    fn is_removed(
+        &mut self,
+        environment: Uuid,
+        timeline: Timeline,
+        number: u64,
+    ) -> BackupResult<bool> {
+        self.ask_for_tombs(environment)?;
+        Ok(self.tombs.as_ref().is_some_and(|tombs| number < tombs.first_segment(timeline)))
     }
 }
 

@@ -9,7 +9,7 @@ use cairn_io::{DirRef, FileExt as _, WorldRef};
 use cairn_log::{DataKeys, Digest, FileClass, FileNumber, LogName, Timeline, Uuid};
 
 use super::{
-    ObjectName, PointReport, Repository, ShipOptions, ShipReport, segment::Segment,
+    ObjectName, PointReport, Repository, ShipOptions, ShipReport, prune::Tombs, segment::Segment,
     segments::ReadSegment, statement::Unread, store::MAX_POINT,
 };
 use crate::{BackupError, BackupResult, ObjectError, PointOptions};
@@ -47,6 +47,8 @@ pub struct Shipper {
     pub(super) options: ShipOptions,
     /// What the repository says, unless that has to be asked again.
     tail: Option<Tail>,
+    /// What was removed, when it was asked last.
+    pub(super) tombs: Option<Tombs>,
     /// The keys of the keyring with this hash.
     keys: Option<(Digest, DataKeys)>,
     /// Keeps the journal files that are yet to be shipped.
@@ -75,6 +77,7 @@ impl Repository {
             world: WorldRef::clone(world),
             options,
             tail: None,
+            tombs: None,
             keys: None,
             held: None,
             since_point: 0,
@@ -111,6 +114,9 @@ impl Shipper {
         let mut source = self.follow(from)?;
         let environment = source.environment();
         let timeline = source.timeline().unwrap_or(Timeline::FIRST);
+        if self.ask_for_tombs(environment)? {
+            self.tail = None;
+        }
         let mut tail = match self.tail.take().filter(|tail| tail.timeline == timeline) {
             Some(tail) => tail,
             None => {
@@ -261,6 +267,12 @@ impl Shipper {
                 return Ok(Tail { number, hash, is_over: Some(why), ..nothing });
             }
             compared => compared?,
+        }
+        if self.tombs.as_ref().is_some_and(|tombs| tombs.number > 0)
+            && self.repository.newest_of(environment, timeline)?.is_none()
+        {
+            let why = "no point of this timeline is left".into();
+            return Ok(Tail { number, hash, is_over: Some(why), ..nothing });
         }
         Ok(Tail {
             timeline,

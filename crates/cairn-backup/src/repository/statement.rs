@@ -1,4 +1,5 @@
-//! A statement: an object that says something of others: a point, an index, a timeline, a proof, a rotation, a segment.
+//! A statement: an object that says something of others: a point, an index, a timeline, a proof, a rotation, a segment,
+//! or of what was removed.
 
 use cairn_archive::Compression;
 use cairn_log::{Digest, Uuid, crc32c};
@@ -18,16 +19,24 @@ pub(crate) enum StatementKind {
     Proof,
     Rotation,
     Segment,
+    Tombs,
 }
 
 impl StatementKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Point, Self::Index, Self::Timeline, Self::Proof, Self::Rotation, Self::Segment];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Point,
+        Self::Index,
+        Self::Timeline,
+        Self::Proof,
+        Self::Rotation,
+        Self::Segment,
+        Self::Tombs,
+    ];
 
     /// What only names and hashes of objects stand in is for everybody: a check of them takes no key.
     const fn is_secret(self) -> bool {
-        !matches!(self, Self::Index)
+        !matches!(self, Self::Index | Self::Tombs)
     }
 
     const fn magic(self) -> &'static [u8; 8] {
@@ -38,6 +47,7 @@ impl StatementKind {
             Self::Proof => b"CAIRNPRF",
             Self::Rotation => b"CAIRNROT",
             Self::Segment => b"CAIRNSEG",
+            Self::Tombs => b"CAIRNTMB",
         }
     }
 }

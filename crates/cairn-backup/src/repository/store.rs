@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cairn_archive::Compression;
+use cairn_env::EnvError;
 use cairn_log::{
     Digest, Timeline, Uuid,
     codec::{ByteWriter as _, DecodeError},
@@ -19,7 +20,7 @@ use super::{
     secrecy::Secrecy,
     statement::{self, StatementId, StatementKind, Unread},
 };
-use crate::{BackupError, BackupResult, ObjectError};
+use crate::{BackupError, BackupResult, ObjectError, Put};
 
 /// No point is longer.
 pub(crate) const MAX_POINT: u64 =
@@ -208,8 +209,41 @@ impl Store {
         statement::decode(&id, object, &self.secrecy).map_err(|unread| self.unread(name, unread))
     }
 
-    /// Numbers of the points of an environment that a listing has, in order.
+    /// Stores both copies of an object. Of two who do so under the same names one does, and it is `others` who have.
+    pub(crate) fn put_twice(
+        &self,
+        copies: [ObjectName; 2],
+        bytes: &[u8],
+        max: u64,
+        others: &str,
+    ) -> BackupResult<()> {
+        for (name, is_first) in copies.into_iter().zip([true, false]) {
+            let put = self.backend.put(&name, bytes)?;
+            if self.whole(name, max)? == bytes {
+                continue;
+            }
+            // Who has stored the first copy is the only one who stores the second.
+            return Err(match put {
+                Put::Existed if is_first => EnvError::Busy { holders: vec![others.into()] }.into(),
+                Put::Existed | Put::Stored => {
+                    let problem = "it was read back as another one than was stored".into();
+                    self.damaged(name, Damaged { at: 0, problem })
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Numbers of the points of an environment that a listing has, in order, without those that were removed.
     pub(crate) fn numbers(&self, environment: Uuid) -> BackupResult<Vec<u64>> {
+        let mut numbers = self.listed_numbers(environment)?;
+        let tombs = self.readable_tombs(environment)?;
+        numbers.retain(|number| tombs.counts(*number));
+        Ok(numbers)
+    }
+
+    /// Numbers under which a listing has points, in order, whether these count or not.
+    pub(crate) fn listed_numbers(&self, environment: Uuid) -> BackupResult<Vec<u64>> {
         let folder = Folder::Points(environment);
         let listed = self.backend.list(&folder)?;
         let number = |name: &str| match folder.object(name)? {

@@ -21,6 +21,7 @@ use super::{
     names::{Folder, ObjectName, PartName, ShortHash},
     part::StoredPart,
     point::{NeededObject, Part, Point, PointFile},
+    prune::Tombs,
     store::Store,
 };
 use crate::{
@@ -61,6 +62,9 @@ impl Uploaded {
     }
 }
 
+/// The copies of parts that were shipped have this bit.
+pub(super) const SHIPPED_COPY: u32 = 1 << 31;
+
 /// Bytes that parts have on average, if a point names those that were shipped.
 const SMALL_PART: u64 = 16 << 10;
 
@@ -78,6 +82,8 @@ pub(crate) struct Upload {
     previous: Option<Arc<(u64, Point)>>,
     /// What was shipped of the journal.
     shipped: Journal,
+    /// What was removed when it began.
+    tombs: Arc<Tombs>,
     /// Objects of this timeline that are there, used or not.
     there: BTreeMap<Place, Vec<ObjectName>>,
 }
@@ -87,6 +93,7 @@ impl Upload {
         store: &Store,
         cut: &Cut,
         (previous, shipped): (Option<Arc<(u64, Point)>>, Journal),
+        tombs: &Arc<Tombs>,
         options: &super::PointOptions<'_>,
         is_encrypted: bool,
     ) -> BackupResult<Self> {
@@ -110,8 +117,15 @@ impl Upload {
             read_back: !options.skip_read_back,
             previous,
             shipped,
+            tombs: Arc::clone(tombs),
             there,
         })
+    }
+
+    /// What tells the parts that are stored now from those with the same bytes of before: two numbers for each tomb that
+    /// was deleted, and never those of parts that were shipped.
+    fn first_copy(&self) -> u32 {
+        u32::try_from(self.tombs.closed).unwrap_or(u32::MAX).saturating_mul(2) & (SHIPPED_COPY - 1)
     }
 
     /// Brings a file into the repository, and returns what the point is to say of it.
@@ -234,8 +248,11 @@ impl One<'_> {
         }
     }
 
-    /// Whether all parts of a file of the point before are there, and as long as they have to be.
+    /// Whether all parts of a file of the point before are there, and as long as they have to be, and stay.
     fn has_all(&mut self, known: &PointFile) -> BackupResult<bool> {
+        if known.placed().any(|(start, part)| self.of.tombs.dooms(&known.part_name(start, part))) {
+            return Ok(false);
+        }
         for NeededObject { name, stored_length, .. } in known.objects(self.of.environment) {
             let found = self.of.store.backend.length(&name)?;
             if found == Some(stored_length) {
@@ -313,11 +330,13 @@ impl One<'_> {
             self.done.adopted_objects += 1;
             return Ok(part);
         }
-        match self.store_copy(name, content, 0) {
+        // No name that was in a tomb comes back: who deletes what was in it may be late.
+        let copy = self.of.first_copy();
+        match self.store_copy(name, content, copy) {
             // What is in the way stays as it is, as evidence. A second copy has another name.
             Err(BackupError::Object(error)) => {
                 self.done.damaged.push(error.to_string());
-                self.store_copy(name, content, 1)
+                self.store_copy(name, content, copy.saturating_add(1))
             }
             stored => stored,
         }
@@ -355,7 +374,8 @@ impl One<'_> {
                 Err(BackupError::Object(_)) => continue,
                 decoded => decoded?,
             };
-            if decoded.content == content {
+            // One that was stored before the last tomb was deleted may be in it, or have been.
+            if decoded.content == content && decoded.copy >> 1 == self.of.first_copy() >> 1 {
                 self.done.to_settle.insert(object.folder());
                 return Ok(Some(Part {
                     timeline: self.of.timeline,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use cairn_env::Keyring;
 use cairn_log::{Digest, Timeline, Uuid};
 
-use super::{Check, Needed, chain::Chain};
+use super::{Check, Needed};
 use crate::{
     BackupError, BackupResult,
     repository::{
@@ -97,7 +97,7 @@ impl Check<'_> {
     /// The points, and what they need; returns on which timelines that was stored.
     fn locked_points(&mut self, environment: Uuid) -> BackupResult<BTreeSet<Timeline>> {
         let mut timelines = BTreeSet::new();
-        let mut chain = Chain::default();
+        let mut chain = self.chain(environment)?;
         for number in self.repository.store.numbers(environment)? {
             self.report.points += 1;
             let name = ObjectName::Point { environment, number };
@@ -105,9 +105,10 @@ impl Check<'_> {
             let read = store.locked_statement(name, kind, (environment, number));
             let read = self.note(read, &[number])?;
             let (hash, named) = read.unzip();
-            self.follow(&mut chain, (environment, number), hash, named);
+            self.follow(&mut chain, number, hash, named);
             self.locked_index(environment, number, &mut timelines)?;
         }
+        self.end_of(&chain);
         Ok(timelines)
     }
 
@@ -184,8 +185,9 @@ impl Check<'_> {
 
     fn locked_segments_of(&mut self, environment: Uuid, timeline: Timeline) -> BackupResult<()> {
         let newest = self.repository.store.newest_segment(environment, timeline)?;
-        let mut before = Some(Digest([0; 32]));
-        for number in 1..=newest {
+        let first = self.repository.store.first_segment(environment, timeline)?.max(1);
+        let mut before = Some(Digest([0; 32])).filter(|_| first == 1);
+        for number in first..=newest {
             let (store, kind) = (&self.repository.store, StatementKind::Segment);
             let name = ObjectName::Segment { environment, timeline, number };
             let read = store.locked_statement(name, kind, (environment, number));

@@ -9,7 +9,10 @@ mod shipped;
 mod structure;
 mod subset;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cairn_log::{Digest, Uuid};
 
@@ -17,6 +20,7 @@ use super::{
     NeededObject, PartName, Proof, Repository,
     names::ObjectName,
     point::{Part, Point, PointFile},
+    prune::Tombs,
     rotation::Rotation,
 };
 use crate::{BackupError, BackupResult, ObjectError, progress::Counter};
@@ -52,6 +56,8 @@ struct Check<'a> {
     /// Of all bytes of each.
     hashes: BTreeMap<(Uuid, u64), Digest>,
     shipped: Vec<CheckedSegments>,
+    /// What was removed of each environment.
+    tombs: BTreeMap<Uuid, Arc<Tombs>>,
     /// Without the key: parts of journal that only a segment may need.
     unnamed: Vec<(Uuid, PartName, u64)>,
     /// Which of the objects are looked at.
@@ -95,6 +101,7 @@ impl Repository {
             points: BTreeMap::new(),
             hashes: BTreeMap::new(),
             shipped: Vec::new(),
+            tombs: BTreeMap::new(),
             unnamed: Vec::new(),
             chosen: Chosen::default(),
             rotations: BTreeMap::new(),

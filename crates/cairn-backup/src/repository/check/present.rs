@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_log::{Digest, Uuid};
 
-use super::{Check, Needed, SharedFile, chain::Chain};
+use super::{Check, Needed, SharedFile};
 use crate::{
     BackupResult,
     repository::{
@@ -17,11 +17,9 @@ use crate::{
 impl Check<'_> {
     /// The points of an environment, and what they name.
     pub(super) fn points(&mut self, environment: Uuid) -> BackupResult<()> {
-        let store = &self.repository.store;
-        let numbers = store.numbers(environment)?;
-        let mut chain = Chain::default();
+        let mut chain = self.chain(environment)?;
         let (mut timelines, mut seen) = (BTreeSet::new(), BTreeSet::new());
-        for number in numbers {
+        for number in self.repository.store.numbers(environment)? {
             self.report.points += 1;
             let store = &self.repository.store;
             let bytes = store.whole(ObjectName::Point { environment, number }, MAX_POINT);
@@ -31,7 +29,7 @@ impl Check<'_> {
             let read = bytes.map(|bytes| store.decode_point(environment, number, &bytes));
             let read = read.map(|read| self.note(read, &[number])).transpose()?.flatten();
             let named = read.as_ref().map(|read| read.previous);
-            self.follow(&mut chain, (environment, number), hash, named);
+            self.follow(&mut chain, number, hash, named);
             let (Some(read), Some(hash)) = (read, hash) else { continue };
             self.index(environment, number, &read.point)?;
             if timelines.insert(read.point.cut.timeline) {
@@ -42,6 +40,7 @@ impl Check<'_> {
             self.hashes.insert((environment, number), hash);
             self.points.insert((environment, number), read.point);
         }
+        self.end_of(&chain);
         Ok(())
     }
 
@@ -112,7 +111,7 @@ impl Check<'_> {
                 }
             }
         }
-        let others = [Folder::Points, Folder::Timelines, Folder::Proofs];
+        let others = [Folder::Points, Folder::Timelines, Folder::Proofs, Folder::Tombs];
         for folder in others.map(|folder| folder(environment)) {
             let listed = backend.list(&folder)?.into_iter();
             let foreign = listed.filter(|listed| folder.object(&listed.name).is_none());
@@ -148,6 +147,13 @@ impl Check<'_> {
         }
         for (of, part, _) in &self.unnamed {
             there.remove(&ObjectName::Part { environment: *of, part: *part });
+        }
+        let tombs = self.tombs.get(&environment).cloned().unwrap_or_default();
+        for (part, _) in tombs.tombs.iter().flat_map(|tomb| &tomb.parts) {
+            if let Some(length) = there.remove(&ObjectName::Part { environment, part: *part }) {
+                self.report.going_objects += 1;
+                self.report.going_bytes += length;
+            }
         }
         self.report.unused_objects += there.len() as u64;
         self.report.unused_bytes += there.values().sum::<u64>();

@@ -153,6 +153,10 @@ pub struct CheckReport {
     pub unused_objects: u64,
     /// See [`unused_objects`](Self#structfield.unused_objects).
     pub unused_bytes: u64,
+    /// Objects in tombs, and their bytes: they are about to be deleted.
+    pub going_objects: u64,
+    /// See [`going_objects`](Self#structfield.going_objects).
+    pub going_bytes: u64,
     /// What lies in the folders of the repository and is of somebody else.
     pub foreign: Vec<String>,
 }

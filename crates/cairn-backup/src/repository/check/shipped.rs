@@ -30,7 +30,9 @@ impl Check<'_> {
         let (store, points) = (&self.repository.store, &self.points);
         let points: Vec<_> = points.keys().filter(|(of, _)| *of == environment).collect();
         let points: Vec<_> = points.into_iter().map(|(_, number)| *number).collect();
-        let shipped = CheckedSegments::read(store, environment, &points)?;
+        let tombs = self.tombs.get(&environment).cloned().unwrap_or_default();
+        let is_known = |number| points.contains(&number) || !tombs.counts(number);
+        let shipped = CheckedSegments::read(store, environment, &is_known)?;
         self.report.segments += shipped.segments.len() as u64;
         for (NeededObject { name, stored_length, stored }, point) in shipped.objects() {
             let points = Vec::new();
@@ -83,13 +85,18 @@ pub(crate) struct CheckedSegments {
 }
 
 impl CheckedSegments {
-    /// Reads the segments of an environment; each has to be what the one after it says.
-    pub(crate) fn read(store: &Store, environment: Uuid, points: &[u64]) -> BackupResult<Self> {
+    /// Reads the segments of an environment; each has to be what the one after it says, and go on from a point that is
+    /// known.
+    pub(crate) fn read(
+        store: &Store,
+        environment: Uuid,
+        is_known: &dyn Fn(u64) -> bool,
+    ) -> BackupResult<Self> {
         let mut this = Self::default();
         let above = Folder::SegmentTimelines(environment);
         for listed in store.backend.list(&above)? {
             match Folder::timeline(&listed.name) {
-                Some(timeline) => this.timeline(store, environment, timeline, points)?,
+                Some(timeline) => this.timeline(store, environment, timeline, is_known)?,
                 None => this.foreign.push(format!("{above}/{}", listed.name)),
             }
         }
@@ -101,7 +108,7 @@ impl CheckedSegments {
         store: &Store,
         environment: Uuid,
         timeline: Timeline,
-        points: &[u64],
+        is_known: &dyn Fn(u64) -> bool,
     ) -> BackupResult<()> {
         let folder = Folder::Segments(environment, timeline);
         let listed = store.backend.list(&folder)?.into_iter();
@@ -132,7 +139,7 @@ impl CheckedSegments {
                     self.wrong.push((object, None, problem, after.segment.base));
                 }
             }
-            if !points.contains(&read.segment.base) {
+            if !is_known(read.segment.base) {
                 let problem =
                     format!("it goes on from point {}, which is not there", read.segment.base);
                 self.wrong.push((name, None, problem, read.segment.base));
@@ -209,7 +216,9 @@ impl CheckedSegments {
                 .values()
                 .filter(of)
                 .for_each(|point| journal.add_point(point, FileNumber::FIRST));
-            let Some(base) = points.get(&(environment, number)) else { continue };
+            // Where its own has been removed, any one of the timeline will do.
+            let base = points.get(&(environment, number)).or(points.values().find(of));
+            let Some(base) = base else { continue };
             let path = repository.point_path(environment, number).join("journal");
             let view = journal.view(&path, base, None);
             let dir = view::open(&repository.store, &path, view.clone()).open_dir(&FILES)?;

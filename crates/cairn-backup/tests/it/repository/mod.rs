@@ -12,6 +12,8 @@ mod golden;
 mod histories;
 mod keys_crash;
 mod proofs;
+pub(crate) mod prune;
+mod prune_crash;
 mod shipped;
 mod shipped_crash;
 mod shipped_damage;
