@@ -101,22 +101,22 @@ impl Backup {
     pub(super) fn run(mut self, output: &mut Output) -> Outcome {
         let (repos, targets) = (std::mem::take(&mut self.repo), std::mem::take(&mut self.target));
         match (&*repos, &*targets) {
-            ([], [target]) => self.into_directory(target.clone(), output),
+            ([], [target]) => self.directory(target.clone(), output),
             ([], _) => Err(Failure::usage("a directory or a repository is needed")
                 .advise("one directory, or --repo REPO for one environment and more")),
             ([repo], []) => {
                 let repository = self.unlock.repo.open(repo)?;
                 let env = open::live_for_reading(&self.env, &self.unlock)?;
-                self.into_repository(&env, repo, &repository, output)?;
+                self.point(&env, repo, &repository, output)?;
                 env.close()?;
                 Ok(Exit::Good)
             }
-            _ => self.into_each(targets, &repos, output),
+            _ => self.each(targets, &repos, output),
         }
     }
 
     /// Each environment into each repository: what fails is told, and the others go on.
-    fn into_each(&self, more: Vec<PathBuf>, repos: &[PathBuf], output: &mut Output) -> Outcome {
+    fn each(&self, more: Vec<PathBuf>, repos: &[PathBuf], output: &mut Output) -> Outcome {
         let mut exit = Exit::Good;
         // The exit code is that of the first one that fails.
         let mut failed = |failure: Failure, output: &mut Output| {
@@ -141,7 +141,7 @@ impl Backup {
                 }
             };
             for (repo, repository) in &opened {
-                if let Err(failure) = self.into_repository(&env, repo, repository, output) {
+                if let Err(failure) = self.point(&env, repo, repository, output) {
                     let place = format!("{} into {}", path.display(), repo.display());
                     failed(failure.at(place), output);
                 }
@@ -154,7 +154,7 @@ impl Backup {
     }
 
     /// The next point of a repository.
-    fn into_repository(
+    fn point(
         &self,
         env: &Environment,
         repo: &Path,
@@ -211,7 +211,7 @@ impl Backup {
         })
     }
 
-    fn into_directory(self, target: PathBuf, output: &mut Output) -> Outcome {
+    fn directory(self, target: PathBuf, output: &mut Output) -> Outcome {
         let env = open::live_for_reading(&self.env, &self.unlock)?;
         let progress = Progress::new("backing up");
         let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));

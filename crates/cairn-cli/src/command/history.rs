@@ -115,6 +115,15 @@ fn in_units(seconds: u64) -> String {
     unit.map_or_else(String::new, |(name, unit)| format!("{} {name}", seconds / unit))
 }
 
+/// How long `30d`, `12h`, `10min` or `5s` is.
+pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = UNITS.into_iter().find(|(name, _)| *name == &text[digits.len()..]);
+    let number = digits.parse::<u64>().ok();
+    let seconds = unit.zip(number).and_then(|((_, unit), number)| number.checked_mul(unit));
+    seconds.map(Duration::from_secs).ok_or("it is no time such as 30d, 12h, 10min or 5s".into())
+}
+
 /// How much journal is meant by `7d`, `20GiB`, `all` or `none`.
 pub(super) fn parse_keep(text: &str) -> Result<JournalRetention, String> {
     match text {

@@ -20,6 +20,7 @@ mod log;
 mod mark;
 mod pace;
 mod prove;
+mod prune;
 mod rekey;
 mod repair;
 mod replica;
@@ -100,6 +101,8 @@ pub(crate) enum Command {
     Backup(backup::Backup),
     Backups(backups::Backups),
     Prove(prove::Prove),
+    Prune(prune::Prune),
+    Unprune(prune::Unprune),
     Restore(restore::Restore),
     Archive(archive::Archive),
     Repair(repair::Repair),
@@ -142,6 +145,8 @@ impl Command {
             Self::Backup(command) => command.run(output),
             Self::Backups(command) => command.run(output),
             Self::Prove(command) => command.run(output),
+            Self::Prune(command) => command.run(output),
+            Self::Unprune(command) => command.run(output),
             Self::Restore(command) => command.run(output),
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use cairndb::backup::{BackupError, Repository, is_repository};
 use serde::Serialize;
 
-use super::{repo_check::Check, repo_keys::RepoKeys};
+use super::{prune::TombJson, repo_check::Check, repo_keys::RepoKeys};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
     keys::{CostArgs, OwnKeyArgs, RepoKeyArgs},
     output::Output,
-    text::{Time, several},
+    text::{Time, several, size},
 };
 
 /// Look after a backup repository: a directory with backups of any number of environments
@@ -100,6 +100,7 @@ struct EnvironmentJson {
     points: u64,
     newest: Option<u64>,
     timelines: Vec<TimelineJson>,
+    tombs: Vec<TombJson>,
 }
 
 #[derive(Serialize)]
@@ -170,6 +171,16 @@ fn info(repo: PathBuf, unlock: &RepoKeyArgs, output: &mut Output) -> Outcome {
             newest.unwrap_or_default(),
             several(environment.timelines.len() as u64, "timeline")
         ))?;
+        for tomb in &environment.tombs {
+            output.line(format_args!(
+                "tomb {}: {}, {} and {} stored, to be deleted after {}",
+                tomb.id,
+                several(tomb.points.len() as u64, "point"),
+                several(tomb.parts.len() as u64, "object"),
+                size(tomb.bytes()),
+                Time(tomb.until)
+            ))?;
+        }
         let timelines = environment.timelines.into_iter().map(|(timeline, origin)| TimelineJson {
             timeline: timeline.to_string(),
             created: origin.map(|origin| Time(origin.created)),
@@ -181,6 +192,7 @@ fn info(repo: PathBuf, unlock: &RepoKeyArgs, output: &mut Output) -> Outcome {
             points: environment.points,
             newest: environment.newest,
             timelines: timelines.collect(),
+            tombs: environment.tombs.iter().map(TombJson::of).collect(),
         });
     }
     output.json(&InfoJson {

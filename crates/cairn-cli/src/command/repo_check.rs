@@ -110,6 +110,8 @@ struct CheckJson {
     findings: Vec<FindingJson>,
     unused_objects: u64,
     unused_bytes: u64,
+    going_objects: u64,
+    going_bytes: u64,
     foreign: Vec<String>,
     seconds: f64,
 }
@@ -191,6 +193,13 @@ fn show(
             size(report.unused_bytes)
         ));
     }
+    if report.going_objects > 0 {
+        output.note(format_args!(
+            "{}, {} stored, about to be deleted",
+            several(report.going_objects, "object"),
+            size(report.going_bytes)
+        ));
+    }
     for (environment, point) in &report.completed {
         output.line(format_args!(
             "point {point} of the environment {environment}: everything has been read by now"
@@ -238,6 +247,8 @@ fn show(
         findings,
         unused_objects: report.unused_objects,
         unused_bytes: report.unused_bytes,
+        going_objects: report.going_objects,
+        going_bytes: report.going_bytes,
         foreign: report.foreign,
         seconds: elapsed.as_secs_f64(),
     })?;

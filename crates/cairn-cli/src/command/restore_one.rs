@@ -27,7 +27,7 @@ pub(super) struct OneArgs {
     /// Only this SQL file, into an environment that is there, in one commit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["db", "in_place"])]
     sql: Option<String>,
-    /// With --sql: only this table, with its indexes and triggers, into the SQL file that is there
+    /// With --sql: only this table, its indexes and triggers, into the SQL file there is
     #[arg(long, value_name = "TABLE", requires = "sql", conflicts_with = "name")]
     table: Option<String>,
     /// With --table: in place of the table that is there

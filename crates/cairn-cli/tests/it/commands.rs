@@ -671,6 +671,8 @@ fn help_is_text() {
         "rekey",
         "backups",
         "prove",
+        "prune",
+        "unprune",
         "repo",
         "repo init",
         "repo info",

@@ -19,6 +19,7 @@ mod keys;
 mod kill_import;
 mod kills;
 mod processes;
+mod prune;
 mod readme;
 mod repair;
 mod repo;

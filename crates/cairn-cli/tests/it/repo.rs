@@ -244,7 +244,7 @@ fn several_environments_go_into_several_repositories_and_what_fails_keeps_none_f
             assert!(run(&["export", repo, "-"]).good().text().contains("key"));
             run(&["sql", "list", repo]).good();
             run(&["kv", "list", repo]).good();
-            let archive = format!("{repo}-{value}.archive");
+            let archive = format!("{}-{value}.archive", repo.replace('@', "-"));
             run(&["archive", "create", repo, &archive, "--db", "main"]).good();
             assert_eq!(run(&["get", "one", "key"]).code, 2, "that is no repository");
         }

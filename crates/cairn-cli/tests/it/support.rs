@@ -220,7 +220,7 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 15] = [
+    const MEMBERS: [&str; 17] = [
         "seconds",
         "uuid",
         "environment",
@@ -236,9 +236,11 @@ fn redact_json(line: &str) -> String {
         "kept_bytes",
         "taken_bytes",
         "journal_bytes",
+        "going_bytes",
+        "until",
     ];
     // Of files with watermarks in them, and of what is compressed.
-    const SIZED: [&str; 8] = [
+    const SIZED: [&str; 9] = [
         "\"verified\":\"environment\"",
         "\"generations\":",
         "\"unused_bytes\":",
@@ -247,6 +249,7 @@ fn redact_json(line: &str) -> String {
         "\"kept_generation\":",
         "\"since\":",
         "\"findings\":",
+        "\"until\":",
     ];
     let mut line = line.to_owned();
     let bytes = SIZED.iter().any(|sized| line.contains(sized)).then_some("bytes");
@@ -270,6 +273,17 @@ fn has_watermarks(line: &str) -> bool {
 }
 
 fn redact_words(line: &str) -> String {
+    // What random uuids are compressed to: `1915 of 3800 bytes would go`.
+    let line = match line.split_once(" bytes would go") {
+        Some((before, after)) => {
+            let digits = |text: &str| text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+            let (of, _) = before.split_at(digits(before));
+            let going = of.trim_end_matches(" of ");
+            let (before, _) = going.split_at(digits(going));
+            &format!("{before}SIZE of SIZE bytes would go{after}")
+        }
+        None => line,
+    };
     let words: Vec<_> = line.split(' ').collect();
     let mut redacted: Vec<String> = Vec::new();
     let mut i = 0;
