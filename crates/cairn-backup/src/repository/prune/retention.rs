@@ -18,8 +18,8 @@ use jiff::{Timestamp, tz::TimeZone};
 ///
 /// let day = 24 * 3600 * 1_000_000;
 /// let points: Vec<_> = (1..=30).map(|n| RetentionPoint::new(n, n * day)).collect();
-/// let kept = Retention::new().daily(7).weekly(2).keep(&points);
-/// assert_eq!(kept.len(), 8); // seven days, and the last of the week before them
+/// let kept = Retention::new().daily(7).weekly(3).keep(&points);
+/// assert_eq!(kept.len(), 8); // seven days, of two weeks, and the last one of the week before
 /// assert!(kept[&30].contains(&KeepReason::Newest));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
