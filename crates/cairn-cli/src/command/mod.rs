@@ -30,6 +30,7 @@ mod repo_keys;
 mod restore;
 mod restore_one;
 mod scrub;
+mod shell;
 mod ship;
 mod sql;
 mod stats;
@@ -113,6 +114,8 @@ pub(crate) enum Command {
     Kv(kv::Kv),
     Sql(sql::Sql),
     Rekey(rekey::Rekey),
+    Completions(shell::Completions),
+    Man(shell::Man),
     #[command(hide = true)]
     TourWriter(tour::TourWriter),
 }
@@ -157,6 +160,8 @@ impl Command {
             Self::Kv(command) => command.run(output),
             Self::Sql(command) => command.run(output),
             Self::Rekey(command) => command.run(output),
+            Self::Completions(command) => command.run(output),
+            Self::Man(command) => command.run(output),
             Self::TourWriter(command) => command.run(output),
         }
     }

@@ -690,6 +690,8 @@ fn help_is_text() {
         "archive verify",
         "archive restore",
         "archive diff",
+        "completions",
+        "man",
     ] {
         session.run(&format!("help {command}"));
     }

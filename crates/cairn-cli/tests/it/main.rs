@@ -24,6 +24,7 @@ mod readme;
 mod repair;
 mod repo;
 mod schema;
+mod shell;
 mod ship;
 mod support;
 mod thousand_backups;

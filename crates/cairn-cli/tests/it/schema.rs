@@ -10,9 +10,19 @@ use std::{
 use serde_json::{Map, Value, json};
 
 /// Commands of which no session shows what they print: they are groups of others, run until they are stopped, say what
-/// differs each time, or (`repair`) are shown with damage, by tests of their own.
-const NOT_SHOWN: &[&str] =
-    &["replica", "kv", "kv watch", "key", "archive", "repo", "repo keys", "repair", "tour"];
+/// differs each time, print a script, or (`repair`) are shown with damage, by tests of their own.
+const NOT_SHOWN: &[&str] = &[
+    "replica",
+    "kv",
+    "kv watch",
+    "key",
+    "archive",
+    "repo",
+    "repo keys",
+    "repair",
+    "tour",
+    "completions",
+];
 
 /// Members that are null in all sessions, and what they are otherwise.
 const SELDOM: &[(&str, &str)] = &[
