@@ -18,6 +18,7 @@ mod key;
 mod kv;
 mod log;
 mod mark;
+mod metrics;
 mod pace;
 mod prove;
 mod prune;
@@ -88,6 +89,7 @@ pub(crate) enum Command {
     Export(export::Export),
     Info(info::Info),
     Stats(stats::StatsCommand),
+    Metrics(metrics::Metrics),
     Tree(tree::Tree),
     Verify(verify::Verify),
     Scrub(scrub::Scrub),
@@ -134,6 +136,7 @@ impl Command {
             Self::Export(command) => command.run(output),
             Self::Info(command) => command.run(output),
             Self::Stats(command) => command.run(output),
+            Self::Metrics(command) => command.run(output),
             Self::Tree(command) => command.run(output),
             Self::Verify(command) => command.run(output),
             Self::Scrub(command) => command.run(output),

@@ -85,7 +85,8 @@ impl From<PinInfo> for PinJson {
     }
 }
 
-fn shown(stats: &Stats) -> impl Iterator<Item = (&'static Figure, u64)> + use<> {
+/// The figures about the environment.
+pub(super) fn shown(stats: &Stats) -> impl Iterator<Item = (&'static Figure, u64)> + use<> {
     stats.figures().filter(|(figure, _)| figure.about == About::Environment)
 }
 

@@ -634,6 +634,7 @@ fn help_is_text() {
         "replica status",
         "replica promote",
         "replica detach",
+        "metrics",
         "checkpoint",
         "clean",
         "compact",

@@ -18,6 +18,7 @@ mod guide;
 mod keys;
 mod kill_import;
 mod kills;
+mod metrics;
 mod processes;
 mod prune;
 mod readme;

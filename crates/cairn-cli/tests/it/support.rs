@@ -253,7 +253,8 @@ fn redact_json(line: &str) -> String {
     ];
     let mut line = line.to_owned();
     let bytes = SIZED.iter().any(|sized| line.contains(sized)).then_some("bytes");
-    for member in MEMBERS.into_iter().chain(bytes) {
+    let value = is_varying_metric(&line).then_some("value");
+    for member in MEMBERS.into_iter().chain(bytes).chain(value) {
         let name = format!("\"{member}\":");
         let mut from = 0;
         while let Some(at) = line[from..].find(&name) {
@@ -266,6 +267,16 @@ fn redact_json(line: &str) -> String {
     redact_words(&line)
 }
 
+/// Whether a line has a figure of `cairn metrics` that is a time or a size.
+fn is_varying_metric(line: &str) -> bool {
+    let is_metric = line.starts_with("cairn_") || line.starts_with("{\"metric\":");
+    let name = line.split(['{', ' ', ',']).find(|part| part.contains("cairn_"));
+    let ends = |name: &str| {
+        ["_seconds", "_bytes"].iter().any(|unit| name.trim_end_matches('"').ends_with(unit))
+    };
+    is_metric && name.is_some_and(ends)
+}
+
 /// Whether sizes in a line are of files that have one record more if their log had to wait: its watermark.
 fn has_watermarks(line: &str) -> bool {
     let begins = ["history  ", "backed up commit", "point ", "restored commit", "data opens;"];
@@ -273,6 +284,10 @@ fn has_watermarks(line: &str) -> bool {
 }
 
 fn redact_words(line: &str) -> String {
+    let line = match line.rsplit_once(' ') {
+        Some((figure, _)) if is_varying_metric(line) => &format!("{figure} VALUE"),
+        _ => line,
+    };
     // What random uuids are compressed to: `1915 of 3800 bytes would go`.
     let line = match line.split_once(" bytes would go") {
         Some((before, after)) => {
