@@ -42,6 +42,7 @@ mod error;
 mod event_queue;
 mod events;
 mod failure;
+mod file_space;
 mod files;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -98,6 +99,7 @@ pub use environment::{
 pub use error::{EnvError, EnvResult, ErrorKind, Scope};
 pub use event_queue::{EventQueue, MAX_QUEUED_BYTES, MAX_QUEUED_CHANGES, QueuedEvent};
 pub use events::{Event, Events};
+pub use file_space::FileSpace;
 pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, is_of_an_environment, kept_generation,
     undo_restore,

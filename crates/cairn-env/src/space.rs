@@ -23,7 +23,7 @@ use cairn_io::{
 };
 use cairn_log::{FileClass, FileNumber};
 
-use crate::{EnvError, EnvResult, checkpoint::Checkpointer, core::Core, sync::lock};
+use crate::{EnvError, EnvResult, FileSpace, checkpoint::Checkpointer, core::Core, sync::lock};
 
 /// What is kept beside everything else: headers, the record of a checkpoint, the table of files.
 const SLACK: u64 = 64 << 10;
@@ -122,6 +122,8 @@ pub struct SpaceReport {
     pub used: u64,
     /// Bytes of them that the newest checkpoint can reach.
     pub live: u64,
+    /// The log files, in the order of their numbers.
+    pub files: Vec<FileSpace>,
     /// Bytes that are kept for deletes, checkpoints, cleaning and closing while there is a limit.
     pub kept: u64,
     /// Free bytes of the device that has the least; `None` if that was not asked for by
@@ -424,6 +426,7 @@ impl Core {
         Ok(SpaceReport {
             used: self.used(),
             live: checkpointer.utilization.live(),
+            files: self.space_of_files(&checkpointer.utilization.files),
             kept: self.kept(),
             free: (self.options.free_disk > 0).then(|| self.free()),
             holders: self.space_holders(&checkpointer),

@@ -302,3 +302,18 @@ fn a_snapshot_that_is_too_old_says_so_and_holds_nothing_back() {
     churn();
     assert!(test.env().space().unwrap().used * 2 > used, "it had held nothing back");
 }
+
+#[test]
+fn the_space_of_each_file_is_told_and_adds_up() {
+    let mut test = TestEnv::new(small_options());
+    let db = test.db("db");
+    for n in 0..400_u32 {
+        test.env().write(|txn| txn.put(&db, &ordered(n % 100), &[7; 2000])).unwrap();
+    }
+    test.env().checkpoint().unwrap();
+    let space = test.env().space().unwrap();
+    assert_eq!(space.files.iter().map(|file| file.bytes).sum::<u64>(), space.used);
+    assert_eq!(space.files.iter().map(|file| file.live).sum::<u64>(), space.live);
+    assert!(space.files.is_sorted_by_key(|file| file.name.number) && space.live > 0);
+    assert!(space.files.iter().all(|file| !file.is_dead || file.live == 0), "{space:?}");
+}
