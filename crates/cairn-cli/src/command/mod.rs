@@ -28,6 +28,7 @@ mod replica;
 mod repo;
 mod repo_check;
 mod repo_keys;
+mod report;
 mod restore;
 mod restore_one;
 mod scrub;
@@ -110,6 +111,7 @@ pub(crate) enum Command {
     Archive(archive::Archive),
     Repair(repair::Repair),
     Repo(repo::Repo),
+    Report(report::Report),
     Ship(ship::Ship),
     Replica(replica::Replica),
     Key(key::Key),
@@ -157,6 +159,7 @@ impl Command {
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),
             Self::Repo(command) => command.run(output),
+            Self::Report(command) => command.run(output),
             Self::Ship(command) => command.run(output),
             Self::Replica(command) => command.run(output),
             Self::Key(command) => command.run(output),
