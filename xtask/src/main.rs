@@ -21,6 +21,7 @@ mod metadata;
 mod miri;
 mod mutants;
 mod nightly;
+mod page;
 mod process;
 mod ratio;
 mod reliability;
@@ -97,6 +98,8 @@ enum Command {
     Mutants(mutants::Options),
     /// Interpret unit tests, also on machines of other kinds (needs nightly with Miri)
     Miri(miri::Options),
+    /// Make the report of a sample, and look at it in a browser without a window
+    Page(page::Options),
     /// Count lines of tests against lines of code
     Ratio(ratio::Options),
     /// Let real processes die on one environment, again and again
@@ -135,6 +138,7 @@ fn main() -> ExitCode {
         Command::Coverage(options) => coverage::run(&options),
         Command::Mutants(options) => mutants::run(&options),
         Command::Miri(options) => miri::run(&options),
+        Command::Page(options) => page::run(&options),
         Command::Ratio(options) => ratio::run(&options),
         Command::Kill9(rest) => forward::KILL9.run(&rest),
         Command::Memory(rest) => forward::MEMORY.run(&rest),

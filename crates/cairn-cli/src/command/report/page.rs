@@ -50,7 +50,7 @@ fn table(rows: &[(&str, String)], page: &mut String) {
 
 fn picture(title: &str, drawn: Option<String>, legend: &[(&str, &str)], page: &mut String) {
     let Some(drawn) = drawn else { return };
-    *page += &format!("<h3>{title}</h3>\n{drawn}");
+    *page += &format!("<h3>{title}</h3>\n<div class=\"picture\">{drawn}</div>\n");
     if !legend.is_empty() {
         *page += "<p class=\"legend\">";
         for (class, words) in legend {
@@ -175,6 +175,7 @@ fn of_environment(facts: &EnvironmentFacts, page: &mut String) {
     let legend = [
         ("u8", "of use"),
         ("u4", "half of use"),
+        ("u2", "a third of use"),
         ("u0", "hardly of use"),
         ("dead", "kept for readers only"),
     ];
