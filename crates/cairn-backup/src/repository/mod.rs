@@ -367,3 +367,6 @@ pub fn is_repository(path: impl AsRef<Path>) -> bool {
 fn real_world() -> WorldRef {
     Arc::new(RealWorld::new())
 }
+
+#[cfg(test)]
+mod tests;

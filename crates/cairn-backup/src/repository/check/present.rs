@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_log::{Digest, Uuid};
+use cairn_log::{Digest, LogName, Uuid};
 
 use super::{Check, Needed, SharedFile};
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
         store::MAX_POINT,
     },
 };
+
+/// What a point says of a file: name, data directory, hash, seal, and the hashes of the objects in which it lies.
+type Described = (LogName, u16, Digest, Option<Digest>, Vec<Digest>);
 
 impl Check<'_> {
     /// The points of an environment, and what they name.
@@ -62,7 +65,7 @@ impl Check<'_> {
         environment: Uuid,
         number: u64,
         point: &Point,
-        seen: &mut BTreeSet<(cairn_log::LogName, Digest, Vec<Digest>)>,
+        seen: &mut BTreeSet<Described>,
     ) {
         for file in &point.files {
             for object in file.objects(environment) {
@@ -81,7 +84,7 @@ impl Check<'_> {
                 }
             }
             let parts = file.parts.iter().map(|part| part.stored).collect();
-            if seen.insert((file.name, file.digest, parts)) {
+            if seen.insert((file.name, file.directory, file.digest, file.seal, parts)) {
                 self.files.push(SharedFile { environment, file: file.clone(), point: number });
             }
         }
