@@ -333,3 +333,186 @@ impl From<cairn_rdb::TransferError> for BackupError {
         cairn_rdb::RdbError::from(error).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, io};
+
+    use cairn_io::IoOp;
+    use cairn_log::FileNumber;
+
+    use super::*;
+
+    fn io(kind: io::ErrorKind) -> IoError {
+        IoError::new(IoOp::Write, std::path::Path::new("some/file"), kind)
+    }
+
+    /// What to do about each error, and the evidence that its text names: whoever adds one has to say both.
+    #[test]
+    fn each_error_says_what_can_be_done_and_what_it_is_about() {
+        let (place, path) = (String::from("some/place"), PathBuf::from("some/path"));
+        let (environment, timeline) = (Uuid([7; 16]), Timeline(3));
+        let file = LogName::new(cairn_log::FileClass::Journal, FileNumber::FIRST, timeline);
+        let object = ObjectName::Point { environment, number: 12 };
+        let missing = ObjectError::Missing { place: place.clone(), object };
+        let damaged = ObjectError::Damaged {
+            place: place.clone(),
+            object,
+            at: 17,
+            problem: "some problem".into(),
+        };
+        let later =
+            ObjectError::Unsupported { place: place.clone(), object, what: "some feature".into() };
+        for error in [&missing, &damaged, &later] {
+            assert_eq!(error.object(), object);
+        }
+        let failed = BackendError::Failed { what: "some work".into(), source: "why".into() };
+        let why = || String::from("some reason");
+        let key = || EnvError::NotEncrypted { path: path.clone() };
+        let archive = || ArchiveError::WouldBePlain { path: path.clone() };
+        let rows: Vec<(BackupError, ErrorKind, &[&str])> = vec![
+            (key().into(), ErrorKind::Key, &["some/path"]),
+            (io(io::ErrorKind::StorageFull).into(), ErrorKind::Full, &["some/file"]),
+            (io(io::ErrorKind::PermissionDenied).into(), ErrorKind::Io, &["some/file"]),
+            (
+                BackupError::NoManifest { path: path.clone() },
+                ErrorKind::NotFound,
+                &["some/path", "MANIFEST"],
+            ),
+            (
+                BackupError::ManifestDamaged { path: path.clone(), line: 7, problem: why() },
+                ErrorKind::Corrupt,
+                &["some/path", "line 7", "some reason"],
+            ),
+            (
+                BackupError::ManifestUnsupported { path: path.clone(), found: "v9".into() },
+                ErrorKind::Unsupported,
+                &["some/path", "v9"],
+            ),
+            (BackupError::FileMissing { path: path.clone() }, ErrorKind::Corrupt, &["some/path"]),
+            (
+                BackupError::FileDamaged { path: path.clone(), problem: why() },
+                ErrorKind::Corrupt,
+                &["some/path", "some reason"],
+            ),
+            (
+                BackupError::TargetNotEmpty { path: path.clone() },
+                ErrorKind::InvalidInput,
+                &["some/path"],
+            ),
+            (
+                BackupError::PreviousForeign {
+                    path: path.clone(),
+                    found: Uuid([9; 16]),
+                    environment,
+                },
+                ErrorKind::InvalidInput,
+                &["some/path", "09090909", "07070707"],
+            ),
+            (
+                BackupError::NoSpace { path: path.clone(), free: 11, needed: 12 },
+                ErrorKind::Full,
+                &["some/path", "11 bytes free", "12 are needed"],
+            ),
+            (failed.into(), ErrorKind::Io, &["some work"]),
+            (
+                BackendError::Io(io(io::ErrorKind::StorageFull)).into(),
+                ErrorKind::Full,
+                &["some/file"],
+            ),
+            (
+                BackupError::NotARepository { place: place.clone() },
+                ErrorKind::NotFound,
+                &["some/place", "repo.cairn"],
+            ),
+            (
+                BackupError::RepositoryExists { place: place.clone() },
+                ErrorKind::Exists,
+                &["some/place"],
+            ),
+            (
+                BackupError::RepositoryKeyRequired { place: place.clone() },
+                ErrorKind::Key,
+                &["some/place"],
+            ),
+            (
+                BackupError::WrongRepositoryKey { place: place.clone() },
+                ErrorKind::Key,
+                &["some/place"],
+            ),
+            (
+                BackupError::RepositoryNotEncrypted { place: place.clone() },
+                ErrorKind::Key,
+                &["some/place"],
+            ),
+            (missing.into(), ErrorKind::Corrupt, &["some/place", "000000000000000c.point"]),
+            (
+                damaged.into(),
+                ErrorKind::Corrupt,
+                &["some/place", "000000000000000c.point", "byte 17", "some problem"],
+            ),
+            (
+                later.into(),
+                ErrorKind::Unsupported,
+                &["some/place", "000000000000000c.point", "some feature"],
+            ),
+            (
+                BackupError::NoPoint { place: place.clone(), what: why() },
+                ErrorKind::NotFound,
+                &["some/place", "some reason"],
+            ),
+            (
+                BackupError::SeveralEnvironments { place: place.clone(), count: 4 },
+                ErrorKind::InvalidInput,
+                &["some/place", "4 environments"],
+            ),
+            (
+                BackupError::OtherPast {
+                    place: place.clone(),
+                    environment,
+                    timeline,
+                    point: 5,
+                    file,
+                },
+                ErrorKind::InvalidInput,
+                &["some/place", "07070707", "00000003", "point 5", "J-00000003-00000001"],
+            ),
+            (
+                BackupError::ShippedOtherwise { place, environment, timeline, segment: 6, file },
+                ErrorKind::InvalidInput,
+                &["some/place", "07070707", "00000003", "segment 6", "J-00000003-00000001"],
+            ),
+            (BackupError::Cancelled, ErrorKind::Expired, &[]),
+            (
+                BackupError::NoSuchStore { what: "SQL file", name: "app.db".into() },
+                ErrorKind::NotFound,
+                &["SQL file", "app.db"],
+            ),
+            (archive().into(), ErrorKind::InvalidInput, &["some/path"]),
+            #[cfg(feature = "kv")]
+            (cairn_kv::KvError::from(key()).into(), ErrorKind::Key, &["some/path"]),
+            #[cfg(feature = "sql")]
+            (cairn_rdb::RdbError::from(key()).into(), ErrorKind::Key, &["some/path"]),
+            #[cfg(feature = "sql")]
+            (
+                cairn_rdb::TransferError::from(archive()).into(),
+                ErrorKind::InvalidInput,
+                &["some/path"],
+            ),
+            (BackupError::InvalidInput { what: why() }, ErrorKind::InvalidInput, &["some reason"]),
+        ];
+        for (error, kind, evidence) in rows {
+            let mut text = error.to_string();
+            // What is only passed on says it in its cause.
+            let mut cause = error.source();
+            while let Some(this) = cause {
+                text.push_str(&format!(" {this}"));
+                cause = this.source();
+            }
+            assert_eq!(error.kind(), kind, "{text}");
+            for evidence in evidence {
+                assert!(text.contains(evidence), "{text}: {evidence}");
+            }
+        }
+    }
+}

@@ -99,3 +99,68 @@ impl File for Joined {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_io::{FileExt as _, MemDisk};
+    use cairn_log::{Digest, FileClass, FileNumber, LogName, Timeline};
+
+    use super::*;
+    use crate::Piece;
+
+    fn file(disk: &MemDisk, contents: &[&[u8]]) -> ManifestFile {
+        let name = LogName::new(FileClass::Journal, FileNumber::FIRST, Timeline::FIRST);
+        let whole = contents.concat();
+        let piece = |bytes: &[u8]| Piece { length: bytes.len() as u64, digest: Digest::of(bytes) };
+        let pieces = match contents {
+            [_] => Vec::new(),
+            several => several.iter().map(|bytes| piece(bytes)).collect(),
+        };
+        let Piece { length, digest } = piece(&whole);
+        let file = ManifestFile { name, directory: 0, length, digest, pieces };
+        for (stored, bytes) in file.stored().iter().zip(contents) {
+            let created = disk.root().create(&stored.name).unwrap();
+            created.write_all_at(0, bytes).unwrap();
+        }
+        file
+    }
+
+    /// A restore reads a backup through it: whatever goes wrong there, the backup stays as it is.
+    #[test]
+    fn nothing_of_a_backup_is_changed_through_a_file_in_pieces() {
+        const SITE: SyncSite = SyncSite::new("test.joined");
+        for contents in [&[&b"whole"[..]][..], &[b"in ", b"three ", b"pieces"]] {
+            let disk = MemDisk::new();
+            let joined = Joined::open(&*disk.root(), &file(&disk, contents)).unwrap();
+            let before: Vec<_> =
+                disk.files().iter().map(|(path, _)| disk.read(path).unwrap()).collect();
+            for refused in
+                [joined.write_at(0, b"x").map(drop), joined.set_len(0), joined.sync(SITE)]
+            {
+                let error = refused.unwrap_err();
+                assert_eq!(error.source.kind(), ErrorKind::Unsupported, "{error}");
+            }
+            assert!(joined.map(0, 1).unwrap().is_none(), "pieces lie in several files");
+            assert_eq!(joined.links().unwrap(), 1);
+            let first = &joined.pieces[0].2;
+            assert_eq!(joined.identity().unwrap(), first.identity().unwrap());
+            let mut bytes = vec![0; usize::try_from(joined.len().unwrap()).unwrap()];
+            joined.read_exact_at(0, &mut bytes).unwrap();
+            assert_eq!(bytes, contents.concat());
+            assert_eq!(joined.read_at(joined.len().unwrap(), &mut [0]).unwrap(), 0);
+            let after: Vec<_> =
+                disk.files().iter().map(|(path, _)| disk.read(path).unwrap()).collect();
+            assert_eq!(after, before);
+        }
+    }
+
+    #[test]
+    fn a_file_is_no_longer_than_it_was_asked_for() {
+        let disk = MemDisk::new();
+        let joined = Joined::open(&*disk.root(), &file(&disk, &[b"in ", b"pieces"])).unwrap();
+        let joined = joined.up_to(5);
+        let mut bytes = [0; 9];
+        assert_eq!(joined.read_full_at(0, &mut bytes).unwrap(), 5);
+        assert_eq!((&bytes[..5], joined.len().unwrap()), (&b"in pi"[..], 5));
+    }
+}

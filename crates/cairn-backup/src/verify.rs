@@ -160,3 +160,54 @@ pub(crate) fn read_stored(
         Err(BackupError::FileDamaged { path, problem })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_env::ErrorKind;
+    use cairn_io::{FileExt as _, MemDisk};
+    use cairn_log::{FileClass, FileNumber, LogName, Timeline};
+
+    use super::*;
+    use crate::Piece;
+
+    /// Each piece has its hash, and the file has its own: pieces in another order are not the file.
+    #[test]
+    fn pieces_that_are_not_the_file_together_are_damage_and_name_the_file() {
+        let disk = MemDisk::new();
+        let contents = [&b"in "[..], b"three ", b"pieces"];
+        let piece = |bytes: &[u8]| Piece { length: bytes.len() as u64, digest: Digest::of(bytes) };
+        let name = LogName::new(FileClass::Journal, FileNumber::FIRST, Timeline::FIRST);
+        let Piece { length, digest } = piece(&contents.concat());
+        let pieces = contents.iter().map(|bytes| piece(bytes)).collect();
+        let mut file = ManifestFile { name, directory: 0, length, digest, pieces };
+        for (stored, bytes) in file.stored().iter().zip(contents) {
+            disk.root().create(&stored.name).unwrap().write_all_at(0, bytes).unwrap();
+        }
+        let read = |file: &ManifestFile| {
+            let mut whole = Vec::new();
+            read_file(&*disk.root(), file, &Counter::new(length, None), |at, bytes| {
+                assert_eq!(at, whole.len() as u64);
+                whole.extend_from_slice(bytes);
+                Ok(())
+            })
+            .map(|()| whole)
+        };
+        assert_eq!(read(&file).unwrap(), contents.concat());
+        file.digest = Digest::of(b"pieces in three ");
+        match read(&file) {
+            Err(BackupError::FileDamaged { path, problem }) => {
+                assert!(path.ends_with(name.to_string()), "{}", path.display());
+                assert!(problem.contains(&digest.to_string()), "{problem}");
+                assert!(problem.contains(&file.digest.to_string()), "{problem}");
+            }
+            other => panic!("{other:?}"),
+        }
+        // What is no file is not said to be missing.
+        let second = file.stored()[1].name.clone();
+        disk.root().remove(&second).unwrap();
+        let missing = read(&file).unwrap_err();
+        assert!(matches!(missing, BackupError::FileMissing { .. }), "{missing}");
+        disk.root().create_dir(&second).unwrap();
+        assert_eq!(read(&file).unwrap_err().kind(), ErrorKind::Io);
+    }
+}

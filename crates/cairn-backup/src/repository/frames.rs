@@ -266,4 +266,16 @@ mod tests {
         let bounded = object(&zeros, Compression::Zstd(1), Ratio::Bounded);
         assert!(content(&bounded, 4, FRAME, Ratio::Bounded, &Lying::Plain, 0).unwrap() == zeros);
     }
+
+    /// The checksum of a frame can be right although its head promises more than there is.
+    #[test]
+    fn a_frame_that_decompresses_to_less_than_its_head_says_is_damage() {
+        let mut object = object(&[7; 1000], Compression::Zstd(1), Ratio::Any);
+        layout::LENGTH.set_number(&mut object[4..], 1001);
+        let crc = crc(&object[4..]);
+        layout::CRC.set_number(&mut object[4..], crc.into());
+        let damaged = content(&object, 4, 1001, Ratio::Any, &Lying::Plain, 0).unwrap_err();
+        assert_eq!(damaged.at, 4);
+        assert!(damaged.problem.contains("decompress"), "{damaged:?}");
+    }
 }

@@ -438,6 +438,43 @@ mod tests {
         }
     }
 
+    /// By this a check knows whose points an object concerns.
+    #[test]
+    fn a_folder_belongs_to_the_environment_in_its_path_or_to_none() {
+        let (environment, timeline) = (Uuid([0xab; 16]), Timeline(7));
+        for folder in [
+            Folder::DataTimelines(environment),
+            Folder::LogTimelines(environment),
+            Folder::Data(environment, timeline),
+            Folder::Log(environment, timeline),
+            Folder::Timelines(environment),
+            Folder::Points(environment),
+            Folder::Proofs(environment),
+            Folder::SegmentTimelines(environment),
+            Folder::Segments(environment, timeline),
+            Folder::Root,
+            Folder::Environments,
+            Folder::Keys,
+        ] {
+            let path = folder.path();
+            let named = path.iter().find_map(|name| Folder::environment(name.as_str()));
+            assert_eq!(folder.of(), named, "{folder}");
+            let path: Vec<_> = path.iter().map(Name::as_str).collect();
+            assert_eq!(folder.to_string(), path.join("/"));
+        }
+        // Folders of folders hold no objects.
+        for folder in [
+            Folder::Environments,
+            Folder::DataTimelines(environment),
+            Folder::LogTimelines(environment),
+            Folder::SegmentTimelines(environment),
+        ] {
+            for text in ["repo.cairn", "00000007", "0000000000000001.seg"] {
+                assert_eq!(folder.object(text), None, "{folder}/{text}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_name_is_none() {
         let folder = Folder::Points(Uuid([1; 16]));

@@ -205,6 +205,36 @@ mod tests {
         }
     }
 
+    /// With a checksum that is right: of a later version, or a bug of whoever wrote it.
+    #[test]
+    fn a_head_that_was_never_written_is_refused_whatever_its_checksum_says() {
+        let (id, whole) = example(b"the bytes of a log file");
+        let forged = |field: cairn_log::layout::Field, value| {
+            let mut forged = whole.clone();
+            field.set_number(&mut forged, value);
+            let crc = crc32c(&forged[..layout::CRC.offset]);
+            layout::CRC.set_number(&mut forged, crc.into());
+            forged
+        };
+        match decode(&id, &forged(layout::VERSION, 9), &Secrecy::Plain) {
+            Err(Unread::Unsupported(what)) => assert_eq!(what, "it is of version 9"),
+            other => panic!("{other:?}"),
+        }
+        let found = damaged(decode(&id, &forged(layout::FRAMES, 2), &Secrecy::Plain));
+        assert_eq!((found.at, &*found.problem), (0, "its head holds what was never written"));
+        for length in [0, MAX_PART + 1] {
+            let other = PartId { name: PartName { length, ..id.name }, ..id };
+            let found = damaged(decode(&other, &forged(layout::LENGTH, length), &Secrecy::Plain));
+            assert_eq!((found.at, &*found.problem), (0, "it holds no bytes, or too many"));
+        }
+        let mut forged = whole;
+        layout::CONTENT.set_bytes(&mut forged, &[7; 32]);
+        let crc = crc32c(&forged[..layout::CRC.offset]);
+        layout::CRC.set_number(&mut forged, crc.into());
+        let found = damaged(decode(&id, &forged, &Secrecy::Plain));
+        assert_eq!(found.problem, "the hash of its content does not match");
+    }
+
     #[test]
     fn a_second_copy_has_another_name() {
         let (id, _) = example(b"bytes");

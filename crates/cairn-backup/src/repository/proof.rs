@@ -273,6 +273,25 @@ mod tests {
     }
 
     #[test]
+    fn totals_that_are_there_although_the_proof_says_that_they_are_not_are_refused() {
+        let bytes = proof().encode();
+        // Of all bytes that say yes, the one that says that totals follow.
+        let refused = (0..bytes.len()).filter(|at| bytes[*at] == 1).filter(|at| {
+            let mut cleared = bytes.clone();
+            cleared[*at] = 0;
+            Proof::decode(&cleared)
+                .is_err_and(|error| error.problem == "follow, and are said not to")
+        });
+        assert_eq!(refused.count(), 1);
+    }
+
+    #[test]
+    fn a_state_is_called_as_on_the_format_page() {
+        let names = [PointState::Copied, PointState::Checked, PointState::Proved];
+        assert_eq!(names.map(|state| state.to_string()), ["copied", "checked", "proved"]);
+    }
+
+    #[test]
     fn what_a_level_makes_of_a_point_grows_with_it() {
         let states = (1..=5).map(|code| {
             let level = CheckLevel::from_code(code).unwrap();

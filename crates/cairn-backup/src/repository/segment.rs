@@ -373,6 +373,13 @@ mod tests {
             Segment { newest: (9, 201), ..good.clone() },
             Segment { parts: Vec::new(), end: 0, ..good.clone() },
             Segment { gap: Some("two\nlines".into()), ..good.clone() },
+            Segment { start: 1, end: 6001, ..good.clone() },
+            Segment { parts: vec![Part { length: 0, ..good.parts[0] }], end: 0, ..good.clone() },
+            Segment {
+                parts: vec![Part { stored_length: 1 << 20, ..good.parts[0] }],
+                end: 5000,
+                ..good.clone()
+            },
         ] {
             assert!(Segment::decode(&bad.encode()).is_err(), "{bad:?}");
         }

@@ -259,6 +259,36 @@ mod tests {
         assert_eq!(features_to_write(&later), 4);
     }
 
+    /// With a checksum that is right: a bug of whoever wrote it, or somebody who means harm.
+    #[test]
+    fn a_head_that_was_never_written_is_damage_whatever_its_checksum_says() {
+        let whole = encode(&id(), Digest([0; 32]), b"content", &Secrecy::Plain).unwrap();
+        let damaged = |forged: &[u8]| match decode(&id(), forged, &Secrecy::Plain) {
+            Err(Unread::Damaged(damaged)) => damaged,
+            other => panic!("{other:?}"),
+        };
+        for (field, value) in [
+            (layout::LENGTH, MAX_STATEMENT as u64 + 1),
+            (layout::LENGTH, u64::MAX),
+            (layout::FRAMES, 2),
+            (layout::RESERVED, 1),
+        ] {
+            let mut forged = whole.clone();
+            field.set_number(&mut forged, value);
+            mend(&mut forged);
+            let found = damaged(&forged);
+            assert_eq!((found.at, &*found.problem), (0, "its head holds what was never written"));
+        }
+        let mut forged = whole;
+        layout::CONTENT.set_bytes(&mut forged, &[7; 32]);
+        mend(&mut forged);
+        let found = damaged(&forged);
+        assert_eq!(found.problem, "the hash of its content does not match");
+        let too_long = vec![0; MAX_STATEMENT + 1];
+        let error = encode(&id(), Digest([0; 32]), &too_long, &Secrecy::Plain).unwrap_err();
+        assert!(error.to_string().contains("more content than a statement may have"), "{error}");
+    }
+
     #[test]
     fn a_statement_is_read_as_what_it_is_and_nothing_else() {
         let whole = encode(&id(), Digest([0; 32]), b"content", &Secrecy::Plain).unwrap();
