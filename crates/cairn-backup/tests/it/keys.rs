@@ -1,8 +1,8 @@
 //! Backups of encrypted environments: the keyring goes with them, and nothing is written for a wrong key.
 
 use cairn_backup::{
-    BackupError, BackupOptions, BackupReport, BackupResult, RestoreOptions, RestoreReport,
-    backup_to, check_key_in, publish_in, restore_from, verify_in,
+    BackupError, BackupOptions, BackupReport, BackupResult, MANIFEST_NAME, Manifest,
+    RestoreOptions, RestoreReport, backup_to, check_key_in, publish_in, restore_from, verify_in,
 };
 use cairn_env::{EnvError, Environment, EnvironmentKeys, ErrorKind, KdfCost, KeySource, Options};
 use cairn_io::{FileExt, MemDisk, Name};
@@ -180,4 +180,51 @@ fn files_that_a_tool_has_copied_get_the_keyring_of_their_cut() {
     let back = MemDisk::new();
     restore(&saved, &back, with(&right), false).unwrap();
     assert_eq!(content(&open(&back, &right)), content(&env));
+}
+
+/// Two environments with one passphrase: whatever the manifest says, the keyring of the one is not that of the other.
+#[test]
+fn the_keyring_of_another_environment_is_refused_by_name() {
+    let right = key("right");
+    let [(saved, one), (other, two)] = [3, 99].map(|seed| {
+        let world = cairn_sim::SimWorld::new(seed).world();
+        let (env, _) = Environment::open_in(MemDisk::new().root(), world, with(&right)).unwrap();
+        fill(&env, 0, 3);
+        let (saved, _) = backup(&env, &BackupOptions::default()).unwrap();
+        (saved, env.identity().environment)
+    });
+    let theirs = other.read("files/KEYRING").unwrap();
+    saved.write("files/KEYRING", theirs).unwrap();
+    let mut manifest = Manifest::read(&*saved.root()).unwrap();
+    manifest.keyring = Manifest::read(&*other.root()).unwrap().keyring;
+    saved.write(MANIFEST_NAME, manifest.encode().into_bytes()).unwrap();
+    let report = verify_in(&*saved.root(), None).unwrap();
+    let [found] = &*report.findings else { panic!("{:?}", report.findings) };
+    let target = MemDisk::new();
+    let why = format!("it is the keyring of the environment {two}, the backup is of {one}");
+    for error in [
+        &found.error,
+        &check_key_in(&*saved.root(), Some(&right)).unwrap_err(),
+        &restore(&saved, &target, with(&right), false).unwrap_err(),
+    ] {
+        assert!(matches!(error, BackupError::Env(EnvError::ForeignFile { .. })), "{error}");
+        assert!(error.to_string().contains(&why), "{error}");
+    }
+    assert_eq!(target.files(), []);
+}
+
+/// The key opens the keyring: whether it opens the files as well, only they can say.
+#[test]
+fn a_key_is_tried_on_the_first_record_of_a_file_and_damage_there_is_named() {
+    let (disk, right) = (MemDisk::new(), key("right"));
+    let env = open(&disk, &right);
+    fill(&env, 0, 3);
+    let (saved, _) = backup(&env, &BackupOptions::default()).unwrap();
+    check_key_in(&*saved.root(), Some(&right)).unwrap();
+    let file = Manifest::read(&*saved.root()).unwrap().files[0].name.to_string();
+    let first = usize::try_from(cairn_log::HEADER_LEN).unwrap() + cairn_log::FRAME_LEN;
+    saved.edit(&format!("files/{file}"), |bytes| bytes[first] ^= 1).unwrap();
+    let error = check_key_in(&*saved.root(), Some(&right)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains(&file), "{error}");
 }

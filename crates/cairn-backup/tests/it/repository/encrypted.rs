@@ -406,3 +406,80 @@ fn an_encrypted_repository_is_made_where_another_try_has_left_its_keys() {
     let error = LocalBackend::create(dir.path()).unwrap_err();
     assert!(matches!(error, BackupError::TargetNotEmpty { .. }), "{error}");
 }
+
+#[test]
+fn of_two_who_make_a_repository_one_does_and_its_keys_stay() {
+    let backend = Arc::new(MemoryBackend::new());
+    let (inner, mut is_first) = (Arc::clone(&backend), true);
+    let hook = move |name: &ObjectName| {
+        if *name == ObjectName::Header && std::mem::take(&mut is_first) {
+            let other = SimWorld::new(99).world();
+            let place = Arc::clone(&inner) as _;
+            Repository::create_encrypted_in(place, &other, &raw_key(2)).unwrap();
+        }
+        Fate::Good
+    };
+    let place = || super::tricky::place(&backend, |_| Fate::Good, |_, _| {});
+    let slower = super::tricky::place(&backend, hook, |_, _| {});
+    let error = Repository::create_encrypted_in(slower, &world(), &raw_key(1)).unwrap_err();
+    assert!(matches!(error, BackupError::RepositoryExists { .. }), "{error}");
+    let objects = backend.objects();
+    assert_eq!(objects.len(), 3, "the header, and the keys of one of them: {:?}", objects.keys());
+    assert!(opened(&backend).unlock(&raw_key(2)).is_ok());
+    // And whoever comes later does not even store keys.
+    let error = Repository::create_encrypted_in(place(), &world(), &raw_key(1)).unwrap_err();
+    assert!(matches!(error, BackupError::RepositoryExists { .. }), "{error}");
+    assert_eq!(backend.objects(), objects);
+}
+
+/// A listing may be older than the last change of the keys.
+#[test]
+fn keys_that_a_listing_lacks_count_all_the_same() {
+    let (backend, repository, _) = saved(&raw_key(1));
+    let folder = cairn_backup::Folder::Keys;
+    let old = cairn_backup::RepoBackend::list(&*backend, &folder).unwrap();
+    repository.rotate_key(&raw_key(2)).unwrap();
+    let stale = move |folder: &cairn_backup::Folder, listed: &mut Vec<_>| {
+        if *folder == cairn_backup::Folder::Keys {
+            listed.clone_from(&old);
+        }
+    };
+    let place = tricky(&backend, |_| Fate::Good, stale);
+    let error = place.clone().unlock(&raw_key(1)).unwrap_err();
+    assert!(matches!(error, BackupError::WrongRepositoryKey { .. }), "{error}");
+    let place = place.unlock(&raw_key(2)).unwrap();
+    place.add_key("more", &raw_key(3)).unwrap();
+    assert_eq!(place.keys().unwrap().slots.len(), 2);
+    assert!(opened(&backend).unlock(&raw_key(3)).is_ok());
+}
+
+/// Nobody waits for ever for others who keep changing the keys.
+#[test]
+fn keys_that_are_others_each_time_end_in_busy() {
+    let (backend, _, _) = saved(&raw_key(1));
+    let name = backend.objects().into_keys().find_map(|name| match name {
+        ObjectName::Keyring { repository, .. } => Some(repository),
+        _ => None,
+    });
+    let (repository, mut number) = (name.unwrap(), 100);
+    let lie = move |folder: &cairn_backup::Folder, listed: &mut Vec<cairn_backup::Listed>| {
+        if *folder == cairn_backup::Folder::Keys {
+            number += 10;
+            let name = ObjectName::Keyring { repository, number, copy: 1 };
+            let (name, length) = (name.name().to_string(), Some(1));
+            *listed = vec![cairn_backup::Listed { name, length }];
+        }
+    };
+    let error = tricky(&backend, |_| Fate::Good, lie).unlock(&raw_key(1)).unwrap_err();
+    assert!(matches!(error, BackupError::Env(EnvError::Busy { .. })), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+}
+
+#[test]
+fn a_key_that_cannot_be_had_is_told_from_a_wrong_one() {
+    let (backend, _, _) = saved(&raw_key(1));
+    let gone = KeySource::key_file("/nowhere/at/all/key");
+    let error = opened(&backend).unlock(&gone).unwrap_err();
+    assert!(matches!(error, BackupError::Env(EnvError::KeyUnavailable { .. })), "{error}");
+    assert!(error.to_string().contains("/nowhere/at/all/key"), "{error}");
+}
