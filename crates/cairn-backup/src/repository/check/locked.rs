@@ -184,6 +184,11 @@ impl Check<'_> {
     }
 
     fn locked_segments_of(&mut self, environment: Uuid, timeline: Timeline) -> BackupResult<()> {
+        let folder = Folder::Segments(environment, timeline);
+        let listed = self.repository.store.backend.list(&folder)?.into_iter();
+        let foreign = listed.filter(|listed| folder.object(&listed.name).is_none());
+        let foreign = foreign.map(|listed| format!("{folder}/{}", listed.name));
+        self.report.foreign.extend(foreign);
         let newest = self.repository.store.newest_segment(environment, timeline)?;
         let first = self.repository.store.first_segment(environment, timeline)?.max(1);
         let mut before = Some(Digest([0; 32])).filter(|_| first == 1);

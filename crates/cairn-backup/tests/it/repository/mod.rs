@@ -22,5 +22,6 @@ mod shipped_damage;
 mod shipped_faults;
 mod shipped_histories;
 mod shipping;
+mod strangers;
 mod subsets;
 mod tricky;
