@@ -4,7 +4,7 @@
 //! The files are ciphertext, which is copied and verified without a key. Whoever has lost the key, or has
 //! another one than they think, learns it from the next backup and not from the first restore.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, io::ErrorKind, path::Path};
 
 use cairn_env::{BackupSet, EnvError, Environment, KeySource, Keyring, UnlockedKeyring};
 use cairn_io::{Dir, DirExt, FileExt, Name, RealDir};
@@ -78,6 +78,10 @@ pub(crate) fn read(files: &dyn Dir, manifest: &Manifest) -> BackupResult<Option<
     let bytes = match files.read_small(&KEYRING, MAX_LEN) {
         Ok(bytes) => bytes,
         Err(error) if error.is_not_found() => return Err(BackupError::FileMissing { path }),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            let problem = format!("it has more than {MAX_LEN} bytes, the manifest says {length}");
+            return Err(damaged(problem));
+        }
         Err(error) => return Err(error.into()),
     };
     if bytes.len() as u64 != length {

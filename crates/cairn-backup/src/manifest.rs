@@ -4,7 +4,7 @@
 //! bytes. File names are not taken from it: they are rendered from the class, timeline and number that
 //! it states, so it can name nothing outside of the backup and of the restored environment.
 
-use std::{fmt::Write as _, str::FromStr};
+use std::{fmt::Write as _, io::ErrorKind, str::FromStr};
 
 use cairn_env::Cut;
 use cairn_io::{Dir, DirExt, Name};
@@ -119,17 +119,20 @@ impl Manifest {
     /// [`BackupError::ManifestUnsupported`], or what the disk answers.
     pub fn read(dir: &dyn Dir) -> BackupResult<Self> {
         let path = dir.path().join(MANIFEST_NAME);
+        let damaged = |(line, problem): (usize, &str)| BackupError::ManifestDamaged {
+            path: path.clone(),
+            line,
+            problem: problem.to_owned(),
+        };
         let bytes = match dir.read_small(&MANIFEST, MAX_LEN) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => {
                 return Err(BackupError::NoManifest { path: dir.path().to_owned() });
             }
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                return Err(damaged((1, "it is longer than any manifest")));
+            }
             Err(error) => return Err(error.into()),
-        };
-        let damaged = |(line, problem): (usize, &str)| BackupError::ManifestDamaged {
-            path: path.clone(),
-            line,
-            problem: problem.to_owned(),
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged((1, "it is not a text")))?;
         let found = text.lines().next().unwrap_or_default();

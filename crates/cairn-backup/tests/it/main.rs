@@ -21,6 +21,7 @@ mod one;
 mod one_table;
 mod opened;
 mod pace;
+mod paths;
 mod point_in_time;
 mod publish;
 mod repository;
