@@ -240,7 +240,8 @@ impl Bringing<'_> {
         }
         let options = KvStore::recorded_options(self.then, id)?;
         let how = cairn_kv::BackupOptions::new().compression(Compression::None);
-        let how = how.progress(self.options.progress);
+        let how = how.progress(self.options.progress).key(self.options.key.as_ref());
+        let how = how.in_the_clear(self.options.in_the_clear);
         let written =
             KvStore::open(self.then, id, options.clone())?.backup_to(self.archive, how)?;
         let is_there = KvStore::ids(self.env)?.iter().any(|known| known == name);

@@ -14,7 +14,7 @@ use cairn_archive::{
     ArchiveError, ArchiveFile, ArchiveKeys, BackupFolder, BackupPlace, Compression, ExportOptions,
     Report, StoreInfo, StoreKind, export,
 };
-use cairn_env::Environment;
+use cairn_env::{Environment, KeySource};
 use cairn_io::{Name, WorldRef};
 
 pub use info::{BackupInfo, DeleteStatus, ListedBackup};
@@ -36,6 +36,8 @@ pub const SYNC_SITES: &[cairn_io::SyncSite] = &[FOLDER, DELETED];
 pub struct BackupOptions<'p> {
     compression: Compression,
     progress: Report<'p>,
+    key: Option<&'p KeySource>,
+    in_the_clear: bool,
 }
 
 impl<'p> BackupOptions<'p> {
@@ -60,12 +62,31 @@ impl<'p> BackupOptions<'p> {
         self.progress = progress;
         self
     }
+
+    /// The key of an archive that is restored, if it is that of an environment with another one.
+    #[must_use]
+    pub const fn key(mut self, key: Option<&'p KeySource>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// Whether what lies encrypted in an archive may come to lie in the clear, in an environment that is not encrypted
+    /// (default: it may not).
+    #[must_use]
+    pub const fn in_the_clear(mut self, allowed: bool) -> Self {
+        self.in_the_clear = allowed;
+        self
+    }
 }
 
 impl fmt::Debug for BackupOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { compression, progress } = self;
-        write!(f, "BackupOptions({compression:?}, progress: {})", progress.is_some())
+        let Self { compression, progress, key, in_the_clear } = self;
+        let (progress, key) = (progress.is_some(), key.is_some());
+        write!(
+            f,
+            "BackupOptions({compression:?}, progress: {progress}, key: {key}, in the clear: {in_the_clear})"
+        )
     }
 }
 

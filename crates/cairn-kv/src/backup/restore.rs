@@ -92,7 +92,11 @@ impl KvStore {
         };
         drop(shared.content()?);
         let record = self.recorded()?;
-        let header = archive.open(&ArchiveKeys::of(&shared.env)?)?.header().clone();
+        let mut keys = ArchiveKeys::of(&shared.env)?;
+        if let Some(key) = options.key {
+            keys = keys.or(key.clone());
+        }
+        let header = archive.open(&keys)?.header().clone();
         let grown = check_record(shared.id.as_str(), &record, &header)?;
 
         let data = names::data(&shared.id);
@@ -106,11 +110,13 @@ impl KvStore {
             .chain((0..count).map(|number| names::index(&shared.id, number)))
             .collect();
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
-        let how = ImportOptions::default()
+        let mut how = ImportOptions::default()
+            .keys(keys)
             .other_store(other_store)
             .replaces(&own)
             .rename(&rename)
             .progress(options.progress);
+        how.in_the_clear = options.in_the_clear;
         let mismatch = RefCell::new(None);
         let check = |database: &str, key: &[u8], stored: &[u8]| match &grown {
             Some(grown) if grown.has_fields && database == of_archive => {
