@@ -1,6 +1,6 @@
 //! The guide is what happens.
 
-use crate::support::Session;
+use crate::support::{Dir, Session};
 
 /// The commands of a page, and what it shows of each.
 fn blocks(page: &str) -> Vec<&str> {
@@ -42,4 +42,22 @@ fn the_commands_of_the_guide_on_replicas_print_what_it_shows() {
 #[test]
 fn the_commands_of_the_guide_on_moments_print_what_it_shows() {
     check(include_str!("../../../../docs/guide/point-in-time.md"));
+}
+
+#[test]
+fn each_command_of_the_guide_on_operations_is_one() {
+    let page = include_str!("../../../../docs/guide/operations.md");
+    let blocks = page.split("```sh\n").skip(1).map(|block| block.split_once("```").unwrap().0);
+    let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("cairn "));
+    let dir = Dir::new();
+    let mut commands = 0;
+    for line in lines {
+        let line = line.split_once('#').map_or(line, |(line, _)| line);
+        let mut words: Vec<_> = line.split_whitespace().collect();
+        // Its arguments are taken apart before help is given.
+        words.push("--help");
+        dir.run(&words).good();
+        commands += 1;
+    }
+    assert!(commands > 20, "{commands}");
 }
