@@ -154,13 +154,13 @@ impl One<'_> {
             at.ok().map(|at| &files[at]).filter(|known| known.name == file.name)
         });
         if let Some(begun) = self.shipped(file, known)? {
-            match self.go_on(file, seal, &begun, counter) {
+            match self.go_on(file, seal, &begun.parts, begun.parts.len(), counter) {
                 // It is of another history, as whoever ships next will say.
                 Err(BackupError::Env(EnvError::ForeignFile { .. })) => {}
                 copied => return copied,
             }
         }
-        let Some(known) = known else { return self.copy(file, seal, &[], counter) };
+        let Some(known) = known else { return self.copy(file, seal, counter) };
         if let (Some(_), Some(_)) = (seal, known.seal) {
             if seal != known.seal || file.length != known.length {
                 self.check_past(file)?;
@@ -169,39 +169,40 @@ impl One<'_> {
                 counter.skip(known.length)?;
                 return Ok(PointFile { directory: file.directory, ..known.clone() });
             }
-            return self.copy(file, seal, &[], counter);
+            return self.copy(file, seal, counter);
         }
         if file.name.class != FileClass::Journal || known.length > file.length {
-            return self.copy(file, seal, &[], counter);
+            return self.copy(file, seal, counter);
         }
-        let mut kept = known.parts.clone();
-        let is_small = kept.last().is_some_and(|last| last.length < MIN_LINKED);
-        if is_small && known.length < file.length {
-            kept.pop();
-        }
-        let begun = PointFile { parts: kept, ..known.clone() };
+        let is_small = known.parts.last().is_some_and(|last| last.length < MIN_LINKED);
+        let is_left_out = is_small && known.length < file.length;
+        let kept = known.parts.len() - usize::from(is_left_out);
+        let begun = PointFile { parts: known.parts[..kept].to_vec(), ..known.clone() };
         if !self.has_all(&begun)? {
-            return self.copy(file, seal, &[], counter);
+            return self.copy(file, seal, counter);
         }
-        match self.go_on(file, seal, &begun, counter) {
+        // A small part at the end is stored anew, as part of a larger one, and compared all the same.
+        match self.go_on(file, seal, &known.parts, kept, counter) {
             Err(BackupError::Env(EnvError::ForeignFile { .. })) => {
                 self.check_past(file)?;
-                self.copy(file, seal, &[], counter)
+                self.copy(file, seal, counter)
             }
             copied => copied,
         }
     }
 
-    /// Copies what comes after the parts that are there; what was counted until it failed is to be done again.
+    /// Copies what comes after the first `kept` of the parts with which it should begin; what was counted until it failed
+    /// is to be done again.
     fn go_on(
         &mut self,
         file: &BackupFile,
         seal: Option<Digest>,
-        begun: &PointFile,
+        begins: &[Part],
+        kept: usize,
         counter: &Counter<'_>,
     ) -> BackupResult<PointFile> {
         let before = counter.counted();
-        let copied = self.copy(file, seal, &begun.parts, counter);
+        let copied = self.copy_behind(file, seal, begins, kept, counter);
         if let Err(BackupError::Env(EnvError::ForeignFile { .. })) = copied {
             counter.again(counter.counted() - before);
         }
@@ -271,28 +272,42 @@ impl One<'_> {
         Ok(true)
     }
 
-    /// Reads a file, and stores what does not lie in the parts `kept`, which should be its beginning.
+    /// Reads a file, and stores all of it.
     fn copy(
         &mut self,
         file: &BackupFile,
         seal: Option<Digest>,
-        kept: &[Part],
+        counter: &Counter<'_>,
+    ) -> BackupResult<PointFile> {
+        self.copy_behind(file, seal, &[], 0, counter)
+    }
+
+    /// Reads a file, which should begin with the parts `begins`, and stores what does not lie in the first `kept` of them.
+    fn copy_behind(
+        &mut self,
+        file: &BackupFile,
+        seal: Option<Digest>,
+        begins: &[Part],
+        kept: usize,
         counter: &Counter<'_>,
     ) -> BackupResult<PointFile> {
         let pieces: Vec<_> =
-            kept.iter().map(|part| Piece { length: part.length, digest: part.content }).collect();
+            begins.iter().map(|part| Piece { length: part.length, digest: part.content }).collect();
         let mut beginning = Beginning::new(&pieces);
-        let mut parts = kept.to_vec();
-        let mut start: u64 = parts.iter().map(|part| part.length).sum();
-        self.done.kept_bytes += start;
+        let mut parts = begins[..kept].to_vec();
+        let kept: u64 = parts.iter().map(|part| part.length).sum();
+        let mut start = kept;
+        self.done.kept_bytes += kept;
         let mut content = Vec::new();
         let digest = file.copy(|at, bytes| -> BackupResult<()> {
             counter.add(bytes.len() as u64)?;
-            let (old, mut new) = bytes.split_at(beginning.len_in(at, bytes.len()));
-            if !beginning.is_followed_by(old) {
+            let known = &bytes[..beginning.len_in(at, bytes.len())];
+            if !beginning.is_followed_by(known) {
                 let why = "it does not begin as the file of this name in the point before".into();
                 return Err(EnvError::ForeignFile { path: file.path().to_owned(), why }.into());
             }
+            let old = usize::try_from(kept.saturating_sub(at)).unwrap_or(usize::MAX);
+            let mut new = &bytes[old.min(bytes.len())..];
             while !new.is_empty() {
                 let room = usize::try_from(self.of.part_len).unwrap_or(usize::MAX) - content.len();
                 let (these, others) = new.split_at(room.min(new.len()));
@@ -306,9 +321,7 @@ impl One<'_> {
             }
             Ok(())
         });
-        let digest = digest.inspect_err(|_| {
-            self.done.kept_bytes -= kept.iter().map(|part| part.length).sum::<u64>();
-        })?;
+        let digest = digest.inspect_err(|_| self.done.kept_bytes -= kept)?;
         if !content.is_empty() {
             parts.push(self.part(file, start, &content)?);
         }

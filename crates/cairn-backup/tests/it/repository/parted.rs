@@ -62,33 +62,36 @@ fn fill(env: &Environment, from: u32, count: u32) {
     crate::fixture::fill(env, from, count);
 }
 
+/// Whether what they have in common is stored anew with what comes behind it, or named again by the next point.
 #[test]
 fn a_copy_whose_newest_journal_file_begins_otherwise_is_refused_and_the_file_is_named() {
-    let (disk, copy, backend, place) = parted();
-    let (env, other) = (open(&disk), open(&copy));
-    fill(&env, 101, 5);
-    let how = PointOptions::default();
-    let (_, expected) = backup_beside(&place, &disk, &how).unwrap();
-    fill(&other, 201, 20);
-    let points = |backend: &MemoryBackend| -> Vec<_> {
-        let names = backend.objects().into_keys();
-        names.filter(|name| matches!(name, ObjectName::Point { .. })).collect()
-    };
-    let before = points(&backend);
-    let error = backup_beside(&place, &copy, &how).unwrap_err();
-    let BackupError::OtherPast { environment, point: 1, file, .. } = error else {
-        panic!("{error}")
-    };
-    assert_eq!(environment, env.identity().environment);
-    assert_eq!(file.class, FileClass::Journal);
-    assert_eq!(points(&backend), before);
-    // The one that was first goes on, and what it has there is right.
-    fill(&env, 111, 5);
-    let (report, newest) = backup_beside(&place, &disk, &how).unwrap();
-    assert!(report.damaged.is_empty() && report.kept_bytes > 0, "{report:?}");
-    assert!(restored(&place, &Which::Number(1)) == expected);
-    assert!(restored(&place, &Which::Newest) == newest);
-    assert_sound(&place);
+    for fill in [fill, crate::fixture::fill] {
+        let (disk, copy, backend, place) = parted();
+        let (env, other) = (open(&disk), open(&copy));
+        fill(&env, 101, 5);
+        let how = PointOptions::default();
+        let (_, expected) = backup_beside(&place, &disk, &how).unwrap();
+        fill(&other, 201, 20);
+        let points = |backend: &MemoryBackend| -> Vec<_> {
+            let names = backend.objects().into_keys();
+            names.filter(|name| matches!(name, ObjectName::Point { .. })).collect()
+        };
+        let before = points(&backend);
+        let error = backup_beside(&place, &copy, &how).unwrap_err();
+        let BackupError::OtherPast { environment, point: 1, file, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(environment, env.identity().environment);
+        assert_eq!(file.class, FileClass::Journal);
+        assert_eq!(points(&backend), before);
+        // The one that was first goes on, and what it has there is right.
+        fill(&env, 111, 5);
+        let (report, newest) = backup_beside(&place, &disk, &how).unwrap();
+        assert!(report.damaged.is_empty() && report.kept_bytes > 0, "{report:?}");
+        assert!(restored(&place, &Which::Number(1)) == expected);
+        assert!(restored(&place, &Which::Newest) == newest);
+        assert_sound(&place);
+    }
 }
 
 /// Journal of one was shipped, and the other one is backed up: its point has nothing of it, and whoever ships is told.
