@@ -120,6 +120,10 @@ fn an_empty_repository_has_nothing_to_restore() {
     let repository = repository();
     let error = repository.points(None).unwrap_err();
     assert!(matches!(error, BackupError::NoPoint { .. }), "{error}");
+    let unknown = cairn_log::Uuid([7; 16]);
+    let error = repository.points(Some(unknown)).unwrap_err();
+    assert!(matches!(error, BackupError::NoPoint { .. }), "{error}");
+    assert!(error.to_string().contains(&unknown.to_string()), "{error}");
     let target = MemDisk::new();
     let how = RestoreOptions::default();
     let error =

@@ -12,6 +12,7 @@ pub(crate) mod fixture;
 mod golden;
 mod histories;
 mod keys_crash;
+mod moments;
 mod parted;
 mod proofs;
 pub(crate) mod prune;
