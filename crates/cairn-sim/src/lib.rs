@@ -8,6 +8,7 @@
 //! * [`SimWorld`] is a [`World`](cairn_io::World) whose clock and workers move when told.
 //! * [`Chooser`] is the one source of what a test leaves open: exhaustive, random, a fuzzer's, or
 //!   replayed and [shrunk](shrink).
+//! * [`Named`] knows whether the tests are there that a list of promises names.
 //!
 //! A crash sweep: run the workload once, then hold every image of every cut against what the
 //! workload knew at that time.
@@ -83,6 +84,7 @@ pub mod fault;
 mod hash;
 mod image;
 mod model;
+mod named;
 mod sweep;
 mod trace;
 mod trace_check;
@@ -96,6 +98,7 @@ pub use crash::{Bounds, Crash, CrashImage, Level, SECTOR};
 pub use disk::{Operation, SimDisk};
 pub use fault::{Fault, FaultDisk, Rule};
 pub use image::Image;
+pub use named::{Named, column};
 pub use trace::{Cut, Cuts, Entry, Op, Trace, TraceHash};
 pub use trace_check::{Summary, Violation, Writes};
 pub use world::{SimWorld, WorkerId};

@@ -3,7 +3,9 @@
 //! The numbers are those of the study of backups, in which each of them comes from something that went wrong for users of
 //! other systems.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
+
+use cairn_sim::Named;
 
 /// The number of an invariant, what it says, and the tests that would fail without it.
 type Row = (u8, &'static str, &'static [&'static str]);
@@ -218,30 +220,21 @@ const INVARIANTS: &[Row] = &[
 /// Those of what there is not yet: comparing points, and drills.
 const LATER: &[u8] = &[27, 28, 29, 33];
 
-fn sources(dir: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            text += &sources(&path);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text += &fs::read_to_string(&path).unwrap();
-        }
-    }
-    text
-}
+/// Fuzz targets, which tests replay.
+const TARGETS: &[&str] = &["repository_object", "restore_plan"];
 
 #[test]
 fn every_invariant_has_a_test() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folders =
         ["cairn-backup", "cairn-cli/tests", "cairn-env/tests", "cairn-torture", "cairndb/tests"];
-    let folders = folders.map(|folder| crates.join(folder));
-    let tests: String = folders.iter().filter(|dir| dir.exists()).map(|dir| sources(dir)).collect();
-    let named = INVARIANTS.iter().flat_map(|(_, _, named)| *named);
-    let missing: BTreeSet<_> =
-        named.filter(|name| !tests.contains(&format!("fn {name}("))).collect();
+    let tests = Named::below(folders.map(|folder| crates.join(folder)));
+    let named = INVARIANTS.iter().flat_map(|(_, _, named)| named.iter().copied());
+    let (targets, named): (Vec<&str>, Vec<&str>) = named.partition(|name| TARGETS.contains(name));
+    let missing = tests.missing(named);
     assert!(missing.is_empty(), "tests that are not there: {missing:?}");
+    let is_there = |target: &&str| tests.text().contains(&format!("pub fn {target}("));
+    assert!(targets.iter().all(is_there) && targets.len() == TARGETS.len(), "{targets:?}");
     let numbers = INVARIANTS.iter().map(|(number, ..)| *number).chain(LATER.iter().copied());
     assert_eq!(numbers.collect::<BTreeSet<_>>(), (1..=33).collect());
 }

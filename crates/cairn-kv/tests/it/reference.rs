@@ -1,7 +1,9 @@
 //! Which test stands for each row of ArkData's reference: its methods, limits and errors, as far as they are in scope;
 //! and whether `docs/guide/arkdata-kv.md` names what there is.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
+
+use cairn_sim::{Named, column};
 
 /// A row of the reference, and the tests that are named for it.
 type Row = (&'static str, &'static [&'static str]);
@@ -134,44 +136,29 @@ const ERRORS: &[Row] = &[
     ),
 ];
 
-/// All Rust files below a folder.
-fn sources(dir: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            text += &sources(&path);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text += &fs::read_to_string(&path).unwrap();
-        }
-    }
-    text
-}
-
-fn crates() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+/// What lies below folders of the crates.
+fn below(folders: &[&str]) -> Named {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    Named::below(folders.iter().map(|folder| crates.join(folder)))
 }
 
 #[test]
 fn every_row_has_a_test() {
-    let folders = ["cairn-kv/src", "cairn-kv/tests/it", "cairndb/examples"];
-    let tests: String = folders.iter().map(|folder| sources(&crates().join(folder))).collect();
-    let mut missing: BTreeSet<&str> = BTreeSet::new();
-    for (row, named) in [METHODS, BACKUPS, LIMITS, ERRORS].concat() {
-        assert!(!named.is_empty(), "{row}");
-        missing.extend(named.iter().filter(|name| !tests.contains(&format!("fn {name}("))));
-    }
+    let tests = below(&["cairn-kv/src", "cairn-kv/tests/it", "cairndb/examples"]);
+    let rows = [METHODS, BACKUPS, LIMITS, ERRORS].concat();
+    assert!(rows.iter().all(|(_, named)| !named.is_empty()));
+    let missing = tests.missing(rows.iter().flat_map(|(_, named)| named.iter().copied()));
     assert!(missing.is_empty(), "tests that are not there: {missing:?}");
 }
 
 /// What the guide names as ours, in code: functions, fields, types, constants.
 #[test]
 fn the_guide_names_what_there_is() {
-    let guide = fs::read_to_string(crates().join("../docs/guide/arkdata-kv.md")).unwrap();
-    let ours =
-        sources(&crates().join("cairn-kv/src")) + &sources(&crates().join("cairn-archive/src"));
+    let guide = include_str!("../../../../docs/guide/arkdata-kv.md");
+    let ours = below(&["cairn-kv/src", "cairn-archive/src"]);
+    let ours = ours.text();
     let mut checked = BTreeSet::new();
-    for cell in ours_in_tables(&guide) {
+    for cell in column(guide, "here") {
         for name in cell.split('`').skip(1).step_by(2).flat_map(names) {
             let is_there = ["fn ", "struct ", "enum ", "const ", "pub "]
                 .iter()
@@ -182,21 +169,6 @@ fn the_guide_names_what_there_is() {
         }
     }
     assert!(checked.len() > 80, "{} names: {checked:?}", checked.len());
-}
-
-/// The second column of each table whose second column is ours.
-fn ours_in_tables(guide: &str) -> Vec<&str> {
-    let (mut cells, mut is_ours) = (Vec::new(), false);
-    for line in guide.lines() {
-        let column = line.trim().strip_prefix('|').map(|row| row.split('|').nth(1).unwrap_or(""));
-        match column.map(str::trim) {
-            None => is_ours = false,
-            Some("here") => is_ours = true,
-            Some(cell) if is_ours => cells.push(cell),
-            Some(_) => {}
-        }
-    }
-    cells
 }
 
 /// The identifiers in a piece of code that are of this library.

@@ -1,7 +1,9 @@
 //! Which test stands for each row of ArkData's reference: its methods, limits and errors, as far as they are in scope;
 //! and whether `docs/guide/arkdata-rdb.md` names them all, what is left out, and what there is.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
+
+use cairn_sim::{Named, column};
 
 /// A row of the reference, and the tests that are named for it.
 type Row = (&'static str, &'static [&'static str]);
@@ -316,27 +318,13 @@ const LEFT_OUT: &[&str] = &[
     "14800050, 14800051, 14801001, 14801002",
 ];
 
-/// All Rust files below a folder.
-fn sources(dir: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            text += &sources(&path);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text += &fs::read_to_string(&path).unwrap();
-        }
-    }
-    text
+/// What lies below folders of the crates.
+fn below(folders: &[&str]) -> Named {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    Named::below(folders.iter().map(|folder| crates.join(folder)))
 }
 
-fn crates() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-fn guide() -> String {
-    fs::read_to_string(crates().join("../docs/guide/arkdata-rdb.md")).unwrap()
-}
+const GUIDE: &str = include_str!("../../../../docs/guide/arkdata-rdb.md");
 
 /// The identifiers and numbers of a text.
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -346,26 +334,16 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_row_has_a_test() {
-    let folders = ["cairn-rdb/src", "cairn-rdb/tests/it", "cairndb/examples"];
-    let text: String = folders.iter().map(|folder| sources(&crates().join(folder))).collect();
-    let tests: BTreeSet<&str> = text
-        .split("#[test]")
-        .skip(1)
-        .filter_map(|test| test.split_once("fn ")?.1.split_once('('))
-        .map(|(name, _)| name)
-        .collect();
-    let mut missing: BTreeSet<&str> = BTreeSet::new();
-    for (row, named) in [MEMBERS, BEHAVIOUR, BACKUPS, LIMITS, ERRORS].concat() {
-        assert!(!named.is_empty(), "{row}");
-        missing.extend(named.iter().filter(|name| !tests.contains(**name)));
-    }
+    let tests = below(&["cairn-rdb/src", "cairn-rdb/tests/it", "cairndb/examples"]);
+    let rows = [MEMBERS, BEHAVIOUR, BACKUPS, LIMITS, ERRORS].concat();
+    assert!(rows.iter().all(|(_, named)| !named.is_empty()));
+    let missing = tests.missing(rows.iter().flat_map(|(_, named)| named.iter().copied()));
     assert!(missing.is_empty(), "tests that are not there: {missing:?}");
 }
 
 #[test]
 fn the_guide_names_each_member_of_arkdata_here_or_left_out() {
-    let guide = guide();
-    let guide: BTreeSet<&str> = words(&guide).collect();
+    let guide: BTreeSet<&str> = words(GUIDE).collect();
     let members = MEMBERS.iter().map(|(members, _)| *members).chain(LEFT_OUT.iter().copied());
     let missing: Vec<_> =
         members.flat_map(words).filter(|member| !guide.contains(member)).collect();
@@ -375,7 +353,7 @@ fn the_guide_names_each_member_of_arkdata_here_or_left_out() {
 /// Each number that `code()` gives is a row, and each row a number that it gives.
 #[test]
 fn every_number_has_a_row() {
-    let source = fs::read_to_string(crates().join("cairn-rdb/src/error.rs")).unwrap();
+    let source = include_str!("../../src/error.rs");
     let (source, _) = source.split_once("#[cfg(test)]").unwrap();
     let is_number = |word: &&str| word.starts_with("14_80") || ["401", "801"].contains(word);
     let given: BTreeSet<_> =
@@ -388,12 +366,10 @@ fn every_number_has_a_row() {
 #[test]
 fn the_guide_names_what_there_is() {
     const OTHERS: &[&str] = &["Option", "closure", "KvStore", "within"];
-    let ours: String =
-        ["cairn-rdb/src", "cairn-env/src"].iter().map(|dir| sources(&crates().join(dir))).collect();
-    let declared: BTreeSet<&str> = ours.lines().flat_map(declared).collect();
-    let guide = guide();
+    let ours = below(&["cairn-rdb/src", "cairn-env/src"]);
+    let declared: BTreeSet<&str> = ours.text().lines().flat_map(declared).collect();
     let mut checked = BTreeSet::new();
-    for cell in ours_in_tables(&guide) {
+    for cell in column(GUIDE, "here") {
         for name in cell.split('`').skip(1).step_by(2).flat_map(words) {
             if name.len() > 2 && !OTHERS.contains(&name) {
                 assert!(declared.contains(name), "{name:?}, of {cell:?}, is not in the library");
@@ -415,20 +391,4 @@ fn declared(line: &str) -> impl Iterator<Item = &str> {
         before = word;
         is_declared
     })
-}
-
-/// The cells of each table's column that is ours.
-fn ours_in_tables(guide: &str) -> Vec<&str> {
-    let (mut cells, mut ours) = (Vec::new(), None);
-    for line in guide.lines() {
-        let Some(row) = line.trim().strip_prefix('|') else {
-            ours = None;
-            continue;
-        };
-        match ours {
-            None => ours = row.split('|').position(|cell| cell.trim() == "here"),
-            Some(column) => cells.extend(row.split('|').nth(column)),
-        }
-    }
-    cells
 }
