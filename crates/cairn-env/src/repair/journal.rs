@@ -271,16 +271,19 @@ struct Commit {
 #[derive(Default)]
 struct Parts {
     sequence: u64,
+    /// A number that one has given up another one may have.
+    incarnation: u64,
     places: Vec<Lsn>,
 }
 
 impl Parts {
-    fn add(&mut self, record: &Record<'_>) {
+    fn add(&mut self, record: &Record<'_>, incarnation: u64) {
         let Ok(part) = Decoder::new(record.body) else { return };
+        let sequence = record.header.sequence;
         if part.head == 0 {
-            *self = Self { sequence: record.header.sequence, places: Vec::new() };
+            *self = Self { sequence, incarnation, places: Vec::new() };
         }
-        let is_next = self.sequence == record.header.sequence
+        let is_next = (self.sequence, self.incarnation) == (sequence, incarnation)
             && part.head == self.places.len() as u64
             && check(record.body).is_ok();
         if is_next {
@@ -289,10 +292,13 @@ impl Parts {
     }
 
     /// The commit that a COMMIT record makes; what is wrong with it if that is none.
-    fn commit(&mut self, record: &Record<'_>) -> Result<Commit, String> {
-        let Self { sequence, places } = std::mem::take(self);
+    fn commit(&mut self, record: &Record<'_>, incarnation: u64) -> Result<Commit, String> {
+        let this = std::mem::take(self);
         let commit = CommitRecord::decode(record.body).map_err(|error| error.to_string())?;
-        if (sequence, places.len() as u64) == (record.header.sequence, commit.parts) {
+        let (sequence, places) = (record.header.sequence, this.places);
+        if (this.sequence, this.incarnation, places.len() as u64)
+            == (sequence, incarnation, commit.parts)
+        {
             return Ok(Commit { sequence, parts: Some(places) });
         }
         let (here, all) = (places.len(), commit.parts);
@@ -303,8 +309,11 @@ impl Parts {
 impl Part {
     /// The commit that a record is, if it is one and counts; what is wrong with it if it is damaged.
     fn commit(&self, record: &Record<'_>, parts: &mut Parts) -> Option<Result<Commit, String>> {
-        let header = record.header;
-        if record.lsn.offset() >= self.limit || header.sequence > self.newest {
+        let (header, incarnation) = (record.header, self.file.header().incarnation);
+        // The transaction that the next file goes on with has the number that it begins with.
+        let is_part = header.kind == RecordKind::PART;
+        let newest = if is_part { self.newest.saturating_add(1) } else { self.newest };
+        if record.lsn.offset() >= self.limit || header.sequence > newest {
             return None;
         }
         match header.kind {
@@ -313,10 +322,10 @@ impl Part {
                 Some(check(record.body).map(|()| commit).map_err(|error| error.to_string()))
             }
             RecordKind::PART => {
-                parts.add(record);
+                parts.add(record, incarnation);
                 None
             }
-            RecordKind::COMMIT => Some(parts.commit(record)),
+            RecordKind::COMMIT => Some(parts.commit(record, incarnation)),
             _ => None,
         }
     }

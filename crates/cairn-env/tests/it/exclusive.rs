@@ -380,6 +380,25 @@ fn repair_knows_what_was_committed_in_parts_and_what_was_given_up() {
     assert!(found["db"].len() > 550, "{} entries", found["db"].len());
 }
 
+/// A repair took the parts of a transaction for given up that stood in files before the last one: those begin with the
+/// number that it has itself. Only leaves brought it back.
+#[test]
+fn repair_puts_a_transaction_together_whose_parts_are_in_several_files() {
+    let test = TestEnv::new(tight_options());
+    let db = test.db("db");
+    for (round, keep) in [(1u8, false), (2, true)] {
+        let mut txn = test.env().begin_exclusive().unwrap();
+        fill(&mut txn, &db, 0..600, round);
+        if keep {
+            txn.commit().unwrap();
+        }
+    }
+    let (expected, image) = (content(test.env()).unwrap(), test.disk.image());
+    assert_eq!(expected["db"].len(), 600);
+    assert!(image.files().filter(|(path, _)| path.contains("/J-")).count() > 4);
+    assert!(repaired_without(&image, &["N-", "STATE"]) == expected);
+}
+
 /// It keeps up no index, so it leaves alone what has one.
 #[test]
 fn an_exclusive_transaction_changes_no_database_that_has_an_index() {
