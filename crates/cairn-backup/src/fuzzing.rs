@@ -10,6 +10,7 @@ use crate::{
     BackupResult, Manifest, MemoryBackend, ObjectName, PointOptions, PruneOptions, Repository,
     Retention, Segment, ShipOptions,
     repository::{
+        drill::Drill,
         header::Header,
         part,
         point::{Point, decode_index},
@@ -79,6 +80,9 @@ fn statement_content(content: &[u8]) {
     }
     if let Ok(proof) = Proof::decode(content) {
         assert_eq!(Proof::decode(&proof.encode()), Ok(proof));
+    }
+    if let Ok(drill) = Drill::decode(content) {
+        assert_eq!(Drill::decode(&drill.encode()), Ok(drill));
     }
     if let Ok(rotation) = Rotation::decode(content) {
         assert!(rotation.points.len() <= content.len());

@@ -52,6 +52,8 @@ mod repository;
 mod restore;
 #[doc(hidden)]
 pub mod spec;
+#[cfg(feature = "sql")]
+mod sql_text;
 mod sync;
 mod verify;
 
@@ -70,14 +72,7 @@ pub use progress::Progress;
 pub use publish::{publish, publish_in};
 pub use repository::{
     AlsoCheck, BackendError, BackendResult, CheckFinding, CheckLevel, CheckOptions, CheckReport,
-    Deleted, EachReport, EnvironmentInfo, Folder, Hole, KeepReason, KeptJournal, LastShipped,
-    Listed, ListedPoint, LocalBackend, MAX_POINT_LABEL_LEN, MemoryBackend, Moment, NeededObject,
-    ObjectName, Opened, Origin, Part, PartName, PlannedPoint, Point, PointDatabase, PointFile,
-    PointOptions, PointReport, PointState, Proof, ProveOptions, ProveReport, PruneOptions,
-    PrunePlan, PruneRefusal, Put, REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo,
-    RestorableInterval, Retention, RetentionPoint, Segment, SegmentCommits, Share, ShipOptions,
-    ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, Subset, TimelineIntervals, Tomb,
-    TombStage, Which, backup_each, conformance, is_repository,
+    Deleted, DirectoryCheck, Drill, DrillCheck, DrillDue, DrillFailure, DrillOptions, DrillPoint, DrillPolicy, DrillReport, DrillStage, EachReport, EnvironmentInfo, Folder, Hole, KeepReason, KeptJournal, LastShipped, Listed, ListedPoint, LocalBackend, MAX_POINT_LABEL_LEN, MemoryBackend, Moment, NeededObject, ObjectName, Opened, Origin, Part, PartName, PlannedPoint, Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Proof, ProveOptions, ProveReport, PruneOptions, PrunePlan, PruneRefusal, Put, REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo, RestorableInterval, Restored, Retention, RetentionPoint, Segment, SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, Subset, TimelineIntervals, Tomb, TombStage, Which, backup_each, conformance, is_repository,
 };
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

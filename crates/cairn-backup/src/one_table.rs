@@ -10,6 +10,7 @@ use cairn_rdb::{
 use crate::{
     BackupError, BackupResult,
     one::{Bringing, OneReport},
+    sql_text::quoted,
 };
 
 /// A table, as the backup has it.
@@ -157,9 +158,4 @@ impl Table {
         target.commit()?;
         Ok(rows)
     }
-}
-
-/// A name as SQL has it.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -9,6 +9,7 @@ use cairn_log::{
 use crate::{
     Manifest, ManifestFile, Piece,
     repository::{
+        drill::record,
         layout::{
             repository_encryption, repository_frame, repository_header, repository_part,
             repository_statement,
@@ -70,6 +71,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("repository_frame", table(repository_frame::FIELDS)),
         ("repository_point", fields(point::FIELDS)),
         ("repository_proof", fields(proof::FIELDS)),
+        ("repository_drill", fields(record::FIELDS)),
         ("repository_rotation", fields(rotation::FIELDS)),
         ("repository_segment", fields(segment::FIELDS)),
         ("repository_tombs", fields(prune::FIELDS)),

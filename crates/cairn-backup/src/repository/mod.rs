@@ -30,11 +30,13 @@
 //! | `rotation` | how far checks of a part each have come round all of it |
 //! | `prune` | points go, and what only they need |
 //! | `prove`, `proof` | a point, opened and read to its end; what is then known of it |
+//! | `drill` | a restore is tried, and what came of it is recorded |
 
 mod access;
 mod backend;
 mod backup;
 mod check;
+pub(crate) mod drill;
 mod each;
 mod fields;
 mod frames;
@@ -67,7 +69,7 @@ mod view;
 use std::{path::Path, sync::Arc};
 
 use cairn_io::{RealWorld, WorldRef};
-use cairn_log::{Timeline, Uuid};
+use cairn_log::{Digest, Timeline, Uuid};
 
 pub use backend::{
     BackendError, BackendResult, Listed, LocalBackend, MemoryBackend, Put, REPOSITORY_SYNC_SITES,
@@ -75,6 +77,10 @@ pub use backend::{
 };
 pub use backup::{PointOptions, PointReport};
 pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport, Share, Subset};
+pub use drill::{
+    DirectoryCheck, Drill, DrillCheck, DrillDue, DrillFailure, DrillOptions, DrillPoint,
+    DrillPolicy, DrillReport, DrillStage, Restored,
+};
 pub use each::{EachReport, backup_each};
 pub use intervals::{Hole, LastShipped, Moment, RestorableInterval, TimelineIntervals};
 pub use names::{Folder, ObjectName, PartName, ShortHash};
@@ -97,7 +103,7 @@ use access::Access;
 use header::Header;
 use secrecy::Secrecy;
 use statement::Unread;
-use store::Store;
+use store::{MAX_POINT, Store};
 
 /// A backup repository.
 ///
@@ -175,13 +181,27 @@ pub struct ListedPoint {
     pub point: Result<Point, Arc<BackupError>>,
     /// What is known of it because somebody has looked, in the order of time.
     pub proofs: Vec<Proof>,
+    /// What came of trying to restore it, in the order of time.
+    pub drills: Vec<Drill>,
 }
 
 impl ListedPoint {
-    /// How far it is known to be good: by the proof that says most.
+    /// How far it is known to be good: by the proof that says most, or by a drill that has restored it, and nothing that
+    /// came after it, with success.
     #[must_use]
     pub fn state(&self) -> PointState {
+        let commit = self.point.as_ref().map(|point| point.cut.commit).ok();
+        let is_it = |drill: &Drill| drill.restored.map(|restored| restored.commit) == commit;
+        if self.drills.iter().any(|drill| drill.passed() && is_it(drill)) {
+            return PointState::Proved;
+        }
         self.proofs.iter().map(Proof::state).max().unwrap_or(PointState::Copied)
+    }
+
+    /// The last drill.
+    #[must_use]
+    pub fn last_drill(&self) -> Option<&Drill> {
+        self.drills.last()
     }
 
     /// The newest of the proofs that say most.
@@ -304,15 +324,20 @@ impl Repository {
             return Err(self.no_point(format!("backup of the environment {environment}")));
         }
         let known = self.store.proofs(environment)?;
+        let drilled = self.store.drills_of(environment, &numbers)?;
         let listed = numbers.into_iter().map(|number| {
-            let read = self.store.hashed_point(environment, number);
+            let bytes = self.store.whole(ObjectName::Point { environment, number }, MAX_POINT);
             // One that is of another point proves nothing of this one.
-            let is_its = |of| read.as_ref().is_ok_and(|(hash, _)| *hash == of);
-            let proofs = known.iter().filter(|read| read.point == number && is_its(read.of));
+            let hash = bytes.as_ref().map(|bytes| Digest::of(bytes)).ok();
+            let is_its = |of: (u64, Digest)| of.0 == number && Some(of.1) == hash;
+            let proofs = known.iter().filter(|read| is_its((read.point, read.of)));
             let mut proofs: Vec<_> = proofs.map(|read| read.proof.clone()).collect();
             proofs.sort_by_key(|proof| proof.made);
-            let point = read.map(|(_, read)| read.point).map_err(Arc::new);
-            ListedPoint { number, point, proofs }
+            let drills = drilled.iter().filter(|read| is_its((read.point, read.of)));
+            let drills = drills.map(|read| read.drill.clone()).collect();
+            let read = bytes.and_then(|bytes| self.store.decode_point(environment, number, &bytes));
+            let point = read.map(|read| read.point).map_err(Arc::new);
+            ListedPoint { number, point, proofs, drills }
         });
         Ok(listed.collect())
     }

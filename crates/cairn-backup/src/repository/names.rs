@@ -97,6 +97,17 @@ pub enum ObjectName {
         /// Of what is stored.
         hash: ShortHash,
     },
+    /// That a restore of a point was tried.
+    Drill {
+        /// The environment.
+        environment: Uuid,
+        /// The number of the point.
+        point: u64,
+        /// When it began, in microseconds since 1970.
+        made: u64,
+        /// Of what is stored.
+        hash: ShortHash,
+    },
     /// How far checks that each look at some of the objects have come.
     Rotation {
         /// The environment.
@@ -204,9 +215,9 @@ impl ObjectName {
             Self::Point { environment, .. } | Self::Index { environment, .. } => {
                 Folder::Points(environment)
             }
-            Self::Proof { environment, .. } | Self::Rotation { environment, .. } => {
-                Folder::Proofs(environment)
-            }
+            Self::Proof { environment, .. }
+            | Self::Drill { environment, .. }
+            | Self::Rotation { environment, .. } => Folder::Proofs(environment),
             Self::Segment { environment, timeline, .. } => Folder::Segments(environment, timeline),
             Self::Tombs { environment, .. } => Folder::Tombs(environment),
             Self::Keyring { .. } => Folder::Keys,
@@ -226,6 +237,9 @@ impl ObjectName {
             Self::Point { number, .. } => name(format!("{number:016x}.point")),
             Self::Index { number, hash, .. } => name(format!("{number:016x}-{hash}.idx")),
             Self::Proof { point, hash, .. } => name(format!("{point:016x}-{hash}.proof")),
+            Self::Drill { point, made, hash, .. } => {
+                name(format!("{point:016x}-{made:016x}-{hash}.drill"))
+            }
             Self::Rotation { number, .. } => name(format!("{number:016x}.rotation")),
             Self::Segment { number, .. } => name(format!("{number:016x}.seg")),
             Self::Tombs { number, copy, .. } => name(format!("{number:016x}-{copy}.tombs")),
@@ -304,13 +318,7 @@ impl Folder {
                     ObjectName::Index { environment, number, hash }
                 }
             },
-            Self::Proofs(environment) => match text.strip_suffix(".rotation") {
-                Some(number) => ObjectName::Rotation { environment, number: hex(number)? },
-                None => {
-                    let (point, hash) = numbered(text.strip_suffix(".proof")?)?;
-                    ObjectName::Proof { environment, point, hash }
-                }
-            },
+            Self::Proofs(environment) => proof(environment, text)?,
             Self::Segments(environment, timeline) => {
                 let number = hex(text.strip_suffix(".seg")?)?;
                 ObjectName::Segment { environment, timeline, number }
@@ -353,6 +361,20 @@ impl fmt::Display for Folder {
 fn numbered(text: &str) -> Option<(u64, ShortHash)> {
     let (number, hash) = text.split_once('-')?;
     Some((hex(number)?, ShortHash(hex(hash)?)))
+}
+
+/// What is known of points: in the folder of proofs there are three kinds of objects.
+fn proof(environment: Uuid, text: &str) -> Option<ObjectName> {
+    if let Some(number) = text.strip_suffix(".rotation") {
+        return Some(ObjectName::Rotation { environment, number: hex(number)? });
+    }
+    if let Some(drill) = text.strip_suffix(".drill") {
+        let (point, rest) = drill.split_once('-')?;
+        let (made, hash) = numbered(rest)?;
+        return Some(ObjectName::Drill { environment, point: hex(point)?, made, hash });
+    }
+    let (point, hash) = numbered(text.strip_suffix(".proof")?)?;
+    Some(ObjectName::Proof { environment, point, hash })
 }
 
 fn keyring(text: &str) -> Option<ObjectName> {
@@ -410,6 +432,7 @@ mod tests {
             ObjectName::Point { environment, number: 12 },
             ObjectName::Index { environment, number: 12, hash: ShortHash(u64::MAX) },
             ObjectName::Proof { environment, point: 12, hash: ShortHash(u64::MAX) },
+            ObjectName::Drill { environment, point: 12, made: 7, hash: ShortHash(u64::MAX) },
             ObjectName::Rotation { environment, number: 12 },
             ObjectName::Segment { environment, timeline: Timeline(7), number: 12 },
             ObjectName::Tombs { environment, number: 12, copy: 1 },

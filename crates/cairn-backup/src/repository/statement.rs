@@ -1,4 +1,4 @@
-//! A statement: an object that says something of others: a point, an index, a timeline, a proof, a rotation, a segment,
+//! A statement: an object that says something of others: a point, an index, a timeline, a proof, a drill, a rotation, a segment,
 //! or of what was removed.
 
 use cairn_archive::Compression;
@@ -17,6 +17,7 @@ pub(crate) enum StatementKind {
     Index,
     Timeline,
     Proof,
+    Drill,
     Rotation,
     Segment,
     Tombs,
@@ -24,11 +25,12 @@ pub(crate) enum StatementKind {
 
 impl StatementKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Point,
         Self::Index,
         Self::Timeline,
         Self::Proof,
+        Self::Drill,
         Self::Rotation,
         Self::Segment,
         Self::Tombs,
@@ -45,6 +47,7 @@ impl StatementKind {
             Self::Index => b"CAIRNIDX",
             Self::Timeline => b"CAIRNTML",
             Self::Proof => b"CAIRNPRF",
+            Self::Drill => b"CAIRNDRL",
             Self::Rotation => b"CAIRNROT",
             Self::Segment => b"CAIRNSEG",
             Self::Tombs => b"CAIRNTMB",

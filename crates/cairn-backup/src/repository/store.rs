@@ -263,17 +263,8 @@ impl Store {
 
     /// Reads a point.
     pub(crate) fn point(&self, environment: Uuid, number: u64) -> BackupResult<ReadPoint> {
-        Ok(self.hashed_point(environment, number)?.1)
-    }
-
-    /// Reads a point, with the hash of all of it.
-    pub(crate) fn hashed_point(
-        &self,
-        environment: Uuid,
-        number: u64,
-    ) -> BackupResult<(Digest, ReadPoint)> {
         let bytes = self.whole(ObjectName::Point { environment, number }, MAX_POINT)?;
-        Ok((Digest::of(&bytes), self.decode_point(environment, number, &bytes)?))
+        self.decode_point(environment, number, &bytes)
     }
 
     /// What a point says that was read.

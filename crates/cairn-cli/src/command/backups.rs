@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use cairndb::backup::{CheckLevel, ListedPoint, Point, Proof};
 use serde::Serialize;
 
+use super::drill::{self, DrilledJson};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -19,7 +20,8 @@ use crate::{
 /// `full` says that everything was stored for that backup, `increment` that the rest was there
 /// already. Each one is whole by itself all the same. `copied` says that nobody has looked at it since,
 /// `checked` that its bytes were read and are right, `proved` that it was opened and read to its end,
-/// with the time at which that was done. Exit code 1 means that one cannot be read.
+/// with the time at which that was done; then comes the last `cairn drill`. Exit code 1 means that one
+/// cannot be read.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -55,6 +57,7 @@ struct PointJson<'a> {
     databases: Option<u64>,
     state: String,
     proof: Option<ProofJson>,
+    drill: Option<DrilledJson>,
 }
 
 /// How closely somebody has looked at it.
@@ -110,15 +113,18 @@ fn show(listed: &ListedPoint, point: &Point, output: &mut Output) -> Result<(), 
     let best = listed.best_proof();
     let (files, bytes) = (point.files.len() as u64, point.bytes());
     let label = point.label.as_ref().map(|label| format!("; {}", escape(label.as_bytes())));
+    let drill = listed.last_drill();
+    let since = best.filter(|proof| proof.state() == state).map(|proof| proof.made);
     output.line(format_args!(
-        "point {number}: commit {} of {}, {}, {}; {}, {} stored; {state}{}{}",
+        "point {number}: commit {} of {}, {}, {}; {}, {} stored; {state}{}{}{}",
         point.cut.commit,
         Time(point.cut.time),
         several(files, "file"),
         size(bytes),
         if point.is_full() { "full" } else { "increment" },
         size(point.new_bytes),
-        best.map(|proof| format!(" {}", Time(proof.made))).unwrap_or_default(),
+        since.map(|made| format!(" {}", Time(made))).unwrap_or_default(),
+        drill.map(drill::listed).unwrap_or_default(),
         label.unwrap_or_default()
     ))?;
     output.json(&PointJson {
@@ -138,5 +144,6 @@ fn show(listed: &ListedPoint, point: &Point, output: &mut Output) -> Result<(), 
         databases: point.databases.as_ref().map(|databases| databases.len() as u64),
         state: state.to_string(),
         proof: best.map(ProofJson::of),
+        drill: drill.map(DrilledJson::of),
     })
 }

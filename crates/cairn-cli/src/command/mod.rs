@@ -6,6 +6,7 @@ mod backups;
 mod checkpoint;
 mod clean;
 mod compression;
+mod drill;
 mod drop;
 mod entries;
 mod export;
@@ -105,6 +106,7 @@ pub(crate) enum Command {
     Backup(backup::Backup),
     Backups(backups::Backups),
     Prove(prove::Prove),
+    Drill(drill::DrillCommand),
     Prune(prune::Prune),
     Unprune(prune::Unprune),
     Restore(restore::Restore),
@@ -153,6 +155,7 @@ impl Command {
             Self::Backup(command) => command.run(output),
             Self::Backups(command) => command.run(output),
             Self::Prove(command) => command.run(output),
+            Self::Drill(command) => command.run(output),
             Self::Prune(command) => command.run(output),
             Self::Unprune(command) => command.run(output),
             Self::Restore(command) => command.run(output),

@@ -281,6 +281,50 @@ fn repo_session(json: bool) -> Session {
     session
 }
 
+/// An encrypted environment in a repository, of which restores are tried.
+fn drill_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.key_file("data.key");
+    session.run("init data --encrypt --key-file data.key");
+    session.run("put data ada 1815 --key-file data.key");
+    session.run("sql data app.db CREATE·TABLE·t(n) --key-file data.key");
+    session.run("sql data app.db INSERT·INTO·t·VALUES(7) --key-file data.key");
+    session.run("repo init backups");
+    session.run("drill backups");
+    session.run("backup data --repo backups --key-file data.key");
+    session.run("put data grace 1906 --key-file data.key");
+    session.run("backup data --repo backups --label second --key-file data.key");
+    session.run("drill backups --every 7d");
+    session.run("backups backups");
+    session.run("drill backups --key-file data.key");
+    session.run("drill backups --key-file data.key --every 7d --after-points 1");
+    session.run("drill backups --key-file data.key --random --seed 3 --every 0s");
+    session.run("drill backups --key-file data.key --label second --sql app.db:SELECT·n,·NULL·FROM·t=7|NULL");
+    session.run(
+        "drill backups --key-file data.key --point 1 --sql app.db:SELECT·n·FROM·t=8 --check exit·3",
+    );
+    let check = "test·-d·\"$CAIRN_DRILL_DIR\"·&&·echo·seen";
+    session.run(&format!("drill backups --key-file data.key --check {check} --no-record"));
+    session.run("drill backups --key-file data.key --point 9");
+    session.run("drill backups --key-file data.key --scratch nowhere");
+    session.run("drill backups --key-file data.key --sql SELECT·1");
+    session.run("drill backups --key-file data.key --seed 7");
+    session.run("drill backups --every soon");
+    session.run("backups backups");
+    session.run("drill backups --history");
+    session
+}
+
+#[test]
+fn restores_are_tried_by_people() {
+    drill_session(false).compare("drill-text.txt");
+}
+
+#[test]
+fn restores_are_tried_by_programs() {
+    drill_session(true).compare("drill-json.txt");
+}
+
 /// An encrypted repository, and an encrypted environment with another key in it.
 fn encrypted_repo_session(json: bool) -> Session {
     let mut session = Session::new(json);

@@ -69,6 +69,7 @@ fn help_is_text() {
         "rekey",
         "backups",
         "prove",
+        "drill",
         "prune",
         "unprune",
         "repo",

@@ -220,8 +220,10 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 17] = [
+    const MEMBERS: [&str; 19] = [
         "seconds",
+        "rto_seconds",
+        "rpo_seconds",
         "uuid",
         "environment",
         "time",
@@ -336,7 +338,7 @@ fn redact_words(line: &str) -> String {
             let after = words[i + 1].replace(&next, "TIMELINE");
             redacted.extend([word.to_owned(), after]);
             i += 1;
-        } else if let Some(long) = this.split(['"', '=']).find(|text| is_hex(text)) {
+        } else if let Some(long) = this.split(['"', '=', '/']).find(|text| is_hex(text)) {
             redacted.push(word.replace(long, if long.len() == 64 { "DIGEST" } else { "UUID" }));
         } else {
             redacted.push(word.to_owned());

@@ -219,6 +219,15 @@ impl Check<'_> {
                 self.find(name, Some(0), format!("its hash is {found}"), vec![point]);
             }
         }
+        for name in self.repository.store.drill_names(environment)? {
+            let ObjectName::Drill { point, hash, .. } = name else { continue };
+            let (store, kind) = (&self.repository.store, StatementKind::Drill);
+            let read = store.locked_statement(name, kind, (environment, point));
+            let Some((found, _)) = self.note(read, &[point])? else { continue };
+            if ShortHash::of(found) != hash {
+                self.find(name, Some(0), format!("its hash is {found}"), vec![point]);
+            }
+        }
         for number in self.repository.store.rotation_numbers(environment)? {
             let (store, kind) = (&self.repository.store, StatementKind::Rotation);
             let name = ObjectName::Rotation { environment, number };

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Check<'_> {
-    /// Whether the proofs are what they were, and of points that are there.
+    /// Whether proofs and drills are what they were, and the proofs of points that are there.
     pub(super) fn proofs(&mut self, environment: Uuid) -> BackupResult<()> {
         for name in self.repository.store.proof_names(environment)? {
             let ObjectName::Proof { point: number, .. } = name else { continue };
@@ -21,6 +21,11 @@ impl Check<'_> {
                 let problem = format!("it is of a point with the hash {}", read.of);
                 self.find(name, Some(0), problem, vec![number]);
             }
+        }
+        for name in self.repository.store.drill_names(environment)? {
+            let ObjectName::Drill { point: number, .. } = name else { continue };
+            let read = self.repository.store.drill(name);
+            self.note(read, &[number])?;
         }
         Ok(())
     }

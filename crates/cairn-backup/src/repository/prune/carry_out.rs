@@ -217,6 +217,7 @@ impl Repository {
                 let number = match name {
                     ObjectName::Point { number, .. } | ObjectName::Index { number, .. } => number,
                     ObjectName::Proof { point, .. } => point,
+                    // Drills stay: they say how long restores have taken.
                     _ => continue,
                 };
                 if tombs.is_gone(number) {

@@ -316,11 +316,19 @@ impl Repository {
                 proved.insert((read.point, read.of.0));
             }
         }
+        let numbers: Vec<_> = reach.points.iter().map(|point| point.number).collect();
+        let mut restored = BTreeSet::new();
+        for read in self.store.drills_of(environment, &numbers)? {
+            if let (true, Some(back)) = (read.drill.passed(), read.drill.restored) {
+                restored.insert((read.point, read.of.0, back.commit));
+            }
+        }
         let candidates = reach.points.iter().map(|point| RetentionPoint {
             number: point.number,
             time: point.created,
             has_label: point.label.is_some(),
-            is_proved: proved.contains(&(point.number, point.hash.0)),
+            is_proved: proved.contains(&(point.number, point.hash.0))
+                || restored.contains(&(point.number, point.hash.0, point.commit)),
         });
         Ok(candidates.collect())
     }

@@ -39,6 +39,8 @@ pub(super) struct Reached {
     pub(super) number: u64,
     /// Of all of it.
     pub(super) hash: Digest,
+    /// Its last commit.
+    pub(super) commit: u64,
     pub(super) created: u64,
     pub(super) label: Option<String>,
     pub(super) timeline: Timeline,
@@ -168,7 +170,8 @@ impl Repository {
         let parts = parts_of(&point).map(|(part, length)| reach.place(part, length)).collect();
         let file = point.cut.journal_end.map_or(FileNumber::FIRST, |end| end.file);
         let (created, timeline, label) = (point.created, point.cut.timeline, point.label);
-        reach.points.push(Reached { number, hash, created, label, timeline, file, parts });
+        let commit = point.cut.commit;
+        reach.points.push(Reached { number, hash, commit, created, label, timeline, file, parts });
         Ok(())
     }
 

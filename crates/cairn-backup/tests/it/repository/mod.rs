@@ -5,6 +5,7 @@ mod backups;
 mod both;
 mod crash;
 mod damage;
+mod drills;
 mod encrypted;
 mod failing;
 mod faults;
