@@ -31,6 +31,7 @@ mod backup;
 mod bring;
 mod copy;
 mod crew;
+mod diff;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -58,8 +59,12 @@ mod sync;
 mod verify;
 
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
-pub use cairn_archive::Compression;
+pub use cairn_archive::{Change, Compression};
 pub use cairn_env::{Forgotten, KeptGeneration, RestoreTo};
+pub use diff::{
+    CompareCounts, CompareOptions, CompareReport, ComparedEntry, ComparedKey, ComparedSort,
+    ComparedStore, ComparedTable, compare,
+};
 pub use error::{BackupError, BackupResult, ObjectError};
 pub use heal::{heal, heal_from};
 pub use keyring::{check_key, check_key_in, is_encrypted};
@@ -72,7 +77,16 @@ pub use progress::Progress;
 pub use publish::{publish, publish_in};
 pub use repository::{
     AlsoCheck, BackendError, BackendResult, CheckFinding, CheckLevel, CheckOptions, CheckReport,
-    Deleted, DirectoryCheck, Drill, DrillCheck, DrillDue, DrillFailure, DrillOptions, DrillPoint, DrillPolicy, DrillReport, DrillStage, EachReport, EnvironmentInfo, Folder, Hole, KeepReason, KeptJournal, LastShipped, Listed, ListedPoint, LocalBackend, MAX_POINT_LABEL_LEN, MemoryBackend, Moment, NeededObject, ObjectName, Opened, Origin, Part, PartName, PlannedPoint, Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Proof, ProveOptions, ProveReport, PruneOptions, PrunePlan, PruneRefusal, Put, REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo, RestorableInterval, Restored, Retention, RetentionPoint, Segment, SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, Subset, TimelineIntervals, Tomb, TombStage, Which, backup_each, conformance, is_repository,
+    Deleted, DirectoryCheck, Drill, DrillCheck, DrillDue, DrillFailure, DrillOptions, DrillPoint,
+    DrillPolicy, DrillReport, DrillStage, EachReport, EnvironmentInfo, Folder, FoundLast, Hole,
+    KeepReason, KeptJournal, LastShipped, Listed, ListedPoint, LocalBackend, MAX_POINT_LABEL_LEN,
+    MemoryBackend, Moment, NeededObject, ObjectName, Opened, Origin, Part, PartName, PlannedPoint,
+    Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Proof, ProveOptions,
+    ProveReport, PruneOptions, PrunePlan, PruneRefusal, Put, REPOSITORY_SYNC_SITES, RepoBackend,
+    Repository, RepositoryInfo, RestorableInterval, Restored, Retention, RetentionPoint, Segment,
+    SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash,
+    Sought, Subset, TimelineIntervals, Tomb, TombStage, Which, backup_each, conformance,
+    is_repository,
 };
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

@@ -362,10 +362,7 @@ impl Bringing<'_> {
 
     /// Databases of stores belong to them, with more than what is in them.
     fn check_plain(&self, name: &str) -> BackupResult<()> {
-        let is_of = |store: &str| {
-            name.strip_prefix(store).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if ["cairn.kv", "cairn.rdb", "cairn.archive", "sql"].into_iter().any(is_of) {
+        if is_of_store(name) {
             let what = format!("the database {name:?} belongs to a store, which is brought as one");
             return Err(EnvError::InvalidInput { what }.into());
         }
@@ -387,6 +384,14 @@ impl OneReport {
     fn of(report: &cairn_archive::ArchiveReport) -> Self {
         Self { commit: report.header.commit, entries: report.totals.entries() }
     }
+}
+
+/// Whether a database belongs to a store, or is where stores are recorded.
+pub(crate) fn is_of_store(name: &str) -> bool {
+    let is_of = |store: &str| {
+        name.strip_prefix(store).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    ["cairn.kv", "cairn.rdb", "cairn.archive", "sql"].into_iter().any(is_of)
 }
 
 fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {

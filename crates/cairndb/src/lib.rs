@@ -174,7 +174,21 @@ pub mod archive {
 pub mod backup {
     pub use cairn_backup::{
         AlsoCheck, BackendError, BackendResult, BackupError, BackupFinding, BackupOptions,
-        BackupReport, BackupResult, BackupVerifyReport, Cancel, CheckFinding, CheckLevel,
-    CheckOptions, CheckReport, Compression, Deleted, DirectoryCheck, Drill, DrillCheck, DrillDue, DrillFailure, DrillOptions, DrillPoint, DrillPolicy, DrillReport, DrillStage, EachReport, EnvironmentInfo, Folder, Forgotten, Hole, KeepReason, KeptGeneration, KeptJournal, LastShipped, Listed, ListedPoint, LocalBackend, MANIFEST_NAME, MAX_POINT_LABEL_LEN, Manifest, ManifestFile, MemoryBackend, Moment, NeededObject, ObjectError, ObjectName, One, OneOptions, OneReport, Opened, Origin, Pace, Part, PartName, Piece, PlannedPoint, Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Progress, Proof, ProveOptions, ProveReport, PruneOptions, PrunePlan, PruneRefusal, Put, RepoBackend, Repository, RepositoryInfo, RestorableInterval, RestoreOptions, RestoreReport, RestoreTo, Restored, Retention, RetentionPoint, Segment, SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, Subset, TimelineIntervals, Tomb, TombStage, Which, backup, backup_each, bring_one, check_key, conformance, forget_old, heal, is_encrypted, is_repository, open_backup, publish, restore, undo_restore, verify,
+        BackupReport, BackupResult, BackupVerifyReport, Cancel, Change, CheckFinding, CheckLevel,
+        CheckOptions, CheckReport, CompareCounts, CompareOptions, CompareReport, ComparedEntry,
+        ComparedKey, ComparedSort, ComparedStore, ComparedTable, Compression, Deleted,
+        DirectoryCheck, Drill, DrillCheck, DrillDue, DrillFailure, DrillOptions, DrillPoint,
+        DrillPolicy, DrillReport, DrillStage, EachReport, EnvironmentInfo, Folder, Forgotten,
+        FoundLast, Hole, KeepReason, KeptGeneration, KeptJournal, LastShipped, Listed, ListedPoint,
+        LocalBackend, MANIFEST_NAME, MAX_POINT_LABEL_LEN, Manifest, ManifestFile, MemoryBackend,
+        Moment, NeededObject, ObjectError, ObjectName, One, OneOptions, OneReport, Opened, Origin,
+        Pace, Part, PartName, Piece, PlannedPoint, Point, PointDatabase, PointFile, PointOptions,
+        PointReport, PointState, Progress, Proof, ProveOptions, ProveReport, PruneOptions,
+        PrunePlan, PruneRefusal, Put, RepoBackend, Repository, RepositoryInfo, RestorableInterval,
+        RestoreOptions, RestoreReport, RestoreTo, Restored, Retention, RetentionPoint, Segment,
+        SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus,
+        ShortHash, Sought, Subset, TimelineIntervals, Tomb, TombStage, Which, backup, backup_each,
+        bring_one, check_key, compare, conformance, forget_old, heal, is_encrypted, is_repository,
+        open_backup, publish, restore, undo_restore, verify,
     };
 }

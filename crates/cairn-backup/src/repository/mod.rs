@@ -26,6 +26,7 @@
 //! | `view`, `reader` | a point as the directory of a backup, and the bytes of its files |
 //! | `journal`, `moment` | what leads from a point to a moment |
 //! | `restore` | a point becomes an environment |
+//! | `find_last` | the newest point that has something |
 //! | `check` | all of it, looked at in up to five ways |
 //! | `rotation` | how far checks of a part each have come round all of it |
 //! | `prune` | points go, and what only they need |
@@ -39,6 +40,7 @@ mod check;
 pub(crate) mod drill;
 mod each;
 mod fields;
+mod find_last;
 mod frames;
 pub(crate) mod header;
 mod intervals;
@@ -82,6 +84,7 @@ pub use drill::{
     DrillPolicy, DrillReport, DrillStage, Restored,
 };
 pub use each::{EachReport, backup_each};
+pub use find_last::{FoundLast, Sought};
 pub use intervals::{Hole, LastShipped, Moment, RestorableInterval, TimelineIntervals};
 pub use names::{Folder, ObjectName, PartName, ShortHash};
 pub use point::{MAX_POINT_LABEL_LEN, NeededObject, Part, Point, PointDatabase, PointFile};

@@ -1,6 +1,7 @@
 //! Backups and restores from outside.
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod compare;
 mod crash;
 mod damage;
 mod delta;

@@ -5,11 +5,13 @@ mod backup;
 mod backups;
 mod checkpoint;
 mod clean;
+mod compare;
 mod compression;
 mod drill;
 mod drop;
 mod entries;
 mod export;
+mod find_last;
 mod heal;
 mod history;
 pub(crate) mod import;
@@ -107,6 +109,8 @@ pub(crate) enum Command {
     Backups(backups::Backups),
     Prove(prove::Prove),
     Drill(drill::DrillCommand),
+    Diff(compare::Diff),
+    FindLast(find_last::FindLast),
     Prune(prune::Prune),
     Unprune(prune::Unprune),
     Restore(restore::Restore),
@@ -156,6 +160,8 @@ impl Command {
             Self::Backups(command) => command.run(output),
             Self::Prove(command) => command.run(output),
             Self::Drill(command) => command.run(output),
+            Self::Diff(command) => command.run(output),
+            Self::FindLast(command) => command.run(output),
             Self::Prune(command) => command.run(output),
             Self::Unprune(command) => command.run(output),
             Self::Restore(command) => command.run(output),

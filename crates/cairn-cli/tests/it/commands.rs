@@ -281,6 +281,55 @@ fn repo_session(json: bool) -> Session {
     session
 }
 
+/// Points that are compared.
+fn diff_session(json: bool) -> Session {
+    let mut session = Session::new(json);
+    session.run("init data");
+    session.run("put data ada 1815");
+    session.run("put data 00ff cafe --hex");
+    session.run("kv put data notes tea 7 --type integer");
+    session.run("sql data app.db CREATE·TABLE·t(n·INTEGER·PRIMARY·KEY,·x)");
+    session.run("sql data app.db INSERT·INTO·t·VALUES(1,·'a'),(2,·'b')");
+    session.run("repo init backups");
+    session.run("backup data --repo backups --label monday");
+    session.run("diff backups 1 1");
+    session.run("delete data ada");
+    session.run("put data 00ff babe --hex");
+    session.run("put data grace 1906");
+    session.run("kv delete data notes tea");
+    session.run("sql data app.db UPDATE·t·SET·x·=·'c'·WHERE·n·=·2;·DELETE·FROM·t·WHERE·n·=·1;·INSERT·INTO·t·VALUES(3,·4)");
+    session
+        .run("sql data app.db CREATE·INDEX·i·ON·t(x);·CREATE·TABLE·u(y);·INSERT·INTO·u·VALUES(5)");
+    session.run("backup data --repo backups --label tuesday");
+    session.run("diff backups monday tuesday");
+    session.run("diff backups 2 1 --store main --samples 1");
+    session.run("diff backups 2 1 --store nothing");
+    session.run("diff backups 2 3");
+    session.run("diff nowhere 2 3");
+    session.run("kv put data people p1 x");
+    session.run("backup data --repo backups");
+    session.run("diff backups tuesday 3 --samples 0");
+    session.run("find-last backups ada");
+    session.run("find-last backups grace");
+    session.run("find-last backups 00ff --hex");
+    session.run("find-last backups nobody");
+    session.run("find-last backups tea --store notes");
+    session.run("find-last backups SELECT·*·FROM·t·WHERE·n·=·1 --sql app.db");
+    session.run("find-last backups SELEKT --sql app.db");
+    session.run("find-last backups ada --store notes --db main");
+    session
+}
+
+#[test]
+fn points_are_compared_by_people() {
+    diff_session(false).compare("diff-text.txt");
+}
+
+#[test]
+fn points_are_compared_by_programs() {
+    diff_session(true).compare("diff-json.txt");
+}
+
 /// An encrypted environment in a repository, of which restores are tried.
 fn drill_session(json: bool) -> Session {
     let mut session = Session::new(json);

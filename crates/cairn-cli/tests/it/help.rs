@@ -70,6 +70,8 @@ fn help_is_text() {
         "backups",
         "prove",
         "drill",
+        "diff",
+        "find-last",
         "prune",
         "unprune",
         "repo",
