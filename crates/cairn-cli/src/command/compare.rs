@@ -28,10 +28,10 @@ use crate::{
 
 /// Compare two points of a repository: stores, tables, entries and rows
 ///
-/// Both are opened where they lie, and read side by side. For each store that differs, and each table of
-/// a SQL file, it is said how many entries or rows are the same, added, removed and changed, with some of
-/// them: `+` is what only the second point has, `-` what only the first has, `~` what both have with
-/// different content. Exit code 1 means that they differ.
+/// Both are opened where they lie, and read side by side. For each store that differs, and each table
+/// of a SQL file, it is said how many entries or rows are the same, added, removed and changed, with
+/// some of them: `+` is what only the second point has, `-` what only the first has, `~` what both
+/// have with different content. Exit code 1 means that they differ.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,

@@ -18,10 +18,10 @@ use crate::{
 
 /// Find the newest point of a repository that has a key, and the one that has lost it
 ///
-/// The points are opened where they lie, the newest first, until one has it. KEY is looked for in the
-/// database `main`, in the one that --db names, or in a key-value store with --store; with --sql it is a
-/// query of a SQL file, which gives a row where there is what is looked for. A point that cannot be read
-/// is passed over, and said. Exit code 1 means that no point has it.
+/// The points are opened where they lie, the newest first, until one has it. KEY is looked for in
+/// the database `main`, in the one that --db names, or in a key-value store with --store; with
+/// --sql it is a query of a SQL file, which gives a row where there is what is looked for. A point
+/// that cannot be read is passed over, and said. Exit code 1 means that no point has it.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,

@@ -13,6 +13,7 @@ fn session(json: bool) -> Session {
     session.run("ship data backups --once");
     session.run("backup data --repo backups");
     session.run("prove backups --point 1");
+    session.run("drill backups");
     session.run("prune backups --keep-last 1 --apply");
     session.run("metrics data none --repo backups --repo nowhere");
     session.run("metrics");

@@ -14,14 +14,22 @@ fn a_page_shows_points_holes_proofs_and_files_and_names_are_only_text() {
         dir.run(&["backup", "data", "--repo", "backups", "--label", evil]).good();
     }
     dir.run(&["prove", "backups", "--point", "2"]).good();
+    dir.run(&["drill", "backups"]).good();
     dir.run(&["report", "data", "--repo", "backups", "--html", "page.html"]).good();
     let page = std::fs::read_to_string(dir.path("page.html")).unwrap();
-    for shown in ["every commit from", "hole from", "point 2", "proved", "&lt;script&gt;", "of use"]
-    {
+    for shown in [
+        "every commit from",
+        "hole from",
+        "point 2",
+        "proved",
+        "back after",
+        "&lt;script&gt;",
+        "of use",
+    ] {
         assert!(page.contains(shown), "{shown} is not on the page");
     }
-    // Four pictures, and nothing that is run or fetched.
-    assert_eq!(page.matches("role=\"img\"").count(), 4);
+    // Five pictures, and nothing that is run or fetched.
+    assert_eq!(page.matches("role=\"img\"").count(), 5);
     for foreign in ["<script", "http:", "https:", "url(", "<link", "<img", "@import"] {
         assert!(!page.contains(foreign), "{foreign} is on the page");
     }

@@ -242,7 +242,7 @@ fn redact_json(line: &str) -> String {
         "until",
     ];
     // Of files with watermarks in them, and of what is compressed.
-    const SIZED: [&str; 9] = [
+    const SIZED: [&str; 10] = [
         "\"verified\":\"environment\"",
         "\"generations\":",
         "\"unused_bytes\":",
@@ -252,6 +252,7 @@ fn redact_json(line: &str) -> String {
         "\"since\":",
         "\"findings\":",
         "\"until\":",
+        "\"html\":",
     ];
     let mut line = line.to_owned();
     let bytes = SIZED.iter().any(|sized| line.contains(sized)).then_some("bytes");

@@ -305,7 +305,7 @@ fn a_snapshot_that_is_too_old_says_so_and_holds_nothing_back() {
 
 #[test]
 fn the_space_of_each_file_is_told_and_adds_up() {
-    let mut test = TestEnv::new(small_options());
+    let test = TestEnv::new(small_options());
     let db = test.db("db");
     for n in 0..400_u32 {
         test.env().write(|txn| txn.put(&db, &ordered(n % 100), &[7; 2000])).unwrap();

@@ -31,14 +31,14 @@ struct Sample {
 #[serde(untagged)]
 pub(super) enum Value {
     Count(u64),
-    /// In seconds since 1970, from microseconds.
-    Time(f64),
+    Seconds(f64),
 }
 
 impl Value {
+    /// Seconds since 1970, from microseconds.
     #[expect(clippy::cast_precision_loss, reason = "microseconds of today have 51 bits")]
     pub(super) fn time(micros: u64) -> Self {
-        Self::Time(micros as f64 / 1e6)
+        Self::Seconds(micros as f64 / 1e6)
     }
 }
 
@@ -96,7 +96,7 @@ fn sample(labels: &[(&'static str, String)], value: Value) -> String {
     let labels = labels.join(",");
     match value {
         Value::Count(count) => format!("{{{labels}}} {count}"),
-        Value::Time(seconds) => format!("{{{labels}}} {seconds:.6}"),
+        Value::Seconds(seconds) => format!("{{{labels}}} {seconds:.6}"),
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn read(
             [("repository", path.display().to_string()), ("environment", environment.to_string())];
         let points = repository.points(Some(environment))?;
         of_points(&points, families, &labels);
+        of_drills(&points, families, &labels);
         of_intervals(repository.intervals(Some(environment))?, families, &labels);
         let mut add = |name: &str, help: &str, value: u64| {
             families.add(&format!("cairn_repository_{name}"), help, &labels, value);
@@ -70,6 +71,29 @@ fn of_points(points: &[ListedPoint], families: &mut Families, labels: &Labels) {
     if let Some(made) = proofs.map(|proof| proof.made).max() {
         let help = "When a point was proved last, in seconds since 1970.";
         add("newest_proof_timestamp_seconds", help, Value::time(made));
+    }
+}
+
+fn of_drills(points: &[ListedPoint], families: &mut Families, labels: &Labels) {
+    let mut add = |name: &str, help: &str, value: Value| {
+        families.add(&format!("cairn_repository_{name}"), help, labels, value);
+    };
+    let drills = || points.iter().flat_map(|point| &point.drills);
+    if let Some(drill) = drills().max_by_key(|drill| drill.made) {
+        let help = "Whether the last restore that was tried has succeeded.";
+        add("newest_drill_ok", help, u64::from(drill.passed()).into());
+    }
+    let passed = drills().filter(|drill| drill.passed()).max_by_key(|drill| drill.made);
+    let Some(drill) = passed else { return };
+    let help = "When a restore was tried last that has succeeded, in seconds since 1970.";
+    add("newest_drill_timestamp_seconds", help, Value::time(drill.made));
+    for (name, help, reached) in [
+        ("newest_drill_rto_seconds", "How long it took until it was back.", drill.rto()),
+        ("newest_drill_rpo_seconds", "How old its newest commit was.", drill.rpo()),
+    ] {
+        if let Some(reached) = reached {
+            add(name, help, Value::Seconds(reached.as_secs_f64()));
+        }
     }
 }
 

@@ -5,8 +5,9 @@
 //! | `facts` | what is known of an environment, and of the backups of one |
 //! | `page` | the page: its parts in order, tables, style |
 //! | `picture` | a picture: its scale of time, its shapes |
-//! | `restorable`, `sizes`, `proofs`, `files` | one picture each |
+//! | `restorable`, `sizes`, `proofs`, `drills`, `files` | one picture each |
 
+mod drills;
 mod facts;
 mod files;
 mod page;
@@ -36,8 +37,8 @@ use crate::{
 ///
 /// The page is one file that needs nothing else: no script, no font, nothing from a network. Of each
 /// environment in a repository it shows which times can be restored to, with holes, its points and
-/// how far they are known to be good, how long proving them took, and what they take; of each
-/// environment its log files and how much of them is of use, and who keeps what.
+/// how far they are known to be good, how long proving and restoring them took, and what they take;
+/// of each environment its log files and how much of them is of use, and who keeps what.
 ///
 /// What cannot be read stands on the page, too; the exit code is then 1.
 #[derive(clap::Args)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cairndb::backup::{Moment, PointState};
 
 use super::{
+    drills,
     facts::{BackupFacts, EnvironmentFacts, Facts},
     files,
     picture::escape,
@@ -84,6 +85,13 @@ fn of_backups(facts: &BackupFacts, now: u64, page: &mut String) {
     if let Some(point) = newest(PointState::Proved) {
         rows.push(("newest proved point", ago(point.created)));
     }
+    let drills = facts.points.iter().flat_map(|listed| &listed.drills);
+    if let Some(drill) = drills.max_by_key(|drill| drill.made) {
+        let came = drill.rto().map(|rto| format!("back after {}", seconds(rto)));
+        let failed = drill.failed.as_ref().map(|failed| format!("failed at {}", failed.stage));
+        let what = failed.or(came).unwrap_or_default();
+        rows.push(("last drill", format!("{}: {what}", ago(drill.made))));
+    }
     let intervals = facts.timelines.iter().flat_map(|timeline| &timeline.intervals);
     let last = intervals.map(|interval| interval.to).max_by_key(|moment| moment.commit);
     if let Some(Moment { commit, time, .. }) = last {
@@ -105,6 +113,12 @@ fn of_backups(facts: &BackupFacts, now: u64, page: &mut String) {
         page,
     );
     picture("Proofs: when, and how long they took", proofs::draw(facts, now), &STATES[1..], page);
+    let legend = [
+        ("proved", "until it was back"),
+        ("copied", "age of its newest commit"),
+        ("bad", "failed"),
+    ];
+    picture("Drills: restores that were tried", drills::draw(facts, now), &legend, page);
     points(facts, page);
 }
 
