@@ -40,6 +40,11 @@ impl FileSeed {
         Self { crc: crc32c(&file.0), encrypted: false }
     }
 
+    /// The seed of a file that is not encrypted and whose uuid has this checksum.
+    pub(crate) const fn of_checksum(crc: u32) -> Self {
+        Self { crc, encrypted: false }
+    }
+
     /// The seed of the file with this header.
     #[must_use]
     pub fn of_file(header: &FileHeader) -> Self {

@@ -83,7 +83,7 @@ impl Pending {
 pub struct LogFile {
     pub(crate) handle: FileRef,
     header: FileHeader,
-    seed: FileSeed,
+    pub(crate) seed: FileSeed,
     /// The key of an encrypted file, if it is there.
     pub(crate) cipher: Option<FileCipher>,
     /// Bytes below this are in the file.

@@ -41,6 +41,7 @@ mod error;
 mod file;
 mod frame;
 mod header;
+mod headless;
 mod inset;
 mod keys;
 pub mod layout;
