@@ -64,6 +64,7 @@ mod rekey;
 mod repair;
 mod restore;
 mod root;
+mod salvage;
 mod scrub;
 mod sequence;
 mod shape;
@@ -121,6 +122,11 @@ pub use recovery::report::{RecoveryReport, TornTail};
 pub use rekey::{RekeyReport, finish_rekey};
 pub use repair::{DamagedPlace, Missing, RepairReport, repair, repair_in};
 pub use restore::{RestoreTarget, Restored};
+pub use salvage::{
+    ApartTransaction, DamagedRange, Naming, SalvageOptions, SalvageReport, SalvagedDatabase,
+    SalvagedEntry, SalvagedFile, Standing, Substitute, salvage, salvage_in, salvage_to,
+    salvage_to_in,
+};
 pub use scrub::{Scrub, ScrubReport, ScrubState};
 pub use sequence::{Sequence, SequenceOptions};
 pub use shape::{DatabaseShape, IndexShape};

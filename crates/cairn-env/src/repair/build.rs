@@ -18,7 +18,7 @@ use crate::{
 
 /// The databases of the source.
 #[derive(Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     databases: BTreeMap<TreeId, Database>,
     /// The commit as of which each of these is known to have its name.
     as_of: BTreeMap<TreeId, u64>,
@@ -27,23 +27,28 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn trees(&self) -> impl Iterator<Item = TreeId> {
+    pub(crate) fn trees(&self) -> impl Iterator<Item = TreeId> {
         self.databases.keys().chain(&self.nameless).copied()
     }
 
-    pub(super) fn has(&self, tree: TreeId) -> bool {
+    pub(crate) fn has(&self, tree: TreeId) -> bool {
         self.databases.contains_key(&tree) || self.nameless.contains(&tree)
+    }
+
+    /// The database that a tree is, if its name is known.
+    pub(crate) fn database(&self, tree: TreeId) -> Option<&Database> {
+        self.databases.get(&tree)
     }
 
     /// The databases that are known to have had their names as of a commit before this one, and that commit. At
     /// another commit since, the name may have been given to another tree.
-    pub(super) fn known_before(&self, commit: u64) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn known_before(&self, commit: u64) -> impl Iterator<Item = (&str, u64)> {
         let as_of = self.as_of.iter().filter(move |(_, as_of)| **as_of < commit);
         as_of.filter_map(|(tree, as_of)| Some((self.databases.get(tree)?.name(), *as_of)))
     }
 
     /// What a tree is called in the repaired environment.
-    pub(super) fn shown(&self, tree: TreeId) -> String {
+    pub(crate) fn shown(&self, tree: TreeId) -> String {
         match self.databases.get(&tree) {
             Some(database) => database.name().to_owned(),
             None if tree == NAMES => "(the names of databases)".into(),
@@ -61,7 +66,7 @@ impl Names {
 }
 
 /// Finds out which databases there were.
-pub(super) fn names(
+pub(crate) fn names(
     source: &Source,
     commits: &Commits,
     trees: &Trees,
@@ -140,7 +145,7 @@ pub(super) fn names(
 }
 
 /// Writes all entries and replays the commits over them.
-pub(super) fn fill(
+pub(crate) fn fill(
     env: &Environment,
     source: &Source,
     commits: &Commits,
@@ -148,14 +153,11 @@ pub(super) fn fill(
     names: Names,
     report: &mut RepairReport,
 ) -> EnvResult<()> {
-    let mut writer = Writer { env, databases: BTreeMap::new(), txn: None, bytes: 0 };
+    let mut writer = Writer::new(env);
     for tree in names.trees() {
         let known = names.databases.get(&tree);
-        let options = known.map_or_else(DatabaseOptions::default, |database| {
-            DatabaseOptions::default().embed_max(database.embed_max).kind(database.kind)
-        });
         let name = names.shown(tree);
-        writer.databases.insert(tree, env.database(&name, options)?);
+        writer.create(tree, &name, known)?;
         if known.is_none() {
             report.missing.push(Missing::Name { database: name });
         }
@@ -243,23 +245,46 @@ fn each_entry(
 }
 
 /// Reads a large value; what is wrong with it if that fails.
-fn large_value(source: &Source, lsn: u64, len: u32, crc: u32) -> Result<Vec<u8>, String> {
+pub(crate) fn large_value(
+    source: &Source,
+    lsn: u64,
+    len: u32,
+    crc: u32,
+) -> Result<Vec<u8>, String> {
     let lsn = Lsn::from_raw(lsn).ok_or("it has no position")?;
-    let file = source.file(lsn.file()).map_err(|error| error.to_string())?;
+    let file = source.file_of_value(lsn.file()).map_err(|error| error.to_string())?;
     let value = file.read_value(lsn.offset(), len as usize, crc, false);
     value.map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
 }
 
 /// Writes in transactions of a handy size.
-struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     env: &'a Environment,
     databases: BTreeMap<TreeId, Database>,
     txn: Option<Transaction>,
     bytes: usize,
 }
 
-impl Writer<'_> {
-    fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> EnvResult<()> {
+impl<'a> Writer<'a> {
+    pub(crate) const fn new(env: &'a Environment) -> Self {
+        Self { env, databases: BTreeMap::new(), txn: None, bytes: 0 }
+    }
+
+    /// Creates the database that takes the entries of a tree: as it was, if that is known.
+    pub(crate) fn create(
+        &mut self,
+        tree: TreeId,
+        name: &str,
+        known: Option<&Database>,
+    ) -> EnvResult<()> {
+        let options = known.map_or_else(DatabaseOptions::default, |database| {
+            DatabaseOptions::default().embed_max(database.embed_max).kind(database.kind)
+        });
+        self.databases.insert(tree, self.env.database(name, options)?);
+        Ok(())
+    }
+
+    pub(crate) fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> EnvResult<()> {
         self.change(tree, key.len() + value.len(), |txn, database| {
             txn.set(database, key, Some(value.to_vec()))
         })
@@ -288,7 +313,7 @@ impl Writer<'_> {
         if self.bytes > HANDY { self.commit() } else { Ok(()) }
     }
 
-    fn commit(&mut self) -> EnvResult<()> {
+    pub(crate) fn commit(&mut self) -> EnvResult<()> {
         self.bytes = 0;
         match self.txn.take() {
             Some(txn) => txn.commit_with(Durability::NoSync).map(drop),

@@ -4,10 +4,13 @@
 //! by a recovery, and their numbers may have been used again. Where the end is not on record, records
 //! behind damage count as far as the file is known to have been durable.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cairn_log::{
-    FileClass, FileNumber, LogFile, Lsn, Record, RecordKind, Stop,
+    FileClass, FileNumber, LogError, LogFile, Lsn, Record, RecordKind, Stop,
     tail::{self, Outside, Tail, Verdict},
 };
 
@@ -22,14 +25,14 @@ use crate::{
 };
 
 /// The commits that can be replayed.
-pub(super) struct Commits {
+pub(crate) struct Commits {
     files: Vec<Part>,
     /// Runs of commits without a gap, in order.
     runs: Vec<(u64, u64)>,
     /// The newest commit that is known of, here or not.
-    pub(super) newest: u64,
+    pub(crate) newest: u64,
     /// Whether there certainly was no newer one.
-    pub(super) is_end_known: bool,
+    pub(crate) is_end_known: bool,
     /// Whether something stands behind the end that is no whole record, or proves nothing: what a crash
     /// leaves, or damage to the last commits.
     has_torn_end: bool,
@@ -45,8 +48,21 @@ struct Part {
     newest: u64,
 }
 
+/// How far a journal file counts whose end is not on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenEnd {
+    /// Up to damage, and behind it as far as the file is known to have been durable.
+    Proven,
+    /// Up to its last whole record: that one was written, whether or not anybody was told so.
+    Whole,
+}
+
 impl Commits {
-    pub(super) fn find(source: &Source, report: &mut RepairReport) -> EnvResult<Self> {
+    pub(crate) fn find(
+        source: &Source,
+        open_end: OpenEnd,
+        report: &mut RepairReport,
+    ) -> EnvResult<Self> {
         let mut this = Self {
             files: Vec::new(),
             runs: Vec::new(),
@@ -59,6 +75,10 @@ impl Commits {
         for file in source.of_class(FileClass::Journal) {
             let scanned = scan::records(file, u64::MAX, &mut |_| Ok(()))?;
             let (limit, recorded) = end_of(source, file, &scanned);
+            let limit = match (open_end, recorded) {
+                (OpenEnd::Whole, false) => limit.max(scanned.end),
+                _ => limit,
+            };
             this.files.push(Part { file: Arc::clone(file), limit, newest: u64::MAX });
             last = Some((file, scanned, recorded));
         }
@@ -71,16 +91,21 @@ impl Commits {
         this.collect(source, report)?;
         this.is_end_known = match last {
             Some((_, _, true)) => true,
-            Some((file, scanned, false)) => {
-                let tail = tail_of(source, file, &scanned)?;
-                this.has_torn_end = tail.verdict == Verdict::Torn;
-                if this.has_torn_end {
-                    let (name, bytes) = (file.name().to_string(), tail.bytes);
-                    let what = format!("{bytes} bytes behind the end of the journal do not count");
-                    report.damage(&name, tail.offset, what);
+            Some((file, scanned, false)) => match tail_of(source, file, &scanned) {
+                Ok(tail) => {
+                    this.has_torn_end = tail.verdict == Verdict::Torn;
+                    if this.has_torn_end {
+                        let (name, bytes) = (file.name().to_string(), tail.bytes);
+                        let what =
+                            format!("{bytes} bytes behind the end of the journal do not count");
+                        report.damage(&name, tail.offset, what);
+                    }
+                    tail.damage().is_none()
                 }
-                tail.damage().is_none()
-            }
+                // What the disk does not give may have been anything.
+                Err(EnvError::Log(LogError::Io(_))) => false,
+                Err(error) => return Err(error),
+            },
             None => source.states.first().is_some_and(|state| state.journal.is_none()),
         };
         if let Some(state) = source.states.first() {
@@ -161,14 +186,14 @@ impl Commits {
     }
 
     /// A checkpoint in this file holds everything up to this commit, so that was durable.
-    pub(super) fn checkpointed(&mut self, file: &LogFile, commit: u64) {
+    pub(crate) fn checkpointed(&mut self, file: &LogFile, commit: u64) {
         self.newest = self.newest.max(commit);
         prove(&mut self.proven, file.header().incarnation, commit);
     }
 
     /// Whether the change with this number in a node of this file is of a commit that was never given
     /// up: a crash takes commits back that nobody had synced, and leaves may have been written with them.
-    pub(super) fn is_proven(&self, source: &Source, file: &LogFile, commit: u64) -> bool {
+    pub(crate) fn is_proven(&self, source: &Source, file: &LogFile, commit: u64) -> bool {
         let incarnation = file.header().incarnation;
         let newest = source.files.values().map(|file| file.header().incarnation).max();
         commit <= self.proven.get(&incarnation).copied().unwrap_or(0)
@@ -176,7 +201,7 @@ impl Commits {
     }
 
     /// A state of this commit, or of a later one, and the commits that are here, give everything.
-    pub(super) fn complete_from(&self) -> u64 {
+    pub(crate) fn complete_from(&self) -> u64 {
         let mut from = self.newest;
         for (first, last) in self.runs.iter().rev() {
             if *last < from {
@@ -188,12 +213,12 @@ impl Commits {
     }
 
     /// The commit before the first one that is here.
-    pub(super) fn first_held(&self) -> u64 {
+    pub(crate) fn first_held(&self) -> u64 {
         self.runs.first().map_or(self.newest, |run| run.0.saturating_sub(1))
     }
 
     /// The commits after `from` that are not here.
-    pub(super) fn lost_after(&self, from: u64) -> Vec<Missing> {
+    pub(crate) fn lost_after(&self, from: u64) -> Vec<Missing> {
         let (mut lost, mut next) = (Vec::new(), from + 1);
         let end = (self.newest + 1, self.newest + 1);
         for (first, last) in self.runs.iter().chain([&end]) {
@@ -209,7 +234,7 @@ impl Commits {
     }
 
     /// Calls `each` with the changes of every commit, in order; those of one in parts come piecemeal.
-    pub(super) fn replay(
+    pub(crate) fn replay(
         &self,
         each: &mut dyn FnMut(Change, Decoder<'_>) -> EnvResult<()>,
     ) -> EnvResult<()> {
@@ -225,17 +250,77 @@ impl Commits {
                 last = sequence;
                 let Some(parts) = parts else {
                     let Ok(decoder) = Decoder::new(record.body) else { return Ok(()) };
-                    return each(Change { sequence, in_parts: false }, decoder);
+                    let lsn = record.lsn;
+                    return each(Change { sequence, in_parts: false, lsn }, decoder);
                 };
                 for lsn in parts {
                     let body = self.read(lsn)?;
                     let Ok(decoder) = Decoder::new(&body) else { continue };
-                    each(Change { sequence, in_parts: true }, decoder)?;
+                    each(Change { sequence, in_parts: true, lsn }, decoder)?;
                 }
                 Ok(())
             })?;
         }
         Ok(())
+    }
+
+    /// Calls `each` with what [`Commits::replay`] leaves out: the changes of transactions that do not count, or of
+    /// which it cannot be told.
+    pub(crate) fn apart(
+        &self,
+        each: &mut dyn FnMut(Apart, Change, Decoder<'_>) -> EnvResult<()>,
+    ) -> EnvResult<()> {
+        let mut last = 0;
+        let mut parts = Parts::default();
+        let mut open: Vec<(u64, Lsn)> = Vec::new();
+        let mut all = |why, in_parts, parts: Vec<(u64, Lsn)>| -> EnvResult<()> {
+            for (sequence, lsn) in parts {
+                let body = self.read(lsn)?;
+                let Ok(decoder) = Decoder::new(&body) else { continue };
+                each(why, Change { sequence, in_parts, lsn }, decoder)?;
+            }
+            Ok(())
+        };
+        for part in &self.files {
+            scan::records(&part.file, u64::MAX, &mut |record| {
+                let (kind, sequence) = (record.header.kind, record.header.sequence);
+                let is_transaction = kind == RecordKind::TRANSACTION;
+                if kind == RecordKind::PART {
+                    let is_first = Decoder::new(record.body).is_ok_and(|part| part.head == 0);
+                    if is_first || open.last().is_some_and(|last| last.0 != sequence) {
+                        all(Apart::Unfinished, true, std::mem::take(&mut open))?;
+                    }
+                    open.push((sequence, record.lsn));
+                }
+                let commit = part.commit(&record, &mut parts);
+                if !is_transaction && kind != RecordKind::COMMIT {
+                    return Ok(());
+                }
+                let before = std::mem::take(&mut open);
+                let counts = match commit {
+                    Some(Ok(commit)) if commit.sequence > last => {
+                        last = commit.sequence;
+                        let used: BTreeSet<Lsn> = commit.parts.into_iter().flatten().collect();
+                        let left = before.into_iter().filter(|(_, lsn)| !used.contains(lsn));
+                        return all(Apart::Unfinished, true, left.collect());
+                    }
+                    Some(Err(_)) => Apart::Incomplete,
+                    _ => Apart::GivenUp,
+                };
+                if !is_transaction {
+                    return all(counts, true, before);
+                }
+                all(Apart::Unfinished, true, before)?;
+                all(counts, false, vec![(sequence, record.lsn)])
+            })?;
+        }
+        all(Apart::Unfinished, true, open)
+    }
+
+    /// How far a journal file counts.
+    pub(crate) fn limit_of(&self, file: FileNumber) -> Option<u64> {
+        let part = self.files.iter().find(|part| part.file.header().number == file);
+        part.map(|part| part.limit)
     }
 
     fn read(&self, lsn: Lsn) -> EnvResult<Vec<u8>> {
@@ -247,15 +332,28 @@ impl Commits {
 
 /// Which commit a change is of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Change {
-    pub(super) sequence: u64,
-    in_parts: bool,
+pub(crate) struct Change {
+    pub(crate) sequence: u64,
+    pub(crate) in_parts: bool,
+    /// The record that holds it.
+    pub(crate) lsn: Lsn,
+}
+
+/// Why a transaction does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// It stands behind the end of its journal file: a recovery has given it up.
+    GivenUp,
+    /// No COMMIT record follows its parts.
+    Unfinished,
+    /// Its COMMIT record is there, and not all of its parts; or its record makes no sense from some place on.
+    Incomplete,
 }
 
 impl Change {
     /// Whether it counts for what is as commit `commit` has left it. What was written of a commit in parts
     /// may have been written half way; doing all of it again makes it whole.
-    pub(super) const fn counts_after(self, commit: u64) -> bool {
+    pub(crate) const fn counts_after(self, commit: u64) -> bool {
         commit < self.sequence || self.in_parts && commit == self.sequence
     }
 }
@@ -336,7 +434,8 @@ fn prove(proven: &mut BTreeMap<u64, u64>, incarnation: u64, commit: u64) {
     *known = (*known).max(commit);
 }
 
-fn check(body: &[u8]) -> Result<(), cairn_log::codec::DecodeError> {
+/// An error unless the changes of a transaction, a part or a moved value make sense.
+pub(crate) fn check(body: &[u8]) -> Result<(), cairn_log::codec::DecodeError> {
     let mut decoder = Decoder::new(body)?;
     while decoder.next()?.is_some() {}
     Ok(())

@@ -9,7 +9,7 @@ use crate::database::NAMES;
 type Old = (Vec<u8>, Option<Vec<u8>>, Option<u64>);
 
 /// Lists what is lost: commits, and ranges of keys whose state is older than the journal reaches back.
-pub(super) fn list(commits: &Commits, trees: &Trees, names: &Names, report: &mut RepairReport) {
+pub(crate) fn list(commits: &Commits, trees: &Trees, names: &Names, report: &mut RepairReport) {
     let complete_from = commits.complete_from();
     let from = match trees.checkpoint {
         Some(cut) => cut,

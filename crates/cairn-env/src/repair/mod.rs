@@ -12,23 +12,29 @@
 //! Only bytes with intact checksums count, and no commit that a recovery has given up, so whatever the
 //! result holds was once the value of its key. How far that may be from the newest one is in the report.
 
-mod build;
-mod journal;
-mod missing;
-mod pieces;
+pub(crate) mod build;
+pub(crate) mod journal;
+pub(crate) mod missing;
+pub(crate) mod pieces;
 mod report;
-mod scan;
-mod source;
-mod target;
-mod trees;
+pub(crate) mod scan;
+pub(crate) mod source;
+pub(crate) mod target;
+pub(crate) mod trees;
 
 use std::{path::Path, sync::Arc};
 
 use cairn_io::{DirRef, RealDir, RealWorld, WorldRef};
+use cairn_log::FileNumber;
 
 pub use report::{DamagedPlace, Missing, RepairReport};
 
-use self::{journal::Commits, source::Source, target::Target, trees::Trees};
+use self::{
+    journal::{Commits, OpenEnd},
+    source::Source,
+    target::{By, Target},
+    trees::Trees,
+};
 use crate::{EnvError, EnvResult, Options};
 
 /// Puts what can be proved of the damaged environment in `source` together as a new environment in
@@ -46,23 +52,31 @@ pub fn repair(
     target: impl AsRef<Path>,
     options: Options,
 ) -> EnvResult<RepairReport> {
-    let (source, target) = (source.as_ref(), target.as_ref());
+    let source = source_dir(source.as_ref())?;
+    repair_in(source, target_dir(target.as_ref())?, Arc::new(RealWorld::new()), options)
+}
+
+/// The directory of a damaged environment.
+pub(crate) fn source_dir(path: &Path) -> EnvResult<DirRef> {
     let not_there = |why: &str| {
-        let path = source.to_owned();
+        let path = path.to_owned();
         Err(EnvError::NotAnEnvironment { path, why: why.into() })
     };
-    let source_dir = match RealDir::open(source) {
-        Err(error) if error.is_not_found() => return not_there("there is no such directory"),
+    match RealDir::open(path) {
+        Err(error) if error.is_not_found() => not_there("there is no such directory"),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            return not_there("it is not a directory");
+            not_there("it is not a directory")
         }
-        opened => opened?,
-    };
-    let target_dir = match RealDir::open(target) {
-        Err(error) if error.is_not_found() => RealDir::create(target)?,
-        opened => opened?,
-    };
-    repair_in(source_dir, target_dir, Arc::new(RealWorld::new()), options)
+        opened => Ok(opened?),
+    }
+}
+
+/// The directory of what is made of it, which may be new.
+pub(crate) fn target_dir(path: &Path) -> EnvResult<DirRef> {
+    match RealDir::open(path) {
+        Err(error) if error.is_not_found() => Ok(RealDir::create(path)?),
+        opened => Ok(opened?),
+    }
 }
 
 /// As [`repair`], on any directories and world.
@@ -77,13 +91,13 @@ pub fn repair_in(
 ) -> EnvResult<RepairReport> {
     let mut report = RepairReport::default();
     let source = Source::open(source, &options, &mut report)?;
-    let mut commits = Commits::find(&source, &mut report)?;
+    let mut commits = Commits::find(&source, OpenEnd::Proven, &mut report)?;
     let trees = Trees::find(&source, &mut commits, &mut report)?;
     report.newest_commit = commits.newest;
     report.checkpoint = trees.checkpoint;
     let names = build::names(&source, &commits, &trees, &mut report)?;
     missing::list(&commits, &trees, &names, &mut report);
-    let target = Target::begin(target, &world, options)?;
+    let target = Target::begin(target, &world, options, By::Repair, FileNumber::FIRST)?;
     build::fill(&target.env, &source, &commits, &trees, names, &mut report)?;
     target.finish(&mut report)?;
     Ok(report)

@@ -6,22 +6,22 @@ use cairn_log::Lsn;
 
 /// A range of keys and where it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) lower: Vec<u8>,
-    pub(super) upper: Option<Vec<u8>>,
+pub(crate) struct Piece {
+    pub(crate) lower: Vec<u8>,
+    pub(crate) upper: Option<Vec<u8>>,
     /// The range is as this commit has left it.
-    pub(super) commit: u64,
+    pub(crate) commit: u64,
     /// The leaf that holds its entries; `None`: it has none.
-    pub(super) leaf: Option<Lsn>,
+    pub(crate) leaf: Option<Lsn>,
 }
 
 /// Ranges that do not overlap, by their lower ends.
 #[derive(Debug, Default)]
-pub(super) struct Pieces(BTreeMap<Vec<u8>, Piece>);
+pub(crate) struct Pieces(BTreeMap<Vec<u8>, Piece>);
 
 impl Pieces {
     /// Adds the parts of `piece` that are not there yet. So the newest come first.
-    pub(super) fn add(&mut self, piece: &Piece) {
+    pub(crate) fn add(&mut self, piece: &Piece) {
         let free = self.holes(&piece.lower, piece.upper.as_deref());
         for (lower, upper) in free {
             self.0.insert(lower.clone(), Piece { lower, upper, ..piece.clone() });
@@ -29,7 +29,7 @@ impl Pieces {
     }
 
     /// The parts of a range that no piece covers.
-    pub(super) fn holes(
+    pub(crate) fn holes(
         &self,
         lower: &[u8],
         upper: Option<&[u8]>,
@@ -52,7 +52,7 @@ impl Pieces {
     }
 
     /// The pieces that have keys of a range, in order.
-    pub(super) fn overlapping<'a>(
+    pub(crate) fn overlapping<'a>(
         &'a self,
         lower: &'a [u8],
         upper: Option<&'a [u8]>,
@@ -65,19 +65,19 @@ impl Pieces {
     }
 
     /// The piece that covers a key.
-    pub(super) fn at(&self, key: &[u8]) -> Option<&Piece> {
+    pub(crate) fn at(&self, key: &[u8]) -> Option<&Piece> {
         let (_, piece) =
             self.0.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()?;
         piece.upper.as_ref().is_none_or(|upper| key < &upper[..]).then_some(piece)
     }
 
     /// All pieces, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Piece> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Piece> {
         self.0.values()
     }
 
     /// The commit before which changes of a key count no more.
-    pub(super) fn commit_of(&self, key: &[u8]) -> u64 {
+    pub(crate) fn commit_of(&self, key: &[u8]) -> u64 {
         self.at(key).map_or(0, |piece| piece.commit)
     }
 }

@@ -133,11 +133,11 @@ impl RepairReport {
         self.missing.is_empty()
     }
 
-    pub(super) fn note(&mut self, note: impl Into<String>) {
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
-    pub(super) fn damage(&mut self, file: &str, offset: u64, problem: impl fmt::Display) {
+    pub(crate) fn damage(&mut self, file: &str, offset: u64, problem: impl fmt::Display) {
         let (file, problem) = (file.to_owned(), problem.to_string());
         self.damaged.push(DamagedPlace { file, offset, problem });
     }

@@ -21,20 +21,25 @@ use crate::{
 };
 
 /// What is there of a damaged environment.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The log files that can be read.
-    pub(super) files: BTreeMap<FileNumber, Arc<LogFile>>,
+    pub(crate) files: BTreeMap<FileNumber, Arc<LogFile>>,
     /// Those that cannot.
-    pub(super) unreadable: BTreeMap<FileNumber, FileClass>,
+    pub(crate) unreadable: BTreeMap<FileNumber, FileClass>,
+    /// The same by name, with their lengths and what is wrong with them.
+    pub(crate) left_aside: Vec<(LogName, u64, String)>,
+    /// Those whose header is lost, so that nobody can tell whether they belong here: for whoever wants to know what
+    /// their records say all the same.
+    pub(crate) headless: BTreeMap<FileNumber, Arc<LogFile>>,
     /// What the state file says, the newest first.
-    pub(super) states: Vec<State>,
+    pub(crate) states: Vec<State>,
     /// Whether the first of these is certainly the newest.
-    pub(super) is_state_certain: bool,
+    pub(crate) is_state_certain: bool,
     _lock: Option<LockGuard>,
 }
 
 impl Source {
-    pub(super) fn open(
+    pub(crate) fn open(
         dir: DirRef,
         options: &Options,
         report: &mut RepairReport,
@@ -68,6 +73,8 @@ impl Source {
         let mut source = Self {
             files: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            left_aside: Vec::new(),
+            headless: BTreeMap::new(),
             states,
             is_state_certain,
             _lock: lock,
@@ -88,12 +95,12 @@ impl Source {
         for dir in dirs {
             for entry in dir.list()? {
                 if let Ok(name) = entry.display.parse::<LogName>() {
-                    found.push((name, open_file(dir, name, report)));
+                    found.push((DirRef::clone(dir), name, open_file(dir, name, report)));
                 }
             }
         }
         let environment = environment.or_else(|| most_frequent(&found));
-        for (name, opened) in found {
+        for (dir, name, opened) in found {
             let checked = opened.and_then(|file| {
                 let expected = environment.unwrap_or(file.header().environment);
                 file.header().check_place(file.path(), name, expected)?;
@@ -109,6 +116,16 @@ impl Source {
                 Err(error @ LogError::KeyRequired { .. }) => return Err(error.into()),
                 Err(error) => {
                     report.damage(&name.to_string(), 0, format!("left aside: {error}"));
+                    let handle = dir.open(&name.to_name(), Access::Read);
+                    let len = handle.as_ref().map_or(Ok(0), |handle| handle.len()).unwrap_or(0);
+                    self.left_aside.push((name, len, error.to_string()));
+                    // Nothing that is not encrypted is of an encrypted environment.
+                    let may_be = keys.is_none() && matches!(error, LogError::Corrupt { .. });
+                    if let (Ok(handle), Some(uuid), true) = (handle, environment, may_be)
+                        && let Ok(file) = LogFile::open_headless(handle, name, uuid)
+                    {
+                        self.headless.insert(name.number, Arc::new(file));
+                    }
                     self.unreadable.insert(name.number, name.class);
                 }
             }
@@ -118,7 +135,7 @@ impl Source {
     }
 
     /// Reads the record of a node.
-    pub(super) fn node(&self, lsn: Lsn) -> LogResult<NodeImage> {
+    pub(crate) fn node(&self, lsn: Lsn) -> LogResult<NodeImage> {
         let file = self.file(lsn.file())?;
         let record = file.read(lsn)?;
         let (kind, sequence) = (record.header.kind, record.header.sequence);
@@ -131,12 +148,17 @@ impl Source {
             .ok_or_else(wrong_kind)
     }
 
-    pub(super) fn file(&self, number: FileNumber) -> LogResult<&Arc<LogFile>> {
+    pub(crate) fn file(&self, number: FileNumber) -> LogResult<&Arc<LogFile>> {
         self.files.get(&number).ok_or(LogError::MissingFile { file: number })
     }
 
+    /// The file in which a value may stand that has a checksum of its own.
+    pub(crate) fn file_of_value(&self, number: FileNumber) -> LogResult<&Arc<LogFile>> {
+        self.file(number).or_else(|error| self.headless.get(&number).ok_or(error))
+    }
+
     /// The readable files of a class, in order.
-    pub(super) fn of_class(&self, class: FileClass) -> impl Iterator<Item = &Arc<LogFile>> {
+    pub(crate) fn of_class(&self, class: FileClass) -> impl Iterator<Item = &Arc<LogFile>> {
         self.files.values().filter(move |file| file.header().class == class)
     }
 }
@@ -246,9 +268,9 @@ fn no_state(report: &mut RepairReport) -> (Vec<State>, bool) {
     (Vec::new(), false)
 }
 
-fn most_frequent(files: &[(LogName, LogResult<LogFile>)]) -> Option<Uuid> {
+fn most_frequent(files: &[(DirRef, LogName, LogResult<LogFile>)]) -> Option<Uuid> {
     let mut counts: BTreeMap<[u8; 16], u64> = BTreeMap::new();
-    for (_, file) in files {
+    for (_, _, file) in files {
         if let Ok(file) = file {
             *counts.entry(file.header().environment.0).or_default() += 1;
         }

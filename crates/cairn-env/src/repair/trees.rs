@@ -21,14 +21,14 @@ use crate::{EnvResult, checkpoint::CheckpointRecord};
 
 /// What every tree held.
 #[derive(Default)]
-pub(super) struct Trees {
-    pub(super) trees: BTreeMap<TreeId, Pieces>,
+pub(crate) struct Trees {
+    pub(crate) trees: BTreeMap<TreeId, Pieces>,
     /// Ranges whose newest leaves cannot be read.
-    pub(super) unreadable: Vec<ChildImage>,
+    pub(crate) unreadable: Vec<ChildImage>,
     /// The commit of the checkpoint that all else was added to.
-    pub(super) checkpoint: Option<u64>,
+    pub(crate) checkpoint: Option<u64>,
     /// Whether there was no catalogue, so that it cannot be told what is missing.
-    pub(super) is_blind: bool,
+    pub(crate) is_blind: bool,
 }
 
 /// A catalogue from which the trees can be walked.
@@ -60,7 +60,7 @@ struct Walk {
 const VERSIONS: usize = 4;
 
 impl Trees {
-    pub(super) fn find(
+    pub(crate) fn find(
         source: &Source,
         commits: &mut Commits,
         report: &mut RepairReport,
@@ -114,7 +114,7 @@ impl Trees {
     }
 
     /// Every key of the tree is as this commit has left it, or a later one.
-    pub(super) fn state_of(&self, tree: TreeId) -> u64 {
+    pub(crate) fn state_of(&self, tree: TreeId) -> u64 {
         let walked = self.checkpoint.filter(|_| self.has_whole_catalog()).unwrap_or(0);
         let Some(pieces) = self.trees.get(&tree) else { return walked };
         match pieces.holes(b"", None).is_empty() {
@@ -124,7 +124,7 @@ impl Trees {
     }
 
     /// Whether it is certain which trees the checkpoint holds.
-    pub(super) fn has_whole_catalog(&self) -> bool {
+    pub(crate) fn has_whole_catalog(&self) -> bool {
         !self.is_blind && self.unreadable.iter().all(|range| range.tree != TreeId(0))
     }
 

@@ -34,6 +34,8 @@ mod replace;
 mod replica;
 mod replica_files;
 mod replica_kills;
+mod salvage;
+mod salvage_damage;
 mod scrub;
 mod sequence;
 mod serializable;

@@ -12,32 +12,32 @@ use cairn_sim::{Fault, FaultDisk, Image, Rule, SimWorld};
 
 use crate::fixture::{Model, TestEnv, content, ordered, small_options};
 
-type Key = (String, Vec<u8>);
+pub(crate) type Key = (String, Vec<u8>);
 
 /// Everything that an environment has ever held.
 #[derive(Clone, Default)]
-struct Truth {
-    newest: Model,
-    values: BTreeMap<Key, BTreeSet<Vec<u8>>>,
+pub(crate) struct Truth {
+    pub(crate) newest: Model,
+    pub(crate) values: BTreeMap<Key, BTreeSet<Vec<u8>>>,
     /// What it held after each commit.
-    states: BTreeMap<u64, Model>,
-    /// The commits that have changed a key.
-    changes: BTreeMap<Key, BTreeSet<u64>>,
+    pub(crate) states: BTreeMap<u64, Model>,
+    /// The commits that have changed a key, and what they have put.
+    pub(crate) changes: BTreeMap<Key, BTreeMap<u64, Option<Vec<u8>>>>,
 }
 
-struct Sample {
-    test: TestEnv,
-    truth: Truth,
+pub(crate) struct Sample {
+    pub(crate) test: TestEnv,
+    pub(crate) truth: Truth,
 }
 
 impl Sample {
     fn new() -> Self {
         let mut sample = Self { test: TestEnv::new(small_options()), truth: Truth::default() };
-        sample.run();
+        sample.run(8);
         sample
     }
 
-    fn commit(&mut self, name: &str, changes: &[(u32, Option<Vec<u8>>)]) {
+    pub(crate) fn commit(&mut self, name: &str, changes: &[(u32, Option<Vec<u8>>)]) {
         let db = self.test.db(name);
         self.test
             .env()
@@ -53,7 +53,7 @@ impl Sample {
         for (key, value) in changes {
             let key = ordered(*key).to_vec();
             let of_all = (name.to_owned(), key.clone());
-            self.truth.changes.entry(of_all.clone()).or_default().insert(commit);
+            self.truth.changes.entry(of_all.clone()).or_default().insert(commit, value.clone());
             match value {
                 Some(value) => {
                     self.truth.values.entry(of_all).or_default().insert(value.clone());
@@ -65,7 +65,7 @@ impl Sample {
         self.truth.states.insert(commit, self.truth.newest.clone());
     }
 
-    fn drop_database(&mut self, name: &str) {
+    pub(crate) fn drop_database(&mut self, name: &str) {
         let db = self.test.db(name);
         self.test.env().write(|txn| txn.drop_database(&db)).unwrap();
         self.truth.newest.remove(name);
@@ -74,8 +74,8 @@ impl Sample {
     }
 
     /// Grows, shrinks, overwrites and empties databases, with checkpoints and restarts in between.
-    fn run(&mut self) {
-        for round in 0..8u32 {
+    pub(crate) fn run(&mut self, rounds: u32) {
+        for round in 0..rounds {
             for name in ["one", "two"] {
                 let value = |n: u32| {
                     let len = if n % 9 == 4 { 1500 } else { 30 };
@@ -115,7 +115,7 @@ impl Sample {
 }
 
 /// A closed environment and one whose process was killed, with all that they have ever held.
-fn samples() -> Vec<(Image, Truth)> {
+pub(crate) fn samples() -> Vec<(Image, Truth)> {
     let mut closed = Sample::new();
     closed.test.close();
     let killed = Sample::new();
@@ -140,7 +140,7 @@ fn explains(missing: &Missing, key: &Key, truth: &Truth) -> bool {
     match missing {
         Missing::Commits { from, to } => {
             let to = to.unwrap_or(u64::MAX);
-            truth.changes[key].iter().any(|commit| (*from..=to).contains(commit))
+            truth.changes[key].keys().any(|commit| (*from..=to).contains(commit))
         }
         Missing::Keys { database, from, to, .. } => {
             *database == key.0 && *from <= key.1 && to.as_ref().is_none_or(|to| key.1 < *to)
@@ -200,7 +200,7 @@ fn check(what: &str, image: &Image, truth: &Truth) -> RepairReport {
     report
 }
 
-fn logs(image: &Image) -> Vec<String> {
+pub(crate) fn logs(image: &Image) -> Vec<String> {
     let files = image.files().map(|(path, _)| path.to_owned());
     files.filter(|path| path.ends_with(".log")).collect()
 }
