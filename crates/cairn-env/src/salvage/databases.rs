@@ -57,10 +57,7 @@ impl Databases {
     }
 
     fn add(&mut self, tree: TreeId, name: String, naming: Naming, known: Option<&Database>) {
-        let kind = known.map_or(DatabaseKind::Map, Database::kind);
-        let (keys, versions, bytes) = (0, 0, 0);
-        let shown = SalvagedDatabase { name, naming, kind, tree: tree.0, keys, versions, bytes };
-        self.found.insert(tree, (shown, known.cloned()));
+        self.found.insert(tree, (shown(tree, name, naming, known), known.cloned()));
     }
 
     /// The trees whose entries are handed out.
@@ -89,10 +86,11 @@ impl Databases {
 
     /// The database that a tree is.
     pub(super) fn of(&mut self, tree: TreeId) -> &mut SalvagedDatabase {
-        if !self.found.contains_key(&tree) {
-            self.add(tree, format!("recovered-tree-{}", tree.0), Naming::Lost, None);
-        }
-        &mut self.found.entry(tree).or_insert_with(|| unreachable!("it was added")).0
+        let nameless = || {
+            let name = format!("recovered-tree-{}", tree.0);
+            (shown(tree, name, Naming::Lost, None), None)
+        };
+        &mut self.found.entry(tree).or_insert_with(nameless).0
     }
 
     /// Those that anything was handed out of, and those of today that are asked for.
@@ -104,6 +102,12 @@ impl Databases {
         found.sort_by(|a, b| (&a.name, a.tree).cmp(&(&b.name, b.tree)));
         found
     }
+}
+
+/// A database of which nothing is handed out so far.
+fn shown(tree: TreeId, name: String, naming: Naming, known: Option<&Database>) -> SalvagedDatabase {
+    let kind = known.map_or(DatabaseKind::Map, Database::kind);
+    SalvagedDatabase { name, naming, kind, tree: tree.0, keys: 0, versions: 0, bytes: 0 }
 }
 
 /// What each tree was called last, as far as anything tells, and the commit that says so; `None` for an index.

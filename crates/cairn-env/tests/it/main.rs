@@ -36,6 +36,7 @@ mod replica_files;
 mod replica_kills;
 mod salvage;
 mod salvage_damage;
+mod salvage_model;
 mod scrub;
 mod sequence;
 mod serializable;

@@ -9,7 +9,6 @@ use cairn_env::{
 use cairn_io::{Access, MemDisk};
 use cairn_log::{DataKey, DataKeys, LogFile, LogName, RecordKind, Scan, Scanner};
 use cairn_sim::{Image, SimWorld};
-use proptest::prelude::*;
 
 use crate::{
     fixture::{Model, TestEnv, content, ordered, small_options},
@@ -235,7 +234,9 @@ fn je_m11_between_damaged_spots_in_one_file_nothing_is_lost() {
         });
         let (found, report) = salvaged(&damaged, &newest());
         assert_eq!(found.len(), 2500 - spots.len());
-        let lost = |given: &Given| spots.iter().any(|spot| given.key == ordered(*spot as u32));
+        let lost = |given: &Given| {
+            spots.iter().any(|spot| given.key == ordered(u32::try_from(*spot).unwrap()))
+        };
         assert!(!found.iter().any(lost));
         // Spots that touch are one.
         let ranges = &report.files[0].damaged;
@@ -427,7 +428,7 @@ fn on_a_real_disk_no_byte_and_no_time_changes() {
     env.write(|txn| (0..100u8).try_for_each(|n| txn.put(&db, &[n], &[n; 40]))).unwrap();
     env.checkpoint().unwrap();
     env.close().unwrap();
-    std::fs::remove_file(dir.path().join("CURRENT")).unwrap();
+    std::fs::write(dir.path().join("CURRENT"), "lost").unwrap();
     let state = || {
         let mut found = BTreeMap::new();
         let mut dirs = vec![dir.path().to_owned()];
@@ -464,85 +465,4 @@ fn on_a_real_disk_no_byte_and_no_time_changes() {
     assert!(done.last().unwrap().0 > last);
     let missing = salvage(dir.path().join("none"), &small_options(), &newest(), &mut |_| Ok(()));
     assert!(matches!(missing, Err(EnvError::NotAnEnvironment { .. })), "{missing:?}");
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Put(u8, u8, usize),
-    Delete(u8, u8),
-    Drop(u8),
-    Rename(u8, u8),
-    Checkpoint,
-    Compact,
-    Reopen,
-    Kill,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let put = (0u8..3, 0u8..40, prop_oneof![0usize..60, 1100usize..1500]);
-    prop_oneof![
-        20 => put.prop_map(|(db, key, len)| Step::Put(db, key, len)),
-        6 => (0u8..3, 0u8..40).prop_map(|(db, key)| Step::Delete(db, key)),
-        1 => (0u8..3).prop_map(Step::Drop),
-        1 => (0u8..3, 0u8..3).prop_map(|(from, to)| Step::Rename(from, to)),
-        2 => Just(Step::Checkpoint),
-        1 => Just(Step::Compact),
-        1 => Just(Step::Reopen),
-        1 => Just(Step::Kill),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-    #[test]
-    fn whatever_was_done_the_newest_values_and_only_true_ones_come_back(
-        steps in prop::collection::vec(step(), 1..120),
-        memory in prop_oneof![Just(256usize << 20), 500usize..5000],
-    ) {
-        let mut test = TestEnv::new(small_options());
-        let mut ever = std::collections::BTreeSet::new();
-        let name = |n: u8| format!("db{n}");
-        for (n, step) in steps.into_iter().enumerate() {
-            match step {
-                Step::Put(db, key, len) => {
-                    let value = vec![u8::try_from(n).unwrap(); len];
-                    test.put(&name(db), &[key], &value);
-                    ever.insert((vec![key], value));
-                }
-                Step::Delete(db, key) => {
-                    let db = test.db(&name(db));
-                    test.env().write(|txn| txn.delete(&db, &[key])).unwrap();
-                }
-                Step::Drop(db) => {
-                    let db = test.db(&name(db));
-                    test.env().write(|txn| txn.drop_database(&db)).unwrap();
-                }
-                Step::Rename(from, to) => {
-                    let db = test.db(&name(from));
-                    if test.env().find_database(&name(to)).unwrap().is_none() {
-                        test.env().write(|txn| txn.rename_database(&db, &name(to))).unwrap();
-                    }
-                }
-                Step::Checkpoint => drop(test.env().checkpoint().unwrap()),
-                Step::Compact => drop(test.env().compact().unwrap()),
-                Step::Reopen => test.reopen(),
-                Step::Kill => test.kill(),
-            }
-        }
-        let expected = content(test.env()).unwrap();
-        let image = test.disk.image();
-        let (found, report) = salvaged(&image, &newest().memory(memory));
-        prop_assert_eq!(model(&found, &report), expected, "{:#?}", report);
-        prop_assert!(report.is_complete(), "{:#?}", report);
-        let (all, _) = salvaged(&image, &everything().memory(memory));
-        for given in &all {
-            let is_true = |value| ever.contains(&(given.key.clone(), value));
-            prop_assert!(given.value.clone().is_none_or(is_true), "{:?}", given);
-        }
-        for given in found {
-            let same = |one: &&Given| (one.tree, &one.key) == (given.tree, &given.key);
-            let last = all.iter().filter(same).rfind(|one| one.standing == Standing::Committed);
-            prop_assert_eq!(&last.unwrap().value, &given.value);
-        }
-    }
 }
