@@ -69,8 +69,8 @@ pub use rusqlite;
 pub use store::{BackupStatus, RdbStore, SalvageReport, SalvagedTable};
 pub use transaction::{RdbTransaction, TransactionType};
 pub use transfer::{
-    CompactReport, ListedSqlBackup, PlainOptions, SYNC_SITES, SqlFiles, TransferError,
-    TransferProgress, TransferReport, TransferResult,
+    CompactReport, ListedSqlBackup, PlainOptions, SYNC_SITES, SalvagedSqlFile, SqlFiles,
+    SqlSalvage, TransferError, TransferProgress, TransferReport, TransferResult,
 };
 pub use value::{ColumnType, Value};
 pub use vfs::is_complete;

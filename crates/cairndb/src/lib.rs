@@ -88,22 +88,23 @@ pub mod joint;
 pub mod typed;
 
 pub use cairn_env::{
-    About, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo, Companion, Cursor,
-    Cut, DamagedPlace, DataDirectory, Database, DatabaseKind, DatabaseOptions, DatabaseShape,
-    DiskLimit, Durability, EnvError, EnvResult, Environment, EnvironmentKeys, ErrorKind, Event,
-    Events, ExclusiveRange, ExclusiveTransaction, Figure, FileSpace, Finding, HealReport,
-    HealedFile, HolderKind, Identity, Index, IndexCursor, IndexDef, IndexEntries, IndexEntry,
-    IndexShape, JournalHistory, JournalPiece, JournalRetention, JournalSink, KdfCost,
-    KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,
-    KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_LABEL_LEN, MAX_TRANSACTION_LEN,
-    MAX_VALUE_LEN, Mark, Missing, Multimap, Options, Outline, Pairs, PendingCommit, PinBudget,
-    PinInfo, Range, Reach, RecoveryReport, RekeyReport, RepairReport, ReplicaInfo, ReplicaOptions,
-    ReplicaPolicy, ReplicaProgress, ReplicaState, ReplicaStatus, RestoreTo, RetiredEpochs,
-    Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions, ShipMode,
-    Shipment, ShipmentStatus, Snapshot, SpaceHolder, SpaceReport, Stats, Submission, Survey,
-    TornTail, Transaction, TransactionRange, TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys,
-    Value, VerifyOptions, VerifyReport, View, detach_replica, finish_rekey, promote_replica,
-    repair, replica_info, replica_progress,
+    About, ApartTransaction, BackupFile, BackupSet, CheckpointReport, CleanReport, CommitInfo,
+    Companion, Cursor, Cut, DamagedPlace, DamagedRange, DataDirectory, Database, DatabaseKind,
+    DatabaseOptions, DatabaseShape, DiskLimit, Durability, EnvError, EnvResult, Environment,
+    EnvironmentKeys, ErrorKind, Event, Events, ExclusiveRange, ExclusiveTransaction, Figure,
+    FileSpace, Finding, HealReport, HealedFile, HolderKind, Identity, Index, IndexCursor, IndexDef,
+    IndexEntries, IndexEntry, IndexShape, JournalHistory, JournalPiece, JournalRetention,
+    JournalSink, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind, KeyProvider,
+    KeyRequest, KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_LABEL_LEN,
+    MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Mark, Missing, Multimap, Naming, Options, Outline, Pairs,
+    PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport, RekeyReport, RepairReport,
+    ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaProgress, ReplicaState, ReplicaStatus,
+    RestoreTo, RetiredEpochs, SalvageOptions, SalvageReport, SalvagedDatabase, SalvagedEntry,
+    SalvagedFile, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions,
+    ShipMode, Shipment, ShipmentStatus, Snapshot, SpaceHolder, SpaceReport, Standing, Stats,
+    Submission, Substitute, Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit,
+    UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View, detach_replica,
+    finish_rekey, promote_replica, repair, replica_info, replica_progress, salvage, salvage_to,
 };
 
 /// What tools need beside the environment: descriptions of log records.
@@ -131,9 +132,10 @@ pub mod sql {
         ConflictResolution, FromRow, FromValue, HaMode, IntoArgs, JointTransactions,
         ListedSqlBackup, MAX_STORE_NAME_LENGTH, Observer, PlainOptions, Predicates, RdbConfig,
         RdbError, RdbResult, RdbStore, RdbTransaction, RebuildType, ResultSet, Row, SalvageReport,
-        SalvagedTable, SecurityLevel, SqlFiles, SqlInfo, SqliteConnections, StoreEvent,
-        TableChanges, TransactionType, TransferError, TransferProgress, TransferReport,
-        TransferResult, Value, ValuesBucket, is_complete, rusqlite, take_cause,
+        SalvagedSqlFile, SalvagedTable, SecurityLevel, SqlFiles, SqlInfo, SqlSalvage,
+        SqliteConnections, StoreEvent, TableChanges, TransactionType, TransferError,
+        TransferProgress, TransferReport, TransferResult, Value, ValuesBucket, is_complete,
+        rusqlite, take_cause,
     };
 }
 

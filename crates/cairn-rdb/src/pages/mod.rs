@@ -10,11 +10,13 @@ mod draft;
 mod head;
 mod header;
 mod layout;
+mod piece;
 mod replace;
 mod version;
 
 pub(crate) use draft::{Draft, Target, WriteError, place};
 pub(crate) use head::Head;
 pub(crate) use layout::{CHUNK, TooLong, spec};
+pub(crate) use piece::Piece;
 pub(crate) use replace::outrun;
 pub(crate) use version::{ReadError, Version};

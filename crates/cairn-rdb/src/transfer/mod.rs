@@ -5,6 +5,7 @@ mod compact;
 mod error;
 mod named;
 mod plain;
+mod salvage;
 
 use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -12,6 +13,7 @@ use cairn_env::{EnvError, EnvResult, Environment, ExclusiveTransaction, Transact
 pub use compact::CompactReport;
 pub use error::{TransferError, TransferResult};
 pub use named::ListedSqlBackup;
+pub use salvage::{SalvagedSqlFile, SqlSalvage};
 
 use crate::{
     connect::files_of,

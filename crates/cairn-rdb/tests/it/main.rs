@@ -10,5 +10,6 @@ mod joint;
 mod kills;
 mod reference;
 mod rules;
+mod salvage;
 mod store;
 mod transfer;
