@@ -142,7 +142,7 @@ fn exists(target: &Path) -> Failure {
 }
 
 /// Where the target is written before it is complete.
-fn partial_of(target: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn partial_of(target: &Path) -> Result<PathBuf, Failure> {
     let empty_dir = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
     if target.symlink_metadata().is_ok() && !empty_dir() {
         return Err(exists(target));
@@ -161,7 +161,7 @@ fn partial_of(target: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Removes what an export that failed has written. It is ours: it did not exist before.
-fn discard(partial: &Path) {
+pub(super) fn discard(partial: &Path) {
     let removed =
         if partial.is_dir() { fs::remove_dir_all(partial) } else { fs::remove_file(partial) };
     removed.unwrap_or_default(); // whatever is left says that it is partial

@@ -34,6 +34,7 @@ mod repo_keys;
 mod report;
 mod restore;
 mod restore_one;
+mod salvage;
 mod scrub;
 mod shell;
 mod ship;
@@ -116,6 +117,7 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     Archive(archive::Archive),
     Repair(repair::Repair),
+    Salvage(salvage::Salvage),
     Repo(repo::Repo),
     Report(report::Report),
     Ship(ship::Ship),
@@ -167,6 +169,7 @@ impl Command {
             Self::Restore(command) => command.run(output),
             Self::Archive(command) => command.run(output),
             Self::Repair(command) => command.run(output),
+            Self::Salvage(command) => command.run(output),
             Self::Repo(command) => command.run(output),
             Self::Report(command) => command.run(output),
             Self::Ship(command) => command.run(output),

@@ -50,8 +50,9 @@ struct RepairJson {
     seconds: f64,
 }
 
+/// What is not as it was, for programs.
 #[derive(Default, Serialize)]
-struct MissingJson {
+pub(super) struct MissingJson {
     what: &'static str,
     message: String,
     database: Option<String>,
@@ -131,7 +132,7 @@ impl Repair {
     }
 }
 
-fn missing_json(missing: &Missing) -> MissingJson {
+pub(super) fn missing_json(missing: &Missing) -> MissingJson {
     let message = missing.to_string();
     let json = MissingJson { message, ..MissingJson::default() };
     match missing {

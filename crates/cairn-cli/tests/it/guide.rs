@@ -63,3 +63,8 @@ fn each_command_of_the_guide_on_operations_is_one() {
     }
     assert!(commands > 20, "{commands}");
 }
+
+#[test]
+fn the_commands_of_the_guide_on_salvage_print_what_it_shows() {
+    check(include_str!("../../../../docs/guide/salvage.md"));
+}

@@ -38,6 +38,7 @@ fn help_is_text() {
         "backup",
         "restore",
         "repair",
+        "salvage",
         "key",
         "kv",
         "kv list",

@@ -26,6 +26,7 @@ mod readme;
 mod repair;
 mod repo;
 mod report;
+mod salvage;
 mod schema;
 mod shell;
 mod ship;

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 /// Commands of which no session shows what they print: they are groups of others, run until they are stopped, say what
-/// differs each time, print a script, or (`repair`) are shown with damage, by tests of their own.
+/// differs each time, print a script, or (`repair`, `salvage`) are shown with damage, by tests of their own.
 const NOT_SHOWN: &[&str] = &[
     "replica",
     "kv",
@@ -20,6 +20,7 @@ const NOT_SHOWN: &[&str] = &[
     "repo",
     "repo keys",
     "repair",
+    "salvage",
     "tour",
     "completions",
 ];
