@@ -35,7 +35,8 @@ pub(crate) struct Options {
 }
 
 /// The crates that are held to the gate.
-const ENGINE: [&str; 6] = ["cairn-io", "cairn-log", "cairn-btree", "cairn-env", "cairn-kv", "cairn-backup"];
+const ENGINE: [&str; 6] =
+    ["cairn-io", "cairn-log", "cairn-btree", "cairn-env", "cairn-kv", "cairn-backup"];
 /// So many of a thousand lines of each crate must be reached.
 const GATE: u64 = 930;
 const HOW: &str = "cargo install --locked cargo-llvm-cov && rustup component add llvm-tools (or, without branches: \
