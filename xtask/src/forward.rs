@@ -23,6 +23,23 @@ pub(crate) struct Forward {
 pub(crate) const BENCH: Forward =
     Forward { package: "cairn-benches", args: &["bench", "--locked", "-p", "cairn-benches", "--"] };
 
+/// Speeds that are promised of what is too large for a benchmark: tests that only count in release.
+const GOALS: &[&str] = &[
+    "test",
+    "--locked",
+    "--release",
+    "-p",
+    "cairn-env",
+    "-p",
+    "cairn-backup",
+    "--lib",
+    "--test",
+    "it",
+    "--",
+    "--ignored",
+    "--nocapture",
+];
+
 /// All benchmarks once, built as the rigs are, so that nothing is built for them alone.
 pub(crate) const BENCH_ONCE: Forward = Forward {
     package: "cairn-benches",
@@ -178,6 +195,9 @@ pub(crate) fn bench(rest: &Rest) -> Result {
         args.push("--");
         args.extend(more.iter().map(String::as_str).filter(|arg| *arg != ROCKSDB));
         return process::run(&mut process::cargo(&args));
+    }
+    if rest.args.first().is_some_and(|first| first == "goals") {
+        return process::run(&mut process::cargo(GOALS));
     }
     BENCH.run(rest)
 }

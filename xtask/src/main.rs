@@ -61,7 +61,7 @@ enum Command {
     Deps,
     /// Accept changed goldens, then show what changed
     Goldens(Rest),
-    /// Run the benchmarks (`--test` runs each once), or `compare` with other engines
+    /// Run the benchmarks (`--test` runs each once), `compare` with other engines, or measure what has `goals`
     Bench(Rest),
     /// Sweep crashes over whole-engine workloads
     Crash(Rest),

@@ -89,7 +89,7 @@ proptest! {
     }
 }
 
-/// How fast it is: `cargo test --release -p cairn-env --test it salvage_speed -- --ignored --nocapture`
+/// How fast it is: `cargo xtask bench goals`.
 #[test]
 #[ignore = "it writes half a gigabyte, and counts only in release"]
 #[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "a figure to be read")]
@@ -121,5 +121,7 @@ fn salvage_speed() {
         let (mib, seconds) = (report.bytes() >> 20, begun.elapsed().as_secs_f64());
         let rate = report.bytes() as f64 / 1e6 / seconds;
         eprintln!("{what:?}: {mib} MiB of log in {seconds:.2} s, {rate:.0} MB/s, {bytes} bytes");
+        assert_eq!(bytes, 4000 * (100 * 500 + 20_000));
+        assert!(what.all_versions || rate >= 200.0, "{rate:.0} MB/s");
     }
 }
