@@ -40,16 +40,34 @@ fn u16_of(n: usize) -> [u8; 2] {
 
 /// The first byte from `at` on that differs.
 fn next_difference(base: &[u8; CHUNK], image: &[u8; CHUNK], at: usize) -> Option<usize> {
-    const STEP: usize = 64;
+    const WORD: usize = size_of::<u64>();
+    const BLOCK: usize = 16 * WORD;
     let mut at = at;
+    // Most of a chunk is equal, so equal blocks are passed over without asking which of their bytes differ.
     while at < CHUNK {
-        let end = (at + STEP).min(CHUNK);
-        if base[at..end] != image[at..end] {
-            return (at..end).find(|&n| base[n] != image[n]);
+        let aligned = at.is_multiple_of(WORD);
+        if aligned && at + BLOCK <= CHUNK && block_difference::<BLOCK>(base, image, at) == 0 {
+            at += BLOCK;
+        } else if aligned && word(base, at) == word(image, at) {
+            at += WORD;
+        } else {
+            let end = (at / WORD + 1) * WORD;
+            match (at..end).find(|&n| base[n] != image[n]) {
+                Some(found) => return Some(found),
+                None => at = end,
+            }
         }
-        at = end;
     }
     None
+}
+
+/// Zero if all bytes of a block are equal.
+fn block_difference<const BLOCK: usize>(base: &[u8; CHUNK], image: &[u8; CHUNK], at: usize) -> u64 {
+    (at..at + BLOCK).step_by(8).fold(0, |all, at| all | (word(base, at) ^ word(image, at)))
+}
+
+fn word(of: &[u8; CHUNK], at: usize) -> u64 {
+    u64::from_le_bytes(*of[at..].first_chunk().expect("a chunk is a whole number of words"))
 }
 
 /// Makes the image of its base, in place.
