@@ -193,6 +193,28 @@ impl FrozenRoot {
         Ok(Some(HeldValue { leaf: leaf.into_arc(), entry: i }))
     }
 
+    /// The values of two keys, of which the second is above the first: mostly one leaf has both, and is looked for
+    /// once.
+    ///
+    /// # Errors
+    /// If a node cannot be read.
+    pub fn get_both(
+        &self,
+        tree: TreeId,
+        first: &[u8],
+        second: &[u8],
+    ) -> TreeResult<[Option<HeldValue>; 2]> {
+        let Some(leaf) = self.leaf(tree, first)? else { return Ok([None, None]) };
+        let leaf = leaf.into_arc();
+        let held = |key: &[u8]| {
+            let entry = leaf.image.search(key).ok()?;
+            Some(HeldValue { leaf: Arc::clone(&leaf), entry })
+        };
+        let is_in_leaf = leaf.image.fences().upper.is_none_or(|upper| second < upper);
+        let second = if is_in_leaf { held(second) } else { self.get(tree, second)? };
+        Ok([held(first), second])
+    }
+
     /// Loads the path to the leaf of `key`, so that a change of it finds everything in memory.
     ///
     /// # Errors

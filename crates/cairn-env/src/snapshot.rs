@@ -61,6 +61,30 @@ impl Snapshot {
         self.read(|| self.core.get(&self.root, database.tree, key))
     }
 
+    /// The values of two keys, of which the second is above the first: of neighbours both are found at the cost of one.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Environment, Options};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// # let db = env.database("db", DatabaseOptions::default())?;
+    /// env.write(|txn| txn.put(&db, b"tea", b"mint"))?;
+    /// let [tea, with] = env.snapshot()?.get_both(&db, b"tea", b"tea/with")?;
+    /// assert_eq!((&tea.unwrap()[..], with.is_none()), (&b"mint"[..], true));
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get_both(
+        &self,
+        database: &Database,
+        first: &[u8],
+        second: &[u8],
+    ) -> EnvResult<[Option<Value>; 2]> {
+        debug_assert!(first < second, "the second is above the first");
+        self.read(|| self.core.get_both(&self.root, database.tree, first, second))
+    }
+
     /// What `read` makes of the value of `key`: a small one is given to it where it lies, without a copy and without
     /// keeping its leaf in memory any longer.
     ///

@@ -135,12 +135,26 @@ impl Core {
         tree: cairn_btree::TreeId,
         key: &[u8],
     ) -> EnvResult<Option<Value>> {
-        match root.get(tree, key)? {
-            None => Ok(None),
-            Some(held) => match held.value() {
-                ValueRef::Inline(_) => Ok(Some(Value(Kind::Held(held)))),
-                ValueRef::Pointer(pointer) => Ok(Some(self.large_value(pointer)?.into())),
-            },
+        self.value_of(root.get(tree, key)?)
+    }
+
+    /// The values of two keys in a version, of which the second is above the first.
+    pub(crate) fn get_both(
+        &self,
+        root: &FrozenRoot,
+        tree: cairn_btree::TreeId,
+        first: &[u8],
+        second: &[u8],
+    ) -> EnvResult<[Option<Value>; 2]> {
+        let [first, second] = root.get_both(tree, first, second)?;
+        Ok([self.value_of(first)?, self.value_of(second)?])
+    }
+
+    fn value_of(&self, held: Option<HeldValue>) -> EnvResult<Option<Value>> {
+        let Some(held) = held else { return Ok(None) };
+        match held.value() {
+            ValueRef::Inline(_) => Ok(Some(Value(Kind::Held(held)))),
+            ValueRef::Pointer(pointer) => Ok(Some(self.large_value(pointer)?.into())),
         }
     }
 

@@ -244,6 +244,20 @@ fn assert_equal(frozen: &Arc<FrozenRoot>, model: &Model) {
             assert_eq!((cursor.key(), inline(cursor.value().unwrap())), (&key[..], value.clone()));
         }
         assert!(!cursor.previous().unwrap() && !cursor.previous().unwrap());
+        let keys: Vec<&Vec<u8>> = entries.keys().collect();
+        for pair in keys.windows(2).chain(keys.windows(9)) {
+            // Some lie in one leaf, and some in two; and nothing lies right behind a key.
+            let (first, second) = (pair[0], pair[pair.len() - 1]);
+            let behind = [&first[..], b"\0"].concat();
+            let both = |first: &[u8], second: &[u8]| {
+                let both = frozen.get_both(tree, first, second).unwrap();
+                both.map(|held| held.map(|held| inline(held.value())))
+            };
+            let is_there = |key: &Vec<u8>| entries.get(key).cloned();
+            assert_eq!(both(first, second), [is_there(first), is_there(second)]);
+            assert_eq!(both(first, &behind), [is_there(first), is_there(&behind)]);
+            assert_eq!(both(&behind, second), [is_there(&behind), is_there(second)]);
+        }
         for probe in
             [&b""[..], b"a", b"user/00100", b"user/00100x", b"\xff\xff\xff\xff\xff\xff\xff"]
         {

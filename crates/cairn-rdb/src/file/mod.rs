@@ -56,8 +56,8 @@ pub(crate) struct Files {
 pub(crate) struct SqlFile {
     /// The name of its database.
     database_name: String,
-    /// Where it was last.
-    place: Mutex<Option<Database>>,
+    /// What was seen of it last.
+    known: Mutex<Known>,
     /// The newest change of it.
     newest: AtomicU64,
     /// The highest numbers that a connection may have seen.
@@ -65,6 +65,21 @@ pub(crate) struct SqlFile {
     /// What was met first of it that is damaged.
     damage: Mutex<Option<String>>,
     writers: Writers,
+}
+
+/// Where a file is, and what its head was at a commit: most that ask do so before there is another one.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    place: Option<Database>,
+    commit: Option<u64>,
+    head: Head,
+}
+
+impl Known {
+    fn of(version: &Version) -> Self {
+        let place = version.database().cloned();
+        Self { place, commit: Some(version.commit()), head: *version.head() }
+    }
 }
 
 impl Files {
@@ -97,7 +112,7 @@ impl Files {
         let head = version.map_or_else(Head::default, |version| *version.head());
         let file = Arc::new(SqlFile {
             database_name: database_name(name),
-            place: Mutex::new(version.and_then(Version::database).cloned()),
+            known: Mutex::new(version.map(Known::of).unwrap_or_default()),
             newest: AtomicU64::new(head.change),
             seen: Mutex::new(head),
             damage: Mutex::default(),
@@ -162,11 +177,13 @@ impl Drop for Alone {
 impl SqlFile {
     /// The file as it is now.
     fn now(&self, env: &Environment) -> Result<Version, ReadError> {
-        let known = lock(&self.place).clone();
-        let version = Version::new(env.latest_snapshot()?, &self.database_name, known.as_ref())?;
-        if version.database() != known.as_ref() {
-            *lock(&self.place) = version.database().cloned();
+        let snapshot = env.latest_snapshot()?;
+        let known = lock(&self.known).clone();
+        if known.commit == Some(snapshot.commit()) {
+            return Ok(Version::known(snapshot, known.place, known.head));
         }
+        let version = Version::new(snapshot, &self.database_name, known.place.as_ref())?;
+        *lock(&self.known) = Known::of(&version);
         Ok(version)
     }
 
@@ -195,7 +212,7 @@ impl SqlFile {
 
     /// It has been committed, or another file has taken its place, or none.
     pub(crate) fn replaced(&self, place: Option<Database>, head: Head) {
-        *lock(&self.place) = place;
+        *lock(&self.known) = Known { place, ..Known::default() };
         let mut seen = lock(&self.seen);
         *seen = head.or_higher(&seen);
         self.newest.store(head.change, Ordering::Release);

@@ -158,14 +158,14 @@ impl Draft {
         let zeros = head.change.to_le_bytes();
         for chunk in self.cut.min(old)..new {
             if !self.images.contains_key(&chunk) {
-                txn.put(&database, &base_key(chunk), &zeros)?;
+                txn.put(&database, &base_key(chunk), &[&zeros])?;
                 txn.delete(&database, &delta_key(chunk))?;
             }
         }
         if new < old {
             version.each_key_from(new, |key| txn.delete(&database, key))?;
         }
-        txn.put(&database, HEAD, &head.encode())?;
+        txn.put(&database, HEAD, &[&head.encode()])?;
         Ok((database, head))
     }
 }
@@ -184,7 +184,8 @@ pub(crate) enum WriteError {
 /// A transaction that a draft is stored by.
 pub(crate) trait Target {
     fn create_database(&mut self, name: &str, options: DatabaseOptions) -> EnvResult<Database>;
-    fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()>;
+    /// Puts a value that lies in parts.
+    fn put(&mut self, database: &Database, key: &[u8], parts: &[&[u8]]) -> EnvResult<()>;
     fn delete(&mut self, database: &Database, key: &[u8]) -> EnvResult<()>;
 }
 
@@ -193,8 +194,8 @@ impl Target for Transaction {
         Self::create_database(self, name, options)
     }
 
-    fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
-        Self::put(self, database, key, value)
+    fn put(&mut self, database: &Database, key: &[u8], parts: &[&[u8]]) -> EnvResult<()> {
+        self.put_parts(database, key, parts)
     }
 
     fn delete(&mut self, database: &Database, key: &[u8]) -> EnvResult<()> {
@@ -207,8 +208,8 @@ impl Target for ExclusiveTransaction {
         Self::create_database(self, name, options)
     }
 
-    fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
-        Self::put(self, database, key, value)
+    fn put(&mut self, database: &Database, key: &[u8], parts: &[&[u8]]) -> EnvResult<()> {
+        Self::put(self, database, key, &parts.concat())
     }
 
     fn delete(&mut self, database: &Database, key: &[u8]) -> EnvResult<()> {
@@ -262,10 +263,9 @@ fn store_chunk(
     if let Some(base) = &base
         && let Some(delta) = delta::encode(base.stamp(), base.image().unwrap_or(ZEROS), image)
     {
-        return Ok(txn.put(database, &delta_key(chunk), &delta)?);
+        return Ok(txn.put(database, &delta_key(chunk), &[&delta])?);
     }
-    let stored = [&change.to_le_bytes()[..], image].concat();
-    txn.put(database, &base_key(chunk), &stored)?;
+    txn.put(database, &base_key(chunk), &[&change.to_le_bytes(), image])?;
     if base.is_some() {
         txn.delete(database, &delta_key(chunk))?;
     }
@@ -291,8 +291,8 @@ mod tests {
             self.txn.create_database(name, options)
         }
 
-        fn put(&mut self, database: &Database, key: &[u8], value: &[u8]) -> EnvResult<()> {
-            self.txn.put(database, key, value)
+        fn put(&mut self, database: &Database, key: &[u8], parts: &[&[u8]]) -> EnvResult<()> {
+            self.txn.put_parts(database, key, parts)
         }
 
         fn delete(&mut self, database: &Database, key: &[u8]) -> EnvResult<()> {

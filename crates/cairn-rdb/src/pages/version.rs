@@ -73,6 +73,16 @@ impl Version {
         Ok(Self { snapshot, database: Some(database), head })
     }
 
+    /// The file as `snapshot` has it, for who knows that already.
+    pub(crate) const fn known(snapshot: Snapshot, database: Option<Database>, head: Head) -> Self {
+        Self { snapshot, database, head }
+    }
+
+    /// The commit that it is of.
+    pub(crate) fn commit(&self) -> u64 {
+        self.snapshot.commit()
+    }
+
     pub(crate) const fn head(&self) -> &Head {
         &self.head
     }
@@ -94,8 +104,15 @@ impl Version {
 
     /// Reads within one chunk, from its byte `at` on; all of it must lie within the file.
     pub(crate) fn read(&self, chunk: u32, at: usize, out: &mut [u8]) -> Result<(), ReadError> {
-        let base = self.base(chunk)?.ok_or_else(|| self.corrupt(chunk, "a chunk is missing"))?;
-        let Some(delta) = self.delta(chunk)? else {
+        let [base, delta] = match &self.database {
+            Some(database) => {
+                self.snapshot.get_both(database, &base_key(chunk), &delta_key(chunk))?
+            }
+            None => [None, None],
+        };
+        let base = base.ok_or_else(|| self.corrupt(chunk, "a chunk is missing"))?;
+        let base = self.as_base(chunk, base)?;
+        let Some(delta) = delta else {
             base.copy(at, out);
             return Ok(());
         };
@@ -115,18 +132,16 @@ impl Version {
 
     /// The base of a chunk, if there is one.
     pub(super) fn base(&self, chunk: u32) -> Result<Option<Base>, ReadError> {
-        let Some(value) = self.get(&base_key(chunk))? else { return Ok(None) };
-        match value.len() {
-            STAMP => {}
-            len if len == STAMP + CHUNK => {}
-            _ => return Err(self.corrupt(chunk, "a base of another length")),
-        }
-        Ok(Some(Base { value }))
+        let Some(database) = &self.database else { return Ok(None) };
+        let value = self.snapshot.get(database, &base_key(chunk))?;
+        value.map(|value| self.as_base(chunk, value)).transpose()
     }
 
-    /// The delta of a chunk, if there is one.
-    pub(super) fn delta(&self, chunk: u32) -> Result<Option<Value>, ReadError> {
-        Ok(self.get(&delta_key(chunk))?)
+    fn as_base(&self, chunk: u32, value: Value) -> Result<Base, ReadError> {
+        match value.len() {
+            len if len == STAMP || len == STAMP + CHUNK => Ok(Base { value }),
+            _ => Err(self.corrupt(chunk, "a base of another length")),
+        }
     }
 
     /// Calls `visit` with the keys of what is there of a chunk and of all behind it: whatever the head says, no more
@@ -146,10 +161,5 @@ impl Version {
             is_there = cursor.next()?;
         }
         Ok(())
-    }
-
-    fn get(&self, key: &[u8]) -> EnvResult<Option<Value>> {
-        let Some(database) = &self.database else { return Ok(None) };
-        self.snapshot.get(database, key)
     }
 }
