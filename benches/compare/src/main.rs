@@ -10,7 +10,7 @@
 //!
 //! Three more commands are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`; one about
 //! backups of all data: `backup`.
-#![deny(unsafe_code)] // but for what heed demands
+#![deny(unsafe_code)] // but for what heed and SQLite's own benchmark demand
 
 mod backup;
 mod engine;
@@ -59,6 +59,15 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// SQLite's own benchmark, once, in this process
+    #[command(hide = true)]
+    Speedtest(sql::speedtest::Turn),
+    /// Make and change a SQL file of many pages; prints JSON
+    #[command(hide = true)]
+    Pages {
+        #[command(subcommand)]
+        step: sql::pages::Step,
+    },
     /// Open and scan an environment larger than the cache; prints JSON
     #[command(hide = true)]
     Large {
@@ -97,6 +106,8 @@ fn main() -> ExitCode {
         Command::Sql(sql) => sql::run(&sql),
         Command::Backup(backup) => backup::run(&backup),
         Command::Turn { engine, size, dir } => round::turn(&engine, size, &dir),
+        Command::Speedtest(turn) => sql::speedtest::run(&turn),
+        Command::Pages { step } => sql::pages::run(&step),
         Command::Large { step } => large::run(&step),
     };
     match outcome {

@@ -1,153 +1,254 @@
 //! SQL: SQLite on an environment beside the same SQLite with a file and a log of its own (WAL).
 //!
-//! Each row is the same work on both, in turn, in rounds; the ratio is the median of those within a round.
-//! `FULL` waits for the disk with each commit, `NORMAL` does not.
+//! Each row is the same work on all, in turn, in rounds; ratios are taken within a round. `FULL` waits for the disk
+//! with each commit, `NORMAL` does not.
+
+mod commits;
+mod engine;
+pub mod pages;
+mod reads;
+pub mod speedtest;
+mod table;
+mod whole;
 
 use std::{
     fs,
-    path::Path,
-    sync::{
-        Barrier,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    time::Instant,
 };
 
-use cairn_env::{Environment, Options};
-use cairn_rdb::{
-    Access, SqliteConnections,
-    rusqlite::{Connection, params},
+use self::{
+    commits::Of,
+    engine::{Engine, Kind, LARGE, SMALL, fill},
+    table::Measured,
 };
-
-use crate::{Result, measure::median};
+use crate::{Result, page};
 
 #[derive(clap::Args)]
 pub struct Sql {
     /// Rows of the tables that are read and changed
     #[arg(long, default_value_t = 300_000)]
     rows: i64,
+    /// Rows of the table that is copied out and in (8,000,000 make a gigabyte)
+    #[arg(long, default_value_t = 8_000_000)]
+    copied: i64,
+    /// Pages of the large file; 0 leaves it out
+    #[arg(long, default_value_t = 1_000_000)]
+    pages: i64,
     /// How many rounds
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Leave out all rows but those whose names contain this
     #[arg(long)]
     only: Option<String>,
+    /// Leave out all but stock and these
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<Kind>,
     /// Where to put the files (default: the system's temporary directory)
     #[arg(long)]
-    dir: Option<std::path::PathBuf>,
-    /// Read large values without mapping files
-    #[arg(long)]
-    no_mapping: bool,
+    dir: Option<PathBuf>,
+    /// Also write the part of the page to this file
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
 }
 
-/// One of the two.
-enum Engine {
-    Stock(std::path::PathBuf),
-    Cairn(Environment),
+/// Where a row is measured.
+struct Place<'a> {
+    engine: &'a Engine,
+    rows: i64,
+    dir: &'a Path,
 }
 
-impl Engine {
-    fn open(dir: &Path, is_stock: bool, options: &Options) -> Result<Self> {
-        Ok(match is_stock {
-            true => Self::Stock(dir.join("stock.db")),
-            false => Self::Cairn(Environment::open(dir.join("cairn"), options.clone())?.0),
-        })
+/// A row of the table.
+struct Row {
+    name: &'static str,
+    /// What counts; more is better.
+    unit: &'static str,
+    /// Of stock's figure, at least.
+    goal: f64,
+    /// Of stock's bytes, at most.
+    bytes: Option<f64>,
+    /// Of the plain environment's figure, at least, for the encrypted one.
+    encrypted: f64,
+    /// Whether it goes over the larger table.
+    is_large: bool,
+    work: fn(&Place<'_>) -> Result<f64>,
+}
+
+const fn row(
+    name: &'static str,
+    unit: &'static str,
+    goal: f64,
+    work: fn(&Place<'_>) -> Result<f64>,
+) -> Row {
+    Row { name, unit, goal, bytes: None, encrypted: 0.85, is_large: false, work }
+}
+
+impl Row {
+    const fn bytes(self, most: f64) -> Self {
+        Self { bytes: Some(most), ..self }
     }
 
-    fn connect(&self, synchronous: &str, cache_kib: u64) -> Result<Connection> {
-        let connection = match self {
-            Self::Stock(path) => {
-                let connection = Connection::open(path)?;
-                connection.pragma_update(None, "journal_mode", "wal")?;
-                connection.busy_timeout(Duration::from_secs(60))?;
-                connection
-            }
-            Self::Cairn(env) => env.sqlite_connection("app.db", Access::Create)?,
-        };
-        connection.pragma_update(None, "synchronous", synchronous)?;
-        connection.pragma_update(None, "cache_size", -i64::try_from(cache_kib)?)?;
-        Ok(connection)
+    const fn encrypted(self, least: f64) -> Self {
+        Self { encrypted: least, ..self }
+    }
+
+    const fn large(self) -> Self {
+        Self { is_large: true, ..self }
     }
 }
 
-/// What a row of the table measures.
-type Work = fn(&Engine, i64) -> Result<f64>;
+/// A goal of 1.0 has a band of 5 %.
+const EVEN: f64 = 0.95;
 
-/// Large enough for everything.
-const LARGE: u64 = 512 << 10;
-const SMALL: u64 = 500;
-
-/// Name, what counts, and the work; more is better.
-const ROWS: &[(&str, &str, Work)] = &[
-    ("insert, one row a commit, FULL", "commits/s", |engine, _| inserts(engine, "full", false)),
-    ("… with an index, FULL", "commits/s", |engine, _| inserts(engine, "full", true)),
-    ("insert, one row a commit, NORMAL", "commits/s", |engine, _| inserts(engine, "normal", false)),
-    ("insert, 1000 rows a commit, FULL", "rows/s", |engine, _| batches(engine, "full", 1000, 40)),
-    ("bulk insert, one commit, FULL", "rows/s", |engine, rows| batches(engine, "full", rows, 1)),
-    ("20 updates with an index a commit, FULL", "commits/s", |engine, rows| {
-        updates(engine, rows, "full")
+const ROWS: &[Row] = &[
+    row("insert, one row a commit, FULL", "commits/s", EVEN, |at| {
+        commits::inserts(at.engine, "full", "plain")
+    })
+    .bytes(0.3),
+    row("… with an index", "commits/s", EVEN, |at| {
+        commits::inserts(at.engine, "full", "indexed")
+    })
+    .bytes(0.3),
+    row("insert, one row a commit, NORMAL", "commits/s", EVEN, |at| {
+        commits::inserts(at.engine, "normal", "plain")
     }),
-    ("20 updates with an index a commit, NORMAL", "commits/s", |engine, rows| {
-        updates(engine, rows, "normal")
+    row("insert, 1000 rows a commit, FULL", "rows/s", 1.3, |at| {
+        commits::batches(at.engine, "full", 1000, 40)
     }),
-    ("select, each its own transaction", "selects/s", |engine, rows| {
-        selects(engine, rows, LARGE, false)
+    row("insert of 1,000,000 rows, one commit", "rows/s", 1.0 / 0.7, |at| {
+        commits::batches(at.engine, "full", 1_000_000, 1)
     }),
-    ("… with a cache of 500 KiB", "selects/s", |engine, rows| {
-        selects(engine, rows, SMALL, false)
+    row("20 updates with an index a commit, FULL", "commits/s", 1.8, |at| {
+        commits::updates(at.engine, at.rows, "full")
+    })
+    .bytes(0.15),
+    row("20 updates with an index a commit, NORMAL", "commits/s", 3.0, |at| {
+        commits::updates(at.engine, at.rows, "normal")
     }),
-    ("select in one transaction", "selects/s", |engine, rows| selects(engine, rows, LARGE, true)),
-    ("… with a cache of 500 KiB in one transaction", "selects/s", |engine, rows| {
-        selects(engine, rows, SMALL, true)
+    row("select, each its own transaction", "selects/s", 2.5, |at| {
+        reads::selects(at.engine, at.rows, LARGE, false)
     }),
-    ("full scan", "rows/s", |engine, rows| scan(engine, rows, LARGE)),
-    ("… with a small cache, full scan", "rows/s", |engine, rows| scan(engine, rows, SMALL)),
-    ("1 writer FULL beside 1 reader: reads", "selects/s", |engine, rows| {
-        beside(engine, rows, true)
+    row("… with a page cache of 500 KiB", "selects/s", 2.5, |at| {
+        reads::selects(at.engine, at.rows, SMALL, false)
+    })
+    .encrypted(0.6),
+    row("select in one transaction", "selects/s", EVEN, |at| {
+        reads::selects(at.engine, at.rows, LARGE, true)
     }),
-    ("1 writer FULL beside 1 reader: writes", "commits/s", |engine, rows| {
-        beside(engine, rows, false)
+    row("… with a page cache of 500 KiB, in one", "selects/s", EVEN, |at| {
+        reads::selects(at.engine, at.rows, SMALL, true)
+    })
+    .encrypted(0.6),
+    row("full scan", "rows/s", EVEN, |at| reads::scan(at.engine, at.rows, LARGE)),
+    row("… with a page cache of 500 KiB, full scan", "rows/s", EVEN, |at| {
+        reads::scan(at.engine, at.rows, SMALL)
+    })
+    .encrypted(0.6),
+    row("1 writer FULL beside 1 reader: reads", "selects/s", 2.0, |at| {
+        commits::beside(at.engine, at.rows, Of::Reads)
     }),
-    ("8 writers FULL", "commits/s", |engine, _| writers(engine)),
-    ("VACUUM", "rows/s", vacuum),
+    row("1 writer FULL beside 1 reader: writes", "commits/s", EVEN, |at| {
+        commits::beside(at.engine, at.rows, Of::Writes)
+    }),
+    row("1 writer FULL beside 1 reader: 1 / p99 of reads", "1/s", 5.0, |at| {
+        commits::beside(at.engine, at.rows, Of::SlowestReads)
+    }),
+    row("8 writers FULL", "commits/s", 3.5, |at| Ok(commits::writers(at.engine)?.0)),
+    row("8 writers FULL: slowest by fastest", "", 0.0, |at| Ok(commits::writers(at.engine)?.1)),
+    row("`compact()` beside `VACUUM`", "rows/s", EVEN, |at| whole::compact(at.engine, at.rows)),
+    row("`VACUUM`", "rows/s", 1.0 / 1.5, |at| whole::vacuum(at.engine, at.rows)),
+    row("export beside `cp`", "MiB/s", 0.7, |at| whole::export(at.engine, at.dir)).large(),
+    row("import beside the backup API", "MiB/s", EVEN, |at| whole::import(at.engine, at.dir))
+        .large(),
+    row(SPEEDTEST, "runs/s", 1.0 / 0.75, |_| Err("it has a process of its own".into())),
 ];
+
+/// It comes in the source of SQLite only.
+const SPEEDTEST: &str = "speedtest1 in all";
+
+/// The cache of the environment, if nothing else is said.
+const CACHE: usize = 1 << 30;
 
 pub fn run(sql: &Sql) -> Result {
     let base = sql.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let dir = tempfile::tempdir_in(base)?;
-    let options = Options::default().cache_bytes(1 << 30).map_values(!sql.no_mapping);
-    println!("{:46} {:>12} {:>12} {:>7}  {:>7}", "", "stock", "cairndb", "ratio", "bytes");
-    for (n, (name, unit, work)) in ROWS.iter().enumerate() {
-        if sql.only.as_ref().is_some_and(|only| !name.contains(only)) {
+    let dir = tempfile::Builder::new().prefix("cairn-compare").tempdir_in(base)?;
+    let mut kinds = vec![Kind::Stock];
+    match sql.kind.is_empty() {
+        true => kinds.extend([Kind::Cairn, Kind::Encrypted, Kind::Unmapped]),
+        false => kinds.extend(sql.kind.iter().filter(|kind| **kind != Kind::Stock)),
+    }
+    let is_asked = |name: &str| sql.only.as_ref().is_none_or(|only| name.contains(only));
+    let mut measured = Vec::new();
+    for row in ROWS.iter().filter(|row| is_asked(row.name)) {
+        if row.name == SPEEDTEST && !speedtest::IS_THERE {
+            eprintln!("SKIPPED: {SPEEDTEST}: build with CAIRN_SPEEDTEST1=…/test/speedtest1.c");
             continue;
         }
-        let dir = dir.path().join(n.to_string());
-        fs::create_dir(&dir)?;
-        let engines = [Engine::open(&dir, true, &options)?, Engine::open(&dir, false, &options)?];
-        for engine in &engines {
-            fill(engine, sql.rows)?;
-        }
-        let (mut ratios, mut figures, mut bytes) =
-            (Vec::new(), [Vec::new(), Vec::new()], Vec::new());
-        for round in 0..sql.rounds {
-            let (mut of_round, mut written) = ([0.0; 2], [0; 2]);
-            for turn in 0..2 {
-                let at = (turn + round) % 2;
-                let before = written_bytes()?;
-                of_round[at] = work(&engines[at], sql.rows)?;
-                written[at] = written_bytes()? - before;
-                figures[at].push(of_round[at]);
-            }
-            ratios.push(of_round[1] / of_round[0]);
-            bytes.push(written[1] as f64 / written[0].max(1) as f64);
-        }
-        let [stock, cairn] = figures.map(median);
-        let (ratio, bytes) = (median(ratios), median(bytes));
-        println!("{name:46} {stock:>12.0} {cairn:>12.0} {ratio:>6.2}x  {bytes:>6.2}x  {unit}");
-        drop(engines);
+        eprintln!("{}", row.name);
+        let dir = dir.path().join("row");
+        let of = measure(row, &kinds, sql, &dir)?;
+        eprintln!("{}", table::line(row, &kinds, &of));
+        measured.push((row, of));
         fs::remove_dir_all(&dir)?;
     }
-    Ok(())
+    let pages = match sql.pages {
+        1.. if is_asked("a file of many pages") => {
+            eprintln!("{} pages", sql.pages);
+            pages::measure(dir.path(), sql.pages)?
+        }
+        _ => Vec::new(),
+    };
+    let text = table::text(sql, &kinds, &measured, &pages)?;
+    println!("{text}");
+    match &sql.write {
+        Some(path) => page::write(path, "sql", &text),
+        None => Ok(()),
+    }
+}
+
+/// All rounds of a row; in each, all kinds take turns, and nobody always comes first. Only the one whose turn it is is
+/// open, so that what another does in the background is in nobody's way.
+fn measure(row: &Row, kinds: &[Kind], sql: &Sql, dir: &Path) -> Result<Vec<Measured>> {
+    let rows = if row.is_large { sql.copied } else { sql.rows };
+    let place = |kind: Kind| dir.join(kind.name());
+    for kind in kinds {
+        fs::create_dir_all(place(*kind))?;
+        if row.name != SPEEDTEST {
+            let engine = Engine::open(&place(*kind), *kind, CACHE)?;
+            fill(&engine, rows)?;
+            engine.close()?;
+        }
+    }
+    let mut rounds = Vec::new();
+    for number in 0..sql.rounds {
+        let mut round = Measured { figures: vec![0.0; kinds.len()], bytes: vec![0; kinds.len()] };
+        for turn in 0..kinds.len() {
+            let at = (turn + number) % kinds.len();
+            let (kind, dir) = (kinds[at], place(kinds[at]));
+            (round.figures[at], round.bytes[at]) = match row.name {
+                SPEEDTEST => (speedtest::measure(kind, &dir)?, 0),
+                _ => turn_of(row, kind, rows, &dir)?,
+            };
+        }
+        rounds.push(round);
+    }
+    Ok(rounds)
+}
+
+/// One turn, which ends as it began: what was added is gone, and what was written is where it belongs.
+fn turn_of(row: &Row, kind: Kind, rows: i64, dir: &Path) -> Result<(f64, u64)> {
+    let engine = Engine::open(dir, kind, CACHE)?;
+    engine.warm()?;
+    let before = written_bytes()?;
+    let figure = (row.work)(&Place { engine: &engine, rows, dir })?;
+    let bytes = written_bytes()? - before;
+    let connection = engine.connect("normal", LARGE)?;
+    connection.execute_batch("DELETE FROM plain; DELETE FROM indexed")?;
+    drop(connection);
+    engine.settle()?;
+    engine.close()?;
+    Ok((figure, bytes))
 }
 
 /// Bytes that this process has given to write calls.
@@ -159,184 +260,4 @@ fn written_bytes() -> Result<u64> {
 
 fn per_second(count: i64, start: Instant) -> f64 {
     count as f64 / start.elapsed().as_secs_f64()
-}
-
-/// A table of rows of about 100 bytes, with an index of numbers in no order.
-fn fill(engine: &Engine, rows: i64) -> Result {
-    let connection = engine.connect("normal", LARGE)?;
-    connection.execute_batch(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, text TEXT); CREATE INDEX t_n ON t (n);
-         CREATE TABLE plain (id INTEGER PRIMARY KEY, n INTEGER, text TEXT);
-         CREATE TABLE indexed (id INTEGER PRIMARY KEY, n INTEGER, text TEXT);
-         CREATE INDEX indexed_n ON indexed (n); BEGIN",
-    )?;
-    let mut statement = connection.prepare("INSERT INTO t VALUES (?1, ?2, ?3)")?;
-    for id in 0..rows {
-        statement.execute(params![id, mixed(id), text(id)])?;
-    }
-    drop(statement);
-    connection.execute_batch("COMMIT")?;
-    settle(engine, &connection)
-}
-
-/// What was written so far is not to cost anybody later.
-fn settle(engine: &Engine, connection: &Connection) -> Result {
-    match engine {
-        Engine::Stock(_) => connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?,
-        Engine::Cairn(env) => drop(env.checkpoint()?),
-    }
-    Ok(())
-}
-
-/// A number in no order, the same for both.
-fn mixed(n: i64) -> i64 {
-    (crate::work::mix(n.unsigned_abs()) >> 33).cast_signed()
-}
-
-fn text(id: i64) -> String {
-    format!(
-        "{:016x} some text of a row that has no meaning at all, but is about as long",
-        mixed(id)
-    )
-}
-
-fn inserts(engine: &Engine, synchronous: &str, indexed: bool) -> Result<f64> {
-    const COUNT: i64 = 1500;
-    let connection = engine.connect(synchronous, LARGE)?;
-    let table = if indexed { "indexed" } else { "plain" };
-    let sql = format!("INSERT INTO {table} (n, text) VALUES (?1, ?2)");
-    let mut statement = connection.prepare(&sql)?;
-    let mut times = Vec::new();
-    for n in 0..COUNT {
-        let text = text(n);
-        let start = Instant::now();
-        statement.execute(params![mixed(n), text])?;
-        times.push(start.elapsed().as_secs_f64());
-    }
-    Ok(1.0 / median(times))
-}
-
-fn batches(engine: &Engine, synchronous: &str, rows: i64, commits: i64) -> Result<f64> {
-    let connection = engine.connect(synchronous, LARGE)?;
-    let start = Instant::now();
-    let mut statement = connection.prepare("INSERT INTO plain (n, text) VALUES (?1, ?2)")?;
-    for _ in 0..commits {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        for n in 0..rows {
-            statement.execute(params![mixed(n), text(n)])?;
-        }
-        connection.execute_batch("COMMIT")?;
-    }
-    let rate = per_second(rows * commits, start);
-    connection.execute_batch("DELETE FROM plain")?;
-    Ok(rate)
-}
-
-fn updates(engine: &Engine, rows: i64, synchronous: &str) -> Result<f64> {
-    const COMMITS: i64 = 1000;
-    let connection = engine.connect(synchronous, LARGE)?;
-    let mut statement = connection.prepare("UPDATE t SET n = ?2 WHERE id = ?1")?;
-    let start = Instant::now();
-    for commit in 0..COMMITS {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        for n in 0..20 {
-            let at = mixed(commit * 20 + n);
-            statement.execute(params![at % rows, mixed(at)])?;
-        }
-        connection.execute_batch("COMMIT")?;
-    }
-    Ok(per_second(COMMITS, start))
-}
-
-fn selects(engine: &Engine, rows: i64, cache_kib: u64, in_one: bool) -> Result<f64> {
-    const COUNT: i64 = 200_000;
-    let connection = engine.connect("full", cache_kib)?;
-    let mut statement = connection.prepare("SELECT text FROM t WHERE id = ?1")?;
-    if in_one {
-        connection.execute_batch("BEGIN")?;
-    }
-    for n in 0..if cache_kib == LARGE { rows } else { 0 } {
-        statement.query_row([n], |row| row.get_ref(0).map(drop))?; // fill the cache
-    }
-    let start = Instant::now();
-    for n in 0..COUNT {
-        statement.query_row([mixed(n) % rows], |row| row.get_ref(0).map(drop))?;
-    }
-    Ok(per_second(COUNT, start))
-}
-
-fn scan(engine: &Engine, rows: i64, cache_kib: u64) -> Result<f64> {
-    let connection = engine.connect("full", cache_kib)?;
-    let sum =
-        || connection.query_row("SELECT sum(length(text)) FROM t", [], |row| row.get::<_, i64>(0));
-    if cache_kib == LARGE {
-        sum()?;
-    }
-    let start = Instant::now();
-    sum()?;
-    Ok(per_second(rows, start))
-}
-
-/// A writer beside a reader, for two seconds.
-fn beside(engine: &Engine, rows: i64, reads_count: bool) -> Result<f64> {
-    let (stop, begin) = (AtomicBool::new(false), Barrier::new(2));
-    let go_on = || !stop.load(Ordering::Relaxed);
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| -> Result<f64> {
-            let connection = engine.connect("full", LARGE)?;
-            let mut statement = connection.prepare("UPDATE t SET n = ?2 WHERE id = ?1")?;
-            begin.wait();
-            let (start, mut count) = (Instant::now(), 0);
-            while go_on() {
-                statement.execute(params![mixed(count) % rows, count])?;
-                count += 1;
-            }
-            Ok(per_second(count, start))
-        });
-        let reader = scope.spawn(|| -> Result<f64> {
-            let connection = engine.connect("full", LARGE)?;
-            let mut statement = connection.prepare("SELECT text FROM t WHERE id = ?1")?;
-            begin.wait();
-            let (start, mut count) = (Instant::now(), 0);
-            while go_on() {
-                statement.query_row([mixed(count) % rows], |row| row.get_ref(0).map(drop))?;
-                count += 1;
-            }
-            Ok(per_second(count, start))
-        });
-        std::thread::sleep(Duration::from_secs(2));
-        stop.store(true, Ordering::Relaxed);
-        let writes = writer.join().map_err(|_| "the writer panicked")??;
-        let reads = reader.join().map_err(|_| "the reader panicked")??;
-        Ok(if reads_count { reads } else { writes })
-    })
-}
-
-fn writers(engine: &Engine) -> Result<f64> {
-    const COMMITS: i64 = 100;
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| -> Result {
-                    let connection = engine.connect("full", LARGE)?;
-                    let mut statement =
-                        connection.prepare("INSERT INTO plain (n, text) VALUES (?1, ?2)")?;
-                    for n in 0..COMMITS {
-                        statement.execute(params![n, text(n)])?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        writers.into_iter().try_for_each(|writer| writer.join().map_err(|_| "a writer panicked")?)
-    })?;
-    Ok(per_second(COMMITS * 8, start))
-}
-
-fn vacuum(engine: &Engine, rows: i64) -> Result<f64> {
-    let connection = engine.connect("full", LARGE)?;
-    let start = Instant::now();
-    connection.execute_batch("VACUUM")?;
-    Ok(per_second(rows, start))
 }
