@@ -3,6 +3,8 @@
 //! It is cumulative: it says all differences from the base, and replaces the delta before it. (The idea of
 //! Berkeley DB JE's BIN-deltas, for bytes of a page.)
 
+use std::ops::Range;
+
 use super::layout::{CHUNK, MAX_DELTA, STAMP};
 
 /// Bytes before each run: where it begins, and how long it is.
@@ -14,22 +16,28 @@ const GAP: usize = 8;
 /// What makes `image` of `base`, which the change `stamp` wrote; `None` if it is longer than it may be.
 pub(super) fn encode(stamp: u64, base: &[u8; CHUNK], image: &[u8; CHUNK]) -> Option<Vec<u8>> {
     let mut delta = stamp.to_le_bytes().to_vec();
-    let mut at = 0;
-    while let Some(start) = next_difference(base, image, at) {
-        let mut end = start + 1;
-        while let Some(next) = next_difference(base, image, end) {
-            if next - end >= GAP {
-                break;
-            }
-            end = next + 1;
-        }
-        if delta.len() + RUN + end - start > MAX_DELTA {
+    let mut add = |run: Range<usize>| {
+        if delta.len() + RUN + run.len() > MAX_DELTA {
             return None;
         }
-        delta.extend(u16_of(start));
-        delta.extend(u16_of(end - start));
-        delta.extend_from_slice(&image[start..end]);
-        at = end;
+        delta.extend(u16_of(run.start));
+        delta.extend(u16_of(run.len()));
+        delta.extend_from_slice(&image[run]);
+        Some(())
+    };
+    let mut run: Option<Range<usize>> = None;
+    for word in differing_words(base, image) {
+        match &mut run {
+            Some(run) if word.start - run.end < GAP => run.end = word.end,
+            run => {
+                if let Some(done) = run.replace(word) {
+                    add(done)?;
+                }
+            }
+        }
+    }
+    if let Some(last) = run {
+        add(last)?;
     }
     Some(delta)
 }
@@ -38,36 +46,35 @@ fn u16_of(n: usize) -> [u8; 2] {
     u16::try_from(n).expect("a chunk has fewer bytes").to_le_bytes()
 }
 
-/// The first byte from `at` on that differs.
-fn next_difference(base: &[u8; CHUNK], image: &[u8; CHUNK], at: usize) -> Option<usize> {
-    const WORD: usize = size_of::<u64>();
-    const BLOCK: usize = 16 * WORD;
-    let mut at = at;
-    // Most of a chunk is equal, so equal blocks are passed over without asking which of their bytes differ.
-    while at < CHUNK {
-        let aligned = at.is_multiple_of(WORD);
-        if aligned && at + BLOCK <= CHUNK && block_difference::<BLOCK>(base, image, at) == 0 {
-            at += BLOCK;
-        } else if aligned && word(base, at) == word(image, at) {
-            at += WORD;
-        } else {
-            let end = (at / WORD + 1) * WORD;
-            match (at..end).find(|&n| base[n] != image[n]) {
-                Some(found) => return Some(found),
-                None => at = end,
-            }
-        }
-    }
-    None
+/// Of each word that differs, from its first byte that does to its last one. Most of a chunk is equal, so whole blocks
+/// are passed over first.
+fn differing_words<'a>(
+    base: &'a [u8; CHUNK],
+    image: &'a [u8; CHUNK],
+) -> impl Iterator<Item = Range<usize>> + 'a {
+    const BLOCK: usize = 128;
+    let (base, image) = (base.as_chunks::<BLOCK>().0, image.as_chunks::<BLOCK>().0);
+    let blocks = base.iter().zip(image).enumerate();
+    blocks
+        .filter(|(_, (base, image))| words(*base, *image).fold(0, |all, of| all | of) != 0)
+        .flat_map(|(block, (base, image))| {
+            let differing = words(base, image).enumerate().filter(|(_, bits)| *bits != 0);
+            differing.map(move |(word, bits)| {
+                let at = block * BLOCK + word * WORD;
+                let (before, behind) = (bits.trailing_zeros() / 8, bits.leading_zeros() / 8);
+                at + before as usize..at + WORD - behind as usize
+            })
+        })
 }
 
-/// Zero if all bytes of a block are equal.
-fn block_difference<const BLOCK: usize>(base: &[u8; CHUNK], image: &[u8; CHUNK], at: usize) -> u64 {
-    (at..at + BLOCK).step_by(8).fold(0, |all, at| all | (word(base, at) ^ word(image, at)))
-}
+const WORD: usize = size_of::<u64>();
 
-fn word(of: &[u8; CHUNK], at: usize) -> u64 {
-    u64::from_le_bytes(*of[at..].first_chunk().expect("a chunk is a whole number of words"))
+/// The bits in which words differ.
+fn words<'a>(base: &'a [u8], image: &'a [u8]) -> impl Iterator<Item = u64> + 'a {
+    let (base, image) = (base.as_chunks::<WORD>().0, image.as_chunks::<WORD>().0);
+    base.iter()
+        .zip(image)
+        .map(|(base, image)| u64::from_le_bytes(*base) ^ u64::from_le_bytes(*image))
 }
 
 /// Makes the image of its base, in place.
