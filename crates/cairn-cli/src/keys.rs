@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairndb::{EnvironmentKeys, KdfCost, KeySource, backup::Repository};
+use cairndb::{EnvironmentKeys, KdfCost, KeySource, Recipient, backup::Repository};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{exit::Failure, prompt, text};
@@ -117,14 +117,17 @@ impl OwnKeyArgs {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct NewKeyArgs {
     /// Take the new key from this file (32 bytes, or 64 hexadecimal digits)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["new_key_fd", "new_passphrase_fd"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["new_key_fd", "new_passphrase_fd", "recipient"])]
     new_key_file: Option<PathBuf>,
     /// Take the new key, as in a key file, from this open file descriptor
-    #[arg(long, value_name = "N", conflicts_with = "new_passphrase_fd")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["new_passphrase_fd", "recipient"])]
     new_key_fd: Option<u32>,
     /// Take the new passphrase, up to its line end, from this descriptor; else it is asked for
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "recipient")]
     new_passphrase_fd: Option<u32>,
+    /// Let the key file of this recipient open it, which need not be here
+    #[arg(long, value_name = "RECIPIENT")]
+    recipient: Option<Recipient>,
     #[command(flatten)]
     cost: CostArgs,
 }
@@ -218,7 +221,10 @@ impl KeyArgs {
 impl NewKeyArgs {
     /// The new key, beside that of `old`.
     pub(crate) fn key(&self, path: &Path, old: &KeyArgs) -> Result<KeySource, Failure> {
-        let Self { new_key_file, new_key_fd, new_passphrase_fd, cost } = self;
+        let Self { new_key_file, new_key_fd, new_passphrase_fd, recipient, cost } = self;
+        if let Some(recipient) = recipient {
+            return cost.apply(KeySource::for_recipient(*recipient));
+        }
         for fd in [new_key_fd, new_passphrase_fd].into_iter().flatten() {
             if [old.key_fd, old.passphrase_fd].contains(&Some(*fd)) {
                 return Err(Failure::usage(format_args!(

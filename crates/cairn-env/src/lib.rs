@@ -109,7 +109,8 @@ pub use heal::{HealReport, HealedFile};
 pub use index::{Index, IndexCursor, IndexDef, IndexEntries, IndexEntry};
 pub use keyring::{
     EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,
-    KeySource, Keyring, KeyringInfo, Outline, RetiredEpochs, UnlockedKeyring, UnlockedKeys,
+    KeySource, Keyring, KeyringInfo, Outline, Recipient, RetiredEpochs, UnlockedKeyring,
+    UnlockedKeys,
 };
 pub use multimap::{Keys, Multimap, Pairs};
 pub use options::{Durability, Options};

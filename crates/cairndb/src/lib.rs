@@ -97,14 +97,15 @@ pub use cairn_env::{
     JournalSink, KdfCost, KeptGeneration, KeyBounds, KeyEpochInfo, KeyKind, KeyProvider,
     KeyRequest, KeySlotInfo, KeySource, KeyringInfo, Keys, LevelSurvey, MAX_KEY_LEN, MAX_LABEL_LEN,
     MAX_TRANSACTION_LEN, MAX_VALUE_LEN, Mark, Missing, Multimap, Naming, Options, Outline, Pairs,
-    PendingCommit, PinBudget, PinInfo, Range, Reach, RecoveryReport, RekeyReport, RepairReport,
-    ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaProgress, ReplicaState, ReplicaStatus,
-    RestoreTo, RetiredEpochs, SalvageOptions, SalvageReport, SalvagedDatabase, SalvagedEntry,
-    SalvagedFile, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence, SequenceOptions,
-    ShipMode, Shipment, ShipmentStatus, Snapshot, SpaceHolder, SpaceReport, Standing, Stats,
-    Submission, Substitute, Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit,
-    UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View, detach_replica,
-    finish_rekey, promote_replica, repair, replica_info, replica_progress, salvage, salvage_to,
+    PendingCommit, PinBudget, PinInfo, Range, Reach, Recipient, RecoveryReport, RekeyReport,
+    RepairReport, ReplicaInfo, ReplicaOptions, ReplicaPolicy, ReplicaProgress, ReplicaState,
+    ReplicaStatus, RestoreTo, RetiredEpochs, SalvageOptions, SalvageReport, SalvagedDatabase,
+    SalvagedEntry, SalvagedFile, Savepoint, Scope, Scrub, ScrubReport, ScrubState, Sequence,
+    SequenceOptions, ShipMode, Shipment, ShipmentStatus, Snapshot, SpaceHolder, SpaceReport,
+    Standing, Stats, Submission, Substitute, Survey, TornTail, Transaction, TransactionRange,
+    TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View,
+    detach_replica, finish_rekey, promote_replica, repair, replica_info, replica_progress, salvage,
+    salvage_to,
 };
 
 /// What tools need beside the environment: descriptions of log records.

@@ -29,6 +29,7 @@ use crate::{
 Examples:
   cairn key list data
   cairn key add data --name backup-host --new-key-file backup.key
+  cairn key recipient safe.key                   # says what to give to --recipient
   cairn key rotate data
   cairn key remove data backup-host
   cairn key check backups/monday --key-file backup.key"
@@ -45,6 +46,7 @@ enum KeyCommand {
     Rotate(Rotate),
     List(List),
     Check(Check),
+    Recipient(RecipientOf),
 }
 
 impl Key {
@@ -55,6 +57,7 @@ impl Key {
             KeyCommand::Rotate(command) => command.run(output),
             KeyCommand::List(command) => command.run(output),
             KeyCommand::Check(command) => command.run(output),
+            KeyCommand::Recipient(command) => command.run(output),
         }
     }
 }
@@ -64,7 +67,8 @@ impl Key {
 #[command(after_help = "\
 Examples:
   cairn key add data --name night-shift
-  cairn key add data --name backup-host --key-file data.key --new-key-file backup.key")]
+  cairn key add data --name backup-host --key-file data.key --new-key-file backup.key
+  cairn key add data --name safe --key-file data.key --recipient cairn-recipient-07a3…")]
 struct Add {
     /// The directory of the environment
     env: PathBuf,
@@ -133,6 +137,35 @@ struct Check {
     path: PathBuf,
     #[command(flatten)]
     key: KeyArgs,
+}
+
+/// Say the public half of a key file, for which others can encrypt
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  head -c 32 /dev/urandom > safe.key; chmod 600 safe.key
+  cairn key recipient safe.key
+  cairn repo keys add backups --name safe --key-file repo.key --recipient cairn-recipient-07a3…
+
+What it says is no secret. The file itself can lie in a safe: it is needed only to open something.")]
+struct RecipientOf {
+    /// A key file: 32 bytes, or 64 hexadecimal digits
+    file: PathBuf,
+}
+
+#[derive(Serialize)]
+struct RecipientJson {
+    file: PathBuf,
+    recipient: String,
+}
+
+impl RecipientOf {
+    fn run(self, output: &mut Output) -> Outcome {
+        let recipient = KeySource::key_file(&self.file).recipient()?.to_string();
+        output.line(format_args!("{recipient}"))?;
+        output.json(&RecipientJson { file: self.file, recipient })?;
+        Ok(Exit::Good)
+    }
 }
 
 #[derive(Serialize)]

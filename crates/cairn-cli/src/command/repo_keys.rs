@@ -21,7 +21,7 @@ use crate::{
 
 /// Look after the keys of an encrypted repository
 ///
-/// A repository may have several keys: passphrases, key files, a recovery key on paper. Each opens all of
+/// A repository may have several keys: passphrases, key files, recipients, a recovery key on paper. Each opens all of
 /// it. To change them takes one that is there, and no more time however much is stored. A key that was
 /// removed opens nothing any more; but whoever had it, and a copy of the repository from that time, still
 /// has that: a new repository with keys of its own ends it.
@@ -63,6 +63,7 @@ struct List {
 Examples:
   cairn repo keys add backups --name office --key-file repo.key
   cairn repo keys add backups --name paper --recovery --key-file repo.key
+  cairn repo keys add backups --name safe --key-file repo.key --recipient cairn-recipient-07a3…
 
 --recovery makes a key, and prints it once: 64 digits to be kept on paper. In a file, it is a key file.")]
 struct Add {
@@ -72,7 +73,7 @@ struct Add {
     #[arg(long)]
     name: String,
     /// Make a key, and print it
-    #[arg(long, conflicts_with_all = ["new_key_file", "new_key_fd", "new_passphrase_fd"])]
+    #[arg(long, conflicts_with_all = ["new_key_file", "new_key_fd", "new_passphrase_fd", "recipient"])]
     recovery: bool,
     #[command(flatten)]
     key: OwnKeyArgs,

@@ -67,6 +67,7 @@ fn help_is_text() {
         "key rotate",
         "key list",
         "key check",
+        "key recipient",
         "rekey",
         "backups",
         "prove",

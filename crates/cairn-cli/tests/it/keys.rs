@@ -9,10 +9,15 @@ fn key_file(dir: &Dir, name: &str, digits: &str) {
     fs::set_permissions(dir.path(name), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// The recipient of `safe.key`.
+const SAFE: &str =
+    "cairn-recipient-0de9ee5ef409e959e0d8737d72a492e528bd450ee2c44b4c7ad76b72e842672f59a9facf";
+
 fn session(json: bool) -> Session {
     let mut session = Session::new(json);
     key_file(&session.dir, "one.key", "01234567");
     key_file(&session.dir, "two.key", "89abcdef");
+    key_file(&session.dir, "safe.key", "fedcba98");
     let (word, another) = (b"sesame\n", b"open sesame\n");
     session.run("init data --encrypt --key-file one.key");
     session.run("init data --encrypt --key-file one.key");
@@ -20,7 +25,6 @@ fn session(json: bool) -> Session {
     session.run("put data ada 1816");
     session.run("put data ada 1816 --key-file two.key");
     session.run("get data ada --key-file one.key");
-    session.run("key list data");
     session.run("key add data --name backup-host --key-file one.key --new-key-file two.key");
     session.run("key add data --name backup-host --key-file one.key --new-key-file two.key");
     session.run_with(
@@ -39,6 +43,16 @@ fn session(json: bool) -> Session {
     session.run("key rotate data --key-file two.key --new-key-file one.key");
     session.run("key remove data 3 --key-file one.key");
     session.run("key remove data backup-host --key-file one.key");
+    session.run("key recipient safe.key");
+    session.run("key recipient missing.key");
+    session.run(&format!("key add data --name safe --recipient {SAFE} --key-file one.key"));
+    session.run(&format!("key add data --name more --recipient {SAFE}0 --key-file one.key"));
+    session.run("get data ada --key-file safe.key");
+    session.run("key list data");
+    session.run("repo init safe --encrypt --key-file one.key");
+    session.run(&format!("repo keys add safe --name safe --recipient {SAFE} --key-file one.key"));
+    session.run("repo info safe --repo-key-file safe.key");
+    session.run("key remove data safe --key-file safe.key");
     session.run("info data --key-file one.key");
     session.run("info data");
     session.run("info data --key-file two.key");

@@ -51,7 +51,7 @@ impl KeySlotInfo {
     pub(super) fn of(slot: &KeySlot) -> Self {
         let cost = match &slot.kdf {
             Kdf::Passphrase { cost, .. } => Some(*cost),
-            Kdf::Raw | Kdf::Provider { .. } => None,
+            Kdf::Raw | Kdf::Provider { .. } | Kdf::Recipient { .. } => None,
         };
         let (number, name, created) = (slot.number, slot.name.clone(), slot.created.0);
         Self { number, name, kind: slot.kdf.kind(), created, cost }

@@ -32,7 +32,7 @@ cairn_log::layout! {
     /// A key slot: the keyring key, encrypted under a key of a user.
     pub mod key_slot {
         NUMBER: 4 = "its number, from 1; larger than that of the key slot before",
-        KIND: 1 = "where its key comes from: 1 passphrase (Argon2id), 2 raw key, 3 callback",
+        KIND: 1 = "where its key comes from: 1 passphrase (Argon2id), 2 raw key, 3 callback, 4 recipient (X25519)",
         NAME_LEN: 1 = "bytes of its name, 1 to 64",
         RESERVED: 2 = "zero",
         CREATED: 8 = "when it was made, in microseconds since 1970; for people",
@@ -41,7 +41,7 @@ cairn_log::layout! {
         PASSES: 4 = "passphrase: how often it goes through that memory; else zero",
         LANES: 4 = "passphrase: its lanes; else zero",
         RESERVED_2: 4 = "zero",
-        KEY_SALT: 32 = "passphrase: the salt of Argon2id; callback: what the callback is told; random. Raw key: zero",
+        KEY_SALT: 32 = "passphrase: the salt of Argon2id; callback: what the callback is told; random. Recipient: the public key that was made for the slot. Raw key: zero",
         SALT: 32 = "salt of the two keys that are derived from the key of the user; random, another one whenever the slot is written anew",
         COMMITMENT: 32 = "tells a wrong key from a damaged slot",
         WRAPPED: 32 = "the keyring key, encrypted",

@@ -1,7 +1,7 @@
 //! The keyring: the keys of an encrypted environment, wrapped by keys of its users.
 //!
 //! ```text
-//! key of a user          passphrase, key file or callback: one in each key slot
+//! key of a user          passphrase, key file, callback or recipient: one in each key slot
 //!   └ keyring key        random; wrapped once in each key slot
 //!       └ data keys      random; one for each key epoch, all in one frame
 //!           └ file keys  derived in cairn-log, one for each log file
@@ -28,6 +28,7 @@ pub(crate) mod layout;
 mod manage;
 pub(crate) mod opening;
 mod place;
+mod recipient;
 mod secret;
 mod slot;
 mod source;
@@ -42,6 +43,7 @@ pub use info::{KeyEpochInfo, KeySlotInfo, KeyringInfo};
 pub use kdf::KdfCost;
 pub use manage::{EnvironmentKeys, RetiredEpochs, UnlockedKeys};
 pub use place::Outline;
+pub use recipient::Recipient;
 pub use slot::KeyKind;
 pub use source::{KeyProvider, KeyRequest, KeySource};
 pub use stored::Keyring;

@@ -24,6 +24,8 @@ pub enum KeyKind {
     Raw,
     /// A callback of the application.
     Provider,
+    /// A public key, which a key file opens that need not be there ([`Recipient`](crate::Recipient)).
+    Recipient,
 }
 
 impl KeyKind {
@@ -34,6 +36,7 @@ impl KeyKind {
             Self::Passphrase => "passphrase",
             Self::Raw => "raw key",
             Self::Provider => "callback",
+            Self::Recipient => "recipient",
         }
     }
 
@@ -42,11 +45,12 @@ impl KeyKind {
             Self::Passphrase => 1,
             Self::Raw => 2,
             Self::Provider => 3,
+            Self::Recipient => 4,
         }
     }
 
     fn from_code(code: u64) -> Option<Self> {
-        [Self::Passphrase, Self::Raw, Self::Provider]
+        [Self::Passphrase, Self::Raw, Self::Provider, Self::Recipient]
             .into_iter()
             .find(|kind| u64::from(kind.code()) == code)
     }
@@ -61,9 +65,18 @@ impl fmt::Display for KeyKind {
 /// How the key of the user is made, as far as the slot says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kdf {
-    Passphrase { cost: KdfCost, salt: [u8; 32] },
+    Passphrase {
+        cost: KdfCost,
+        salt: [u8; 32],
+    },
     Raw,
-    Provider { salt: [u8; 32] },
+    Provider {
+        salt: [u8; 32],
+    },
+    /// With the public key that was made for the slot.
+    Recipient {
+        sender: [u8; 32],
+    },
 }
 
 impl Kdf {
@@ -72,18 +85,30 @@ impl Kdf {
             Self::Passphrase { .. } => KeyKind::Passphrase,
             Self::Raw => KeyKind::Raw,
             Self::Provider { .. } => KeyKind::Provider,
+            Self::Recipient { .. } => KeyKind::Recipient,
         }
     }
 
-    /// What a new slot for a key from `source` says.
-    fn new(source: &KeySource, world: &dyn World) -> Self {
+    /// What a new slot called `name` for a key from `source` says, and that key.
+    fn new(
+        source: &KeySource,
+        environment: Uuid,
+        name: &str,
+        world: &dyn World,
+    ) -> EnvResult<(Self, Secret)> {
         let mut salt = [0; 32];
         world.random(&mut salt);
-        match source.kind() {
+        let kdf = match source.kind() {
             KeyKind::Passphrase => Self::Passphrase { cost: source.kdf_cost(), salt },
             KeyKind::Raw => Self::Raw,
             KeyKind::Provider => Self::Provider { salt },
-        }
+            KeyKind::Recipient => {
+                let (sender, key) = source.new_recipient_key(environment, world)?;
+                return Ok((Self::Recipient { sender }, key));
+            }
+        };
+        let key = source.key(&Purpose { environment, name, kdf: &kdf })?;
+        Ok((kdf, key))
     }
 }
 
@@ -126,8 +151,7 @@ impl KeySlot {
         world: &dyn World,
     ) -> EnvResult<(Self, Held)> {
         check_name(name)?;
-        let kdf = Kdf::new(source, world);
-        let key = source.key(&Purpose { environment, name, kdf: &kdf })?;
+        let (kdf, key) = Kdf::new(source, environment, name, world)?;
         let slot = Self {
             number,
             name: name.to_owned(),
@@ -185,7 +209,7 @@ impl KeySlot {
         let (cost, key_salt) = match &self.kdf {
             Kdf::Passphrase { cost, salt } => (Some(cost), *salt),
             Kdf::Raw => (None, [0; 32]),
-            Kdf::Provider { salt } => (None, *salt),
+            Kdf::Provider { salt } | Kdf::Recipient { sender: salt } => (None, *salt),
         };
         let numbers: &[(Field, u64)] = &[
             (key_slot::NUMBER, self.number.into()),
@@ -227,11 +251,14 @@ impl KeySlot {
                 for field in [key_slot::MEMORY, key_slot::PASSES, key_slot::LANES] {
                     is_zero(field, bytes)?;
                 }
-                if other == KeyKind::Raw {
-                    is_zero(key_slot::KEY_SALT, bytes)?;
-                    Kdf::Raw
-                } else {
-                    Kdf::Provider { salt: array_of(key_slot::KEY_SALT)? }
+                let salt = array_of(key_slot::KEY_SALT)?;
+                match other {
+                    KeyKind::Provider => Kdf::Provider { salt },
+                    KeyKind::Recipient => Kdf::Recipient { sender: salt },
+                    KeyKind::Raw | KeyKind::Passphrase => {
+                        is_zero(key_slot::KEY_SALT, bytes)?;
+                        Kdf::Raw
+                    }
                 }
             }
         };

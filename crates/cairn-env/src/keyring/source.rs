@@ -7,11 +7,13 @@ use std::{
     sync::Arc,
 };
 
+use cairn_io::World;
 use cairn_log::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
     kdf::KdfCost,
+    recipient::{self, Recipient},
     secret::Secret,
     slot::{Kdf, KeyKind},
 };
@@ -41,6 +43,7 @@ enum Origin {
     File(PathBuf),
     Raw(Arc<Secret>),
     Provider(Arc<dyn KeyProvider>),
+    Recipient(Recipient),
 }
 
 /// Gives out the key of an application: from a key service, an agent, or hardware.
@@ -132,6 +135,31 @@ impl KeySource {
         Self::new(Origin::Provider(provider))
     }
 
+    /// The public key of somebody who is to open it. It can be given to a keyring beside other keys, and opens none itself:
+    /// the key file does that it was made of.
+    #[must_use]
+    pub fn for_recipient(recipient: Recipient) -> Self {
+        Self::new(Origin::Recipient(recipient))
+    }
+
+    /// The public half of a key file or a raw key: what is encrypted for it, that key opens.
+    ///
+    /// # Errors
+    /// [`EnvError::InvalidInput`] for a passphrase or a callback; [`EnvError::KeyUnavailable`].
+    pub fn recipient(&self) -> EnvResult<Recipient> {
+        match &self.loaded()?.origin {
+            Origin::Raw(secret) if secret.is_blank() => {
+                Err(EnvError::InvalidInput { what: BLANK.into() })
+            }
+            Origin::Raw(secret) => Recipient::of(secret),
+            Origin::Recipient(recipient) => Ok(*recipient),
+            Origin::Passphrase(_) | Origin::Provider(_) | Origin::File(_) => {
+                let what = format!("a {} is no recipient: make a key file", self.kind());
+                Err(EnvError::InvalidInput { what })
+            }
+        }
+    }
+
     /// What it is to cost to try the passphrase, in key slots that are made for it from now on. Those that
     /// are there have their own, and keys that are no passphrases cost nothing.
     #[must_use]
@@ -140,14 +168,35 @@ impl KeySource {
         self
     }
 
-    /// Which kind of key slot it opens.
+    /// Which kind of key slot is made for it. One for a raw key or a key file also opens slots for the recipient that it is.
     #[must_use]
     pub const fn kind(&self) -> KeyKind {
         match self.origin {
             Origin::Passphrase(_) => KeyKind::Passphrase,
             Origin::File(_) | Origin::Raw(_) => KeyKind::Raw,
             Origin::Provider(_) => KeyKind::Provider,
+            Origin::Recipient(_) => KeyKind::Recipient,
         }
+    }
+
+    /// Whether it may open key slots of this kind.
+    pub(super) fn may_open(&self, kind: KeyKind) -> bool {
+        match &self.origin {
+            Origin::Recipient(_) => false,
+            Origin::File(_) | Origin::Raw(_) => {
+                matches!(kind, KeyKind::Raw | KeyKind::Recipient)
+            }
+            Origin::Passphrase(_) | Origin::Provider(_) => kind == self.kind(),
+        }
+    }
+
+    /// A key for a new slot, if this is a recipient, and what must stand in the slot for it.
+    pub(super) fn new_recipient_key(
+        &self,
+        environment: Uuid,
+        world: &dyn World,
+    ) -> EnvResult<([u8; 32], Secret)> {
+        self.recipient()?.new_key(environment, world)
     }
 
     pub(super) const fn kdf_cost(&self) -> KdfCost {
@@ -169,11 +218,15 @@ impl KeySource {
             (Origin::Passphrase(passphrase), Kdf::Passphrase { cost, salt }) => {
                 cost.derive(passphrase, salt)
             }
-            (Origin::Raw(key), Kdf::Raw) if key.is_blank() => {
+            (Origin::Raw(key), Kdf::Raw | Kdf::Recipient { .. }) if key.is_blank() => {
                 Err(EnvError::InvalidInput { what: BLANK.into() })
             }
             (Origin::Raw(key), Kdf::Raw) => Ok((**key).clone()),
             (Origin::File(path), Kdf::Raw) => read_key_file(path),
+            (Origin::Raw(key), Kdf::Recipient { sender }) => {
+                // Whatever opens no such slot is a wrong key.
+                Ok(recipient::key_of(key, sender, environment)?.unwrap_or_else(|| (**key).clone()))
+            }
             (Origin::Provider(provider), Kdf::Provider { salt }) => {
                 let request = KeyRequest { environment, name, salt };
                 let unavailable = |why: String| {
@@ -210,6 +263,7 @@ impl PartialEq for KeySource {
                 (Origin::File(one), Origin::File(other)) => one == other,
                 (Origin::Raw(one), Origin::Raw(other)) => one.is(other),
                 (Origin::Provider(one), Origin::Provider(other)) => Arc::ptr_eq(one, other),
+                (Origin::Recipient(one), Origin::Recipient(other)) => one == other,
                 _ => false,
             }
     }

@@ -13,7 +13,7 @@ use super::{
         array, key_slot, keyring_epoch, keyring_head,
     },
     secret::Secret,
-    slot::{Held, KeySlot, Tried},
+    slot::{Held, KeyKind, KeySlot, Tried},
     source::KeySource,
     unlocked::UnlockedKeyring,
     wrap::{data_keys_key, decrypt},
@@ -216,7 +216,11 @@ impl Keyring {
     pub fn unlock(&self, key: &KeySource) -> EnvResult<UnlockedKeyring> {
         let key = key.loaded()?;
         let mut unavailable = None;
-        for slot in self.slots.iter().filter(|slot| slot.kdf.kind() == key.kind()) {
+        if key.kind() == KeyKind::Recipient {
+            let what = "a recipient opens nothing: its key file does".into();
+            return Err(EnvError::InvalidInput { what });
+        }
+        for slot in self.slots.iter().filter(|slot| key.may_open(slot.kdf.kind())) {
             match slot.try_key(&key, self.environment) {
                 Ok(Tried::Wrong) => {}
                 Ok(Tried::Damaged) => {

@@ -368,6 +368,88 @@ fn epochs_begin_and_retire_and_the_newest_stays() {
 }
 
 #[test]
+fn a_recipient_opens_with_the_key_file_what_was_encrypted_without_it() {
+    let (world, safe) = (SimWorld::new(6).world(), raw(9));
+    let recipient = safe.recipient().unwrap();
+    let (mut keys, _) = keyring(&raw(1));
+    keys.add("safe", &KeySource::for_recipient(recipient), &*world).unwrap();
+    keys.add("safe again", &KeySource::for_recipient(recipient), &*world).unwrap();
+    let bytes = keys.next_write(&*world).unwrap();
+    assert_eq!(decode(&bytes).unwrap().info().slots[1].kind, KeyKind::Recipient);
+    let salts: Vec<_> = (1..3).map(|slot| slot_field(&bytes, slot, key_slot::KEY_SALT)).collect();
+    assert_ne!(salts[0], salts[1], "each slot has a key pair of its own");
+    // The key file is at hand, and nothing else.
+    let mut opened = unlock(&bytes, &safe).unwrap();
+    assert_eq!((data_keys(&opened), opened.opened_by()), (data_keys(&keys), 2));
+    // What it opens it can look after, too: the slot is written anew for the same recipient.
+    opened.remove(3).unwrap();
+    opened.remove(1).unwrap();
+    let later = opened.next_write(&*world).unwrap();
+    assert_eq!(data_keys(&unlock(&later, &safe).unwrap()), data_keys(&keys));
+    for (key, bytes) in [(raw(8), &bytes), (raw(1), &later)] {
+        assert!(matches!(unlock(bytes, &key), Err(EnvError::WrongKey { .. })));
+    }
+    // The public half says for whom it is, and opens nothing.
+    let public = KeySource::for_recipient(recipient);
+    assert!(matches!(unlock(&bytes, &public), Err(EnvError::InvalidInput { .. })));
+    assert!(passphrase("one").recipient().is_err() && raw(0).recipient().is_ok());
+}
+
+#[test]
+fn a_slot_for_a_recipient_is_refused_when_any_bit_of_it_is_flipped() {
+    let (world, safe) = (SimWorld::new(6).world(), raw(9));
+    let public = KeySource::for_recipient(safe.recipient().unwrap());
+    let (_, bytes) = {
+        let mut keys = UnlockedKeyring::create(ENVIRONMENT, "safe", &public, &*world).unwrap();
+        let bytes = keys.next_write(&*world).unwrap();
+        (keys, bytes)
+    };
+    let at = keyring_head::LEN + layout::keyring_epoch::LEN;
+    for bit in at * 8..(at + key_slot::LEN) * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let error = unlock(&forged(flipped), &safe).map(drop).unwrap_err();
+        assert!(
+            matches!(error, EnvError::WrongKey { .. } | EnvError::KeyringDamaged { .. }),
+            "bit {bit}: {error}"
+        );
+    }
+    // A public key with which everybody agrees on zeros.
+    let mut zeros = bytes;
+    zeros[at..][key_slot::KEY_SALT.range()].fill(0);
+    assert!(matches!(unlock(&forged(zeros), &safe), Err(EnvError::WrongKey { .. })));
+    let nobody = KeySource::for_recipient(
+        format!("cairn-recipient-{}{:08x}", "0".repeat(64), crc32c(&[0; 32])).parse().unwrap(),
+    );
+    let made = UnlockedKeyring::create(ENVIRONMENT, "nobody", &nobody, &*world);
+    assert!(matches!(made, Err(EnvError::InvalidInput { .. })));
+}
+
+fn slot_field(bytes: &[u8], slot: usize, field: cairn_log::layout::Field) -> Vec<u8> {
+    let at = keyring_head::LEN + layout::keyring_epoch::LEN + slot * key_slot::LEN;
+    field.of(&bytes[at..]).to_vec()
+}
+
+#[test]
+fn a_recipient_is_said_so_that_a_wrong_digit_is_noticed() {
+    let recipient = raw(9).recipient().unwrap();
+    let said = recipient.to_string();
+    assert_eq!(said.parse::<Recipient>().unwrap(), recipient);
+    assert_eq!(format!(" {said}\n").parse::<Recipient>().unwrap(), recipient);
+    for at in "cairn-recipient-".len()..said.len() {
+        let other = if said[at..].starts_with('7') { "8" } else { "7" };
+        let wrong = format!("{}{other}{}", &said[..at], &said[at + 1..]);
+        assert!(wrong.parse::<Recipient>().is_err(), "{wrong}");
+        assert!(said[..at].parse::<Recipient>().is_err());
+    }
+    for hostile in
+        ["", "cairn-recipient-", "age1xyz", &format!("cairn-recipient-{}", "é".repeat(36))]
+    {
+        assert!(hostile.parse::<Recipient>().is_err(), "{hostile}");
+    }
+}
+
+#[test]
 fn nothing_that_is_printed_tells_a_key() {
     let mut key = *b"0123456789abcdefghijklmnopqrstuv";
     let (keys, _) = keyring(&KeySource::raw(&mut key));
