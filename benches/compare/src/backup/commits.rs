@@ -1,7 +1,7 @@
 //! How long commits take while a backup runs, beside when none does.
 
 use std::{
-    fs,
+    fmt, fs,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -26,6 +26,18 @@ pub struct Commits {
 pub struct Latency {
     pub median: Duration,
     pub p99: Duration,
+}
+
+impl fmt::Display for Commits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { alone, beside, ratio: _ } = self;
+        writeln!(
+            f,
+            "Single puts with `Sync` take {:.0?} in the median and {:.0?} at the 99th percentile; {:.0?} and {:.0?} \
+             while a full\nbackup runs.",
+            alone.median, alone.p99, beside.median, beside.p99
+        )
+    }
 }
 
 /// One thread commits single puts and waits for the disk each time; now and then there is a full backup.

@@ -30,6 +30,9 @@ pub struct Backup {
     /// How many rounds; ratios are taken within a round, and the table shows medians
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Measure nothing but how long commits take beside a backup, and print that
+    #[arg(long)]
+    only_commits: bool,
     /// Where to put the files while it runs (default: the system's temporary directory)
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -121,6 +124,10 @@ pub fn run(backup: &Backup) -> Result {
     let base = backup.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = tempfile::Builder::new().prefix("cairn-compare").tempdir_in(base)?;
     let mut data = Data { entries: (backup.mib << 20) / ENTRY, version: 0 };
+    if backup.only_commits {
+        println!("{}", commits::measure(dir.path(), data, backup.rounds)?);
+        return Ok(());
+    }
     let mut savers = savers(dir.path(), data)?;
     let mut rounds = Vec::new();
     for number in 0..backup.rounds {

@@ -47,12 +47,7 @@ pub fn text(names: &[&str], rounds: &[Round], data: Data, commits: &Commits) -> 
     row("proof of the newest point, MiB/s", &|turn| {
         Some(rate(data.bytes(), turn.proofs.as_ref()?.prove))
     })?;
-    writeln!(
-        text,
-        "\nSingle puts with `Sync` take {:.0?} in the median and {:.0?} at the 99th percentile; {:.0?} and {:.0?} \
-         while a full\nbackup runs.\n",
-        commits.alone.median, commits.alone.p99, commits.beside.median, commits.beside.p99
-    )?;
+    writeln!(text, "\n{commits}\n")?;
     writeln!(text, "| row | goal | median | |\n|---|---|--:|---|")?;
     let mut goal = |what: &str, goal: &Goal, figure: f64| -> Result {
         let (said, is_reached) = match *goal {
