@@ -105,7 +105,7 @@ pub use generations::{
     Forgotten, KeptGeneration, forget_old_generation, is_of_an_environment, kept_generation,
     undo_restore,
 };
-pub use heal::{HealReport, HealedFile};
+pub use heal::{Copies, HealReport, HealSource, HealedFile};
 pub use index::{Index, IndexCursor, IndexDef, IndexEntries, IndexEntry};
 pub use keyring::{
     EnvironmentKeys, KdfCost, KeyEpochInfo, KeyKind, KeyProvider, KeyRequest, KeySlotInfo,

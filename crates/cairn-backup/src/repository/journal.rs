@@ -200,6 +200,18 @@ impl Repository {
         from: FileNumber,
     ) -> BackupResult<Journal> {
         let mut journal = Journal::default();
+        self.add_shipped(&mut journal, environment, timeline, from)?;
+        Ok(journal)
+    }
+
+    /// Adds these segments to what is there of the journal.
+    pub(crate) fn add_shipped(
+        &self,
+        journal: &mut Journal,
+        environment: cairn_log::Uuid,
+        timeline: cairn_log::Timeline,
+        from: FileNumber,
+    ) -> BackupResult<()> {
         for read in self.store.segments_back(environment, timeline)? {
             match read {
                 Ok(read) if read.segment.file.number < from => break,
@@ -209,6 +221,6 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        Ok(journal)
+        Ok(())
     }
 }

@@ -43,6 +43,7 @@ mod fields;
 mod find_last;
 mod frames;
 pub(crate) mod header;
+mod heal;
 mod intervals;
 mod journal;
 pub(crate) mod layout;

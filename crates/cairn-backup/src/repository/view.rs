@@ -17,7 +17,7 @@ use cairn_io::{
     Access, Dir, DirRef, Entry, EntryKind, File, FileIdentity, FileRef, IoError, IoOp, IoResult,
     LockError, LockGuard, LockMode, Name, Space, SyncSite,
 };
-use cairn_log::Digest;
+use cairn_log::{Digest, Uuid};
 
 use super::{
     point::{Part, Point, PointFile},
@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug)]
 struct Reader {
     parts: PartReader,
-    point: Point,
+    files: Vec<PointFile>,
 }
 
 /// What a directory backup of the same files would say of itself.
@@ -59,20 +59,21 @@ pub(crate) fn manifest(point: &Point) -> Manifest {
 /// The directory of a backup that a point is. `path` is for messages.
 pub(crate) fn open(store: &Store, path: &Path, point: Point) -> DirRef {
     let files_path = path.join(FILES.as_str());
-    let mut files: BTreeMap<Name, Content> = BTreeMap::new();
-    if let Some(keyring) = &point.keyring {
-        files.insert(KEYRING, Content::Bytes(Bytes::from(keyring.clone())));
-    }
-    for (index, file) in point.files.iter().enumerate() {
-        files.insert(file.name.to_name(), Content::Log(index));
-    }
     let text = Bytes::from(manifest(&point).encode());
     let parts = PartReader::new(store.clone(), point.cut.environment);
-    let reader = Arc::new(Reader { parts, point });
-    let files =
-        PointDir { path: files_path, entries: files, below: None, reader: Arc::clone(&reader) };
+    let mut below = PointDir::of_files(files_path, parts, point.files);
+    if let Some(keyring) = point.keyring {
+        below.entries.insert(KEYRING, Content::Bytes(Bytes::from(keyring)));
+    }
+    let reader = Arc::clone(&below.reader);
     let entries = BTreeMap::from([(MANIFEST, Content::Bytes(text))]);
-    Arc::new(PointDir { path: path.to_owned(), entries, below: Some(Arc::new(files)), reader })
+    Arc::new(PointDir { path: path.to_owned(), entries, below: Some(Arc::new(below)), reader })
+}
+
+/// A directory with this one log file, which is no point.
+pub(crate) fn of_file(store: &Store, path: &Path, environment: Uuid, file: PointFile) -> DirRef {
+    let parts = PartReader::new(store.clone(), environment);
+    Arc::new(PointDir::of_files(path.to_owned(), parts, vec![file]))
 }
 
 /// What a file holds.
@@ -94,6 +95,13 @@ struct PointDir {
 }
 
 impl PointDir {
+    fn of_files(path: PathBuf, parts: PartReader, files: Vec<PointFile>) -> Self {
+        let named = files.iter().enumerate();
+        let entries = named.map(|(index, file)| (file.name.to_name(), Content::Log(index)));
+        let entries = entries.collect();
+        Self { path, entries, below: None, reader: Arc::new(Reader { parts, files }) }
+    }
+
     fn refuse<T>(&self, op: IoOp) -> IoResult<T> {
         Err(IoError::new(op, &self.path, io::ErrorKind::ReadOnlyFilesystem))
     }
@@ -185,7 +193,7 @@ struct ViewedFile {
 
 impl ViewedFile {
     fn log(&self, index: usize) -> Option<&PointFile> {
-        self.reader.point.files.get(index)
+        self.reader.files.get(index)
     }
 
     fn refuse<T>(&self, op: IoOp) -> IoResult<T> {

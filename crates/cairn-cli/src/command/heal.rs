@@ -1,8 +1,8 @@
-//! `cairn heal`: damaged files get their bytes back from a replica or a backup.
+//! `cairn heal`: damaged files get their bytes back from a replica, a backup, or a repository of many.
 
 use std::path::PathBuf;
 
-use cairndb::backup::{self, MANIFEST_NAME};
+use cairndb::backup::{self, MANIFEST_NAME, is_repository};
 use serde::Serialize;
 
 use super::verify::FindingJson;
@@ -19,21 +19,23 @@ use crate::{
 /// Put damaged files right with the copies that a replica or a backup has of them
 ///
 /// Every finished log file is read. Of one that is damaged, the copy is verified and takes its place,
-/// byte for byte; nothing goes back to what it was. What the copy does not have as a file is listed
-/// with the keys that it concerns: for these, restore a backup. A program that has the environment
-/// open heals it itself.
+/// byte for byte; nothing goes back to what it was. What the copy does not have as a file, but has as
+/// commits (a replica, or a repository to which every commit was shipped), gets another place. The
+/// rest is listed with the keys that it concerns: for these, restore a backup. A program that has the
+/// environment open heals it itself.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
-Example:
+Examples:
   cairn heal data /mnt/other/data
-  cairn heal data backups/monday"
+  cairn heal data backups/monday
+  cairn heal data backups"
 )]
 pub(crate) struct Heal {
     /// The directory of the environment
     env: PathBuf,
-    /// The directory of its replica, of another copy of it, or of a backup
+    /// The directory of its replica, of another copy of it, of a backup, or of a repository
     copy: PathBuf,
     #[command(flatten)]
     unlock: KeyArgs,
@@ -68,9 +70,10 @@ impl Heal {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let env = open::for_writing(&self.env, &self.unlock, output)?;
         let progress = Progress::new("healing");
-        let report = match self.copy.join(MANIFEST_NAME).exists() {
-            true => backup::heal(&env, &self.copy)?,
-            false => env.heal(&self.copy)?,
+        let report = match () {
+            () if self.copy.join(MANIFEST_NAME).exists() => backup::heal(&env, &self.copy)?,
+            () if is_repository(&self.copy) => self.unlock.repo.open(&self.copy)?.heal(&env)?,
+            () => env.heal(&self.copy)?,
         };
         env.close()?;
         let elapsed = progress.elapsed();

@@ -599,18 +599,23 @@ fn heal_session(json: bool) -> Session {
     session.run("heal data nowhere");
     session.run("backup data saved");
     session.run("heal data saved");
+    session.run("repo init backups");
+    session.run("heal data backups");
+    session.run("backup data --repo backups");
     session.run("init another");
     session.run("heal data another");
-    let rot = |path: &str| {
-        let path = session.dir.path(path);
+    let path = session.dir.path("data/g-000001/N-00000002.log");
+    let rot = || {
         let mut bytes = std::fs::read(&path).unwrap();
         let middle = bytes.len() - 40; // in the seal: nobody needs it to read the rest
         bytes[middle] ^= 1;
-        std::fs::write(path, bytes).unwrap();
+        std::fs::write(&path, bytes).unwrap();
     };
-    rot("data/g-000001/N-00000002.log");
+    rot();
     session.run("heal data another");
     session.run("heal data other");
+    rot();
+    session.run("heal data backups");
     session.run("scrub data");
     session
 }

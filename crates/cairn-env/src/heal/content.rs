@@ -1,8 +1,9 @@
 //! Healing by content: what is in use in a damaged file that no copy has gets another place.
 //!
 //! A replica has every commit, but not every file: what the cleaner or a checkpoint has written since its base it has as
-//! the journal that led there. So it is opened as of the very commit at which the trees are walked here, and what cannot
-//! be read of a large value here is there under the same key, with the length and the checksum that the leaf here says.
+//! the journal that led there. So has a repository to which journal is shipped. It is opened as of the very commit at
+//! which the trees are walked here, and what cannot be read of a large value here is there under the same key, with the
+//! length and the checksum that the leaf here says.
 //! Nodes are written anew from memory; one that is neither there nor can be read stays as it is, and is told with its
 //! keys. As when cleaning, nothing is logged: until a checkpoint refers to the new place the old one counts, and the file
 //! goes as soon as no checkpoint needs it.
@@ -10,14 +11,13 @@
 use std::sync::Arc;
 
 use cairn_btree::{FrozenRoot, NodeName, Problem, Reached, TreeId, ValuePointer, ValueRef, check};
-use cairn_io::DirRef;
-use cairn_log::{FileClass, FileNumber, LogFile, Lsn, crc32c};
+use cairn_log::{FileClass, FileHeader, FileNumber, LogFile, Lsn, crc32c};
 
+use super::HealSource;
 use crate::{
-    EnvError, EnvResult, Environment, ErrorKind, Options, RestoreTo,
+    EnvError, EnvResult, Environment, Options,
     cleaner::{Move, Moving},
     core::Core,
-    past::At,
 };
 
 /// Records that get another place under one hold of the commit lock.
@@ -30,9 +30,13 @@ enum InUse {
 }
 
 impl Core {
-    /// Gives everything that is in use in `file` another place, with the help of the replica in `copy`; says what still
+    /// Gives everything that is in use in `file` another place, with the help of what has its commits; says what still
     /// stands in it alone, if anything.
-    pub(super) fn move_out(&self, file: &LogFile, copy: &DirRef) -> EnvResult<Result<(), String>> {
+    pub(super) fn move_out(
+        &self,
+        file: &LogFile,
+        source: &dyn HealSource,
+    ) -> EnvResult<Result<(), String>> {
         self.check_upkeep()?;
         self.begin()?;
         let root = self.freeze_latest()?;
@@ -41,7 +45,7 @@ impl Core {
         self.flush_to(root.sequence(), true)?;
         let number = file.header().number;
         let (in_use, unreadable) = in_use(&root, number);
-        let mut there = There { core: self, copy, commit: root.sequence(), opened: None };
+        let mut there = There { core: self, source, commit: root.sequence(), opened: None };
         let _moving = Moving::begin(self);
         let mut lacking = None;
         for some in in_use.chunks(CHUNK) {
@@ -113,10 +117,10 @@ fn in_use(root: &Arc<FrozenRoot>, number: FileNumber) -> (Vec<InUse>, usize) {
     (found, unreadable.count())
 }
 
-/// The replica, as of one commit; it is opened when something of it is needed.
+/// What the source has, as of one commit; it is opened when something of it is needed.
 struct There<'c> {
     core: &'c Core,
-    copy: &'c DirRef,
+    source: &'c dyn HealSource,
     commit: u64,
     opened: Option<Result<Environment, String>>,
 }
@@ -125,12 +129,8 @@ impl There<'_> {
     /// The large value to which the tree here refers.
     fn value(&mut self, tree: TreeId, key: &[u8], like: ValuePointer) -> Result<Vec<u8>, String> {
         if self.opened.is_none() {
-            self.opened = Some(self.open().map_err(|error| match error.kind() {
-                ErrorKind::NotFound => {
-                    "the copy has no such file, and not the newest commits".into()
-                }
-                _ => format!("the copy has no such file, and does not open: {error}"),
-            }));
+            let opened = self.open().map_err(|why| format!("the copy has no such file, and {why}"));
+            self.opened = Some(opened);
         }
         let env = match &self.opened {
             Some(Ok(env)) => env,
@@ -143,29 +143,29 @@ impl There<'_> {
         found.filter(is_it).ok_or_else(|| "the copy has something else".into())
     }
 
-    fn open(&self) -> EnvResult<Environment> {
+    fn open(&self) -> Result<Environment, String> {
         let options = Options { replica: None, ..self.core.options.clone() };
         let options = options.read_only(true).create(false).background(false);
-        let to = RestoreTo::Commit(self.commit);
-        let at = At { to: &to, durable: self.core.journal_in_use() };
-        let (root, world) = (self.copy.clone(), self.core.world.clone());
-        let env = Environment::open_in_at(root, world, options, Some(&at))?.0;
-        let journal = |core: &Core| {
-            let files = core.files.all().into_iter().map(|file| file.header().clone());
-            let before = files.filter(|header| {
-                header.class == FileClass::Journal && header.first_sequence <= self.commit
-            });
-            before.max_by_key(|header| header.number)
-        };
+        let env = self.source.at(self.commit, options)?;
+        let there = env.core.enter().map_err(|error| format!("it was closed: {error}"))?;
+        let has_commit = there.published.load_full().sequence() == self.commit;
         // Commits of one number are the same if they stand in the same file: whoever goes another way begins one of his
         // own.
-        let here = journal(self.core);
-        if here.is_none() || here != journal(&*env.core.enter()?) {
-            let path = self.copy.path().to_owned();
-            let why = "it has gone another way, or that cannot be told any more".into();
-            return Err(EnvError::OtherHistory { path, why });
+        let here = self.journal_of(self.core);
+        if !has_commit || here.is_none() || here != self.journal_of(&there) {
+            return Err("it has gone another way, or that cannot be told any more".into());
         }
+        drop(there);
         Ok(env)
+    }
+
+    /// The beginning of the journal file that has the commit.
+    fn journal_of(&self, core: &Core) -> Option<FileHeader> {
+        let files = core.files.all().into_iter().map(|file| file.header().clone());
+        let before = files.filter(|header| {
+            header.class == FileClass::Journal && header.first_sequence <= self.commit
+        });
+        before.max_by_key(|header| header.number)
     }
 }
 

@@ -11,11 +11,13 @@
 //! | `second` | what cannot be read here is read from the replica |
 //! | `noted` | files of which something could not be read |
 //! | `at_open` | a file without which the environment does not open |
+//! | `source` | where copies come from: a replica, a repository of backups |
 
 mod at_open;
 mod content;
 mod noted;
 mod second;
+mod source;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -23,8 +25,9 @@ use cairn_io::{Access, DirRef, FileExt, Name, RealDir};
 use cairn_log::{Digest, FileClass, FileNumber, LogFile, Lsn, Scan, Scanner, Stop};
 
 pub(crate) use at_open::before_open;
-use second::copies_in;
 pub(crate) use second::{Second, generation_dirs};
+pub use source::{Copies, HealSource};
+use source::{Directory, Files};
 
 use crate::{
     EnvError, EnvResult, Environment, ErrorKind, Finding, VerifyOptions,
@@ -110,8 +113,7 @@ impl Environment {
     /// As [`Environment::heal`].
     pub fn heal_from(&self, copy: DirRef) -> EnvResult<HealReport> {
         let core = self.core.enter_to_write()?;
-        let dirs = copies_in(copy.clone(), core.files.identity.environment)?;
-        self.heal_by(&dirs, Some(&copy))
+        self.heal_by(&Directory::open(&core, copy)?)
     }
 
     /// As [`Environment::heal`], from directories that hold log files of this environment, or of backups of it,
@@ -120,11 +122,18 @@ impl Environment {
     /// # Errors
     /// As [`Environment::heal`].
     pub fn heal_with(&self, copies: &[DirRef]) -> EnvResult<HealReport> {
-        self.heal_by(copies, None)
+        self.heal_all(&Files(copies), false)
     }
 
-    /// From the files in `copies`, and the content of the environment in `whole`.
-    fn heal_by(&self, copies: &[DirRef], whole: Option<&DirRef>) -> EnvResult<HealReport> {
+    /// As [`Environment::heal`], from whatever has copies of its files, and its commits.
+    ///
+    /// # Errors
+    /// As [`Environment::heal`].
+    pub fn heal_by(&self, source: &dyn HealSource) -> EnvResult<HealReport> {
+        self.heal_all(source, true)
+    }
+
+    fn heal_all(&self, source: &dyn HealSource, by_content: bool) -> EnvResult<HealReport> {
         let core = self.core.enter_to_write()?;
         core.check()?;
         let scrubbed = self.scrub()?;
@@ -137,7 +146,7 @@ impl Environment {
         for (name, places) in places {
             let file = core.files.all().into_iter().find(|file| file.name().to_string() == name);
             let Some(file) = file else { continue }; // it has gone meanwhile
-            match core.heal_file(&file, places, copies, whole)? {
+            match core.heal_file(&file, places, source, by_content)? {
                 Ok(healed) => report.healed.push(healed),
                 Err(why) => drop(report.not_healed.insert(name, why)),
             }
@@ -159,22 +168,21 @@ impl Environment {
 type Healed = Result<HealedFile, String>;
 
 impl Core {
-    /// Puts a copy in the place of a file with damage in so many places; where there is none, the content of `whole` in
-    /// other places.
+    /// Puts a copy in the place of a file with damage in so many places; where there is none, what is in use in it in
+    /// other places, if that is asked for.
     fn heal_file(
         &self,
         file: &Arc<LogFile>,
         places: u64,
-        copies: &[DirRef],
-        whole: Option<&DirRef>,
+        source: &dyn HealSource,
+        by_content: bool,
     ) -> EnvResult<Healed> {
         let _healing = lock(&self.healing);
-        let why = match self.heal_bytes(file, places, copies)? {
-            Err(why) if !self.is_in_use(file) => why,
+        let why = match self.heal_bytes(file, places, source)? {
+            Err(why) if by_content && !self.is_in_use(file) => why,
             other => return Ok(other),
         };
-        let Some(whole) = whole else { return Ok(Err(why)) };
-        match self.move_out(file, whole)? {
+        match self.move_out(file, source)? {
             Ok(()) => {
                 let bytes = file.handle().len()?;
                 let (name, by_content) = (file.name().to_string(), true);
@@ -200,7 +208,12 @@ impl Core {
                 && start.is_none_or(|start| number >= start)
     }
 
-    fn heal_bytes(&self, file: &Arc<LogFile>, places: u64, copies: &[DirRef]) -> EnvResult<Healed> {
+    fn heal_bytes(
+        &self,
+        file: &Arc<LogFile>,
+        places: u64,
+        source: &dyn HealSource,
+    ) -> EnvResult<Healed> {
         let header = file.header();
         let (end, chain) = match Extents::of(self).of_file(file) {
             // That of a checkpoint may be known to be finished by its seal alone, which may be what is damaged.
@@ -215,8 +228,15 @@ impl Core {
         }
         let member = backup::damaged_member(self, header.number, header.directory, end)?;
         let mut refused = None;
-        for copy in copies {
-            match self.take(&member, chain, copy) {
+        for copy in source.copies(member.name, member.length) {
+            let copy = match copy {
+                Ok(copy) => copy,
+                Err(why) => {
+                    refused.get_or_insert(why);
+                    continue;
+                }
+            };
+            match self.take(&member, chain, &copy) {
                 Ok(()) => {
                     let (file, bytes) = (file.name().to_string(), member.length);
                     let healed = HealedFile { file, bytes, places, by_content: false };
@@ -225,7 +245,9 @@ impl Core {
                 }
                 // A copy that cannot be used is none; what this environment's disk refuses is another matter.
                 Err(Taken::Copy(error)) if is_not_there(&error) => {}
-                Err(Taken::Copy(error)) => drop(refused.get_or_insert(error.to_string())),
+                Err(Taken::Copy(error)) => {
+                    refused.get_or_insert_with(|| error.to_string());
+                }
                 Err(Taken::Here(error)) => return Err(error),
             }
         }

@@ -2,7 +2,7 @@
 
 use cairn_log::{FileNumber, LogFile};
 
-use super::{HealedFile, copies_in};
+use super::{Directory, HealedFile};
 use crate::{EnvResult, Environment, Event, core::Core, environment::Open, sync::lock};
 
 impl Environment {
@@ -41,8 +41,8 @@ impl Core {
         };
         let Some(file) = self.files.find(number) else { return Ok(true) }; // it has gone meanwhile
         let healed = replica.open().and_then(|root| {
-            let copies = copies_in(root.clone(), self.files.identity.environment)?;
-            self.heal_file(&file, 1, &copies, Some(&root))
+            let replica = Directory::open(self, root)?;
+            self.heal_file(&file, 1, &replica, true)
         });
         match healed {
             Ok(Ok(_)) => {}

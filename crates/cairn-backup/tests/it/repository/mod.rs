@@ -11,6 +11,7 @@ mod failing;
 mod faults;
 pub(crate) mod fixture;
 mod golden;
+mod healing;
 mod histories;
 mod keys_crash;
 mod moments;
