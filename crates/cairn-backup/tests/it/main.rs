@@ -15,6 +15,7 @@ mod heal;
 mod history;
 mod in_place;
 mod in_place_crash;
+mod incidents;
 mod incremental;
 mod invariants;
 mod keys;

@@ -27,4 +27,4 @@ mod shipped_histories;
 mod shipping;
 mod strangers;
 mod subsets;
-mod tricky;
+pub(crate) mod tricky;

@@ -44,12 +44,12 @@ fn prune_by(place: &Repository, last: u64, options: &PruneOptions) -> Deleted {
     place.delete_pruned(None, LATER).unwrap()
 }
 
-fn numbers(place: &Repository) -> Vec<u64> {
+pub(crate) fn numbers(place: &Repository) -> Vec<u64> {
     place.points(None).unwrap().iter().map(|listed| listed.number).collect()
 }
 
 /// An environment with so many points in memory, and what each of them holds.
-fn start(points: u32) -> (Environment, Arc<MemoryBackend>, BTreeMap<u64, Content>) {
+pub(crate) fn start(points: u32) -> (Environment, Arc<MemoryBackend>, BTreeMap<u64, Content>) {
     let env = open(&MemDisk::new());
     let inner = Arc::new(MemoryBackend::new());
     let place = Repository::create_in(Arc::clone(&inner) as _, &world()).unwrap();
@@ -66,7 +66,7 @@ fn start(points: u32) -> (Environment, Arc<MemoryBackend>, BTreeMap<u64, Content
 }
 
 #[track_caller]
-fn assert_restorable(place: &Repository, contents: &BTreeMap<u64, Content>) {
+pub(crate) fn assert_restorable(place: &Repository, contents: &BTreeMap<u64, Content>) {
     assert_sound(place);
     for number in numbers(place) {
         let found = restored(place, &Which::Number(number));
