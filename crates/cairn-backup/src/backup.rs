@@ -20,6 +20,7 @@ use crate::{
     piece::is_stored_name,
     previous::{Previous, Taken},
     progress::{Counter, Report},
+    tell,
     verify::{not_there, read_stored},
 };
 
@@ -191,6 +192,8 @@ pub fn backup_to(
         at_cut(snapshot);
     }
     let total: u64 = set.files().iter().map(|file| file.length).sum();
+    let to = || tell::display(target.path().display());
+    tell::backup_begun(to(), set.cut().commit, set.files().len() as u64, total);
     let read_back = !options.skip_read_back;
     let to_read = if read_back { 2 * total } else { total };
     let counter = Counter::paced(to_read, options.progress, &options.pace, world)?;
@@ -265,6 +268,7 @@ pub fn backup_to(
     }
     finish(target, &*files_dir, &manifest)?;
     counter.end();
+    tell::backed_up(to(), manifest.cut.commit, manifest.files.len() as u64, total);
     let linked_bytes = total - written.iter().map(|stored| stored.piece.length).sum::<u64>();
     Ok(BackupReport { linked_files, linked_bytes, previous_damaged, ..BackupReport::of(&manifest) })
 }

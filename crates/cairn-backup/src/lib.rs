@@ -56,6 +56,7 @@ pub mod spec;
 #[cfg(feature = "sql")]
 mod sql_text;
 mod sync;
+mod tell;
 mod verify;
 
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};

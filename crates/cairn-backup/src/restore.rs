@@ -26,6 +26,7 @@ use crate::{
     manifest::FILES,
     pace::Others,
     progress::{Counter, Report},
+    tell,
     verify::{not_there, open_stored, read_file},
 };
 
@@ -406,6 +407,8 @@ impl Source {
             Arc::into_inner(staging).expect("every job has ended, and they had the others");
         let restored = staging.finish(proving)?;
         counter.end();
+        let to = tell::display(target.path().display());
+        tell::restored(to, commit, files, bytes, options.in_place);
         Ok(RestoreReport {
             commit,
             time,

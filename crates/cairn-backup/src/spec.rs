@@ -76,6 +76,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("repository_segment", fields(segment::FIELDS)),
         ("repository_tombs", fields(prune::FIELDS)),
         ("repository_example", part_example()),
+        ("backup_events", cairn_env::tell::table(crate::tell::EVENTS)),
     ]
 }
 

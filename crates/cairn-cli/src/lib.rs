@@ -38,6 +38,7 @@ mod format;
 pub mod fuzzing;
 mod keys;
 mod log_files;
+mod log_option;
 mod open;
 mod output;
 mod progress;
@@ -63,7 +64,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match command::Cli::try_parse_from(&args) {
         Ok(cli) => {
             output.take_replica(cli.with_replica);
-            cli.command.run(&mut output)
+            log_option::begin(cli.log, output.is_json()).and_then(|()| cli.command.run(&mut output))
         }
         Err(error) => command::help_or_usage(&error, &mut output),
     };

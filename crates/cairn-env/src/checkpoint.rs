@@ -24,6 +24,7 @@ use crate::{
     EnvError, EnvResult,
     core::Core,
     sync::lock,
+    tell,
     utilization::{FileEnd, FileUse, Utilization},
 };
 
@@ -437,6 +438,7 @@ impl Core {
             CheckpointReport { number: Some(number), sequence: run.began, nodes, removed_files };
         let took = self.world.monotonic().saturating_sub(run.began_at);
         self.counters.checkpointed(&report, took);
+        tell::checkpointed(number, run.began, nodes, removed_files, tell::micros(took));
         Ok(report)
     }
 

@@ -30,6 +30,7 @@ use crate::{
     core::Core,
     pin::Pins,
     sync::lock,
+    tell,
     utilization::{FileEnd, FileUse, Utilization},
 };
 
@@ -305,9 +306,11 @@ impl Core {
         if let Some((_, error)) = cleaning.damaged.into_iter().next() {
             return Err(error);
         }
-        report.files += cleaning.report.files;
-        report.file_bytes += cleaning.report.file_bytes;
-        report.moved += cleaning.report.moved;
+        let CleanReport { files, file_bytes, moved, .. } = cleaning.report;
+        tell::cleaned(files, file_bytes, moved);
+        report.files += files;
+        report.file_bytes += file_bytes;
+        report.moved += moved;
         // Finds the files dead.
         self.schedule.want_checkpoints(1);
         report.removed_files += self.checkpoint()?.removed_files;

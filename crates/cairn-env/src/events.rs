@@ -12,7 +12,7 @@ use std::{
 
 use cairn_io::shared::Mutex;
 
-use crate::{EnvError, EnvResult, Environment, HealedFile, sync::lock};
+use crate::{EnvError, EnvResult, Environment, HealedFile, sync::lock, tell};
 
 /// So many events wait for whoever takes them.
 const MOST: usize = 1024;
@@ -70,6 +70,31 @@ pub enum Event {
     Missed(u64),
 }
 
+impl Event {
+    /// Tells whoever subscribes to `tracing`.
+    fn tell(&self) {
+        let at = |path: &PathBuf| tell::display(path.display().to_string());
+        match self {
+            Self::ReplicaAttached { path } => tell::replica_attached(at(path)),
+            Self::ReplicaFilling { path } => tell::replica_filling(at(path)),
+            Self::ReplicaRebased { path, checkpoint } => {
+                tell::replica_rebased(at(path), *checkpoint);
+            }
+            Self::ReplicaLost { path, error } => tell::replica_lost(at(path), tell::display(error)),
+            Self::ReplicaTrouble { path, error } => {
+                tell::replica_trouble(at(path), tell::display(error));
+            }
+            Self::ShippingTrouble { error } => tell::shipping_trouble(tell::display(error)),
+            Self::Healed(HealedFile { file, bytes, by_content, .. }) => {
+                tell::healed(&**file, *bytes, *by_content);
+            }
+            Self::NotHealed { file, why } => tell::not_healed(&**file, &**why),
+            // Of a queue of somebody who did not take them.
+            Self::Missed(_) => {}
+        }
+    }
+}
+
 /// The events of an environment from the moment on in which it was [asked](Environment::events) for them.
 pub struct Events(Arc<Mutex<Queue>>);
 
@@ -112,6 +137,7 @@ pub(crate) struct Listeners(Mutex<Vec<Weak<Mutex<Queue>>>>);
 impl Listeners {
     /// Tells everybody. Takes no lock but its own, so it may be called with any.
     pub(crate) fn raise(&self, event: Event) {
+        event.tell();
         let mut listeners = lock(&self.0);
         listeners.retain(|listener| {
             let Some(listener) = listener.upgrade() else { return false };

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use cairn_io::shared::atomic::{AtomicBool, Ordering};
 
-use crate::{EnvError, EnvResult};
+use crate::{EnvError, EnvResult, tell};
 
 /// Whether the environment has failed, and why.
 ///
@@ -25,7 +25,9 @@ impl Failure {
             error => Arc::new(error),
         };
         let first = Arc::clone(self.cause.get_or_init(|| cause));
-        self.failed.store(true, Ordering::Release);
+        if !self.failed.swap(true, Ordering::AcqRel) {
+            tell::failed(tell::display(&first));
+        }
         first
     }
 

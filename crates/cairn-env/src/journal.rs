@@ -29,9 +29,12 @@ use crate::{
     recovery::Unfinished,
     sites,
     sync::lock,
+    tell,
     utilization::FileEnd,
 };
 
+/// Of a sync that takes longer, operators are told.
+const SLOW_SYNC: Duration = Duration::from_secs(1);
 /// Bytes that may be written and not yet durable, apart from one record. What a torn tail can hold at
 /// most is derived from it, so more must be damage.
 pub(crate) const UNSYNCED_LIMIT: u64 = 16 << 20;
@@ -305,7 +308,12 @@ impl Core {
 
     fn sync_out(&self, flusher: &mut Flusher) -> EnvResult<()> {
         let asked = self.ship_written(flusher)?;
+        let began = self.world.monotonic();
         let synced = flusher.sync(sites::COMMIT);
+        let took = self.world.monotonic().saturating_sub(began);
+        if took > SLOW_SYNC {
+            tell::slow_sync(tell::micros(took));
+        }
         let shipped = self.ship_synced(asked);
         let end = synced.map_err(|error| self.commit_unknown(error.into()))?;
         shipped?;

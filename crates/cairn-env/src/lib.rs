@@ -79,6 +79,8 @@ mod state;
 mod state_keys;
 mod survey;
 mod sync;
+#[doc(hidden)]
+pub mod tell;
 mod transaction;
 mod utilization;
 mod value;

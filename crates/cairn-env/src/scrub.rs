@@ -25,6 +25,7 @@ use crate::{
     core::Core,
     environment::Open,
     sync::lock,
+    tell,
     verify::is_for_recovery,
 };
 
@@ -190,6 +191,9 @@ impl Core {
         }
         scrubbed.files.insert(number, (self.world.monotonic(), findings.clone()));
         drop(scrubbed);
+        for finding in &findings {
+            tell::damaged(tell::display(file.name()), &*finding.problem);
+        }
         if !findings.is_empty() {
             self.files.second.note(number);
         }

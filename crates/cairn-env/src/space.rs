@@ -23,7 +23,9 @@ use cairn_io::{
 };
 use cairn_log::{FileClass, FileNumber};
 
-use crate::{EnvError, EnvResult, FileSpace, checkpoint::Checkpointer, core::Core, sync::lock};
+use crate::{
+    EnvError, EnvResult, FileSpace, checkpoint::Checkpointer, core::Core, sync::lock, tell,
+};
 
 /// What is kept beside everything else: headers, the record of a checkpoint, the table of files.
 const SLACK: u64 = 64 << 10;
@@ -187,7 +189,8 @@ impl Core {
         if self.reached(bytes).is_none() {
             return Ok(());
         }
-        if *relieved != Some(self.moment()) {
+        let is_new = *relieved != Some(self.moment());
+        if is_new {
             self.relieve_disk()?;
             self.measure_space()?;
             *relieved = Some(self.moment());
@@ -197,12 +200,16 @@ impl Core {
             Some(limit) => {
                 self.space.refused.fetch_add(1, Ordering::Relaxed);
                 let checkpointer = lock(&self.checkpointer);
-                Err(EnvError::DiskLimit {
+                let error = EnvError::DiskLimit {
                     limit,
                     used: self.used(),
                     kept: self.kept(),
                     holders: self.space_holders(&checkpointer),
-                })
+                };
+                if is_new {
+                    tell::disk_limit(tell::display(&error));
+                }
+                Err(error)
             }
         }
     }

@@ -20,6 +20,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
     tables.extend(crate::descriptor::spec());
     tables.extend(crate::sequence::spec());
     tables.extend(crate::keyring::layout::spec());
+    tables.push(("env_events", crate::tell::table(crate::tell::EVENTS)));
     tables.push(("keyring_example", crate::keyring::example::keyring_example()));
     tables
 }

@@ -24,6 +24,7 @@ use crate::{
     keyring,
     pace::Others,
     progress::{Counter, Report},
+    tell,
 };
 
 /// How a point is made.
@@ -207,6 +208,8 @@ impl Repository {
         let had = (previous.clone(), shipped);
         let upload = Arc::new(Upload::new(&self.store, &cut, had, &tombs, options, is_encrypted)?);
         let total = set.files().iter().map(|file| file.length).sum();
+        let to = || tell::display(self.store.backend.place());
+        tell::backup_begun(to(), cut.commit, set.files().len() as u64, total);
         let counter = Counter::paced(total, options.progress, &options.pace, &self.world)?;
         let jobs = set.files().iter().cloned().map(|file| -> Job<(PointFile, Uploaded)> {
             let upload = Arc::clone(&upload);
@@ -253,6 +256,7 @@ impl Repository {
         counter.check()?;
         let number = self.publish(&mut point, &tombs, tip, previous.as_deref())?;
         counter.end();
+        tell::point_stored(to(), number, point.cut.commit, new_objects, new_bytes);
         Ok(PointReport {
             number,
             environment,

@@ -13,6 +13,7 @@ use crate::{
     BackupResult, Progress, RestoreOptions,
     progress::{Counter, Report},
     restore::Source,
+    tell,
 };
 
 /// What else is to be so in what a point holds: `Err` says what is wrong.
@@ -141,7 +142,9 @@ impl Repository {
             Digest::of(&self.store.whole(ObjectName::Point { environment, number }, MAX_POINT)?);
         let (opened, findings) = self.look(number, point, of, options).map_err(view::surface)?;
         let mut report = ProveReport { number, environment, commit, bytes, findings, proof: None };
+        let place = || tell::display(self.store.backend.place());
         if !report.findings.is_empty() {
+            tell::not_proved(place(), number, report.findings.len() as u64);
             return Ok(report);
         }
         let took = self.world.monotonic().saturating_sub(began);
@@ -150,6 +153,7 @@ impl Repository {
             self.store.put_proof(environment, number, of, &proof)?;
         }
         report.proof = Some(proof);
+        tell::proved(place(), number, commit);
         Ok(report)
     }
 

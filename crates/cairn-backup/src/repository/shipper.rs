@@ -12,7 +12,7 @@ use super::{
     ObjectName, PointReport, Repository, ShipOptions, ShipReport, prune::Tombs, segment::Segment,
     segments::ReadSegment, statement::Unread, store::MAX_POINT,
 };
-use crate::{BackupError, BackupResult, ObjectError, PointOptions};
+use crate::{BackupError, BackupResult, ObjectError, PointOptions, tell};
 
 /// Journal that is sent in one step, about.
 const STEP: u64 = 64 << 20;
@@ -105,6 +105,14 @@ impl Shipper {
         if done.is_err() {
             // What became of the last object is unknown.
             self.tail = None;
+        }
+        let place = || tell::display(self.repository.store.backend.place());
+        if let Some(why) = &report.gap {
+            tell::shipping_gap(place(), &**why);
+        }
+        if report.segments > 0 {
+            let newest = report.newest.map_or(0, |(commit, _)| commit);
+            tell::shipped(place(), newest, report.segments, report.bytes);
         }
         done.map(|()| report)
     }

@@ -9,7 +9,7 @@ use std::{
 use cairn_io::{DirRef, RealDir, Step, Worker, WorkerHandle, WorldRef};
 
 use super::{Repository, ShipOptions, ShipReport, Shipper};
-use crate::{BackupError, BackupResult};
+use crate::{BackupError, BackupResult, tell};
 
 /// How long to wait after something went wrong before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -103,6 +103,7 @@ impl Worker for ShipWorker {
                 }
             }
             Err(error) => {
+                tell::shipping_trouble(tell::display(&error));
                 lock(&self.status).trouble = Some(Arc::new(error));
                 Step::Idle(Some(RETRY))
             }

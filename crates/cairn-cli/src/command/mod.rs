@@ -50,6 +50,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
+    log_option::LogLevel,
     output::Output,
     tour,
 };
@@ -65,7 +66,8 @@ Exit codes:
 
 An environment is a directory. `cairn init data` creates one; `cairn tour` shows in a minute
 what one survives. With --json, every command prints one JSON object per line; its members
-are described in docs/cli.md.";
+are described in docs/cli.md. With --log error, warn, info or debug (or CAIRN_LOG), what happens
+inside is told on standard error.";
 
 /// Look after CairnDB environments: an embedded database whose data can always be brought back
 #[derive(Parser)]
@@ -77,6 +79,9 @@ pub(crate) struct Cli {
     /// Open an environment that is written with its replica in this directory
     #[arg(long, global = true, hide = true, value_name = "DIR")]
     pub(crate) with_replica: Option<PathBuf>,
+    /// Tell on standard error what happens inside
+    #[arg(long, global = true, hide = true, value_name = "LEVEL")]
+    pub(crate) log: Option<LogLevel>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -19,6 +19,7 @@ mod help;
 mod keys;
 mod kill_import;
 mod kills;
+mod log_option;
 mod metrics;
 mod processes;
 mod prune;

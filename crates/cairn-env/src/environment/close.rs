@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Weak, atomic::Ordering},
 };
 
-use crate::{EnvError, EnvResult, Environment, core::Core, sync::lock};
+use crate::{EnvError, EnvResult, Environment, core::Core, sync::lock, tell};
 
 impl Environment {
     /// Closes the environment in order: what was committed becomes durable, a checkpoint makes the
@@ -29,7 +29,9 @@ impl Environment {
                 return Err(EnvError::Busy { holders });
             }
         }
-        core.shut_down()
+        core.shut_down()?;
+        tell::closed(tell::display(core.root.dir.path().display()));
+        Ok(())
     }
 }
 

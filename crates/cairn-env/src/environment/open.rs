@@ -44,6 +44,7 @@ use crate::{
     staging::Staging,
     state::{Found, State, StateFile},
     sync::lock,
+    tell,
     value_cache::ValueCache,
 };
 
@@ -164,6 +165,7 @@ impl Environment {
         }
         env.core.heal_when_noted();
         maintenance::start(&env.core)?;
+        tell_of(&env, &report);
         Ok((env, report))
     }
 
@@ -484,4 +486,16 @@ fn assemble(
     };
     core.watch_space()?;
     Ok(Arc::new(Open::new(core)))
+}
+
+/// Tells what an open has found.
+fn tell_of(env: &Environment, report: &RecoveryReport) {
+    let path = || tell::display(env.core.root.dir.path().display());
+    if let Some(torn) = &report.torn_tail {
+        tell::torn_tail(path(), &*torn.set_aside, torn.bytes);
+    }
+    if let Some(why) = &report.older_checkpoint {
+        tell::older_checkpoint(path(), &**why);
+    }
+    tell::opened(path(), report.sequence, report.replayed_commits, tell::micros(report.duration));
 }

@@ -21,6 +21,7 @@ use crate::{
     root::{Generation, Root},
     ship::ReplicaOptions,
     sync::lock,
+    tell,
 };
 
 /// Where second copies are, and which files were found to need one.
@@ -119,6 +120,8 @@ impl Files {
                     self.second_copy(place, file).ok().flatten().and_then(|copy| read(&copy).ok())
                 });
                 self.second.note(file.header().number);
+                let name = tell::display(file.name());
+                tell::unreadable(name, tell::display(&error), second.is_some());
                 let found = second.ok_or(error)?;
                 self.second.served.fetch_add(1, Ordering::Relaxed);
                 Ok(found)

@@ -23,7 +23,7 @@ use super::{
     prune::Tombs,
     rotation::Rotation,
 };
-use crate::{BackupError, BackupResult, ObjectError, progress::Counter};
+use crate::{BackupError, BackupResult, ObjectError, progress::Counter, tell};
 pub use report::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
 use shipped::CheckedSegments;
 use subset::Chosen;
@@ -154,6 +154,9 @@ impl Repository {
             check.record(took)?;
         }
         check.report.findings.sort_by_key(|finding| (finding.object, finding.at));
+        let CheckReport { points, findings, .. } = &check.report;
+        let (place, level) = (tell::display(self.store.backend.place()), options.level.code());
+        tell::checked(place, u64::from(level), *points, findings.len() as u64);
         Ok(check.report)
     }
 }

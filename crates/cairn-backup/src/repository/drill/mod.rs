@@ -30,7 +30,7 @@ pub use policy::{DrillDue, DrillPolicy};
 pub use record::{Drill, DrillFailure, DrillStage, Restored};
 
 use super::{ObjectName, Repository, Which, store::MAX_POINT};
-use crate::{BackupError, BackupResult, Pace, Progress, RestoreOptions, progress::Report};
+use crate::{BackupError, BackupResult, Pace, Progress, RestoreOptions, progress::Report, tell};
 use scratch::Scratch;
 
 /// Which point a drill restores.
@@ -236,6 +236,11 @@ impl Repository {
         let drill = Drill { made, took, library, newest, checks, restored, failed };
         if !options.skip_record {
             self.store.put_drill(environment, number, of, &drill)?;
+        }
+        let place = tell::display(self.store.backend.place());
+        match stage {
+            None => tell::drill_passed(place, number, drill.rto().map_or(0, micros)),
+            Some(stage) => tell::drill_failed(place, number, tell::display(stage)),
         }
         let residue = removed.err().map(|error| (path, error.to_string()));
         Ok(DrillReport { number, environment, seed, drill, findings, residue })

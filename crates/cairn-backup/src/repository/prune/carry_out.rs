@@ -17,6 +17,7 @@ use crate::{
         frames::Damaged,
         names::{Folder, ObjectName, PartName},
     },
+    tell,
 };
 
 /// How often a tomb is closed again because somebody has stored a point meanwhile.
@@ -59,7 +60,10 @@ impl Repository {
         let mut next = self.next_tombs(&plan.tombs);
         next.tombs.push(plan.tomb.clone());
         self.store.put_tombs(plan.environment, next)?;
-        Ok(Some(plan.tomb.clone()))
+        let (tomb, place) = (&plan.tomb, tell::display(self.store.backend.place()));
+        let (points, parts) = (tomb.points.len() as u64, tomb.parts.len() as u64);
+        tell::pruned(place, points, parts, tomb.bytes());
+        Ok(Some(tomb.clone()))
     }
 
     /// The tombs of an environment: what is about to be deleted.
@@ -160,6 +164,9 @@ impl Repository {
         deleted.points += tomb.points.len() as u64;
         deleted.objects += tomb.parts.len() as u64;
         deleted.bytes += tomb.bytes();
+        let place = tell::display(self.store.backend.place());
+        let (points, parts) = (tomb.points.len() as u64, tomb.parts.len() as u64);
+        tell::deleted(place, points, parts, tomb.bytes());
         Ok(())
     }
 
