@@ -187,11 +187,12 @@ pub mod backup {
         Moment, NeededObject, ObjectError, ObjectName, One, OneOptions, OneReport, Opened, Origin,
         Pace, Part, PartName, Piece, PlannedPoint, Point, PointDatabase, PointFile, PointOptions,
         PointReport, PointState, Progress, Proof, ProveOptions, ProveReport, PruneOptions,
-        PrunePlan, PruneRefusal, Put, RepoBackend, Repository, RepositoryInfo, RestorableInterval,
-        RestoreOptions, RestoreReport, RestoreTo, Restored, Retention, RetentionPoint, Segment,
-        SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus,
-        ShortHash, Sought, Subset, TimelineIntervals, Tomb, TombStage, Which, backup, backup_each,
-        bring_one, check_key, compare, conformance, forget_old, heal, is_encrypted, is_repository,
+        PrunePlan, PruneRefusal, Put, RepoBackend, Repository, RepositoryInfo, RepositorySalvage,
+        RepositorySalvageOptions, RepositorySalvageReport, RestorableInterval, RestoreOptions,
+        RestoreReport, RestoreTo, Restored, Retention, RetentionPoint, Segment, SegmentCommits,
+        Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, Sought,
+        Subset, TimelineIntervals, Tomb, TombStage, Which, backup, backup_each, bring_one,
+        check_key, compare, conformance, forget_old, heal, is_encrypted, is_repository,
         open_backup, publish, restore, undo_restore, verify,
     };
 }

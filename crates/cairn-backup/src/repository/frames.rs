@@ -114,6 +114,60 @@ pub(crate) fn places(object: &[u8], at: usize) -> Vec<FramePlace> {
     places
 }
 
+/// The frames of an object that can be read although others cannot, from `begin` on, each with its number; together they
+/// had `length` bytes. What is behind damage is found by its checksum, and has a number if there is no more damage behind
+/// it.
+pub(crate) fn readable(object: &[u8], begin: usize, length: usize) -> Vec<(u64, FramePlace)> {
+    let (total, mut at) = (count(length), begin);
+    let mut runs: Vec<Vec<FramePlace>> = vec![Vec::new()];
+    while at < object.len() {
+        match frame_at(object, at, length) {
+            Some(place) => {
+                at += place.stored;
+                runs.last_mut().expect("there is one from the beginning").push(place);
+            }
+            None => {
+                at += 1;
+                if runs.last().is_some_and(|run| !run.is_empty()) || runs.len() == 1 {
+                    runs.push(Vec::new());
+                }
+            }
+        }
+    }
+    let mut found: Vec<(u64, FramePlace)> = (0..).zip(runs[0].iter().copied()).collect();
+    found.truncate(total);
+    let last = runs.last().filter(|_| runs.len() > 1).map_or(&[][..], Vec::as_slice);
+    let is_end =
+        last.last().is_some_and(|place| place.at + place.stored as u64 == object.len() as u64);
+    if let Some(first) =
+        total.checked_sub(last.len()).filter(|first| is_end && *first >= found.len())
+    {
+        found.extend((first as u64..).zip(last.iter().copied()));
+    }
+    // Of a frame that says it is another one nothing is known.
+    found.retain(|(number, place)| {
+        let before = usize::try_from(*number).unwrap_or(usize::MAX).saturating_mul(FRAME);
+        place.length == FRAME.min(length.saturating_sub(before))
+    });
+    found
+}
+
+/// The frame at a place of an object, if its checksum says that there is one.
+fn frame_at(object: &[u8], at: usize, length: usize) -> Option<FramePlace> {
+    let head = object.get(at..at + layout::LEN)?;
+    let number = |field: Field| usize::try_from(field.number(head)).unwrap_or(usize::MAX);
+    let (stored, content) = (number(layout::STORED), number(layout::LENGTH));
+    // Before a checksum of a megabyte is made for each byte.
+    let is_one = layout::RESERVED.number(head) == 0
+        && number(layout::COMPRESSION) <= 1
+        && (1..=FRAME.min(length)).contains(&content)
+        && stored <= content.saturating_add(TAG_LEN).saturating_add(1024);
+    let frame =
+        object.get(at..at.checked_add(layout::LEN)?.checked_add(stored).filter(|_| is_one)?)?;
+    let is_right = u64::from(crc(frame)) == layout::CRC.number(head);
+    is_right.then_some(FramePlace { at: at as u64, stored: frame.len(), length: content })
+}
+
 /// The content of the frames from `at` to the end of `object`, if it has exactly `length` bytes; the first of them is
 /// frame `number`. Without the key it is nothing, and only its checksums and lengths are looked at.
 pub(crate) fn content(
@@ -277,5 +331,41 @@ mod tests {
         let damaged = content(&object, 4, 1001, Ratio::Any, &Lying::Plain, 0).unwrap_err();
         assert_eq!(damaged.at, 4);
         assert!(damaged.problem.contains("decompress"), "{damaged:?}");
+    }
+
+    /// What a salvage finds: every frame whose place is certain, whatever is damaged of the others.
+    #[test]
+    fn frames_before_and_behind_damage_are_found_with_their_numbers() {
+        let bytes = vec![7; 4 * FRAME + 9];
+        let whole = object(&bytes, Compression::default(), Ratio::Any);
+        let all = places(&whole, 4);
+        assert_eq!(all.len(), 5);
+        let numbers = |object: &[u8]| -> Vec<u64> {
+            let found = readable(object, 4, bytes.len());
+            for (number, place) in &found {
+                let before = usize::try_from(*number).unwrap();
+                assert_eq!(*place, all[before], "frame {number}");
+            }
+            found.into_iter().map(|(number, _)| number).collect()
+        };
+        assert_eq!(numbers(&whole), [0, 1, 2, 3, 4]);
+        for (nth, place) in all.iter().enumerate() {
+            // Its head, where its length stands, its checksum, what it holds.
+            for byte in [0, 4, layout::CRC.offset, layout::LEN + 2] {
+                let mut damaged = whole.clone();
+                damaged[usize::try_from(place.at).unwrap() + byte] ^= 0x40;
+                let rest: Vec<u64> = (0..5).filter(|number| *number != nth as u64).collect();
+                assert_eq!(numbers(&damaged), rest, "frame {nth}, byte {byte}");
+            }
+        }
+        // Between two that are damaged nothing says how many were lost.
+        let mut damaged = whole.clone();
+        for nth in [0, 2] {
+            damaged[usize::try_from(all[nth].at).unwrap() + 1] ^= 1;
+        }
+        assert_eq!(numbers(&damaged), [3, 4]);
+        let end = usize::try_from(all[3].at).unwrap() + 5;
+        assert_eq!(numbers(&whole[..end]), [0, 1, 2], "cut");
+        assert_eq!(numbers(&whole[..2]), [0; 0]);
     }
 }

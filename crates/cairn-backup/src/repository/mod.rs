@@ -26,6 +26,8 @@
 //! | `view`, `reader` | a point as the directory of a backup, and the bytes of its files |
 //! | `journal`, `moment` | what leads from a point to a moment |
 //! | `restore` | a point becomes an environment |
+//! | `heal` | damaged files of an environment get their bytes back |
+//! | `salvage` | what can be read of a repository that is damaged, as log files again |
 //! | `find_last` | the newest point that has something |
 //! | `check` | all of it, looked at in up to five ways |
 //! | `rotation` | how far checks of a part each have come round all of it |
@@ -57,6 +59,7 @@ pub(crate) mod prune;
 mod reader;
 mod restore;
 pub(crate) mod rotation;
+mod salvage;
 pub(crate) mod secrecy;
 pub(crate) mod segment;
 mod segments;
@@ -96,6 +99,7 @@ pub use prune::{
     Retention, RetentionPoint, Tomb, TombStage,
 };
 pub use restore::Which;
+pub use salvage::{RepositorySalvage, RepositorySalvageOptions, RepositorySalvageReport};
 pub use segment::{Segment, SegmentCommits};
 pub use ship_options::{ShipOptions, ShipReport};
 pub use shipper::Shipper;

@@ -108,3 +108,44 @@ fn sql_files_become_plain_ones() {
     let found = fs::read(dir.path("files/app.db.sqlite")).unwrap();
     assert!(found == fs::read(dir.path("plain.db")).unwrap());
 }
+
+/// Of a repository without its first object and its points, and with a damaged object.
+#[test]
+fn a_damaged_repository_gives_what_can_be_read_of_it() {
+    let (dir, mut entries) = sample();
+    dir.environment("live", &entries);
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "live", "--repo", "backups"]).good();
+    let whole = dir.run(&["salvage", "backups", "--json"]).good();
+    let report = &lines(whole.text())[0];
+    assert_eq!((&report["keys"], &report["complete"]), (&entries.len().into(), &true.into()));
+    assert_eq!(report["repository"]["points"][0]["problem"], Value::Null);
+
+    fs::remove_file(dir.path("backups/repo.cairn")).unwrap();
+    for (path, _) in dir.files("backups") {
+        if path.extension().is_some_and(|kind| kind != "obj") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(dir.run(&["restore", "backups", "back"]).code, 2);
+    let before = dir.files("backups");
+    let ran = dir.run(&["salvage", "backups", "--to", "new"]);
+    assert_eq!(dir.entries("new"), entries, "{}", ran.text());
+    assert!(ran.text().contains("note: no point is left"), "{}", ran.text());
+    assert_eq!(dir.files("backups"), before, "nothing was written");
+
+    // The journal alone has all of it, the nodes are there once more.
+    let is_node = |path: &&PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("n-");
+    let path = before.keys().find(is_node).unwrap();
+    let mut bytes = before[path].clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+    let ran = dir.run(&["salvage", "backups", "--jsonl", "out.jsonl"]);
+    assert_eq!(ran.code, 1, "{}", ran.text());
+    assert!(ran.text().contains("damaged object: envs/"), "{}", ran.text());
+    for line in lines(&fs::read_to_string(dir.path("out.jsonl")).unwrap()) {
+        let key = line["key"].as_str().unwrap().as_bytes().to_vec();
+        assert_eq!(line["value"].as_str().unwrap().as_bytes(), entries.remove(&key).unwrap());
+    }
+}

@@ -19,6 +19,7 @@ mod parted;
 mod proofs;
 pub(crate) mod prune;
 mod prune_crash;
+mod salvage;
 mod shipped;
 mod shipped_crash;
 mod shipped_damage;

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use cairndb::{SalvageReport, sql::SalvagedSqlFile};
+use cairndb::{
+    SalvageReport,
+    backup::{ObjectName, RepositorySalvageReport},
+    sql::SalvagedSqlFile,
+};
 use serde::Serialize;
 
 use crate::{
@@ -15,7 +19,10 @@ use crate::{
 pub(super) struct SalvageJson<'a> {
     source: &'a Path,
     target: Option<&'a Path>,
-    complete: bool,
+    pub(super) complete: bool,
+    /// Of a repository what was found there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) repository: Option<RepositoryJson<'a>>,
     files: Vec<FileJson<'a>>,
     databases: Vec<DatabaseJson<'a>>,
     missing: Vec<MissingJson>,
@@ -29,6 +36,67 @@ pub(super) struct SalvageJson<'a> {
     keys: u64,
     versions: u64,
     pub(super) seconds: f64,
+}
+
+/// What was found in a repository.
+#[derive(Serialize)]
+pub(super) struct RepositoryJson<'a> {
+    environment: String,
+    timeline: Option<String>,
+    objects: u64,
+    bytes: u64,
+    damaged: Vec<ObjectJson<'a>>,
+    missing: Vec<MissingBytesJson<'a>>,
+    points: Vec<PointJson<'a>>,
+    left_aside: &'a [String],
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ObjectJson<'a> {
+    object: String,
+    problem: &'a str,
+}
+
+#[derive(Serialize)]
+struct MissingBytesJson<'a> {
+    file: &'a str,
+    from: u64,
+    to: u64,
+}
+
+/// Why a point cannot be restored, if that is so.
+#[derive(Serialize)]
+struct PointJson<'a> {
+    point: u64,
+    problem: Option<&'a str>,
+}
+
+impl<'a> RepositoryJson<'a> {
+    pub(super) fn of(found: &'a RepositorySalvageReport) -> Self {
+        let object = |(object, problem): (&ObjectName, &'a String)| ObjectJson {
+            object: object.to_string(),
+            problem,
+        };
+        let missing = found.missing.iter().flat_map(|(file, ranges)| {
+            ranges.iter().map(|&(from, to)| MissingBytesJson { file, from, to })
+        });
+        let point = |(point, why): (&u64, &'a Option<String>)| PointJson {
+            point: *point,
+            problem: why.as_deref(),
+        };
+        Self {
+            environment: found.environment.to_string(),
+            timeline: found.timeline.map(|timeline| timeline.to_string()),
+            objects: found.objects,
+            bytes: found.bytes,
+            damaged: found.damaged.iter().map(object).collect(),
+            missing: missing.collect(),
+            points: found.points.iter().map(point).collect(),
+            left_aside: &found.left_aside,
+            notes: &found.notes,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -140,6 +208,7 @@ impl<'a> SalvageJson<'a> {
             source,
             target,
             complete,
+            repository: None,
             files: files.collect(),
             databases: databases.collect(),
             missing: report.missing.iter().map(missing_json).collect(),

@@ -1,31 +1,40 @@
-//! `cairn salvage`: everything that can still be read of an environment that does not open.
+//! `cairn salvage`: everything that can still be read of an environment that does not open, or of a repository.
 
 mod json;
 mod sinks;
+mod source;
 
 use std::path::{Path, PathBuf};
 
 use cairndb::{
-    ErrorKind, Naming, SalvageOptions, SalvageReport, salvage, salvage_to, sql::SalvagedSqlFile,
+    ErrorKind, Naming, SalvageOptions, SalvageReport, backup::RepositorySalvageReport,
+    sql::SalvagedSqlFile,
 };
 
-use self::{json::SalvageJson, sinks::Sinks};
+use self::{
+    json::{RepositoryJson, SalvageJson},
+    sinks::Sinks,
+    source::Source,
+};
 use crate::{
     Outcome,
     exit::{Exit, Failure},
     keys::KeyArgs,
-    open,
     output::Output,
     progress::Progress,
+    saved::EnvironmentArgs,
     text::{self, count, seconds, several, size},
 };
 
-/// Read whatever can be read of an environment that does not open, and say what is damaged
+/// Read whatever can be read of a damaged environment or repository
 ///
 /// What passes its checksums is handed out: the newest value of each key, or with --all-versions
 /// every version, deletions and dropped databases too. Transactions without an end are listed, and
 /// nothing of them is among the rest. Nothing in ENV is changed. Without --to, --jsonl or --sqlite
 /// it only counts. Exit code 1 means that something is damaged, missing or older than it should be.
+///
+/// Of a repository the log files are put together again, as far as their objects can be read; it needs
+/// neither its first object nor its points.
 ///
 /// `cairn repair` makes an environment of what can be proved; this is for what it leaves out.
 #[derive(clap::Args)]
@@ -36,10 +45,11 @@ Example:
   cairn salvage data                                  # what is there, and what is not
   cairn salvage data --to data-salvaged
   cairn salvage data --jsonl all.jsonl --all-versions
-  cairn salvage data --sqlite files/"
+  cairn salvage data --sqlite files/
+  cairn salvage backups --to data-salvaged            # a repository"
 )]
 pub(crate) struct Salvage {
-    /// The directory of the damaged environment
+    /// The directory of the damaged environment or repository
     env: PathBuf,
     /// Put the newest values into a new environment: a new or empty directory
     #[arg(long, value_name = "NEWENV", conflicts_with_all = ["jsonl", "sqlite", "all_versions", "uncommitted"])]
@@ -60,6 +70,8 @@ pub(crate) struct Salvage {
     #[arg(long)]
     uncommitted: bool,
     #[command(flatten)]
+    of: EnvironmentArgs,
+    #[command(flatten)]
     unlock: KeyArgs,
 }
 
@@ -72,7 +84,7 @@ impl Salvage {
         }
         let progress = Progress::new("salvaging");
         let shown = |done, total| progress.set(done, Some(total));
-        let options = open::with_key(self.unlock.of_environment(&self.env)?);
+        let (source, options) = Source::find(&self.env, &self.unlock, &self.of, &progress)?;
         let mut what = SalvageOptions::new()
             .all_versions(self.all_versions)
             .uncommitted(self.uncommitted)
@@ -80,7 +92,7 @@ impl Salvage {
         what.database.clone_from(&self.database);
         let (report, sql_files) = match &self.to {
             Some(target) => {
-                let report = salvage_to(&self.env, target, options, &what).map_err(|error| {
+                let report = source.put_into(target, options, &what).map_err(|error| {
                     let not_empty = error.kind() == ErrorKind::InvalidInput;
                     let failure = Failure::from(error);
                     match not_empty {
@@ -92,15 +104,18 @@ impl Salvage {
             }
             None => {
                 let mut sinks = Sinks::new(self.jsonl.as_deref(), self.sqlite.as_deref())?;
-                let report = salvage(&self.env, &options, &what, &mut |entry| sinks.take(entry));
+                let report = source.hand_out(&options, &what, &mut |entry| sinks.take(entry));
                 sinks.end(report)?
             }
         };
         let elapsed = progress.elapsed();
         drop(progress);
-        let is_complete =
-            report.is_complete() && sql_files.iter().all(SalvagedSqlFile::is_complete);
+        let repository = source.repository();
+        let is_complete = report.is_complete()
+            && sql_files.iter().all(SalvagedSqlFile::is_complete)
+            && repository.is_none_or(RepositorySalvageReport::is_complete);
         if !to_stdout {
+            repository.map_or(Ok(()), |found| print_repository(found, output))?;
             print(&report, &sql_files, output)?;
             output.line(format_args!(
                 "{}: {} and {} of {} in {}, up to commit {}; {} ({})",
@@ -122,6 +137,8 @@ impl Salvage {
             ))?;
         }
         let mut json = SalvageJson::new(&self.env, self.to.as_deref(), &report, &sql_files);
+        json.complete = is_complete;
+        json.repository = repository.map(RepositoryJson::of);
         json.seconds = elapsed.as_secs_f64();
         output.json(&json)?;
         Ok(if is_complete { Exit::Good } else { Exit::Findings })
@@ -185,4 +202,35 @@ fn print(
         ))?;
     }
     Ok(())
+}
+
+/// What was found in a repository.
+fn print_repository(found: &RepositorySalvageReport, output: &mut Output) -> Result<(), Failure> {
+    for note in &found.notes {
+        output.line(format_args!("note: {note}"))?;
+    }
+    for (object, why) in &found.damaged {
+        output.line(format_args!("damaged object: {object}: {why}"))?;
+    }
+    for (file, ranges) in &found.missing {
+        for (from, to) in ranges {
+            output.line(format_args!("missing: {file}, {from:#x} to {to:#x}"))?;
+        }
+    }
+    for file in &found.left_aside {
+        output.line(format_args!("left aside: {file}, which is of another history"))?;
+    }
+    for (number, why) in &found.points {
+        match why {
+            None => output.line(format_args!("point {number}: can be restored"))?,
+            Some(why) => output.line(format_args!("point {number}: {why}"))?,
+        }
+    }
+    output.line(format_args!(
+        "environment {}: {} with {}, {} damaged",
+        found.environment,
+        several(found.objects, "object"),
+        size(found.bytes),
+        count(found.damaged.len() as u64)
+    ))
 }
