@@ -104,7 +104,10 @@ impl SqlFiles {
         let refused = |why: String| TransferError::NotImportable { path: path.into(), why };
         let source = open(path).map_err(|error| refused(error.to_string()))?;
         // The check looks up each row in each index, in their order: with SQLite's 2 MiB it reads most pages many times.
-        source.pragma_update(None, "cache_size", -64 * 1024)?;
+        // It is also what finds first that the file is none of SQLite's.
+        source
+            .pragma_update(None, "cache_size", -64 * 1024)
+            .map_err(|error| refused(error.to_string()))?;
         let found: String = source
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
             .map_err(|error| refused(error.to_string()))?;
