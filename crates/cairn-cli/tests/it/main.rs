@@ -15,6 +15,7 @@ mod commands;
 mod directories;
 mod formats;
 mod guide;
+mod heal;
 mod help;
 mod keys;
 mod kill_import;
