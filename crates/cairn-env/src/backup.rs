@@ -471,6 +471,10 @@ impl Core {
 
 /// Makes a cut of everything, and pins its files.
 pub(crate) fn freeze(core: &Core, budget: PinBudget) -> EnvResult<Frozen> {
+    if core.has_advanced.load(Ordering::Acquire) {
+        let what = "this reader of a standby has gone on since it was opened: open the standby again to back it up";
+        return Err(EnvError::InvalidInput { what: what.into() });
+    }
     let mut checkpointer = lock(&core.checkpointer);
     let (journal_end, time, root) = match core.options.read_only {
         true => find_cut(core)?,

@@ -7,7 +7,7 @@ use cairn_io::{
     WorkerHandle, WorldRef,
     shared::{
         ArcSwap, Condvar, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         thread::ThreadId,
     },
 };
@@ -88,6 +88,8 @@ pub(crate) struct Core {
     /// What crates above keep here.
     pub(crate) attached: Attached,
     pub(crate) worker: Mutex<Option<WorkerHandle>>,
+    /// Whether a reader of a standby has gone on since it was opened.
+    pub(crate) has_advanced: AtomicBool,
     /// What keeps others from the environment, as long as it is open.
     pub(crate) hold: Mutex<Option<Hold>>,
 }

@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cairn_btree::TreeError;
 use cairn_io::{IoError, LockError};
-use cairn_log::{Damage, FileNumber, LogError, dump::show_bytes};
+use cairn_log::{Damage, FileNumber, LogError, Timeline, Uuid, dump::show_bytes};
 
-use crate::{Database, DatabaseKind, DiskLimit, SpaceHolder, space};
+use crate::{Database, DatabaseKind, DiskLimit, RestoreTo, SpaceHolder, Superseded, space};
 
 /// The result of an operation on an environment.
 pub type EnvResult<T> = Result<T, EnvError>;
@@ -433,6 +433,38 @@ pub enum EnvError {
         /// What speaks against it.
         why: String,
     },
+    /// The directory is a standby, which is not written before it was promoted.
+    #[error(
+        "{} is a standby of timeline {follows} of the environment {environment}: it can be read, and it can be \
+         written once it was promoted",
+        path.display()
+    )]
+    Standby {
+        /// The directory.
+        path: PathBuf,
+        /// The environment.
+        environment: Uuid,
+        /// The timeline whose journal it gets.
+        follows: Timeline,
+    },
+    /// A standby was promoted in the place of the environment.
+    #[error(
+        "{} has been superseded by a promotion: the environment {} goes on, instead of on timeline {}, on timeline {} of \
+         the standby {}, which had its commits up to {} at {}",
+        path.display(),
+        superseded.environment,
+        superseded.timeline,
+        superseded.by,
+        superseded.standby,
+        superseded.commit,
+        RestoreTo::Time(superseded.at)
+    )]
+    Superseded {
+        /// The directory of the environment, or of its replica.
+        path: PathBuf,
+        /// By whom.
+        superseded: Box<Superseded>,
+    },
     /// A sink was given journal bytes that do not follow those that it has.
     #[error("journal bytes at {offset:x} of file {file} do not follow {}", show_position(*expected))]
     ShippingGap {
@@ -548,6 +580,8 @@ impl EnvError {
             | Self::TransactionTooLarge { .. }
             | Self::InvalidInput { .. }
             | Self::Replica { .. }
+            | Self::Standby { .. }
+            | Self::Superseded { .. }
             | Self::ShippingGap { .. }
             | Self::OtherHistory { .. }
             | Self::ReadOnly => ErrorKind::InvalidInput,

@@ -75,6 +75,7 @@ mod space;
 #[doc(hidden)]
 pub mod spec;
 mod staging;
+mod standby;
 mod state;
 mod state_keys;
 mod survey;
@@ -138,9 +139,13 @@ pub use ship::{
     ReplicaState, ReplicaStatus, ShipMode, Shipment, ShipmentStatus, detach_replica,
     promote_replica, replica_info, replica_progress,
 };
-pub use sites::{REPLICA_SYNC_SITES, SYNC_SITES};
+pub use sites::{REPLICA_SYNC_SITES, STANDBY_SYNC_SITES, SYNC_SITES};
 pub use snapshot::{Cursor, Range, Snapshot};
 pub use space::{DiskLimit, HolderKind, SpaceHolder, SpaceReport};
+pub use standby::{
+    StandbyInfo, StandbyProgress, StandbyTarget, Superseded, begin_standby, standby_info,
+    standby_progress, supersede, superseded,
+};
 pub use survey::{LevelSurvey, Survey, TreeSurvey};
 pub use transaction::{
     CommitInfo, Companion, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint,

@@ -6,6 +6,8 @@
 //! PROTECTOR    locked for moments, by whoever begins to pin and by whoever removes; never removed
 //! pins/        what other processes pin: see `pin`
 //! RESTORING    there only while a restore fills the directory
+//! STANDBY      there only as long as the environment is a standby: see `standby`
+//! SUPERSEDED   of an environment in whose place a standby was promoted
 //! g-000001/    STATE, KEYRING if the environment is encrypted, and the log files
 //! ```
 //!
@@ -19,7 +21,11 @@ use cairn_io::{DirExt, DirRef, Entry, EntryKind, LockGuard, LockMode, Name, Worl
 use cairn_log::{Uuid, crc32c};
 
 use crate::{
-    EnvError, EnvResult, directories, keyring::file::KEYRING, ship::attachment::REPLICA_NEW, sites,
+    EnvError, EnvResult, directories,
+    keyring::file::KEYRING,
+    ship::attachment::REPLICA_NEW,
+    sites,
+    standby::mark::{STANDBY, STANDBY_NEW},
     state::STATE,
 };
 
@@ -32,7 +38,16 @@ const RESTORING: Name = Name::constant("RESTORING");
 const RESTORING_NEW: Name = Name::constant("RESTORING.new");
 
 /// What an unfinished creation, or who only came by, leaves in a root.
-const PASSING: [Name; 5] = [LOCK, PROTECTOR, CURRENT_NEW, RESTORING_NEW, REPLICA_NEW];
+const PASSING: [Name; 7] = [
+    LOCK,
+    PROTECTOR,
+    CURRENT_NEW,
+    RESTORING_NEW,
+    REPLICA_NEW,
+    // Before the base of a standby is there, nothing else is.
+    STANDBY,
+    STANDBY_NEW,
+];
 
 /// Number of a generation directory. A restore in place fills a new one and switches to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -77,6 +77,21 @@ pub(crate) const HEAL_COPY: SyncSite = SyncSite::new("heal.copy");
 /// That name: whoever was told that the file is whole again may let the other copy go.
 pub(crate) const HEAL_NAME: SyncSite = SyncSite::new("heal.name");
 
+/// The file `STANDBY`: its content, then its name; or that it is gone.
+pub(crate) const STANDBY_MARK: SyncSite = SyncSite::new("standby.mark");
+/// The state of a standby as its follower found it, before anything is built on it.
+pub(crate) const STANDBY_FOUND: SyncSite = SyncSite::new("standby.found");
+/// Journal that has arrived, before the state records that it counts.
+pub(crate) const STANDBY_JOURNAL: SyncSite = SyncSite::new("standby.journal");
+/// The name of a journal file that has arrived, before that.
+pub(crate) const STANDBY_NAMES: SyncSite = SyncSite::new("standby.names");
+/// The file `SUPERSEDED`: its content, then its name, before a standby is written.
+pub(crate) const SUPERSEDED: SyncSite = SyncSite::new("standby.superseded");
+
+/// Those that only a standby comes by, or what it supersedes.
+pub const STANDBY_SYNC_SITES: &[SyncSite] =
+    &[STANDBY_MARK, STANDBY_FOUND, STANDBY_JOURNAL, STANDBY_NAMES, SUPERSEDED];
+
 /// Those that only an environment with a replica comes by.
 pub const REPLICA_SYNC_SITES: &[SyncSite] = &[
     ATTACHMENT,

@@ -15,6 +15,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
     tables.push(("current_keeping_example", crate::root::current_keeping_example()));
     tables.push(("pin_example", crate::pin::text::pin_example()));
     tables.push(("attachment_example", crate::ship::attachment::attachment_example()));
+    tables.extend(crate::standby::examples());
     tables.push(crate::environment::spec());
     tables.extend(crate::commit::spec());
     tables.extend(crate::descriptor::spec());

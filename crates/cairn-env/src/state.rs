@@ -386,6 +386,11 @@ impl StateFile {
         Self { file, home: found.home, state: found.newest, keys: keys.cloned(), other_epoch }
     }
 
+    /// From now on the state is written with the newest of other keys, which are there, durably, with the old ones.
+    pub(crate) fn use_keys(&mut self, keys: &DataKeys) {
+        self.keys = Some(keys.clone());
+    }
+
     /// The epochs of the keys with which the slots were written: one, or the same for both, or two.
     pub(crate) fn key_epochs(&self) -> BTreeSet<u32> {
         self.state.key_epoch().into_iter().chain(self.other_epoch).collect()

@@ -7,7 +7,7 @@ use cairn_io::{
     Access, DirExt as _, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
     shared::{
         ArcSwap, Condvar, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 use cairn_log::{CommitSpan, Uuid};
@@ -42,6 +42,7 @@ use crate::{
     sites,
     space::Space,
     staging::Staging,
+    standby::{StandbyInfo, Superseded},
     state::{Found, State, StateFile},
     sync::lock,
     tell,
@@ -138,6 +139,7 @@ impl Environment {
         let began = world.monotonic();
         let options = options.clone();
         let root = Root::new(DirRef::clone(dir));
+        check_writable(&root, &options)?;
         if let Some(text) = root.restoring()? {
             let path = root.dir.path().to_owned();
             return Err(EnvError::IncompleteRestore { path, how: text.trim_end().into() });
@@ -150,6 +152,7 @@ impl Environment {
             true => Claim::Reading(root.enter(&**world)?),
             false => Claim::Writing(root.lock(&**world)?),
         };
+        check_writable(&root, &options)?;
         // Whoever had the environment until now may have changed what CURRENT says.
         let (current, created) = match root.current()? {
             Some(current) => (current, false),
@@ -246,6 +249,9 @@ fn open_generation(
         checked => checked?,
     }
     let is_written = matches!(claim, Claim::Writing(_));
+    if is_written {
+        Superseded::check(&root, found.newest.environment, found.newest.timeline)?;
+    }
     let attachment = if is_written { Attachment::read(&root)? } else { None };
     if attachment.is_some_and(|found| found.side == Side::Replica) {
         // What was a replica becomes an environment that goes its own way, with its first write.
@@ -290,6 +296,10 @@ fn open_generation(
     };
     if has_writer {
         listing.leave_out_unborn(&state);
+    }
+    if hold.is_some() && StandbyInfo::read(&root)?.is_some() {
+        // What has arrived behind the end that counts.
+        listing.leave_out_later(&state);
     }
     if let Some(at) = at {
         let state = state_at(&files, &listing, &found.newest, at, has_writer)?;
@@ -346,9 +356,21 @@ pub(crate) fn patiently(
     }
 }
 
+/// An error if the directory is to be written and is a standby.
+fn check_writable(root: &Root, options: &Options) -> EnvResult<()> {
+    match StandbyInfo::read(root)? {
+        Some(StandbyInfo { environment, follows, .. }) if !options.read_only => {
+            let path = root.dir.path().to_owned();
+            Err(EnvError::Standby { path, environment, follows })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// An error unless a new environment may be created here.
 fn check_creatable(root: &Root, options: &Options) -> EnvResult<()> {
     let path = || root.dir.path().to_owned();
+    check_writable(root, options)?;
     if !root.is_blank()? {
         let why = "it has no file CURRENT, and holds something else".into();
         return Err(EnvError::NotAnEnvironment { path: path(), why });
@@ -482,6 +504,7 @@ fn assemble(
         door: Door::default(),
         attached: super::Attached::default(),
         worker: Mutex::new(None),
+        has_advanced: AtomicBool::new(false),
         hold: Mutex::new(None),
     };
     core.watch_space()?;

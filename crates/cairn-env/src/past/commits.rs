@@ -9,16 +9,16 @@ use crate::{
 
 /// A commit as its record says.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Commit<'a> {
+pub(crate) struct Commit<'a> {
     /// The record that makes it count.
-    pub(super) lsn: Lsn,
+    pub(crate) lsn: Lsn,
     /// Where that ends in its file.
-    pub(super) end: u64,
-    pub(super) sequence: u64,
+    pub(crate) end: u64,
+    pub(crate) sequence: u64,
     /// Microseconds since 1970; never less than that of an earlier commit.
-    pub(super) time: u64,
+    pub(crate) time: u64,
     /// Of a mark.
-    pub(super) label: Option<&'a str>,
+    pub(crate) label: Option<&'a str>,
 }
 
 /// Calls `each` for the commits of `file` whose records stand from `from` on and before `to`, until it answers
@@ -44,7 +44,7 @@ pub(super) fn each_commit(
 }
 
 /// The commit that a record makes count, if it is such a record.
-pub(super) fn commit_of<'a>(file: &LogFile, record: &Record<'a>) -> EnvResult<Option<Commit<'a>>> {
+pub(crate) fn commit_of<'a>(file: &LogFile, record: &Record<'a>) -> EnvResult<Option<Commit<'a>>> {
     let Record { lsn, header, body } = *record;
     let malformed =
         |what| move |source| file.corrupt(lsn.offset(), Damage::Malformed { what, source });

@@ -63,6 +63,15 @@ impl JournalSource {
         Self::open_from(root, world, from, TO_COME)
     }
 
+    /// The journal has come to its end, since [nobody writes it any more](crate::supersede): then the newest file counts as
+    /// far as recovery would go, not only as far as it is known to be durable. Nothing changes as long as somebody has the
+    /// environment open for writing.
+    #[must_use]
+    pub fn to_its_end(mut self) -> Self {
+        self.is_over = !self.has_writer;
+        self
+    }
+
     /// The timeline to which new journal files of the environment belong; `None` of a backup.
     #[must_use]
     pub const fn timeline(&self) -> Option<Timeline> {
@@ -161,6 +170,9 @@ impl JournalSource {
         }
         if let Some(tail) = self.tail.filter(|tail| tail.file == number) {
             return Ok(tail.end);
+        }
+        if self.is_over {
+            return self.end_of_last(file);
         }
         let from = from.max(HEADER_LEN);
         let mut scanner = Scanner::from(file, from, u64::MAX);

@@ -29,6 +29,7 @@ mod retention;
 mod source;
 mod target;
 
+pub(crate) use commits::commit_of;
 pub use follow::{JournalRange, JournalSpan, Since};
 pub use history::JournalHistory;
 pub use mark::{MAX_LABEL_LEN, Mark};

@@ -46,7 +46,9 @@ pub struct JournalSource {
     pub(super) tail: Option<Predecessor>,
     /// How far the newest one was durable, as the state file says.
     pub(super) durable: Option<(FileNumber, u64)>,
-    has_writer: bool,
+    pub(super) has_writer: bool,
+    /// Whether the newest one counts to its end, and not only as far as it is known to be durable.
+    pub(super) is_over: bool,
     keyring: Option<Vec<u8>>,
     _hold: Option<Hold>,
 }
@@ -132,6 +134,7 @@ impl JournalSource {
             tail: state.tail,
             durable: state.journal,
             has_writer,
+            is_over: false,
             keyring: keyring::file::read_bytes(&*dir)?,
             _hold: Some(hold),
         })
@@ -163,6 +166,7 @@ impl JournalSource {
             tail: None,
             durable: None,
             has_writer: false,
+            is_over: false,
             keyring,
             _hold: None,
         }
@@ -190,6 +194,7 @@ impl JournalSource {
             tail: state.tail,
             durable: durable.or(state.journal),
             has_writer,
+            is_over: false,
             keyring: None,
             _hold: None,
         }

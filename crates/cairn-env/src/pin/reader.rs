@@ -130,6 +130,17 @@ impl OwnPin {
         }
     }
 
+    /// Pins `files` as well, which have come into being since.
+    pub(crate) fn grow(
+        &mut self,
+        world: &dyn World,
+        files: impl Iterator<Item = FileNumber>,
+    ) -> EnvResult<()> {
+        let _protector = self.root.protect(world)?;
+        self.text.files.extend(files);
+        Ok(self.file.write_all_at(0, self.text.encode().as_bytes())?)
+    }
+
     /// Pins `files`, all of which are pinned already, and no others any more. Whoever reads the pin
     /// meanwhile cannot make sense of it, and takes everything to be pinned.
     fn narrow(&mut self, files: BTreeSet<FileNumber>) {

@@ -7,7 +7,7 @@
 //! 4. All of this happens in memory. The disk changes with the first write: cut bytes are set aside,
 //!    what a crash left is removed, and a new journal file records where the old one ended.
 
-mod parts;
+pub(crate) mod parts;
 pub(crate) mod replay;
 pub(crate) mod report;
 
@@ -89,7 +89,7 @@ impl Unfinished {
 #[derive(Default)]
 pub(crate) struct Listing {
     pub(crate) logs: BTreeMap<FileNumber, LogName>,
-    journals: BTreeMap<FileNumber, LogName>,
+    pub(crate) journals: BTreeMap<FileNumber, LogName>,
     unknown: Vec<String>,
     spares: Vec<(u16, Name)>,
 }

@@ -25,6 +25,7 @@ use crate::{
         replica::{self, Replica},
     },
     sites,
+    standby::{StandbyInfo, Superseded},
     state::{State, StateFile},
     sync::lock,
 };
@@ -66,7 +67,7 @@ fn look(
     let check = |root: &Root| -> EnvResult<Option<Attachment>> {
         let found = Attachment::read(root)?;
         match found {
-            None if root.is_blank()? => Ok(None),
+            None if root.is_blank()? && StandbyInfo::read(root)?.is_none() => Ok(None),
             None => {
                 let why =
                     "it is no replica: it holds something else, or was opened and goes its own way";
@@ -89,7 +90,9 @@ fn look(
     if let Some(current) = current {
         let dir = root.open_generation(current.generation)?;
         let (_, state) = StateFile::open(&*dir, Access::Read)?;
-        if state.newest.timeline != found.timeline {
+        let State { environment, timeline, .. } = state.newest;
+        Superseded::check(&root, environment, timeline)?;
+        if timeline != found.timeline {
             return Err(refused("it was opened, and goes its own way since".into()));
         }
     }
