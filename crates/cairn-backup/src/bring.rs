@@ -10,7 +10,7 @@ use cairn_log::Digest;
 use crate::{BackupResult, ManifestFile, crew::Job, progress::Counter, verify::read_file};
 
 /// A restored file, before the environment refers to it.
-const RESTORE: SyncSite = SyncSite::new("restore.file");
+pub(crate) const RESTORE: SyncSite = SyncSite::new("restore.file");
 
 /// A file of a backup that is restored, up to a length: of a restore to a moment, a journal file may end before.
 pub(crate) struct Bring {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cairn_archive::ArchiveError;
-use cairn_env::{EnvError, ErrorKind};
+use cairn_env::{EnvError, ErrorKind, RestoreTo, Superseded};
 use cairn_io::IoError;
 use cairn_log::{LogName, Timeline, Uuid};
 
@@ -172,6 +172,23 @@ pub enum BackupError {
         /// The journal file.
         file: LogName,
     },
+    /// A standby was promoted in the place of an environment, of which nothing is stored any more.
+    #[error(
+        "timeline {} of the environment {} has been superseded by a promotion to timeline {} of the standby {}, which had \
+         its commits up to {} at {}: nothing of it is stored in the repository {place} any more",
+        by.timeline,
+        by.environment,
+        by.by,
+        by.standby,
+        by.commit,
+        RestoreTo::Time(by.at)
+    )]
+    Superseded {
+        /// Where the repository lies.
+        place: String,
+        /// By whom.
+        by: Box<Superseded>,
+    },
     /// What a backup had stored, or found stored, was removed from the repository before the backup came to its end.
     #[error(
         "objects that this backup needs were removed from the repository {place} while it was made: make it again"
@@ -309,6 +326,7 @@ impl BackupError {
             Self::SeveralEnvironments { .. }
             | Self::OtherPast { .. }
             | Self::ShippedOtherwise { .. }
+            | Self::Superseded { .. }
             | Self::PruneRefused { .. }
             | Self::InvalidInput { .. } => ErrorKind::InvalidInput,
         }
@@ -481,6 +499,30 @@ mod tests {
                 BackupError::ShippedOtherwise { place, environment, timeline, segment: 6, file },
                 ErrorKind::InvalidInput,
                 &["some/place", "07070707", "00000003", "segment 6", "J-00000003-00000001"],
+            ),
+            (
+                BackupError::Superseded {
+                    place: "some/place".into(),
+                    by: Box::new(Superseded {
+                        environment,
+                        timeline,
+                        by: Timeline(4),
+                        standby: Uuid([9; 16]),
+                        commit: 77,
+                        at: 0,
+                    }),
+                },
+                ErrorKind::InvalidInput,
+                &[
+                    "some/place",
+                    "07070707",
+                    "00000003",
+                    "promotion",
+                    "timeline 00000004",
+                    "09090909",
+                    "77",
+                    "1970-01-01T00:00:00Z",
+                ],
             ),
             (BackupError::Cancelled, ErrorKind::Expired, &[]),
             (

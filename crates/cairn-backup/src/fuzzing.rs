@@ -11,6 +11,7 @@ use crate::{
     Retention, Segment, ShipOptions,
     repository::{
         drill::Drill,
+        fence::Fence,
         header::Header,
         part,
         point::{Point, decode_index},
@@ -92,6 +93,9 @@ fn statement_content(content: &[u8]) {
         assert_eq!(tombs.encode(), content);
         let all: usize = tombs.tombs.iter().map(|tomb| tomb.points.len() + tomb.parts.len()).sum();
         assert!(all <= content.len());
+    }
+    if let Ok(fence) = Fence::decode(content) {
+        assert_eq!(Fence::decode(&fence.encode()), Ok(fence));
     }
     if let Ok(origin) = Origin::decode(content) {
         assert_eq!(Origin::decode(&origin.encode()), Ok(origin));

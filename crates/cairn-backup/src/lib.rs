@@ -55,13 +55,14 @@ mod restore;
 pub mod spec;
 #[cfg(feature = "sql")]
 mod sql_text;
+mod standby;
 mod sync;
 mod tell;
 mod verify;
 
 pub use backup::{BackupOptions, BackupReport, SYNC_SITES, backup, backup_to};
 pub use cairn_archive::{Change, Compression};
-pub use cairn_env::{Forgotten, KeptGeneration, RestoreTo};
+pub use cairn_env::{Forgotten, KeptGeneration, RestoreTo, Superseded};
 pub use diff::{
     CompareCounts, CompareOptions, CompareReport, ComparedEntry, ComparedKey, ComparedSort,
     ComparedStore, ComparedTable, compare,
@@ -91,4 +92,8 @@ pub use repository::{
     is_repository,
 };
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
+pub use standby::{
+    Following, PromoteOptions, Promotion, Standby, StandbyOptions, StandbySource, StandbyStatus,
+    StandbyStep,
+};
 pub use verify::{BackupFinding, BackupVerifyReport, verify, verify_in};

@@ -10,6 +10,7 @@ use crate::{
     Manifest, ManifestFile, Piece,
     repository::{
         drill::record,
+        fence,
         layout::{
             repository_encryption, repository_frame, repository_header, repository_part,
             repository_statement,
@@ -70,6 +71,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("repository_encryption", table(repository_encryption::FIELDS)),
         ("repository_frame", table(repository_frame::FIELDS)),
         ("repository_point", fields(point::FIELDS)),
+        ("repository_fence", fields(fence::FIELDS)),
         ("repository_proof", fields(proof::FIELDS)),
         ("repository_drill", fields(record::FIELDS)),
         ("repository_rotation", fields(rotation::FIELDS)),

@@ -173,7 +173,8 @@ impl Repository {
     ///
     /// # Errors
     /// Errors of the kind `Corrupt` if the environment is damaged; [`BackupError::OtherPast`] if the repository has
-    /// backups of another history of it; [`BackupError::Overtaken`] if what it has stored, or found stored, was
+    /// backups of another history of it; [`BackupError::Superseded`] if a standby was promoted in its place, before or
+    /// meanwhile; [`BackupError::Overtaken`] if what it has stored, or found stored, was
     /// removed before it came to its end; if the place fails. Then there is no new point, unless the place
     /// failed after it was stored.
     pub fn backup(
@@ -201,6 +202,7 @@ impl Repository {
             at_cut(snapshot);
         }
         let cut = set.cut().clone();
+        self.check_fence(environment, cut.timeline)?;
         let tombs = Arc::new(self.store.tombs(environment)?);
         let tip = self.tip(environment)?;
         let previous = self.previous(environment, cut.timeline)?.map(Arc::new);
@@ -255,6 +257,7 @@ impl Repository {
         }
         counter.check()?;
         let number = self.publish(&mut point, &tombs, tip, previous.as_deref())?;
+        self.check_fence(environment, point.cut.timeline)?;
         counter.end();
         tell::point_stored(to(), number, point.cut.commit, new_objects, new_bytes);
         Ok(PointReport {
@@ -352,7 +355,7 @@ impl Repository {
     }
 
     /// The newest point of a timeline that can be read, and its number.
-    pub(super) fn newest_of(
+    pub(crate) fn newest_of(
         &self,
         environment: Uuid,
         timeline: Timeline,

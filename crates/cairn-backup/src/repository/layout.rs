@@ -41,7 +41,7 @@ cairn_log::layout! {
 cairn_log::layout! {
     /// What a point, an index, a timeline, a proof, a drill, a rotation, a segment and what was removed begin with.
     pub mod repository_statement {
-        MAGIC: 8 = "`CAIRNPNT`, `CAIRNIDX`, `CAIRNTML`, `CAIRNPRF`, `CAIRNDRL`, `CAIRNROT`, `CAIRNSEG`, `CAIRNTMB`",
+        MAGIC: 8 = "`CAIRNPNT`, `CAIRNIDX`, `CAIRNTML`, `CAIRNFNC`, `CAIRNPRF`, `CAIRNDRL`, `CAIRNROT`, `CAIRNSEG`, `CAIRNTMB`",
         VERSION: 2 = "1",
         ALGORITHM: 1 = "how the repository has encrypted the frames; 0: not; 1: AES-256-GCM. Other values are reserved",
         RESERVED: 1 = "zero",
@@ -50,7 +50,7 @@ cairn_log::layout! {
         TO_WRITE: 8 = "bits of features that only who writes or removes must know. None yet",
         REPOSITORY: 16 = "uuid of the repository",
         ENVIRONMENT: 16 = "uuid of the environment",
-        NUMBER: 8 = "number of the point (of a proof and a drill: of what they are), the timeline, the rotation, the segment, or the tombs",
+        NUMBER: 8 = "number of the point (of a proof and a drill: of what they are), the timeline (of a fence, too), the rotation, the segment, or the tombs",
         PREVIOUS: 32 = "point, segment, tombs: BLAKE3 of all of the one before, zero for the first; proof, drill: that of the point. Else zero",
         LENGTH: 8 = "bytes of content, at most 268435456",
         CONTENT: 32 = "BLAKE3 of the content; zero where it is encrypted",

@@ -22,6 +22,8 @@
 //! | `backup`, `upload`, `each` | a point comes into being; several do |
 //! | `segment`, `segments` | shipped journal, and that it counts |
 //! | `shipper`, `ship_options`, `ship_store`, `shipping` | the journal of an environment comes here while it is written |
+//! | `fence` | what keeps who was superseded from storing more |
+//! | `past` | the segments from a position on |
 //! | `intervals` | which moments can be restored |
 //! | `view`, `reader` | a point as the directory of a backup, and the bytes of its files |
 //! | `journal`, `moment` | what leads from a point to a moment |
@@ -41,6 +43,7 @@ mod backup;
 mod check;
 pub(crate) mod drill;
 mod each;
+pub(crate) mod fence;
 mod fields;
 mod find_last;
 mod frames;
@@ -52,6 +55,7 @@ pub(crate) mod layout;
 mod moment;
 mod names;
 pub(crate) mod part;
+pub(crate) mod past;
 pub(crate) mod point;
 pub(crate) mod proof;
 mod prove;
@@ -365,7 +369,7 @@ impl Repository {
         }
     }
 
-    fn no_point(&self, what: String) -> BackupError {
+    pub(crate) fn no_point(&self, what: String) -> BackupError {
         BackupError::NoPoint { place: self.store.backend.place(), what }
     }
 

@@ -72,6 +72,13 @@ pub enum ObjectName {
         /// The timeline.
         timeline: Timeline,
     },
+    /// That a timeline was superseded by a promotion.
+    Fence {
+        /// The environment.
+        environment: Uuid,
+        /// The timeline.
+        timeline: Timeline,
+    },
     /// A point: from when it is there, there is a backup.
     Point {
         /// The environment.
@@ -160,7 +167,7 @@ pub enum Folder {
     Data(Uuid, Timeline),
     /// Parts of journal files.
     Log(Uuid, Timeline),
-    /// Timelines.
+    /// Timelines: where each came from, and that it was superseded.
     Timelines(Uuid),
     /// Points, and their indexes.
     Points(Uuid),
@@ -211,7 +218,9 @@ impl ObjectName {
                 FileClass::Journal => Folder::Log(environment, part.timeline),
                 FileClass::Node | FileClass::Value => Folder::Data(environment, part.timeline),
             },
-            Self::Timeline { environment, .. } => Folder::Timelines(environment),
+            Self::Timeline { environment, .. } | Self::Fence { environment, .. } => {
+                Folder::Timelines(environment)
+            }
             Self::Point { environment, .. } | Self::Index { environment, .. } => {
                 Folder::Points(environment)
             }
@@ -234,6 +243,7 @@ impl ObjectName {
                 name(format!("{}-{file}-{start:016x}-{length:016x}-{hash}.obj", letter(class)))
             }
             Self::Timeline { timeline, .. } => name(format!("{timeline}.tl")),
+            Self::Fence { timeline, .. } => name(format!("{timeline}.fence")),
             Self::Point { number, .. } => name(format!("{number:016x}.point")),
             Self::Index { number, hash, .. } => name(format!("{number:016x}-{hash}.idx")),
             Self::Proof { point, hash, .. } => name(format!("{point:016x}-{hash}.proof")),
@@ -308,9 +318,13 @@ impl Folder {
             Self::Data(environment, timeline) | Self::Log(environment, timeline) => {
                 ObjectName::Part { environment, part: part(timeline, text)? }
             }
-            Self::Timelines(environment) => {
-                ObjectName::Timeline { environment, timeline: timeline(text.strip_suffix(".tl")?)? }
-            }
+            Self::Timelines(environment) => match text.strip_suffix(".fence") {
+                Some(fenced) => ObjectName::Fence { environment, timeline: timeline(fenced)? },
+                None => {
+                    let timeline = timeline(text.strip_suffix(".tl")?)?;
+                    ObjectName::Timeline { environment, timeline }
+                }
+            },
             Self::Points(environment) => match text.strip_suffix(".point") {
                 Some(number) => ObjectName::Point { environment, number: hex(number)? },
                 None => {
@@ -429,6 +443,7 @@ mod tests {
             part(FileClass::Node),
             part(FileClass::Value),
             ObjectName::Timeline { environment, timeline: Timeline(7) },
+            ObjectName::Fence { environment, timeline: Timeline(7) },
             ObjectName::Point { environment, number: 12 },
             ObjectName::Index { environment, number: 12, hash: ShortHash(u64::MAX) },
             ObjectName::Proof { environment, point: 12, hash: ShortHash(u64::MAX) },

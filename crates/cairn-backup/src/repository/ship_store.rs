@@ -78,6 +78,7 @@ impl Shipper {
         let Some(hash) = self.publish(environment, number, tail.hash, &segment)? else {
             return Ok(None);
         };
+        self.repository.check_fence(environment, tail.timeline)?;
         report.segments += 1;
         report.bytes += segment.bytes();
         self.since_point += segment.bytes();

@@ -96,7 +96,8 @@ impl Shipper {
     /// from whose end the journal goes on: then what was shipped before has come to its end.
     ///
     /// # Errors
-    /// [`BackupError::ShippedOtherwise`] if the repository has another history of the environment; errors of the kind
+    /// [`BackupError::Superseded`] if a standby was promoted in the place of the environment: what was stored since the step
+    /// before may be on it, or not; [`BackupError::ShippedOtherwise`] if the repository has another history of the environment; errors of the kind
     /// `Corrupt` if the journal is damaged; if the environment or the place fails. What was stored stays, and another
     /// step goes on from there.
     pub fn step(&mut self) -> BackupResult<ShipReport> {
@@ -122,6 +123,7 @@ impl Shipper {
         let mut source = self.follow(from)?;
         let environment = source.environment();
         let timeline = source.timeline().unwrap_or(Timeline::FIRST);
+        self.repository.check_fence(environment, timeline)?;
         if self.ask_for_tombs(environment)? {
             self.tail = None;
         }

@@ -1,4 +1,4 @@
-//! A statement: an object that says something of others: a point, an index, a timeline, a proof, a drill, a rotation, a segment,
+//! A statement: an object that says something of others: a point, an index, a timeline, a fence, a proof, a drill, a rotation, a segment,
 //! or of what was removed.
 
 use cairn_archive::Compression;
@@ -16,6 +16,7 @@ pub(crate) enum StatementKind {
     Point,
     Index,
     Timeline,
+    Fence,
     Proof,
     Drill,
     Rotation,
@@ -25,10 +26,11 @@ pub(crate) enum StatementKind {
 
 impl StatementKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Point,
         Self::Index,
         Self::Timeline,
+        Self::Fence,
         Self::Proof,
         Self::Drill,
         Self::Rotation,
@@ -46,6 +48,7 @@ impl StatementKind {
             Self::Point => b"CAIRNPNT",
             Self::Index => b"CAIRNIDX",
             Self::Timeline => b"CAIRNTML",
+            Self::Fence => b"CAIRNFNC",
             Self::Proof => b"CAIRNPRF",
             Self::Drill => b"CAIRNDRL",
             Self::Rotation => b"CAIRNROT",

@@ -29,5 +29,6 @@ mod publish;
 mod repository;
 mod resume;
 mod round_trip;
+mod standby;
 mod stores;
 mod under_load;

@@ -159,8 +159,14 @@ impl Check<'_> {
     ) -> BackupResult<()> {
         let folder = Folder::Timelines(environment);
         for listed in self.repository.store.backend.list(&folder)? {
-            if let Some(ObjectName::Timeline { timeline, .. }) = folder.object(&listed.name) {
-                timelines.insert(timeline);
+            match folder.object(&listed.name) {
+                Some(ObjectName::Timeline { timeline, .. }) => drop(timelines.insert(timeline)),
+                Some(name @ ObjectName::Fence { timeline, .. }) => {
+                    let (store, of) = (&self.repository.store, (environment, timeline.0.into()));
+                    let read = store.locked_statement(name, StatementKind::Fence, of);
+                    self.note(read, &[])?;
+                }
+                _ => {}
             }
         }
         for timeline in timelines {

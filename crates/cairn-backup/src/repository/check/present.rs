@@ -44,6 +44,13 @@ impl Check<'_> {
             self.points.insert((environment, number), read.point);
         }
         self.end_of(&chain);
+        let folder = Folder::Timelines(environment);
+        for listed in self.repository.store.backend.list(&folder)? {
+            if let Some(ObjectName::Fence { timeline, .. }) = folder.object(&listed.name) {
+                let fence = self.repository.store.fence(environment, timeline);
+                self.note(fence, &[])?;
+            }
+        }
         Ok(())
     }
 

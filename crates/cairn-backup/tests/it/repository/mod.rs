@@ -1,7 +1,7 @@
 //! Repositories from outside.
 
 mod backends;
-mod backups;
+pub(crate) mod backups;
 mod both;
 mod crash;
 mod damage;
@@ -20,7 +20,7 @@ mod proofs;
 pub(crate) mod prune;
 mod prune_crash;
 mod salvage;
-mod shipped;
+pub(crate) mod shipped;
 mod shipped_crash;
 mod shipped_damage;
 mod shipped_faults;
