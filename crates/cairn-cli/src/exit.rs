@@ -222,6 +222,13 @@ impl From<EnvError> for Failure {
                 "nothing was changed, and nothing can be read without it: put the KEYRING of the newest \
                  backup in its place, or restore that",
             ),
+            EnvError::Standby { .. } => failure.advise(
+                "nothing was changed: `cairn standby promote` makes it the environment, when that is lost which it follows",
+            ),
+            EnvError::Superseded { .. } => failure.advise(
+                "nothing was changed: the environment goes on there. What was committed here since can be read, and can \
+                 become an environment of its own: `cairn backup` into a directory, and `cairn restore`",
+            ),
             EnvError::NoSuchDatabase { .. } => {
                 failure.advise("`cairn info` lists the databases of an environment")
             }
@@ -271,6 +278,10 @@ impl From<BackupError> for Failure {
                 .advise("`cairn repo info` lists them; --environment UUID says which"),
             BackupError::OtherPast { .. } | BackupError::ShippedOtherwise { .. } => Self::usage(&error).advise(
                 "nothing was changed: back the copy up into a repository of its own, or restore the right one",
+            ),
+            BackupError::Superseded { .. } => Self::usage(&error).advise(
+                "nothing is stored: the environment goes on on the other timeline. See to it that nobody writes here any \
+                 more; what was committed here since goes into a repository of its own",
             ),
             BackupError::Object(_) if kind == ErrorKind::Corrupt => {
                 Self::new(exit_of(kind), kind, Scope::Operation, &error).advise(

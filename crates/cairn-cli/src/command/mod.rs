@@ -39,6 +39,7 @@ mod scrub;
 mod shell;
 mod ship;
 mod sql;
+mod standby;
 mod stats;
 mod tree;
 mod verify;
@@ -127,6 +128,7 @@ pub(crate) enum Command {
     Report(report::Report),
     Ship(ship::Ship),
     Replica(replica::Replica),
+    Standby(standby::Standby),
     Key(key::Key),
     Kv(kv::Kv),
     Sql(sql::Sql),
@@ -179,6 +181,7 @@ impl Command {
             Self::Report(command) => command.run(output),
             Self::Ship(command) => command.run(output),
             Self::Replica(command) => command.run(output),
+            Self::Standby(command) => command.run(output),
             Self::Key(command) => command.run(output),
             Self::Kv(command) => command.run(output),
             Self::Sql(command) => command.run(output),

@@ -23,7 +23,7 @@ fn check(page: &str) {
         }
     }
     // No terminal shows with which code a command has ended; what has failed says so.
-    let said = session.transcript().replace("exit code 1\n", "");
+    let said = session.transcript().replace("exit code 1\n", "").replace("exit code 2\n", "");
     let (shown, said) = (session.redact(&blocks.join("\n\n")), said.trim_end());
     for (shown, said_line) in shown.lines().zip(said.lines()) {
         assert_eq!(said_line, shown, "all of it:\n{said}");
@@ -39,6 +39,11 @@ fn the_commands_of_the_guide_on_backups_print_what_it_shows() {
 #[test]
 fn the_commands_of_the_guide_on_replicas_print_what_it_shows() {
     check(include_str!("../../../../docs/guide/replica.md"));
+}
+
+#[test]
+fn the_commands_of_the_guide_on_standbys_print_what_it_shows() {
+    check(include_str!("../../../../docs/guide/standby.md"));
 }
 
 #[test]

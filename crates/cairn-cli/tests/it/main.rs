@@ -32,6 +32,7 @@ mod salvage;
 mod schema;
 mod shell;
 mod ship;
+mod standby;
 mod support;
 mod thousand_backups;
 mod tour;

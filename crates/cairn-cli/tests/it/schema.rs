@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 /// differs each time, print a script, or (`repair`, `salvage`) are shown with damage, by tests of their own.
 const NOT_SHOWN: &[&str] = &[
     "replica",
+    "standby",
     "kv",
     "kv watch",
     "key",
@@ -43,6 +44,8 @@ const SELDOM: &[(&str, &str)] = &[
     ("repo keys rotate.key.memory", "integer"),
     ("repo keys rotate.key.passes", "integer"),
     ("ship.gap", "string"),
+    ("standby follow.hole", "string"),
+    ("standby status.superseded_by", "string"),
 ];
 
 /// What values of one member look like.

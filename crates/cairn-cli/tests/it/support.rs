@@ -220,7 +220,9 @@ fn redact(text: &str, dir: &Path) -> String {
 }
 
 fn redact_json(line: &str) -> String {
-    const MEMBERS: [&str; 19] = [
+    const MEMBERS: [&str; 21] = [
+        "follows",
+        "superseded",
         "seconds",
         "rto_seconds",
         "rpo_seconds",
@@ -335,6 +337,8 @@ fn redact_words(line: &str) -> String {
             let end = words.get(i + 2).map_or("", |word| word.trim_start_matches("UTC"));
             redacted.push(word.replace(&this, "DATE") + end);
             i += 2;
+        } else if let Some(instant) = instant(word) {
+            redacted.push(word.replace(instant, "DATE"));
         } else if this == "timeline" && is_random(&next) {
             let after = words[i + 1].replace(&next, "TIMELINE");
             redacted.extend([word.to_owned(), after]);
@@ -347,6 +351,12 @@ fn redact_words(line: &str) -> String {
         i += 1;
     }
     redacted.join(" ")
+}
+
+/// A time as the message of an error has it.
+fn instant(word: &str) -> Option<&str> {
+    let found = word.get(word.find(|c: char| c.is_ascii_digit())?..=word.find('Z')?)?;
+    (found.len() >= 20 && found.as_bytes()[10] == b'T').then_some(found)
 }
 
 /// Whether this is the number of a timeline after the first.
