@@ -95,6 +95,12 @@ pub enum BackupError {
         /// Where.
         place: String,
     },
+    /// The repository is in an object store, and this was built without what speaks to one.
+    #[error("{url} is in an object store, and this was built without the feature object-store")]
+    NoObjectStores {
+        /// Where.
+        url: String,
+    },
     /// There is one already.
     #[error("{place} is a repository already")]
     RepositoryExists {
@@ -324,6 +330,7 @@ impl BackupError {
             #[cfg(feature = "sql")]
             Self::Relational(error) => error.kind(),
             Self::SeveralEnvironments { .. }
+            | Self::NoObjectStores { .. }
             | Self::OtherPast { .. }
             | Self::ShippedOtherwise { .. }
             | Self::Superseded { .. }
@@ -442,6 +449,11 @@ mod tests {
                 BackupError::NotARepository { place: place.clone() },
                 ErrorKind::NotFound,
                 &["some/place", "repo.cairn"],
+            ),
+            (
+                BackupError::NoObjectStores { url: place.clone() },
+                ErrorKind::InvalidInput,
+                &["some/place", "object-store"],
             ),
             (
                 BackupError::RepositoryExists { place: place.clone() },

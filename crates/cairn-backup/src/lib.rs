@@ -89,8 +89,10 @@ pub use repository::{
     RepositorySalvageReport, RestorableInterval, Restored, Retention, RetentionPoint, Segment,
     SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash,
     Sought, Subset, TimelineIntervals, Tomb, TombStage, Which, backup_each, conformance,
-    is_repository,
+    is_object_store, is_repository,
 };
+#[cfg(feature = "object-store")]
+pub use repository::{ObjectBackend, ObjectOptions};
 pub use restore::{RestoreOptions, RestoreReport, forget_old, restore, restore_from, undo_restore};
 pub use standby::{
     Following, PromoteOptions, Promotion, Standby, StandbyOptions, StandbySource, StandbyStatus,

@@ -15,7 +15,7 @@ use cairn_io::{World, WorldRef};
 use cairn_log::Uuid;
 
 use super::{
-    LocalBackend, Put, RepoBackend, Repository, backend,
+    Put, RepoBackend, Repository, backend,
     frames::Damaged,
     header::Header,
     names::{Folder, ObjectName},
@@ -47,7 +47,8 @@ impl Access {
 }
 
 impl Repository {
-    /// Makes an encrypted repository in the directory `path`, which must be missing or empty. `key` is its first key.
+    /// Makes an encrypted repository in the directory `path`, which must be missing or empty, or at the URL of an
+    /// [object store](crate::is_object_store). `key` is its first key.
     ///
     /// Everything that is stored is encrypted then, labels and names of databases as well; what an encrypted environment
     /// has encrypted is encrypted once more. The names of objects, their lengths and hashes show.
@@ -72,11 +73,7 @@ impl Repository {
     /// # Errors
     /// As [`create`](Self::create); [`EnvError::KeyUnavailable`].
     pub fn create_encrypted(path: impl AsRef<Path>, key: &KeySource) -> BackupResult<Self> {
-        let path = path.as_ref();
-        if backend::is_repository(path) {
-            return Err(BackupError::RepositoryExists { place: path.display().to_string() });
-        }
-        let backend = Arc::new(LocalBackend::create(path)?);
+        let backend = backend::create(path.as_ref())?;
         Self::create_encrypted_in(backend, &super::real_world(), key)
     }
 
@@ -89,10 +86,7 @@ impl Repository {
         world: &WorldRef,
         key: &KeySource,
     ) -> BackupResult<Self> {
-        let place = backend.place();
-        if backend.length(&ObjectName::Header)?.is_some() {
-            return Err(BackupError::RepositoryExists { place });
-        }
+        super::check_blank(&*backend)?;
         let mut repository = [0; 16];
         world.random(&mut repository);
         let repository = Uuid(repository);
@@ -107,7 +101,7 @@ impl Repository {
         let made = Self::open_in(Arc::clone(&store.backend), world)?;
         if put == Put::Existed && made.store.repository != repository {
             store.remove_keyrings(|of, _| of == repository)?;
-            return Err(BackupError::RepositoryExists { place });
+            return Err(BackupError::RepositoryExists { place: store.backend.place() });
         }
         // Of others that did not get so far. From now on none of them can.
         store.remove_keyrings(|of, _| of != repository)?;

@@ -83,8 +83,10 @@ use cairn_log::{Digest, Timeline, Uuid};
 
 pub use backend::{
     BackendError, BackendResult, Listed, LocalBackend, MemoryBackend, Put, REPOSITORY_SYNC_SITES,
-    RepoBackend, conformance,
+    RepoBackend, conformance, is_object_store, is_repository,
 };
+#[cfg(feature = "object-store")]
+pub use backend::{ObjectBackend, ObjectOptions};
 pub use backup::{PointOptions, PointReport};
 pub use check::{CheckFinding, CheckLevel, CheckOptions, CheckReport, Share, Subset};
 pub use drill::{
@@ -224,31 +226,23 @@ impl ListedPoint {
 }
 
 impl Repository {
-    /// Makes a repository in the directory `path`, which must be missing or empty.
+    /// Makes a repository in the directory `path`, which must be missing or empty, or at the URL of an
+    /// [object store](is_object_store).
     ///
     /// # Errors
-    /// [`BackupError::RepositoryExists`], [`BackupError::TargetNotEmpty`], or what the disk answers.
+    /// [`BackupError::RepositoryExists`], [`BackupError::TargetNotEmpty`], [`BackupError::NoObjectStores`], or what the
+    /// place answers.
     pub fn create(path: impl AsRef<Path>) -> BackupResult<Self> {
-        let path = path.as_ref();
-        if backend::is_repository(path) {
-            return Err(BackupError::RepositoryExists { place: path.display().to_string() });
-        }
-        Self::create_in(Arc::new(LocalBackend::create(path)?), &real_world())
+        Self::create_in(backend::create(path.as_ref())?, &real_world())
     }
 
-    /// Opens the repository in the directory `path`. An encrypted one is to be [unlocked](Self::unlock) then.
+    /// Opens the repository in the directory `path`, or at the URL of an [object store](is_object_store). An encrypted one
+    /// is to be [unlocked](Self::unlock) then.
     ///
     /// # Errors
-    /// [`BackupError::NotARepository`]; if it is of a later version, or damaged.
+    /// [`BackupError::NotARepository`], [`BackupError::NoObjectStores`]; if it is of a later version, or damaged.
     pub fn open(path: impl AsRef<Path>) -> BackupResult<Self> {
-        let path = path.as_ref();
-        match LocalBackend::open(path) {
-            Ok(backend) => Self::open_in(Arc::new(backend), &real_world()),
-            Err(error) if error.is_not_found() => {
-                Err(BackupError::NotARepository { place: path.display().to_string() })
-            }
-            Err(error) => Err(error.into()),
-        }
+        Self::open_in(backend::open(path.as_ref())?, &real_world())
     }
 
     /// As [`create`](Self::create), in any place that has nothing of a repository.
@@ -256,6 +250,7 @@ impl Repository {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_in(backend: Arc<dyn RepoBackend>, world: &WorldRef) -> BackupResult<Self> {
+        check_blank(&*backend)?;
         let mut repository = [0; 16];
         world.random(&mut repository);
         let (repository, created) = (Uuid(repository), world.wall().0);
@@ -395,10 +390,12 @@ impl Repository {
     }
 }
 
-/// Whether there is a repository in the directory `path`.
-#[must_use]
-pub fn is_repository(path: impl AsRef<Path>) -> bool {
-    backend::is_repository(path)
+/// An error unless a repository can be made in a place.
+fn check_blank(backend: &dyn RepoBackend) -> BackupResult<()> {
+    match backend.length(&ObjectName::Header)? {
+        Some(_) => Err(BackupError::RepositoryExists { place: backend.place() }),
+        None => Ok(backend.probe()?),
+    }
 }
 
 fn real_world() -> WorldRef {

@@ -307,6 +307,6 @@ impl RepoBackend for LocalBackend {
 }
 
 /// Whether there is a repository in the directory `path`.
-pub(crate) fn is_repository(path: impl AsRef<Path>) -> bool {
+pub(super) fn is_repository(path: impl AsRef<Path>) -> bool {
     RealDir::open(path.as_ref()).is_ok_and(|dir| dir.has(&HEADER).unwrap_or(false))
 }

@@ -7,15 +7,21 @@
 mod conformance;
 mod local;
 mod memory;
+#[cfg(feature = "object-store")]
+mod object;
+mod place;
 
 use std::{error::Error, fmt};
 
 use cairn_io::IoError;
 
 pub use conformance::conformance;
-pub(crate) use local::is_repository;
 pub use local::{LocalBackend, REPOSITORY_SYNC_SITES};
 pub use memory::MemoryBackend;
+#[cfg(feature = "object-store")]
+pub use object::{ObjectBackend, ObjectOptions};
+pub(crate) use place::{create, open};
+pub use place::{is_object_store, is_repository};
 
 use super::names::{Folder, ObjectName};
 
@@ -71,6 +77,15 @@ pub struct Listed {
 pub trait RepoBackend: fmt::Debug + Send + Sync {
     /// Where it is: for messages.
     fn place(&self) -> String;
+
+    /// Sees whether the place does what [`put`](Self::put) promises, before a repository is made in it. One that is known
+    /// to is not asked.
+    ///
+    /// # Errors
+    /// If it does not, or what the place answers.
+    fn probe(&self) -> BackendResult<()> {
+        Ok(())
+    }
 
     /// Stores an object, unless there is one of that name: never both of two writers, never a part of it, never
     /// another one replaced. When it returns, the object of that name is durable with all of its bytes, whoever

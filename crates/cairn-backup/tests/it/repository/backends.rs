@@ -3,11 +3,13 @@
 use std::{fs, sync::Arc};
 
 use cairn_backup::{
-    BackupError, LocalBackend, MemoryBackend, ObjectName, RepoBackend, Repository, conformance,
+    BackendError, BackendResult, BackupError, Folder, Listed, LocalBackend, MemoryBackend,
+    ObjectName, Put, RepoBackend, Repository, conformance,
 };
 use cairn_io::{DirRef, MemDisk};
 use cairn_sim::SimDisk;
 
+use super::fixture::raw_key;
 use crate::fixture::world;
 
 #[test]
@@ -49,6 +51,78 @@ fn a_repository_is_made_where_there_is_nothing() {
     for place in [other, dir.path().join("nowhere")] {
         let error = Repository::open(place).unwrap_err();
         assert!(matches!(error, BackupError::NotARepository { .. }), "{error}");
+    }
+}
+
+#[cfg(not(feature = "object-store"))]
+#[test]
+fn the_url_of_an_object_store_is_refused_by_name_where_nothing_speaks_to_one() {
+    for url in ["s3://bucket/prefix", "gs://bucket", "az://container/a/b"] {
+        assert!(cairn_backup::is_object_store(url) && cairn_backup::is_repository(url), "{url}");
+        for refused in [Repository::open(url), Repository::create(url)] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, BackupError::NoObjectStores { .. }), "{error}");
+            assert!(error.to_string().contains(url), "{error}");
+        }
+    }
+    for path in ["s3:", "./s3://bucket", "s3:/bucket", "http://bucket/prefix"] {
+        assert!(
+            !cairn_backup::is_object_store(path) && !cairn_backup::is_repository(path),
+            "{path}"
+        );
+    }
+}
+
+/// A place that takes every object, whatever is there already, as some object stores do.
+#[derive(Debug)]
+struct Forgetful(MemoryBackend);
+
+impl RepoBackend for Forgetful {
+    fn place(&self) -> String {
+        "somewhere".into()
+    }
+
+    fn probe(&self) -> BackendResult<()> {
+        Err(BackendError::Failed { what: "it replaces objects".into(), source: "so".into() })
+    }
+
+    fn put(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
+        self.0.replace(*name, bytes.to_vec());
+        Ok(Put::Stored)
+    }
+
+    fn read(&self, name: &ObjectName, offset: u64, len: usize) -> BackendResult<Vec<u8>> {
+        self.0.read(name, offset, len)
+    }
+
+    fn length(&self, name: &ObjectName) -> BackendResult<Option<u64>> {
+        self.0.length(name)
+    }
+
+    fn settle(&self, folder: &Folder) -> BackendResult<()> {
+        self.0.settle(folder)
+    }
+
+    fn list(&self, folder: &Folder) -> BackendResult<Vec<Listed>> {
+        self.0.list(folder)
+    }
+
+    fn delete(&self, name: &ObjectName) -> BackendResult<()> {
+        self.0.delete(name)
+    }
+}
+
+#[test]
+fn no_repository_is_made_in_a_place_that_does_not_keep_its_promises() {
+    let place = Arc::new(Forgetful(MemoryBackend::new()));
+    let backend = || Arc::clone(&place) as Arc<dyn RepoBackend>;
+    for refused in [
+        Repository::create_in(backend(), &world()),
+        Repository::create_encrypted_in(backend(), &world(), &raw_key(1)),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(error.to_string().contains("it replaces objects"), "{error}");
+        assert!(place.0.objects().is_empty());
     }
 }
 
