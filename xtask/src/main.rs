@@ -21,6 +21,7 @@ mod metadata;
 mod miri;
 mod mutants;
 mod nightly;
+mod object_store;
 mod page;
 mod process;
 mod ratio;
@@ -98,6 +99,8 @@ enum Command {
     Mutants(mutants::Options),
     /// Interpret unit tests, also on machines of other kinds (needs nightly with Miri)
     Miri(miri::Options),
+    /// Lint and test repositories in object stores, against a real S3 server (needs Python for that)
+    ObjectStore,
     /// Make the report of a sample, and look at it in a browser without a window
     Page(page::Options),
     /// Count lines of tests against lines of code
@@ -138,6 +141,7 @@ fn main() -> ExitCode {
         Command::Coverage(options) => coverage::run(&options),
         Command::Mutants(options) => mutants::run(&options),
         Command::Miri(options) => miri::run(&options),
+        Command::ObjectStore => object_store::run(),
         Command::Page(options) => page::run(&options),
         Command::Ratio(options) => ratio::run(&options),
         Command::Kill9(rest) => forward::KILL9.run(&rest),
