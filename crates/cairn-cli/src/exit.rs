@@ -5,7 +5,11 @@ use std::{fmt, fs, io, path::Path, process::ExitCode};
 
 use cairn_io::IoError;
 use cairn_log::LogError;
-use cairndb::{EnvError, ErrorKind, Scope, archive::ArchiveError, backup::BackupError};
+use cairndb::{
+    EnvError, ErrorKind, Scope,
+    archive::ArchiveError,
+    backup::{BackendError, BackupError},
+};
 use serde::Serialize;
 
 use crate::output::Output;
@@ -255,6 +259,13 @@ impl From<BackupError> for Failure {
             }
             BackupError::NotARepository { .. } => Self::usage(&error)
                 .advise("check the path; `cairn repo init` makes a repository"),
+            BackupError::NoObjectStores { .. } => Self::usage(&error)
+                .advise("nothing was changed: `cargo install cairn-cli --features object-store` builds one that has it"),
+            // What it says ends in what can be done about it.
+            BackupError::Backend(BackendError::Failed { .. }) => {
+                Self::new(exit_of(kind), kind, Scope::Operation, &error)
+                    .advise("nothing that was acknowledged is lost; run it again, which goes on with what was stored")
+            }
             BackupError::RepositoryKeyRequired { .. } => {
                 Self::new(exit_of(kind), kind, Scope::Operation, &error).advise(
                     "nothing was changed: say where its key is: --repo-key-file, --repo-key-fd or --repo-passphrase-fd; \

@@ -6,7 +6,8 @@ use cairn_log::Uuid;
 use cairndb::{
     Environment,
     backup::{
-        MANIFEST_NAME, Repository, RestoreOptions, Which, is_encrypted, is_repository, open_backup,
+        MANIFEST_NAME, Repository, RestoreOptions, Which, is_encrypted, is_object_store,
+        is_repository, open_backup,
     },
 };
 
@@ -45,12 +46,12 @@ impl Saved {
         if path.join(MANIFEST_NAME).is_file() {
             return Ok(Some(Self::Directory(path.to_owned())));
         }
-        if is_repository(path) {
+        let named = path.to_str().and_then(|text| text.rsplit_once('@'));
+        // Every URL of an object store names a repository, and none has an `@` in it.
+        if is_repository(path) && !(is_object_store(path) && named.is_some()) {
             return Self::point(path, Which::Newest).map(Some);
         }
-        let Some((repo, point)) = path.to_str().and_then(|text| text.rsplit_once('@')) else {
-            return Ok(None);
-        };
+        let Some((repo, point)) = named else { return Ok(None) };
         if path.exists() || !is_repository(repo) {
             return Ok(None);
         }

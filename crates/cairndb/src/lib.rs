@@ -195,7 +195,9 @@ pub mod backup {
         ShipReport, Shipper, Shipping, ShippingStatus, ShortHash, Sought, Standby, StandbyOptions,
         StandbySource, StandbyStatus, StandbyStep, Subset, Superseded, TimelineIntervals, Tomb,
         TombStage, Which, backup, backup_each, bring_one, check_key, compare, conformance,
-        forget_old, heal, is_encrypted, is_repository, open_backup, publish, restore, undo_restore,
-        verify,
+        forget_old, heal, is_encrypted, is_object_store, is_repository, open_backup, publish,
+        restore, undo_restore, verify,
     };
+    #[cfg(feature = "object-store")]
+    pub use cairn_backup::{ObjectBackend, ObjectOptions};
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cairndb::backup::{BackupError, Repository, is_repository};
+use cairndb::backup::{BackupError, Repository, is_object_store, is_repository};
 use serde::Serialize;
 
 use super::{prune::TombJson, repo_check::Check, repo_keys::RepoKeys};
@@ -14,7 +14,10 @@ use crate::{
     text::{Time, several, size},
 };
 
-/// Look after a backup repository: a directory with backups of any number of environments
+/// Look after a backup repository: a place with backups of any number of environments
+///
+/// A repository is a directory, or lies in an object store, at s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+/// az://CONTAINER/PREFIX, if cairn was built with the feature `object-store`.
 ///
 /// `cairn backup ENV --repo REPO` adds a backup, which is called a point, and stores what is new;
 /// `cairn backups REPO` lists the points; `cairn restore REPO NEW` brings one back.
@@ -46,18 +49,19 @@ enum RepoCommand {
     Keys(RepoKeys),
 }
 
-/// Make a repository in a new or empty directory
+/// Make a repository in a new or empty directory, or in an object store
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   cairn repo init backups
+  cairn repo init s3://my-bucket/backups
   cairn repo init backups --encrypt              # asks for a passphrase, twice
   (umask 077; openssl rand -hex 32 > repo.key)
   cairn repo init backups --encrypt --key-file repo.key
 
 Whoever loses all keys of an encrypted repository has lost what is in it. See `cairn help repo keys`.")]
 struct Init {
-    /// The directory
+    /// The directory, or the URL
     repo: PathBuf,
     /// Encrypt everything that the repository will hold
     #[arg(long)]
@@ -126,7 +130,7 @@ impl Init {
     fn run(self, output: &mut Output) -> Outcome {
         let Self { repo, encrypt, key, cost } = self;
         let key = key.as_key();
-        if is_repository(&repo) {
+        if is_repository(&repo) && !is_object_store(&repo) {
             let place = repo.display().to_string();
             return Err(BackupError::RepositoryExists { place }.into());
         }

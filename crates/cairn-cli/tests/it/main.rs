@@ -22,6 +22,8 @@ mod kill_import;
 mod kills;
 mod log_option;
 mod metrics;
+#[cfg(feature = "object-store")]
+mod object_store;
 mod processes;
 mod prune;
 mod readme;
@@ -30,6 +32,9 @@ mod repo;
 mod report;
 mod salvage;
 mod schema;
+#[cfg(feature = "object-store")]
+#[path = "../../../cairn-backup/tests/object/server.rs"]
+mod server;
 mod shell;
 mod ship;
 mod standby;

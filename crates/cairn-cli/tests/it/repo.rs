@@ -277,3 +277,29 @@ fn a_table_of_a_backup_comes_into_the_sql_file_as_it_is_now() {
     let ran = dir.run(&["restore", "backups", "data", "--table", "t"]);
     assert_eq!(ran.code, 2, "{}", ran.err);
 }
+
+#[cfg(not(feature = "object-store"))]
+#[test]
+fn the_url_of_an_object_store_is_refused_with_the_feature_that_it_takes() {
+    let dir = Dir::new();
+    dir.environment("data", &Entries::new());
+    let before = dir.files("data");
+    for line in [
+        "repo init s3://b/p",
+        "repo info gs://b",
+        "repo check az://c/p",
+        "backups s3://b/p",
+        "backup data --repo s3://b/p",
+        "restore s3://b/p new",
+        "scan s3://b/p@1",
+        "scan s3://b/p",
+    ] {
+        let refused = dir.run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(refused.code, 2, "{line}: {refused:?}");
+        for word in ["://", "feature object-store", "cargo install", "nothing was changed"] {
+            assert!(refused.err.contains(word), "{line}: {refused:?}");
+        }
+    }
+    assert_eq!(dir.files("data"), before);
+    assert!(!dir.path("new").exists() && !dir.path("s3:").exists());
+}
