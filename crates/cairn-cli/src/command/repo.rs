@@ -16,8 +16,8 @@ use crate::{
 
 /// Look after a backup repository: a place with backups of any number of environments
 ///
-/// A repository is a directory, or lies in an object store, at s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
-/// az://CONTAINER/PREFIX, if cairn was built with the feature `object-store`.
+/// A repository is a directory, or lies in an object store, at s3://BUCKET/PREFIX, gs://BUCKET/PREFIX
+/// or az://CONTAINER/PREFIX, if cairn was built with the feature `object-store`.
 ///
 /// `cairn backup ENV --repo REPO` adds a backup, which is called a point, and stores what is new;
 /// `cairn backups REPO` lists the points; `cairn restore REPO NEW` brings one back.
