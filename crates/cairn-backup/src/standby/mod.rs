@@ -93,6 +93,7 @@ impl StandbyOptions {
 /// let users = env.database("users", DatabaseOptions::default())?;
 /// let repository = Repository::create(&place)?;
 /// env.write(|txn| txn.put(&users, b"ada", b"1815"))?;
+/// # env.write(|txn| txn.put(&users, b"ann", b"1850"))?; // which says that the one before is durable
 /// # use cairn_io::{RealDir, RealWorld, WorldRef};
 /// # let (root, world) = (RealDir::open(&live).unwrap(), std::sync::Arc::new(RealWorld::new()) as WorldRef);
 /// let mut shipper = repository.shipper(root, &world, ShipOptions::default())?;
