@@ -31,7 +31,7 @@ pub struct Latency {
 impl fmt::Display for Commits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { alone, beside, ratio: _ } = self;
-        writeln!(
+        write!(
             f,
             "Single puts with `Sync` take {:.0?} in the median and {:.0?} at the 99th percentile; {:.0?} and {:.0?} \
              while a full\nbackup runs.",
