@@ -131,14 +131,23 @@ impl FromRepository {
             arrived.newest = newest.or(arrived.newest);
         }
         if cursor.is_first() && arrived.hole.is_none() {
-            // Nothing is shipped: what there is are points.
-            let newest = self.repository.newest_of(environment, follows)?;
-            let newest = newest.map(|(_, point)| (point.cut.commit, point.cut.time));
-            if newest.is_some_and(|(commit, _)| commit > target.newest().0) {
-                arrived.newest = newest;
-                arrived.hole = Some("no journal is shipped, only points are made".into());
-            }
+            self.look_for_points(target, &mut arrived)?; // nothing is shipped: what there is are points
         }
         Ok(arrived)
+    }
+
+    pub(super) fn look_for_points(
+        &self,
+        target: &StandbyTarget,
+        arrived: &mut Arrived,
+    ) -> BackupResult<()> {
+        let info = target.info();
+        let newest = self.repository.newest_of(info.environment, info.follows)?;
+        let newest = newest.map(|(_, point)| (point.cut.commit, point.cut.time));
+        if newest.is_some_and(|(commit, _)| commit > target.newest().0) {
+            arrived.newest = newest;
+            arrived.hole = Some("a point is newer than the journal that is shipped".into());
+        }
+        Ok(())
     }
 }

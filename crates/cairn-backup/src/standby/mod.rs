@@ -125,6 +125,10 @@ pub struct Standby {
     /// Bytes of journal since the base.
     since_base: u64,
     reader: Option<Environment>,
+    /// Since when, by the clock that never goes back, no journal has arrived, or it was asked for newer points.
+    quiet_since: Option<Duration>,
+    /// Whether nothing more will come, since it is being promoted.
+    is_last: bool,
     /// When, by the clock that never goes back, all that was there had been applied last.
     caught_up: Option<Duration>,
 }
@@ -179,6 +183,8 @@ impl Standby {
             status,
             since_base: 0,
             reader: None,
+            quiet_since: None,
+            is_last: false,
             caught_up: None,
         };
         this.enter()?;

@@ -85,6 +85,7 @@ impl Standby {
     /// long as somebody writes it; as [`step`](Self::step), and as the open of an environment.
     pub fn promote(mut self, options: &PromoteOptions) -> BackupResult<(Environment, Promotion)> {
         self.reader = None;
+        self.is_last = true;
         self.arrive_all(options)?;
         let by = self.by()?;
         self.source.supersede(&by)?;
@@ -139,7 +140,15 @@ impl Standby {
 
     /// Applies all that there is.
     fn arrive_all(&mut self, options: &PromoteOptions) -> BackupResult<()> {
-        while self.step_behind_the_fence()?.has_more {}
+        loop {
+            match self.step_behind_the_fence() {
+                Ok(step) if step.has_more => {}
+                Ok(_) => break,
+                // A newer base that cannot be had.
+                Err(BackupError::Object(_)) if options.leave_behind => break,
+                Err(error) => return Err(error),
+            }
+        }
         match &self.status.hole {
             Some(why) if !options.leave_behind => {
                 let newest = self.status.known.map_or_else(String::new, |(commit, _)| {

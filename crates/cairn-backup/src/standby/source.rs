@@ -145,6 +145,18 @@ impl Source {
         }
     }
 
+    /// Says that there is a hole, if there is no more journal although a point is newer than what has arrived.
+    pub(super) fn look_for_points(
+        &self,
+        target: &StandbyTarget,
+        arrived: &mut Arrived,
+    ) -> BackupResult<()> {
+        match self {
+            Self::Repository(source) => source.look_for_points(target, arrived),
+            Self::Directory(_) => Ok(()), // it is the journal itself
+        }
+    }
+
     /// Lets journal arrive that follows what the target has, and count.
     pub(super) fn arrive(&mut self, target: &mut StandbyTarget) -> BackupResult<Arrived> {
         match self {

@@ -1,12 +1,18 @@
 //! `Standby::step`: journal arrives and counts; or, where it does not go on, another base.
 
+use std::time::Duration;
+
 use super::{Standby, StandbyStep};
 use crate::BackupResult;
+
+/// So long journal may be on its way that leads to a point which is there already.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Standby {
     /// Applies what there is of the journal, about 64 MiB of it at most. Where that does not go on from what the standby
     /// has, it begins again from the newest base, if that is newer: it never goes past a hole. So it does after
-    /// [`rebase_bytes`](super::StandbyOptions#structfield.rebase_bytes).
+    /// [`rebase_bytes`](super::StandbyOptions#structfield.rebase_bytes), and where no journal has come for ten seconds and
+    /// a point is newer: then shipping has ended, and backups go on.
     ///
     /// # Errors
     /// [`BackupError::Superseded`](crate::BackupError::Superseded) if a standby was promoted; errors of the kind `Corrupt`
@@ -39,7 +45,18 @@ impl Standby {
         self.target()?;
         let Some(target) = &mut self.target else { return Ok(step) };
         let before = target.newest().0;
-        let arrived = self.source.arrive(target)?;
+        let mut arrived = self.source.arrive(target)?;
+        if arrived.bytes > 0 {
+            self.quiet_since = None;
+        }
+        if arrived.bytes == 0 && arrived.hole.is_none() && !arrived.has_more {
+            let now = self.world.monotonic();
+            let since = *self.quiet_since.get_or_insert(now);
+            if self.is_last || now.saturating_sub(since) >= PATIENCE {
+                self.quiet_since = Some(now);
+                self.source.look_for_points(target, &mut arrived)?;
+            }
+        }
         self.status.reached(target);
         self.status.add(&arrived);
         self.since_base += arrived.bytes;

@@ -4,6 +4,7 @@ mod basics;
 mod crash;
 mod histories;
 mod lag;
+mod points;
 mod promotions;
 
 use cairn_backup::{Standby, StandbyOptions, StandbySource};
