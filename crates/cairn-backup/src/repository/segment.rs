@@ -45,7 +45,7 @@ pub struct Segment {
     pub commits: Option<SegmentCommits>,
     /// The newest commit up to its end, and its time in microseconds since 1970.
     pub newest: (u64, u64),
-    /// The wrapped keys, as the keyring file has them, if they are others than those of the segment before.
+    /// The wrapped keys, as the keyring file has them, of an encrypted environment.
     pub keyring: Option<Vec<u8>>,
     /// The parts in which its bytes lie, in order, without gaps.
     pub parts: Vec<Part>,
@@ -98,11 +98,7 @@ pub(crate) const FIELDS: &[(u64, &str, &str)] = &[
         "commits",
         "the first, the last, the time of the first, of the last: varint; missing if no record of a commit ends in it",
     ),
-    (
-        KEYRING,
-        "keyring",
-        "the keyring file of an encrypted environment, if it is another one than that of the segment before, or of the point; else missing",
-    ),
+    (KEYRING, "keyring", "the keyring file of an encrypted environment; else missing"),
     (
         PARTS,
         "parts",

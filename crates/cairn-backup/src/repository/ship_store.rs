@@ -53,7 +53,6 @@ impl Shipper {
             last_time,
         });
         let newest = commits.map_or(tail.newest, |commits| (commits.last, commits.last_time));
-        let keys = keyring.map(Digest::of);
         let mut writer = [0; 16];
         self.world.random(&mut writer);
         let number = tail.number + 1;
@@ -71,7 +70,8 @@ impl Shipper {
             gap: tail.gap.clone(),
             commits,
             newest,
-            keyring: keyring.filter(|_| keys != tail.keyring).map(<[u8]>::to_vec),
+            // In each of them: whoever reads one may have come from any point, with older keys.
+            keyring: keyring.map(<[u8]>::to_vec),
             parts,
             unknown: Vec::new(),
         };
@@ -92,7 +92,6 @@ impl Shipper {
             is_over: None,
             position: Some((header.number, span.end)),
             newest,
-            keyring: keys,
         };
         Ok(Some(span.end))
     }

@@ -34,8 +34,6 @@ pub(super) struct Tail {
     /// Up to where the journal is there.
     pub(super) position: Option<(FileNumber, u64)>,
     pub(super) newest: (u64, u64),
-    /// Of the wrapped keys that are there.
-    pub(super) keyring: Option<Digest>,
 }
 
 /// Ships the journal of one environment into a repository, step by step: [`Repository::shipper`].
@@ -238,7 +236,6 @@ impl Shipper {
             is_over: Some("nothing of it was shipped yet".into()),
             position: None,
             newest: (0, 0),
-            keyring: None,
         };
         let number = store.newest_segment(environment, timeline)?;
         if number == 0 {
@@ -248,7 +245,6 @@ impl Shipper {
                 is_over: None,
                 position: point.cut.journal_end.map(|end| (end.file, end.end)),
                 newest: (point.cut.commit, point.cut.time),
-                keyring: point.keyring.as_deref().map(Digest::of),
                 ..nothing
             }));
         }
@@ -294,8 +290,6 @@ impl Shipper {
             is_over: None,
             position: Some((segment.file.number, segment.end)),
             newest: segment.newest,
-            // Which keys are there is not worth reading all segments for: they are stored once more.
-            keyring: segment.keyring.as_deref().map(Digest::of),
         })
     }
 
@@ -357,7 +351,6 @@ impl Shipper {
             tail.gap.clone_from(&gap);
             tail.position = point.cut.journal_end.map(|end| (end.file, end.end));
             tail.newest = (point.cut.commit, point.cut.time);
-            tail.keyring = point.keyring.as_deref().map(Digest::of);
             tail.clone()
         };
         report.gap.clone_from(&gap);

@@ -7,7 +7,7 @@ use cairn_io::{Access, shared::atomic::Ordering};
 use cairn_log::Lsn;
 
 use crate::{
-    EnvError, EnvResult, Environment, RecoveryReport,
+    EnvError, EnvResult, Environment, ErrorKind, RecoveryReport,
     core::Core,
     environment::patiently,
     pin::reader::Hold,
@@ -19,8 +19,8 @@ use crate::{
 
 impl Environment {
     /// Goes on to the end that the standby has come to which this environment reads; returns its newest commit. `None` if
-    /// it cannot: the standby has another base since, or was promoted; then it is opened again. Snapshots that were taken
-    /// before stay as they are, and so do databases that were looked up.
+    /// it cannot: the standby has another base or another data key since, or was promoted; then it is opened again.
+    /// Snapshots that were taken before stay as they are, and so do databases that were looked up.
     ///
     /// What has changed since the base stays in memory, as after an open that has to replay it.
     ///
@@ -41,7 +41,11 @@ impl Environment {
         {
             return Ok(None);
         }
-        core.advance().map(Some)
+        match core.advance() {
+            // What has arrived is encrypted with a data key that came into being after this was opened.
+            Err(error) if error.kind() == ErrorKind::Key => Ok(None),
+            advanced => advanced.map(Some),
+        }
     }
 }
 

@@ -251,7 +251,8 @@ impl StandbyTarget {
             let expected = self.position();
             return Err(EnvError::ShippingGap { file, offset: 0, expected });
         }
-        self.scan()?;
+        // Its last commit counts, however long the next file has none.
+        self.sync()?;
         if let Some(tail) = &mut self.tail {
             let mut hasher = tail.hasher.clone();
             hash(&mut hasher, &tail.handle, tail.hashed, tail.end)?;
@@ -260,8 +261,10 @@ impl StandbyTarget {
                 let name = tail.header.name();
                 return Err(other(format!("{} follows another {name}", header.name())));
             }
-            // A file that has one behind it counts to its end.
-            tail.handle.sync(sites::STANDBY_JOURNAL)?;
+            if !tail.is_synced {
+                // A file that has one behind it counts to its end.
+                tail.handle.sync(sites::STANDBY_JOURNAL)?;
+            }
         }
         let dir = self.dir_of(header.directory)?;
         let handle = dir.create(&header.name().to_name())?;
@@ -370,8 +373,14 @@ impl StandbyTarget {
     /// on, from the newest commit that counts, on its own timeline.
     ///
     /// # Errors
-    /// If the disk fails: then it is a standby as before, or an environment.
-    pub fn promote(self) -> EnvResult<()> {
+    /// Errors of the kind `Corrupt` if its journal is not what the state says; if the disk fails. Then it is a standby as
+    /// before, or an environment.
+    pub fn promote(mut self) -> EnvResult<()> {
+        // A file behind that end would be one which the state of an encrypted environment does not know.
+        self.cut()?;
+        for dir in &self.dirs {
+            dir.sync(sites::STANDBY_NAMES)?;
+        }
         // Whoever restored the base may have died before the sync of its name, or that may have failed.
         self.root.confirm()?;
         mark::remove(&self.root)

@@ -24,7 +24,7 @@ pub(crate) mod shipped;
 mod shipped_crash;
 mod shipped_damage;
 mod shipped_faults;
-mod shipped_histories;
+pub(crate) mod shipped_histories;
 mod shipping;
 mod strangers;
 mod subsets;

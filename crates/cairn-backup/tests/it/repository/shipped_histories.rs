@@ -2,7 +2,7 @@
 //! is not is refused.
 
 use cairn_backup::{RestoreTo, Which};
-use cairn_env::{Environment, Options};
+use cairn_env::{DatabaseOptions, Environment, Options};
 use cairn_io::{DirRef, MemDisk, WorldRef};
 use cairn_sim::{ChooserExt as _, Seeded, SimWorld};
 
@@ -13,8 +13,53 @@ use super::{
 };
 use crate::fixture::{content, fill, options};
 
-fn open_at(dir: &DirRef, world: &WorldRef, options: Options) -> Environment {
+pub(crate) fn open_at(dir: &DirRef, world: &WorldRef, options: Options) -> Environment {
     Environment::open_in(DirRef::clone(dir), WorldRef::clone(world), options).unwrap().0
+}
+
+/// Something happens to an environment whose journal is shipped: it is written, upkept, or it ends and is opened again.
+pub(crate) fn happen(
+    env: Environment,
+    random: &mut Seeded,
+    model: &mut Model,
+    reopen: impl FnOnce() -> Environment,
+) -> Environment {
+    match random.range(0..9, "what happens") {
+        0..=3 => {
+            for n in 0..random.range(1..4, "commits") {
+                let n = u32::try_from(n).unwrap();
+                fill(&env, u32::try_from(random.range(0..60, "from")).unwrap() + n, 1);
+                note(&env, model);
+            }
+        }
+        4 => {
+            let db = env.database("db", DatabaseOptions::default()).unwrap();
+            let key = u32::try_from(random.range(0..60, "key")).unwrap();
+            env.write(|txn| txn.delete(&db, &key.to_le_bytes()).map(drop)).unwrap();
+            note(&env, model);
+        }
+        5 => {
+            let db = env.database("bulk", DatabaseOptions::default()).unwrap();
+            note(&env, model);
+            let mut bulk = env.begin_exclusive().unwrap();
+            for n in 0..40_u32 {
+                bulk.put(&db, &n.to_le_bytes(), &[7; 200]).unwrap();
+            }
+            bulk.commit().unwrap();
+            note(&env, model);
+        }
+        6 => drop(env.checkpoint().unwrap()),
+        7 => drop(env.clean().unwrap()),
+        _ => {
+            if random.range(0..2, "close") == 0 {
+                env.close().unwrap();
+            } else {
+                drop(env);
+            }
+            return reopen();
+        }
+    }
+    env
 }
 
 /// Writes, deletes, checkpoints, cleans, dies, opens again, backs up, ships.
@@ -33,37 +78,9 @@ fn history(seed: u64) {
     let mut shipper = new();
     for _ in 0..60 {
         match random.range(0..12, "step") {
-            0..=3 => {
-                for n in 0..random.range(1..4, "commits") {
-                    let n = u32::try_from(n).unwrap();
-                    fill(&env, u32::try_from(random.range(0..60, "from")).unwrap() + n, 1);
-                    note(&env, &mut model);
-                }
-            }
-            4 => {
-                let db = env.database("db", cairn_env::DatabaseOptions::default()).unwrap();
-                let key = u32::try_from(random.range(0..60, "key")).unwrap();
-                env.write(|txn| txn.delete(&db, &key.to_le_bytes()).map(drop)).unwrap();
-                note(&env, &mut model);
-            }
-            5 => {
-                let db = env.database("bulk", cairn_env::DatabaseOptions::default()).unwrap();
-                let mut bulk = env.begin_exclusive().unwrap();
-                for n in 0..40_u32 {
-                    bulk.put(&db, &n.to_le_bytes(), &[7; 200]).unwrap();
-                }
-                bulk.commit().unwrap();
-                note(&env, &mut model);
-            }
-            6 => drop(env.checkpoint().unwrap()),
-            7 => drop(env.clean().unwrap()),
-            8 => {
-                if random.range(0..2, "close") == 0 {
-                    env.close().unwrap();
-                } else {
-                    drop(env);
-                }
-                env = open_at(&dir, &world, options.clone());
+            0..=8 => {
+                env =
+                    happen(env, &mut random, &mut model, || open_at(&dir, &world, options.clone()));
             }
             9 => drop(place.backup(&env, &small()).unwrap()),
             10 => shipper = new(),

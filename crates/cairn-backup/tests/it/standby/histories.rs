@@ -1,9 +1,12 @@
 //! Random histories of an environment, of what is shipped of it, and of its standby, each of which dies now and then: what
 //! the standby shows is what the environment held at that commit; after its promotion nothing is missing that is promised.
+//!
+//! `CAIRN_STANDBYS` says how many (default: 12), `CAIRN_STANDBYS_FROM` with which seed they begin:
+//! `CAIRN_STANDBYS=1000 cargo nextest run -p cairn-backup -E 'test(standby::histories)' --no-capture`
 
 use cairn_backup::{BackupError, PromoteOptions, Standby, StandbySource};
-use cairn_env::{DatabaseOptions, EnvError, Environment, Options, ReplicaPolicy};
-use cairn_io::{DirRef, MemDisk, WorldRef};
+use cairn_env::{DatabaseOptions, EnvError, Environment, EnvironmentKeys, ReplicaPolicy};
+use cairn_io::{DirRef, MemDisk};
 use cairn_sim::{ChooserExt as _, Seeded, SimWorld};
 
 use super::{arrive, assert_is_model, at_commit};
@@ -11,20 +14,21 @@ use crate::{
     fixture::{fill, options},
     repository::{
         backups::assert_sound,
-        fixture::{repository_for, small},
+        fixture::{raw_key, repository_for, small},
         shipped::{Model, how, note, ship},
+        shipped_histories::{happen, open_at},
     },
 };
-
-fn open_at(dir: &DirRef, world: &WorldRef, options: Options) -> Environment {
-    Environment::open_in(DirRef::clone(dir), WorldRef::clone(world), options).unwrap().0
-}
 
 /// Writes, deletes, loads, checkpoints, cleans, dies; is shipped, backed up, followed, read.
 fn history(seed: u64) {
     let mut random = Seeded::new(seed);
     let directories = if random.range(0..3, "directories") == 0 { 2 } else { 0 };
     let options = options().data_directories(directories);
+    let options = match seed % 4 {
+        1 => options.key(raw_key(9)),
+        _ => options,
+    };
     let (dir, replica, there) =
         (MemDisk::new().root(), MemDisk::new().root(), MemDisk::new().root());
     let (place, world) = (repository_for(seed), SimWorld::new(seed).world());
@@ -59,41 +63,23 @@ fn history(seed: u64) {
     let mut seen = 0;
     for _ in 0..70 {
         match random.range(0..14, "step") {
-            0..=3 => {
-                for n in 0..random.range(1..4, "commits") {
-                    let n = u32::try_from(n).unwrap();
-                    fill(&env, u32::try_from(random.range(0..60, "from")).unwrap() + n, 1);
-                    note(&env, &mut model);
+            0..=8 => {
+                let another_epoch = random.range(0..2, "epoch") == 0;
+                env = happen(env, &mut random, &mut model, || {
+                    if let Some(key) = options.key.as_ref().filter(|_| another_epoch) {
+                        let keys = EnvironmentKeys::open_in(dir.clone(), world.clone()).unwrap();
+                        keys.unlock(key).unwrap().begin_epoch().unwrap();
+                    }
+                    open_at(&dir, &world, with.clone())
+                });
+            }
+            9 => {
+                let point = place.backup(&env, &small()).unwrap();
+                if is_shipped {
+                    promised = promised.max(point.commit);
                 }
             }
-            4 => {
-                let db = env.database("db", DatabaseOptions::default()).unwrap();
-                let key = u32::try_from(random.range(0..60, "key")).unwrap();
-                env.write(|txn| txn.delete(&db, &key.to_le_bytes()).map(drop)).unwrap();
-                note(&env, &mut model);
-            }
-            5 => {
-                let db = env.database("bulk", DatabaseOptions::default()).unwrap();
-                note(&env, &mut model);
-                let mut bulk = env.begin_exclusive().unwrap();
-                for n in 0..40_u32 {
-                    bulk.put(&db, &n.to_le_bytes(), &[7; 200]).unwrap();
-                }
-                bulk.commit().unwrap();
-                note(&env, &mut model);
-            }
-            6 => drop(env.checkpoint().unwrap()),
-            7 => drop(env.clean().unwrap()),
-            8 => {
-                if random.range(0..2, "close") == 0 {
-                    env.close().unwrap();
-                } else {
-                    drop(env);
-                }
-                env = open_at(&dir, &world, with.clone());
-            }
-            9 => drop(place.backup(&env, &small()).unwrap()),
-            10 => promised = ship(&mut shipper),
+            10 => promised = promised.max(ship(&mut shipper)),
             11 => {
                 drop(standby);
                 standby = begin();
@@ -139,8 +125,14 @@ fn history(seed: u64) {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the count is what a long run is for")]
 fn what_a_standby_shows_is_what_was_there_at_its_commit_in_random_histories() {
-    for seed in 0..9 {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let first = number("CAIRN_STANDBYS_FROM").unwrap_or(0);
+    let count = number("CAIRN_STANDBYS").unwrap_or(12);
+    for seed in first..first + count {
+        println!("seed {seed}");
         history(seed);
     }
+    println!("{count} standbys showed what was there");
 }

@@ -2,6 +2,7 @@
 
 mod basics;
 mod crash;
+mod files;
 mod histories;
 mod lag;
 mod points;
