@@ -42,6 +42,7 @@ mod sql;
 mod standby;
 mod stats;
 mod tree;
+mod trouble;
 mod verify;
 
 use std::path::PathBuf;

@@ -3,12 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use cairn_io::{RealDir, RealWorld, World, WorldRef};
-use cairndb::{
-    ErrorKind,
-    backup::{Moment, ShipOptions, ShipReport, Shipper, TimelineIntervals},
-};
+use cairndb::backup::{Moment, ShipOptions, ShipReport, Shipper, TimelineIntervals};
 use serde::Serialize;
 
+use super::trouble::Trouble;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -154,7 +152,7 @@ impl Ship {
                     false => Failure::from(cairndb::EnvError::from(error)),
                 })?;
                 let shipper = repository.shipper(root, &world, options)?;
-                let mut shipping = Shipping { shipper, env, repo, trouble: None };
+                let mut shipping = Shipping { shipper, env, repo, trouble: Trouble::default() };
                 match once {
                     true => shipping.once(output),
                     false => shipping.follow(&*world, output),
@@ -170,8 +168,7 @@ struct Shipping {
     shipper: Shipper,
     env: PathBuf,
     repo: PathBuf,
-    /// What was said to be wrong.
-    trouble: Option<String>,
+    trouble: Trouble,
 }
 
 impl Shipping {
@@ -210,9 +207,7 @@ impl Shipping {
         loop {
             match self.shipper.step() {
                 Ok(report) => {
-                    if self.trouble.take().is_some() {
-                        output.note(format_args!("shipping goes on"));
-                    }
+                    self.trouble.is_over("shipping", output);
                     self.tell(&report, output)?;
                     let (is_news, has_more) =
                         (report.segments > 0 || !report.points.is_empty(), report.has_more);
@@ -224,21 +219,7 @@ impl Shipping {
                         continue;
                     }
                 }
-                // What may pass.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::Io | ErrorKind::Full | ErrorKind::Busy
-                    ) =>
-                {
-                    let trouble = error.to_string();
-                    if self.trouble.as_ref() != Some(&trouble) {
-                        output.note(format_args!("{trouble}: it is tried again"));
-                    }
-                    self.trouble = Some(trouble);
-                    world.pause(Duration::from_secs(1));
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) => self.trouble.wait_out(error, world, output)?,
             }
             world.pause(self.shipper.options().every);
         }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cairn_io::{RealDir, RealWorld, World, WorldRef};
 use cairndb::{
-    EnvError, ErrorKind, StandbyProgress,
+    EnvError, StandbyProgress,
     backup::{
         PromoteOptions, Repository, Standby as Follower, StandbyOptions, StandbySource,
         StandbyStatus, is_repository,
@@ -13,6 +13,7 @@ use cairndb::{
 };
 use serde::Serialize;
 
+use super::trouble::Trouble;
 use crate::{
     Outcome,
     exit::{Exit, Failure},
@@ -203,7 +204,7 @@ impl Follow {
             .every(Duration::from_millis(every));
         let standby = Follower::follow(from, &path, options)?;
         let world: WorldRef = Arc::new(RealWorld::new());
-        let mut following = Following { standby, path, trouble: None, hole: None };
+        let mut following = Following { standby, path, trouble: Trouble::default(), hole: None };
         match once {
             true => following.once(output),
             false => following.follow(&source, &*world, output),
@@ -215,8 +216,7 @@ impl Follow {
 struct Following {
     standby: Follower,
     path: PathBuf,
-    /// What was said to be wrong.
-    trouble: Option<String>,
+    trouble: Trouble,
     hole: Option<String>,
 }
 
@@ -248,9 +248,7 @@ impl Following {
         loop {
             match self.standby.step() {
                 Ok(step) => {
-                    if self.trouble.take().is_some() {
-                        output.note(format_args!("following goes on"));
-                    }
+                    self.trouble.is_over("following", output);
                     let status = self.standby.status();
                     self.tell_hole(&status, output);
                     if step.rebased {
@@ -264,21 +262,7 @@ impl Following {
                         continue;
                     }
                 }
-                // What may pass.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::Io | ErrorKind::Full | ErrorKind::Busy
-                    ) =>
-                {
-                    let trouble = error.to_string();
-                    if self.trouble.as_ref() != Some(&trouble) {
-                        output.note(format_args!("{trouble}: it is tried again"));
-                    }
-                    self.trouble = Some(trouble);
-                    world.pause(Duration::from_secs(1));
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) => self.trouble.wait_out(error, world, output)?,
             }
             world.pause(self.standby.options().every);
         }
