@@ -1,6 +1,6 @@
 //! The journal past a backup: from a later backup, an environment or a replica, for a restore to a moment.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use cairn_env::{EnvError, JournalSource, Keyring, RestoreBase, RestorePlan, UnlockedKeyring};
 use cairn_io::{Dir, DirRef, RealDir, WorldRef};
@@ -8,7 +8,7 @@ use cairn_log::{DataKeys, FileClass, FileNumber, LogError, LogFile};
 
 use crate::{
     BackupError, BackupResult, Manifest, ManifestFile, RestoreOptions, joined::Joined, keyring,
-    manifest::FILES,
+    manifest::FILES, read_only::ReadOnly,
 };
 
 /// What a restore to a moment needs beside the backup.
@@ -73,7 +73,7 @@ fn failed(error: LogError) -> BackupError {
 
 /// A log file of a backup.
 fn open(files: &dyn Dir, file: &ManifestFile) -> BackupResult<LogFile> {
-    LogFile::open_any(Arc::new(Joined::open(files, file)?)).map_err(failed)
+    LogFile::open_any(ReadOnly::file(Joined::open(files, file)?)).map_err(failed)
 }
 
 /// The key epochs of all files of a backup.

@@ -5,10 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bytes::Bytes;
-use cairn_io::{Dir, File, FileIdentity, FileRef, IoError, IoOp, IoResult, SyncSite};
+use cairn_io::{Dir, FileIdentity, FileRef, IoError, IoOp, IoResult};
 
-use crate::{BackupResult, ManifestFile, verify::open_stored};
+use crate::{BackupResult, ManifestFile, read_only::Readable, verify::open_stored};
 
 /// A file in one piece or in several, for reading.
 #[derive(Debug)]
@@ -38,14 +37,9 @@ impl Joined {
         self.len = self.len.min(len);
         self
     }
-
-    /// Nothing of a backup is changed.
-    fn refuse<T>(&self, op: IoOp) -> IoResult<T> {
-        Err(IoError::new(op, &self.path, ErrorKind::Unsupported))
-    }
 }
 
-impl File for Joined {
+impl Readable for Joined {
     fn path(&self) -> &Path {
         &self.path
     }
@@ -59,20 +53,8 @@ impl File for Joined {
         piece.read_at(offset - start, &mut buf[..want])
     }
 
-    fn write_at(&self, _: u64, _: &[u8]) -> IoResult<usize> {
-        self.refuse(IoOp::Write)
-    }
-
-    fn sync(&self, _: SyncSite) -> IoResult<()> {
-        self.refuse(IoOp::Sync)
-    }
-
-    fn set_len(&self, _: u64) -> IoResult<()> {
-        self.refuse(IoOp::Write)
-    }
-
-    fn len(&self) -> IoResult<u64> {
-        Ok(self.len)
+    fn length(&self) -> u64 {
+        self.len
     }
 
     fn links(&self) -> IoResult<u64> {
@@ -82,12 +64,8 @@ impl File for Joined {
     fn identity(&self) -> IoResult<FileIdentity> {
         match self.pieces.first() {
             Some((_, _, piece)) => piece.identity(),
-            None => self.refuse(IoOp::Open),
+            None => Err(IoError::new(IoOp::Open, &self.path, ErrorKind::NotFound)),
         }
-    }
-
-    fn map(&self, _: u64, _: usize) -> IoResult<Option<Bytes>> {
-        Ok(None)
     }
 
     fn forget(&self, offset: u64, len: u64) {
@@ -102,11 +80,11 @@ impl File for Joined {
 
 #[cfg(test)]
 mod tests {
-    use cairn_io::{FileExt as _, MemDisk};
+    use cairn_io::{File as _, FileExt as _, MemDisk, SyncSite};
     use cairn_log::{Digest, FileClass, FileNumber, LogName, Timeline};
 
     use super::*;
-    use crate::Piece;
+    use crate::{Piece, read_only::ReadOnly};
 
     fn file(disk: &MemDisk, contents: &[&[u8]]) -> ManifestFile {
         let name = LogName::new(FileClass::Journal, FileNumber::FIRST, Timeline::FIRST);
@@ -131,18 +109,18 @@ mod tests {
         const SITE: SyncSite = SyncSite::new("test.joined");
         for contents in [&[&b"whole"[..]][..], &[b"in ", b"three ", b"pieces"]] {
             let disk = MemDisk::new();
-            let joined = Joined::open(&*disk.root(), &file(&disk, contents)).unwrap();
+            let joined = ReadOnly(Joined::open(&*disk.root(), &file(&disk, contents)).unwrap());
             let before: Vec<_> =
                 disk.files().iter().map(|(path, _)| disk.read(path).unwrap()).collect();
             for refused in
                 [joined.write_at(0, b"x").map(drop), joined.set_len(0), joined.sync(SITE)]
             {
                 let error = refused.unwrap_err();
-                assert_eq!(error.source.kind(), ErrorKind::Unsupported, "{error}");
+                assert_eq!(error.source.kind(), ErrorKind::ReadOnlyFilesystem, "{error}");
             }
             assert!(joined.map(0, 1).unwrap().is_none(), "pieces lie in several files");
             assert_eq!(joined.links().unwrap(), 1);
-            let first = &joined.pieces[0].2;
+            let first = &joined.0.pieces[0].2;
             assert_eq!(joined.identity().unwrap(), first.identity().unwrap());
             let mut bytes = vec![0; usize::try_from(joined.len().unwrap()).unwrap()];
             joined.read_exact_at(0, &mut bytes).unwrap();
@@ -158,7 +136,7 @@ mod tests {
     fn a_file_is_no_longer_than_it_was_asked_for() {
         let disk = MemDisk::new();
         let joined = Joined::open(&*disk.root(), &file(&disk, &[b"in ", b"pieces"])).unwrap();
-        let joined = joined.up_to(5);
+        let joined = ReadOnly(joined.up_to(5));
         let mut bytes = [0; 9];
         assert_eq!(joined.read_full_at(0, &mut bytes).unwrap(), 5);
         assert_eq!((&bytes[..5], joined.len().unwrap()), (&b"in pi"[..], 5));

@@ -49,6 +49,7 @@ mod piece;
 mod previous;
 mod progress;
 mod publish;
+mod read_only;
 mod repository;
 mod restore;
 #[doc(hidden)]

@@ -12,7 +12,7 @@ use cairn_env::{
     RestoreTarget, RestoreTo, UnlockedKeyring, data_directory_space, files_to_take,
     forget_old_generation,
 };
-use cairn_io::{DirRef, FileRef, MemDisk, RealDir, RealWorld, WorldRef};
+use cairn_io::{DirRef, MemDisk, RealDir, RealWorld, WorldRef};
 use cairn_log::{LogName, Timeline};
 
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     manifest::FILES,
     pace::Others,
     progress::{Counter, Report},
+    read_only::ReadOnly,
     tell,
     verify::{not_there, open_stored, read_file},
 };
@@ -334,7 +335,7 @@ impl Source {
         let staging = RestoreTarget::begin(root, Arc::clone(world), cut, how, self.keyring())?;
         for (file, length) in self.files() {
             let shown = Joined::open(&*self.files, file)?.up_to(length);
-            staging.show(file.name, file.directory, &(Arc::new(shown) as FileRef))?;
+            staging.show(file.name, file.directory, &ReadOnly::file(shown))?;
         }
         let journal = self.journal().map(|file| file.length).sum();
         let counter = Counter::new(journal, options.progress);
@@ -361,9 +362,13 @@ impl Source {
             needed.chain(journal.iter().map(|file| (file.directory, file.name, file.length)));
         let delta = options.delta && options.in_place;
         check_space(target, needed.collect(), delta)?;
+        let command = match cairn_env::standby_info(target)? {
+            Some(_) => "standby follow",
+            None => "restore",
+        };
         let how = format!(
             "This directory is being filled from the backup {}.\n\
-             If that is not going on any more, run the same `cairn restore` again, which goes on from there;\n\
+             If that is not going on any more, run the same `cairn {command}` again, which goes on from there;\n\
              or remove the directory.\n",
             self.backup.path().display()
         );

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use cairn_io::{
-    Access, Dir, DirRef, Entry, EntryKind, File, FileIdentity, FileRef, IoError, IoOp, IoResult,
+    Access, Dir, DirRef, Entry, EntryKind, FileIdentity, FileRef, IoError, IoOp, IoResult,
     LockError, LockGuard, LockMode, Name, Space, SyncSite,
 };
 use cairn_log::{Digest, Uuid};
@@ -28,6 +28,7 @@ use crate::{
     BackupError, Manifest, ManifestFile, ObjectError, Piece,
     keyring::KEYRING,
     manifest::{FILES, MANIFEST},
+    read_only::{ReadOnly, Readable},
 };
 
 /// What files of a point are read through.
@@ -134,7 +135,7 @@ impl Dir for PointDir {
         match access {
             Access::Read => {
                 let reader = Arc::clone(&self.reader);
-                Ok(Arc::new(ViewedFile { path, content, reader }))
+                Ok(ReadOnly::file(ViewedFile { path, content, reader }))
             }
             Access::ReadWrite => self.refuse(IoOp::Open),
         }
@@ -196,10 +197,6 @@ impl ViewedFile {
         self.reader.files.get(index)
     }
 
-    fn refuse<T>(&self, op: IoOp) -> IoResult<T> {
-        Err(IoError::new(op, &self.path, io::ErrorKind::ReadOnlyFilesystem))
-    }
-
     fn failed(&self, error: BackupError) -> IoError {
         match error {
             BackupError::Io(error) => error,
@@ -219,7 +216,7 @@ fn copy_out(bytes: &[u8], from: u64, buf: &mut [u8]) -> usize {
     len
 }
 
-impl File for ViewedFile {
+impl Readable for ViewedFile {
     fn path(&self) -> &Path {
         &self.path
     }
@@ -240,27 +237,11 @@ impl File for ViewedFile {
         Ok(copy_out(&bytes, at as u64, buf))
     }
 
-    fn write_at(&self, _: u64, _: &[u8]) -> IoResult<usize> {
-        self.refuse(IoOp::Write)
-    }
-
-    fn sync(&self, _: SyncSite) -> IoResult<()> {
-        self.refuse(IoOp::Sync)
-    }
-
-    fn set_len(&self, _: u64) -> IoResult<()> {
-        self.refuse(IoOp::Write)
-    }
-
-    fn len(&self) -> IoResult<u64> {
-        Ok(match &self.content {
+    fn length(&self) -> u64 {
+        match &self.content {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Log(index) => self.log(*index).map_or(0, |file| file.length),
-        })
-    }
-
-    fn links(&self) -> IoResult<u64> {
-        Ok(1)
+        }
     }
 
     fn identity(&self) -> IoResult<FileIdentity> {
@@ -269,10 +250,6 @@ impl File for ViewedFile {
             Content::Log(index) => self.log(*index).map_or(0, |file| file.name.number.get().into()),
         };
         Ok(FileIdentity::new(number, 0))
-    }
-
-    fn map(&self, _: u64, _: usize) -> IoResult<Option<Bytes>> {
-        Ok(None)
     }
 }
 

@@ -8,13 +8,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use bytes::Bytes;
-use cairn_io::{File, FileIdentity, IoError, IoOp, IoResult, SyncSite};
+use cairn_io::{FileIdentity, IoError, IoOp, IoResult};
 use cairn_log::Uuid;
 
 use super::survey::Survey;
 use crate::{
     BackupResult,
+    read_only::Readable,
     repository::{
         ObjectName, PartName,
         frames::{self, FramePlace, Ratio},
@@ -132,10 +132,6 @@ impl Shown {
         }
         missing
     }
-
-    fn refuse<T>(&self, op: IoOp) -> IoResult<T> {
-        Err(IoError::new(op, &self.path, io::ErrorKind::ReadOnlyFilesystem))
-    }
 }
 
 /// Adds what `piece` has at `start`, as far as nobody else has it.
@@ -153,7 +149,7 @@ fn fill(pieces: &mut BTreeMap<u64, Piece>, start: u64, piece: Piece) {
     }
 }
 
-impl File for Shown {
+impl Readable for Shown {
     fn path(&self) -> &Path {
         &self.path
     }
@@ -182,32 +178,12 @@ impl File for Shown {
         Ok(len)
     }
 
-    fn write_at(&self, _: u64, _: &[u8]) -> IoResult<usize> {
-        self.refuse(IoOp::Write)
-    }
-
-    fn sync(&self, _: SyncSite) -> IoResult<()> {
-        self.refuse(IoOp::Sync)
-    }
-
-    fn set_len(&self, _: u64) -> IoResult<()> {
-        self.refuse(IoOp::Write)
-    }
-
-    fn len(&self) -> IoResult<u64> {
-        Ok(self.length)
-    }
-
-    fn links(&self) -> IoResult<u64> {
-        Ok(1)
+    fn length(&self) -> u64 {
+        self.length
     }
 
     fn identity(&self) -> IoResult<FileIdentity> {
         let number = self.pieces.values().next().map_or(0, |piece| piece.part.file.get().into());
         Ok(FileIdentity::new(number, 0))
-    }
-
-    fn map(&self, _: u64, _: usize) -> IoResult<Option<Bytes>> {
-        Ok(None)
     }
 }

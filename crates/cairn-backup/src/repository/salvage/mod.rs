@@ -28,7 +28,7 @@ use self::{
     survey::Survey,
 };
 use super::{ObjectName, Repository};
-use crate::{BackupResult, Progress, keyring::KEYRING, progress::Counter};
+use crate::{BackupResult, Progress, keyring::KEYRING, progress::Counter, read_only::ReadOnly};
 
 /// The directory in which log files of an environment lie.
 const GENERATION: Name = Name::constant("g-000001");
@@ -190,7 +190,7 @@ impl Repository {
             let end = known.map_or(0, |(_, end)| *end);
             let file = Shown::new(place.as_ref(), (&parts, end), survey, &reader);
             let missing = file.missing();
-            let file: FileRef = Arc::new(file);
+            let file = ReadOnly::file(file);
             let name = name_of(&file, *number, parts[0].class, parts[0].timeline);
             if !missing.is_empty() {
                 report.missing.insert(name.to_string(), missing);

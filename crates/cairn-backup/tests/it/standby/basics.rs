@@ -120,6 +120,27 @@ fn of_two_standbys_one_is_promoted() {
     assert_eq!(at_commit(&env).1["db"].len(), 9);
 }
 
+#[test]
+fn a_base_that_was_cut_short_names_the_command_that_goes_on() {
+    let (disk, other, objects) = (MemDisk::new(), MemDisk::new(), MemDisk::new());
+    let place = Repository::create_in(local(objects.root()), &world()).unwrap();
+    let env = open(&disk);
+    fill(&env, 0, 5);
+    env.checkpoint().unwrap();
+    backup(&place, &env);
+    let mut names = objects.files().into_iter().map(|(name, _)| name);
+    objects
+        .edit(&names.find(|name| name.contains("/data/")).unwrap(), |bytes| {
+            *bytes.last_mut().unwrap() ^= 1
+        })
+        .unwrap();
+    let refused = Standby::follow_in(place, other.root(), &seeded(4), how(&options()));
+    assert!(matches!(refused, Err(BackupError::Object(_))), "{refused:?}");
+    let reader = options().read_only(true).create(false);
+    let error = Environment::open_in(other.root(), world(), reader).unwrap_err();
+    assert!(error.to_string().contains("`cairn standby follow`"), "{error}");
+}
+
 /// What comes behind a hole does not arrive; a newer base does.
 #[test]
 fn a_hole_is_not_passed_and_a_newer_base_ends_it() {

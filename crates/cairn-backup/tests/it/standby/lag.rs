@@ -6,7 +6,8 @@ use cairn_backup::{Repository, ShipOptions, Standby, StandbyOptions};
 use cairn_env::{DatabaseOptions, Environment, Options};
 use cairn_io::{RealWorld, World as _};
 
-/// Prints how long each of some hundreds of commits takes from its acknowledgement until it can be read from the standby:
+/// Prints how long each of some thousands of commits takes from its acknowledgement until it can be read from the standby,
+/// and holds 99 % of them to a second. It is one of the goals (`cargo xtask bench goals`); alone:
 /// `cargo nextest run -p cairn-backup -E 'test(lag)' --run-ignored only --no-capture`
 #[test]
 #[ignore = "measures, for half a minute"]
@@ -51,5 +52,5 @@ fn the_lag_of_a_standby_under_load() {
         at(100)
     );
     assert!(shipping.status().trouble.is_none() && following.trouble().is_none());
-    assert!(at(99) < Duration::from_secs(5), "{:?}", at(99));
+    assert!(at(99) <= Duration::from_secs(1), "{:?}", at(99));
 }
