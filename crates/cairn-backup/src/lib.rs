@@ -79,18 +79,18 @@ pub use piece::Piece;
 pub use progress::Progress;
 pub use publish::{publish, publish_in};
 pub use repository::{
-    AlsoCheck, BackendError, BackendResult, CheckFinding, CheckLevel, CheckOptions, CheckReport,
-    Deleted, DirectoryCheck, Drill, DrillCheck, DrillDue, DrillFailure, DrillOptions, DrillPoint,
-    DrillPolicy, DrillReport, DrillStage, EachReport, EnvironmentInfo, Folder, FoundLast, Hole,
-    KeepReason, KeptJournal, LastShipped, Listed, ListedPoint, LocalBackend, MAX_POINT_LABEL_LEN,
-    MemoryBackend, Moment, NeededObject, ObjectName, Opened, Origin, Part, PartName, PlannedPoint,
-    Point, PointDatabase, PointFile, PointOptions, PointReport, PointState, Proof, ProveOptions,
-    ProveReport, PruneOptions, PrunePlan, PruneRefusal, Put, REPOSITORY_SYNC_SITES, RepoBackend,
-    Repository, RepositoryInfo, RepositorySalvage, RepositorySalvageOptions,
-    RepositorySalvageReport, RestorableInterval, Restored, Retention, RetentionPoint, Segment,
-    SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping, ShippingStatus, ShortHash,
-    Sought, Subset, TimelineIntervals, Tomb, TombStage, Which, backup_each, conformance,
-    is_object_store, is_repository,
+    AlsoCheck, BackendError, BackendResult, Begun, CheckFinding, CheckLevel, CheckOptions,
+    CheckReport, Deleted, DirectoryCheck, Drill, DrillCheck, DrillDue, DrillFailure, DrillOptions,
+    DrillPoint, DrillPolicy, DrillReport, DrillStage, EachReport, EnvironmentInfo, Folder,
+    FoundLast, Hole, KeepReason, KeptJournal, LastShipped, Listed, ListedPoint, LocalBackend,
+    MAX_POINT_LABEL_LEN, MemoryBackend, Moment, NeededObject, ObjectName, Opened, Origin, Part,
+    PartName, PlannedPoint, Point, PointDatabase, PointFile, PointOptions, PointReport, PointState,
+    Proof, ProveOptions, ProveReport, PruneOptions, PrunePlan, PruneRefusal, Put,
+    REPOSITORY_SYNC_SITES, RepoBackend, Repository, RepositoryInfo, RepositorySalvage,
+    RepositorySalvageOptions, RepositorySalvageReport, RestorableInterval, Restored, Retention,
+    RetentionPoint, Segment, SegmentCommits, Share, ShipOptions, ShipReport, Shipper, Shipping,
+    ShippingStatus, ShortHash, Sought, Subset, TimelineIntervals, Tomb, TombStage, Which,
+    backup_each, conformance, is_object_store, is_repository,
 };
 #[cfg(feature = "object-store")]
 pub use repository::{ObjectBackend, ObjectOptions};

@@ -19,7 +19,7 @@
 //! | `header`, `part`, `statement` | the three kinds: `repo.cairn`, bytes of a log file, what says something of others |
 //! | `point` | what a point says |
 //! | `store` | objects, read with nothing trusted |
-//! | `backup`, `upload`, `each` | a point comes into being; several do |
+//! | `backup`, `upload`, `storing`, `each` | a point comes into being; several do |
 //! | `segment`, `segments` | shipped journal, and that it counts |
 //! | `shipper`, `ship_options`, `ship_store`, `shipping` | the journal of an environment comes here while it is written |
 //! | `fence` | what keeps who was superseded from storing more |
@@ -73,6 +73,7 @@ mod shipper;
 mod shipping;
 pub(crate) mod statement;
 pub(crate) mod store;
+mod storing;
 mod upload;
 mod view;
 
@@ -82,8 +83,8 @@ use cairn_io::{RealWorld, WorldRef};
 use cairn_log::{Digest, Timeline, Uuid};
 
 pub use backend::{
-    BackendError, BackendResult, Listed, LocalBackend, MemoryBackend, Put, REPOSITORY_SYNC_SITES,
-    RepoBackend, conformance, is_object_store, is_repository,
+    BackendError, BackendResult, Begun, Listed, LocalBackend, MemoryBackend, Put,
+    REPOSITORY_SYNC_SITES, RepoBackend, conformance, is_object_store, is_repository,
 };
 #[cfg(feature = "object-store")]
 pub use backend::{ObjectBackend, ObjectOptions};

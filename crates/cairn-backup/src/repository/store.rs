@@ -81,6 +81,14 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Whether an object is exactly this.
+    pub(crate) fn holds(&self, object: ObjectName, bytes: &[u8]) -> BackupResult<bool> {
+        match self.backend.holds(&object, bytes) {
+            Err(BackendError::NotFound { .. }) => Err(self.missing(object)),
+            held => Ok(held?),
+        }
+    }
+
     /// So many bytes of an object.
     pub(crate) fn range(&self, object: ObjectName, at: u64, len: usize) -> BackupResult<Vec<u8>> {
         let bytes = match self.backend.read(&object, at, len) {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
@@ -14,15 +15,14 @@ use cairn_env::{BackupFile, Cut, EnvError};
 use cairn_log::{Digest, FileClass, FileNumber, Timeline, Uuid};
 
 use super::{
-    Put,
     frames::Damaged,
     journal::Journal,
     layout::MAX_PART,
-    names::{Folder, ObjectName, PartName, ShortHash},
-    part::StoredPart,
+    names::{Folder, ObjectName, PartName},
     point::{NeededObject, Part, Point, PointFile},
     prune::Tombs,
     store::Store,
+    storing::Storing,
 };
 use crate::{
     BackupError, BackupResult, Piece, copy::Beginning, piece::MIN_LINKED, progress::Counter,
@@ -40,7 +40,7 @@ pub(crate) struct Uploaded {
     /// What was wrong with objects of points before.
     pub(crate) damaged: Vec<String>,
     /// Folders with objects that may not be durable yet.
-    to_settle: BTreeSet<Folder>,
+    pub(super) to_settle: BTreeSet<Folder>,
 }
 
 impl Uploaded {
@@ -73,19 +73,19 @@ type Place = (FileClass, FileNumber, u64, u64);
 
 /// A backup that is being made: what is known before any of its files is read.
 pub(crate) struct Upload {
-    store: Store,
-    environment: Uuid,
-    timeline: Timeline,
-    compression: Compression,
+    pub(super) store: Store,
+    pub(super) environment: Uuid,
+    pub(super) timeline: Timeline,
+    pub(super) compression: Compression,
     part_len: u64,
-    read_back: bool,
+    pub(super) read_back: bool,
     previous: Option<Arc<(u64, Point)>>,
     /// What was shipped of the journal.
     shipped: Journal,
     /// What was removed when it began.
     tombs: Arc<Tombs>,
     /// Objects of this timeline that are there, used or not.
-    there: BTreeMap<Place, Vec<ObjectName>>,
+    pub(super) there: BTreeMap<Place, Vec<ObjectName>>,
 }
 
 impl Upload {
@@ -124,7 +124,7 @@ impl Upload {
 
     /// What tells the parts that are stored now from those with the same bytes of before: two numbers for each tomb that
     /// was deleted, and never those of parts that were shipped.
-    fn first_copy(&self) -> u32 {
+    pub(super) fn first_copy(&self) -> u32 {
         u32::try_from(self.tombs.closed).unwrap_or(u32::MAX).saturating_mul(2) & (SHIPPED_COPY - 1)
     }
 
@@ -294,10 +294,11 @@ impl One<'_> {
         let pieces: Vec<_> =
             begins.iter().map(|part| Piece { length: part.length, digest: part.content }).collect();
         let mut beginning = Beginning::new(&pieces);
-        let mut parts = begins[..kept].to_vec();
+        let parts = begins[..kept].to_vec();
         let kept: u64 = parts.iter().map(|part| part.length).sum();
-        let mut start = kept;
+        let part_len = usize::try_from(self.of.part_len).unwrap_or(usize::MAX);
         self.done.kept_bytes += kept;
+        let mut storing = Storing::new(self.of, &mut self.done, file.name, parts);
         let mut content = Vec::new();
         let digest = file.copy(|at, bytes| -> BackupResult<()> {
             counter.add(bytes.len() as u64)?;
@@ -309,138 +310,28 @@ impl One<'_> {
             let old = usize::try_from(kept.saturating_sub(at)).unwrap_or(usize::MAX);
             let mut new = &bytes[old.min(bytes.len())..];
             while !new.is_empty() {
-                let room = usize::try_from(self.of.part_len).unwrap_or(usize::MAX) - content.len();
-                let (these, others) = new.split_at(room.min(new.len()));
+                let (these, others) = new.split_at((part_len - content.len()).min(new.len()));
                 content.extend_from_slice(these);
                 new = others;
-                if content.len() as u64 == self.of.part_len {
-                    parts.push(self.part(file, start, &content)?);
-                    start += content.len() as u64;
-                    content.clear();
+                if content.len() == part_len {
+                    content = storing.add(mem::take(&mut content))?;
                 }
             }
             Ok(())
         });
-        let digest = digest.inspect_err(|_| self.done.kept_bytes -= kept)?;
+        let digest = match digest {
+            Ok(digest) => digest,
+            Err(error) => {
+                drop(storing);
+                self.done.kept_bytes -= kept;
+                return Err(error);
+            }
+        };
         if !content.is_empty() {
-            parts.push(self.part(file, start, &content)?);
+            storing.add(content)?;
         }
+        let parts = storing.end()?;
         let (name, directory, length) = (file.name, file.directory, file.length);
         Ok(PointFile { name, directory, length, digest, seal, parts })
-    }
-
-    /// Stores the bytes of a file from `start` on, or finds them stored.
-    fn part(&mut self, file: &BackupFile, start: u64, content: &[u8]) -> BackupResult<Part> {
-        let name = PartName {
-            timeline: self.of.timeline,
-            class: file.name.class,
-            file: file.name.number,
-            start,
-            length: content.len() as u64,
-            hash: ShortHash(0),
-        };
-        if let Some(part) = self.adopt(name, content)? {
-            self.done.adopted_objects += 1;
-            return Ok(part);
-        }
-        // No name that was in a tomb comes back: who deletes what was in it may be late.
-        let copy = self.of.first_copy();
-        match self.store_copy(name, content, copy) {
-            // What is in the way stays as it is, as evidence. A second copy has another name.
-            Err(BackupError::Object(error)) => {
-                self.done.damaged.push(error.to_string());
-                self.store_copy(name, content, copy.saturating_add(1))
-            }
-            stored => stored,
-        }
-    }
-
-    fn store_copy(&mut self, name: PartName, content: &[u8], copy: u32) -> BackupResult<Part> {
-        let of = self.of;
-        let stored = of.store.encode_part(of.environment, name, content, copy, of.compression)?;
-        self.put(&stored, content)?;
-        Ok(Part {
-            timeline: self.of.timeline,
-            length: content.len() as u64,
-            content: stored.content,
-            stored_length: stored.bytes.len() as u64,
-            stored: stored.stored,
-        })
-    }
-
-    /// A part that is there and holds exactly this.
-    fn adopt(&mut self, name: PartName, content: &[u8]) -> BackupResult<Option<Part>> {
-        let place = (name.class, name.file, name.start, name.length);
-        for object in self.of.there.get(&place).cloned().unwrap_or_default() {
-            let ObjectName::Part { part: named, .. } = object else { continue };
-            // What is wrong with one that no point may need concerns nobody.
-            let most = content.len() as u64 * 2 + (1 << 20);
-            let bytes = match self.of.store.whole(object, most) {
-                Err(BackupError::Object(_)) => continue,
-                read => read?,
-            };
-            let stored = Digest::of(&bytes);
-            if ShortHash::of(stored) != named.hash {
-                continue;
-            }
-            let decoded = match self.of.store.decode_part(self.of.environment, named, &bytes) {
-                Err(BackupError::Object(_)) => continue,
-                decoded => decoded?,
-            };
-            // One that was stored before the last tomb was deleted may be in it, or have been.
-            if decoded.content == content && decoded.copy >> 1 == self.of.first_copy() >> 1 {
-                self.done.to_settle.insert(object.folder());
-                return Ok(Some(Part {
-                    timeline: self.of.timeline,
-                    length: content.len() as u64,
-                    content: decoded.digest,
-                    stored_length: bytes.len() as u64,
-                    stored,
-                }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Stores an object, reads it, and compares what it holds.
-    fn put(&mut self, part: &StoredPart, content: &[u8]) -> BackupResult<()> {
-        let put = self.of.store.backend.put_unsettled(&part.name(), &part.bytes)?;
-        self.done.to_settle.insert(part.name().folder());
-        if self.of.read_back || put == Put::Existed {
-            let needed = NeededObject {
-                name: part.name(),
-                stored_length: part.bytes.len() as u64,
-                stored: part.stored,
-            };
-            self.read_back(&needed, &part.bytes)?;
-        }
-        // What was compressed or encrypted wrongly would be found by nobody before the restore.
-        if self.of.compression != Compression::None || self.of.store.is_encrypted() {
-            let decoded =
-                self.of.store.decode_part(part.environment, part.part, &part.bytes)?.content;
-            if decoded != content {
-                let problem = "it does not hold what was stored".into();
-                return Err(self.of.store.damaged(part.name(), Damaged { at: 0, problem }));
-            }
-        }
-        match put {
-            Put::Stored => {
-                self.done.new_objects += 1;
-                self.done.new_bytes += part.bytes.len() as u64;
-            }
-            Put::Existed => self.done.adopted_objects += 1,
-        }
-        Ok(())
-    }
-
-    /// Reads what was stored, and compares it.
-    fn read_back(&self, needed: &NeededObject, bytes: &[u8]) -> BackupResult<()> {
-        if self.of.store.whole(needed.name, needed.stored_length)? == bytes {
-            return Ok(());
-        }
-        // Where it is damaged. If the second reading is right, the first was not.
-        self.of.store.stored(needed)?;
-        let problem = "it was read as something else than was stored".into();
-        Err(self.of.store.damaged(needed.name, Damaged { at: 0, problem }))
     }
 }

@@ -100,6 +100,23 @@ fn what_is_stored_is_seen_by_others(reopen: &dyn Fn() -> Arc<dyn RepoBackend>, e
     good(one.settle(&name.folder()));
     assert_eq!(good(other.read(&name, 0, 100)), b"four");
     good(other.delete(&name));
+    // The second half of one comes behind the first half of the next.
+    let next = ObjectName::Point { environment, number: 5 };
+    let first = good(one.begin_put(&name, b"four"));
+    let second = good(one.begin_put(&next, b"five"));
+    assert_eq!(good(first()), Put::Stored);
+    drop(good(one.begin_put(&next, b"left")));
+    assert!(good(other.holds(&name, b"four")));
+    assert_eq!(good(second()), Put::Stored);
+    assert_eq!(good(good(one.begin_put(&next, b"other"))()), Put::Existed);
+    good(one.settle(&name.folder()));
+    for (bytes, is_it) in [(&b"five"[..], true), (b"fiv", false), (b"fives", false), (b"", false)] {
+        assert_eq!(good(other.holds(&next, bytes)), is_it, "{bytes:?}");
+    }
+    for name in [name, next] {
+        good(other.delete(&name));
+        assert!(matches!(other.holds(&name, b""), Err(BackendError::NotFound { .. })));
+    }
 }
 
 fn listings_name_each_object_and_folder_once(

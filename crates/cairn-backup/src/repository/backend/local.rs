@@ -15,11 +15,11 @@ use std::{
 };
 
 use cairn_io::{
-    Access, Dir, DirExt, DirRef, EntryKind, FileExt, IoError, IoOp, IoResult, LockError, LockGuard,
-    LockMode, Name, RealDir, SyncSite,
+    Access, Dir, DirExt, DirRef, EntryKind, FileExt, FileRef, IoError, IoOp, IoResult, LockError,
+    LockGuard, LockMode, Name, RealDir, SyncSite,
 };
 
-use super::{BackendError, BackendResult, Listed, Put, RepoBackend};
+use super::{BackendError, BackendResult, Begun, Listed, Put, RepoBackend};
 use crate::{
     BackupError, BackupResult,
     backup::open_or_create,
@@ -42,6 +42,8 @@ const WRITERS: Name = Name::constant("writers");
 const SLOTS: u32 = 64;
 /// Bytes after which the disk is told to write.
 const WRITTEN_AT_ONCE: usize = 4 << 20;
+/// Bytes that are compared while the processor still has them.
+const COMPARED_AT_ONCE: usize = 256 << 10;
 
 /// A repository in a directory of this machine, or one that it has mounted.
 #[derive(Debug)]
@@ -131,6 +133,13 @@ impl LocalBackend {
         self.find(&name.folder())?.ok_or(BackendError::NotFound { object: *name })
     }
 
+    fn open_object(&self, name: &ObjectName) -> BackendResult<FileRef> {
+        match self.folder_of(name)?.open(&name.name(), Access::Read) {
+            Err(error) if error.is_not_found() => Err(BackendError::NotFound { object: *name }),
+            opened => Ok(opened?),
+        }
+    }
+
     /// Makes the directory of `folder` if it is missing, and durable in any case: who has made it may have died
     /// before that.
     fn make(&self, writing: &mut Writing, folder: Folder) -> IoResult<DirRef> {
@@ -165,20 +174,59 @@ impl LocalBackend {
         Err(IoError::new(IoOp::Lock, dir.path(), why))
     }
 
-    /// Stores an object, durable but for its name, and returns the directory in which it lies. Several threads write
-    /// at the same time, each under its own temporary name.
-    fn store(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<(Put, DirRef)> {
+    /// Writes an object under a temporary name. Several threads write at the same time, each under its own.
+    fn begin(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Written<'_>> {
         let (slot, dir) = {
             let mut writing = self.writing();
             let slot = self.slot(&mut writing)?;
             (slot, self.make(&mut writing, name.folder())?)
         };
-        if let Err(error) = write(&*dir, &slot.name, bytes) {
-            // It is in nobody's way, and on a full disk every byte counts.
-            drop(dir.remove(&slot.name));
-            return Err(error.into());
+        let mut written = Written { of: self, name: *name, dir, file: None, slot: Some(slot) };
+        written.write(bytes)?;
+        Ok(written)
+    }
+}
+
+/// An object under a temporary name, which is removed if it does not get its own: it is in nobody's way, and on a full disk
+/// every byte counts.
+struct Written<'a> {
+    of: &'a LocalBackend,
+    name: ObjectName,
+    dir: DirRef,
+    file: Option<FileRef>,
+    slot: Option<Slot>,
+}
+
+impl Written<'_> {
+    fn write(&mut self, bytes: &[u8]) -> IoResult<()> {
+        let Some(Slot { name, .. }) = &self.slot else { return Ok(()) };
+        let file = match self.dir.create(name) {
+            // Of a writer that died. It may be a second name of an object: it is removed, never written to.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.dir.remove(name)?;
+                self.dir.create(name)?
+            }
+            created => created?,
+        };
+        let mut at = 0;
+        for piece in bytes.chunks(WRITTEN_AT_ONCE) {
+            file.write_all_at(at, piece)?;
+            // The disk begins with it while the rest is copied.
+            file.write_back(at, piece.len() as u64);
+            at += piece.len() as u64;
         }
-        let put = match dir.rename_new(&slot.name, &name.name()) {
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Makes it durable, and then gives it its name. That is durable with the directory, which is returned.
+    fn end(mut self) -> BackendResult<(Put, DirRef)> {
+        if let Some(file) = self.file.take() {
+            file.sync(OBJECT)?;
+        }
+        let dir = DirRef::clone(&self.dir);
+        let Some(slot) = self.slot.take() else { return Ok((Put::Existed, dir)) };
+        let put = match dir.rename_new(&slot.name, &self.name.name()) {
             Ok(()) => Put::Stored,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 dir.remove(&slot.name)?;
@@ -186,8 +234,16 @@ impl LocalBackend {
             }
             Err(error) => return Err(error.into()),
         };
-        self.writing().free.push(slot);
+        self.of.writing().free.push(slot);
         Ok((put, dir))
+    }
+}
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = &self.slot {
+            drop(self.dir.remove(&slot.name));
+        }
     }
 }
 
@@ -211,48 +267,45 @@ fn open_or_create_in(dir: &dyn Dir, name: &Name) -> IoResult<DirRef> {
     }
 }
 
-/// Writes a file, whole and durable but for its name.
-fn write(dir: &dyn Dir, name: &Name, bytes: &[u8]) -> IoResult<()> {
-    let file = match dir.create(name) {
-        // Of a writer that died. It may be a second name of an object: it is removed, never written to.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            dir.remove(name)?;
-            dir.create(name)?
-        }
-        created => created?,
-    };
-    let mut at = 0;
-    for piece in bytes.chunks(WRITTEN_AT_ONCE) {
-        file.write_all_at(at, piece)?;
-        // The disk begins with it while the rest is copied.
-        file.write_back(at, piece.len() as u64);
-        at += piece.len() as u64;
-    }
-    file.sync(OBJECT)
-}
-
 impl RepoBackend for LocalBackend {
     fn place(&self) -> String {
         self.root.path().display().to_string()
     }
 
     fn put(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
-        let (put, dir) = self.store(name, bytes)?;
+        let (put, dir) = self.begin(name, bytes)?.end()?;
         dir.sync(NAMES)?;
         Ok(put)
     }
 
     fn put_unsettled(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
-        Ok(self.store(name, bytes)?.0)
+        Ok(self.begin(name, bytes)?.end()?.0)
+    }
+
+    fn begin_put(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Begun<'_>> {
+        let written = self.begin(name, bytes)?;
+        Ok(Box::new(move || Ok(written.end()?.0)))
+    }
+
+    fn holds(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<bool> {
+        let file = self.open_object(name)?;
+        if file.len()? != bytes.len() as u64 {
+            return Ok(false);
+        }
+        let mut read = vec![0; COMPARED_AT_ONCE.min(bytes.len())];
+        let mut at = 0;
+        for piece in bytes.chunks(COMPARED_AT_ONCE) {
+            let read = &mut read[..piece.len()];
+            if file.read_full_at(at, read)? != piece.len() || read != piece {
+                return Ok(false);
+            }
+            at += piece.len() as u64;
+        }
+        Ok(true)
     }
 
     fn read(&self, name: &ObjectName, offset: u64, len: usize) -> BackendResult<Vec<u8>> {
-        let file = match self.folder_of(name)?.open(&name.name(), Access::Read) {
-            Err(error) if error.is_not_found() => {
-                return Err(BackendError::NotFound { object: *name });
-            }
-            opened => opened?,
-        };
+        let file = self.open_object(name)?;
         let left = usize::try_from(file.len()?.saturating_sub(offset)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len.min(left)];
         let read = file.read_full_at(offset, &mut bytes)?;

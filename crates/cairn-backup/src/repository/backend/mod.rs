@@ -61,6 +61,9 @@ pub enum Put {
     Existed,
 }
 
+/// What waits for an object that is on its way: see [`RepoBackend::begin_put`].
+pub type Begun<'a> = Box<dyn FnOnce() -> BackendResult<Put> + Send + 'a>;
+
 /// An entry of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "what each backend can tell")]
@@ -102,6 +105,24 @@ pub trait RepoBackend: fmt::Debug + Send + Sync {
     /// As [`put`](Self::put).
     fn put_unsettled(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Put> {
         self.put(name, bytes)
+    }
+
+    /// As [`put_unsettled`](Self::put_unsettled), in two halves: the place has been told all of it when this returns, and
+    /// what is returned waits for the rest. If it is dropped instead, it is open whether the object is there.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put), and so has what is returned.
+    fn begin_put(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<Begun<'_>> {
+        let put = self.put_unsettled(name, bytes)?;
+        Ok(Box::new(move || Ok(put)))
+    }
+
+    /// Whether an object is exactly this, as it is read.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn holds(&self, name: &ObjectName, bytes: &[u8]) -> BackendResult<bool> {
+        Ok(self.read(name, 0, bytes.len().saturating_add(1))? == bytes)
     }
 
     /// At most `len` bytes of an object from `offset` on; fewer if it ends before, none behind its end. No more
