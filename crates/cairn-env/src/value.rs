@@ -205,9 +205,12 @@ impl Core {
         let map = self.options.map_values && len >= MAP_MIN;
         let read = |file: &LogFile| file.read_value(lsn.offset(), len, pointer.crc, map);
         let value = self.files.read_either(&file, read)?;
-        // What is mapped is in memory once already, unless it had to be decrypted.
         if !map || self.files.is_encrypted() {
             self.values.put(pointer.lsn, &value);
+        } else if self.values.is_worth_a_copy(pointer.lsn, len) {
+            // What is mapped is in memory once already, but would be checked with each read: the system may have read it
+            // again since.
+            self.values.put(pointer.lsn, &Bytes::copy_from_slice(&value));
         }
         Ok(value)
     }

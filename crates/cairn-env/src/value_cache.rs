@@ -7,7 +7,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -19,12 +22,18 @@ const PART: usize = 8;
 /// A value that takes more of its shard is not worth what goes for it.
 const LARGEST: usize = 4;
 
+/// How many values it is known of that they were read once.
+const READ_ONCE: usize = 4096;
+
 /// Large values that were read lately.
 #[derive(Debug)]
 pub(crate) struct ValueCache {
     shards: [Mutex<Shard>; SHARDS],
     /// Bytes of a shard.
     budget: usize,
+    /// Places of values that were read once, each where its hash says, until another one comes there: a doorkeeper
+    /// (Einziger, Friedman and Manes, TinyLFU, 2017).
+    read_once: Box<[AtomicU64]>,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +50,11 @@ struct Kept {
     is_used: bool,
 }
 
+/// Places are multiples of small numbers: the middle bits of a product tell them apart.
+fn mixed(lsn: u64) -> usize {
+    usize::try_from(lsn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).unwrap_or(0)
+}
+
 /// Of a budget for everything that is kept in memory: what is for values.
 pub(crate) const fn budget(all: usize) -> usize {
     all / PART
@@ -49,14 +63,19 @@ pub(crate) const fn budget(all: usize) -> usize {
 impl ValueCache {
     /// One that takes up to its part of `all` bytes.
     pub(crate) fn new(all: usize) -> Self {
-        Self { shards: Default::default(), budget: budget(all) / SHARDS }
+        let read_once = (0..READ_ONCE).map(|_| AtomicU64::new(0)).collect();
+        Self { shards: Default::default(), budget: budget(all) / SHARDS, read_once }
     }
 
     fn shard(&self, lsn: u64) -> std::sync::MutexGuard<'_, Shard> {
-        // Places are multiples of small numbers: the middle bits of a product tell them apart.
-        let mixed = lsn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let at = usize::try_from(mixed).unwrap_or(0) % SHARDS;
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[mixed(lsn) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a value is worth a copy of its own although its file is mapped: one that is read again is. A scan, which
+    /// reads each once, copies nothing.
+    pub(crate) fn is_worth_a_copy(&self, lsn: u64, len: usize) -> bool {
+        let place = &self.read_once[mixed(lsn) / SHARDS % READ_ONCE];
+        self.is_for(len) && place.swap(lsn, Ordering::Relaxed) == lsn
     }
 
     /// The value at a place, if it was read lately.
@@ -121,6 +140,18 @@ mod tests {
         }
         let kept = (0..1000).filter(|lsn| cache.get(lsn * 1100).is_some()).count();
         assert!((60..=131).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn what_is_read_again_is_worth_a_copy() {
+        let cache = ValueCache::new(1 << 20);
+        assert!(!cache.is_worth_a_copy(8, 1000));
+        assert!(cache.is_worth_a_copy(8, 1000));
+        assert!(!cache.is_worth_a_copy(8, 5000), "it would not be kept");
+        let again = |lsn: &u64| cache.is_worth_a_copy(lsn * 1104, 1000);
+        assert_eq!((1000..1000 + 3000_u64).filter(again).count(), 0, "a scan");
+        let mostly = (1000..1000 + 3000_u64).filter(again).count();
+        assert!(mostly > 1200, "{mostly} of 3000 were remembered");
     }
 
     #[test]
