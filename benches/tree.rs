@@ -39,6 +39,20 @@ fn get(c: &mut Criterion) {
     });
 }
 
+fn get_many(c: &mut Criterion) {
+    let (_writer, frozen) = full();
+    let mut n = 0;
+    let mut group = c.benchmark_group("tree/get_many");
+    group.throughput(Throughput::Elements(100));
+    group.bench_function("100", |b| {
+        b.iter(|| {
+            n += 100;
+            let keys: Vec<_> = (n..n + 100).map(existing).collect();
+            frozen.get_many(TREE, &keys)
+        });
+    });
+}
+
 fn insert(c: &mut Criterion) {
     let mut group = c.benchmark_group("tree/insert");
     group.throughput(Throughput::Elements(10_000));
@@ -71,5 +85,5 @@ fn own_path(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, get, insert, own_path);
+criterion_group!(benches, get, get_many, insert, own_path);
 criterion_main!(benches);

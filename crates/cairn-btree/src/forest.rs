@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{BuildHasherDefault, Hasher},
+    hint::black_box,
     sync::Arc,
 };
 
@@ -241,6 +242,15 @@ impl Forest {
             Child::Empty | Child::Private(_) => {
                 Err(TreeError::Internal { what: "no frozen node stands behind this child" })
             }
+        }
+    }
+
+    /// Touches what [`load_child`](Self::load_child) is going to need of a child.
+    pub(crate) fn approach(&self, child: Child) {
+        if let Child::Slot(id) = child
+            && let Some(slot) = self.slots.at(id.index)
+        {
+            black_box(slot.stamp());
         }
     }
 

@@ -308,6 +308,10 @@ pub struct HeldValue {
 }
 
 impl HeldValue {
+    pub(crate) const fn new(leaf: Arc<Node>, entry: usize) -> Self {
+        Self { leaf, entry }
+    }
+
     /// The value.
     #[must_use]
     pub fn value(&self) -> ValueRef<'_> {

@@ -55,6 +55,7 @@ mod generation;
 mod grave;
 mod image;
 mod key;
+mod many;
 mod node;
 mod renew;
 mod salvage;

@@ -150,6 +150,16 @@ impl Core {
         Ok([self.value_of(first)?, self.value_of(second)?])
     }
 
+    /// The values of several keys in a version, in their order.
+    pub(crate) fn get_many<K: AsRef<[u8]>>(
+        &self,
+        root: &FrozenRoot,
+        tree: cairn_btree::TreeId,
+        keys: &[K],
+    ) -> EnvResult<Vec<Option<Value>>> {
+        root.get_many(tree, keys)?.into_iter().map(|held| self.value_of(held)).collect()
+    }
+
     fn value_of(&self, held: Option<HeldValue>) -> EnvResult<Option<Value>> {
         let Some(held) = held else { return Ok(None) };
         match held.value() {

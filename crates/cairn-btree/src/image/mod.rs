@@ -9,7 +9,7 @@
 //! all keys of the node share, so a search compares numbers that lie side by side. An entry is the
 //! length of its key suffix, the length of its value, the suffix and the value.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, hint::black_box};
 
 use cairn_log::{
     codec::{ByteReader, ByteWriter as _, DecodeError, varint_len},
@@ -54,6 +54,9 @@ cairn_log::layout! {
         CRC: 4 = "CRC-32C of the value",
     }
 }
+
+/// Bytes that come from memory together.
+const CACHE_LINE: usize = 64;
 
 const HEADER: usize = node_header::LEN;
 const SLOT: usize = node_slot::LEN;
@@ -335,6 +338,19 @@ impl Image {
             }
         }
         Err(low)
+    }
+
+    /// Touches what a [search](Self::search) is going to look at.
+    pub(crate) fn approach_heads(&self) {
+        for line in self.bytes[..self.slots + SLOT * self.count].chunks(CACHE_LINE) {
+            black_box(line[0]);
+        }
+    }
+
+    /// Touches entry `i`, which must exist.
+    pub(crate) fn approach(&self, i: usize) {
+        let (place, _) = self.place(i);
+        black_box(self.bytes[self.bytes.len() - place]);
     }
 
     /// Which child of a branch covers `key`: the number of separators that are not above it.

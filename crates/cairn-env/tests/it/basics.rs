@@ -44,6 +44,12 @@ fn large_values_stand_beside_the_tree_and_come_back() {
             assert_eq!(&found[..], &value(n)[..], "round {round}, {n} bytes");
         }
         assert_eq!(&snapshot.get(&db, b"5000").unwrap().unwrap()[..], &value(5001)[..]);
+        let lengths = [300_000, 5001, 1, 7, 1024, 20_000, 0, 300_000];
+        let keys = lengths.map(|n| if n == 5001 { "5000".into() } else { format!("{n}") });
+        for (n, found) in lengths.into_iter().zip(snapshot.get_many(&db, &keys).unwrap()) {
+            let expected = Some(value(n)).filter(|_| n != 7); // which is not there
+            assert_eq!(found.as_deref(), expected.as_deref(), "round {round}, {n} bytes");
+        }
         drop(snapshot);
         match round {
             0 => test.kill(),
