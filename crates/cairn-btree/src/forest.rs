@@ -20,6 +20,7 @@ use crate::{
     child::{Child, SlotId},
     generation::{Generations, Gone, Tally},
     image::Fences,
+    memory::HugePages,
     node::Node,
     slot::{NodeRef, SlotTable},
     sync::lock,
@@ -38,6 +39,8 @@ pub struct ForestOptions {
     pub branch_bytes: usize,
     /// A branch with more separators is split.
     pub branch_entries: usize,
+    /// Whether nodes lie on huge pages, where the system has them.
+    pub huge_pages: bool,
 }
 
 impl Default for ForestOptions {
@@ -47,6 +50,7 @@ impl Default for ForestOptions {
             leaf_bytes: 8 << 10,
             branch_bytes: 4 << 10,
             branch_entries: 128,
+            huge_pages: false,
         }
     }
 }
@@ -102,6 +106,7 @@ pub struct Forest {
     resident: AtomicUsize,
     dirty: AtomicUsize,
     hand: AtomicU32,
+    _huge_pages: Option<HugePages>,
 }
 
 /// Where a node was referred to: what it must look like.
@@ -130,6 +135,7 @@ impl Forest {
             resident: AtomicUsize::new(0),
             dirty: AtomicUsize::new(0),
             hand: AtomicU32::new(0),
+            _huge_pages: options.huge_pages.then(HugePages::ask),
         })
     }
 

@@ -56,6 +56,7 @@ mod grave;
 mod image;
 mod key;
 mod many;
+mod memory;
 mod node;
 mod renew;
 mod salvage;

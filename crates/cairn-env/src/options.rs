@@ -47,6 +47,11 @@ pub struct Options {
     pub durability: Durability,
     /// Bytes of memory for tree nodes, an eighth of it for large values (default: 256 MiB). Reading may exceed it by what is in use.
     pub cache_bytes: usize,
+    /// Whether the memory for tree nodes lies on huge pages, where the system has them for who asks (default: no). Where
+    /// the data in memory is larger than the processor's caches, a point read takes about two thirds of its time
+    /// then. Memory is taken 2 MiB at a time for each of some sizes of nodes, beyond the budget by up to a fifth of it, and goes back to the
+    /// system when the last environment that asks is closed.
+    pub huge_pages: bool,
     /// Size at which a leaf is split (default: 8 KiB).
     pub leaf_bytes: usize,
     /// Length that a journal file may grow to (default: 64 MiB, at least 16 KiB).
@@ -123,6 +128,7 @@ impl Default for Options {
             data_directories: 0,
             durability: Durability::Sync,
             cache_bytes: 256 << 20,
+            huge_pages: false,
             leaf_bytes: ForestOptions::default().leaf_bytes,
             journal_file_bytes: 64 << 20,
             node_file_bytes: 64 << 20,
@@ -171,6 +177,7 @@ setters! {
     data_directories: u16;
     durability: Durability;
     cache_bytes: usize;
+    huge_pages: bool;
     leaf_bytes: usize;
     journal_file_bytes: u64;
     node_file_bytes: u64;
@@ -254,6 +261,7 @@ impl Options {
             cache_bytes: self.cache_bytes - value_cache::budget(self.cache_bytes),
             leaf_bytes,
             branch_bytes,
+            huge_pages: self.huge_pages,
             ..ForestOptions::default()
         }
     }

@@ -35,7 +35,7 @@ pub mod assumptions;
 pub mod contract;
 mod disk;
 mod error;
-#[expect(unsafe_code, reason = "read-only mappings of files, the one unsafe thing here")]
+#[expect(unsafe_code, reason = "mappings of files and advice about memory, the unsafe things here")]
 mod mapping;
 mod mem;
 mod names;
@@ -54,6 +54,7 @@ pub use disk::{
     LockGuard, LockMode, Space, SyncSite,
 };
 pub use error::{IoError, IoOp, IoResult};
+pub use mapping::{HUGE_PAGE, on_huge_pages};
 pub use mem::MemDisk;
 pub use names::{InvalidName, Name};
 pub use real::{RealDir, RealOptions, read_private};

@@ -1,4 +1,4 @@
-//! Read-only views of a file's pages: the only `unsafe` code of the crate.
+//! Read-only views of a file's pages, and memory on huge pages: the only `unsafe` code of the crate.
 //!
 //! A file is mapped once, as a whole, and the mapping stays a raw pointer. A slice is made only of
 //! the range that a caller asks for, and callers ask only for records that are completely written,
@@ -15,7 +15,7 @@
 use std::{io, os::fd::OwnedFd, sync::Arc};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use memmap2::{MmapOptions, MmapRaw};
 
 /// The mapping of one open file, made when first needed and made anew when the file has grown.
@@ -78,5 +78,48 @@ impl AsRef<[u8]> for Range {
         // range any more: callers of `File::map` ask only for finished records. What other
         // programs may do is described at the top of this file.
         unsafe { std::slice::from_raw_parts(first, self.len) }
+    }
+}
+
+/// Bytes of a huge page.
+pub const HUGE_PAGE: usize = 2 << 20;
+
+/// So many huge pages of zeros, of which the system is asked to make huge pages when they are first touched: reading at
+/// random in them costs fewer walks of the page table. It may not do so, and does it only on Linux; nothing else is
+/// different then. No memory is taken before it is touched.
+#[must_use]
+pub fn on_huge_pages(pages: usize) -> BytesMut {
+    let mut bytes = BytesMut::zeroed((pages + 1) * HUGE_PAGE);
+    let first = bytes.as_ptr().align_offset(HUGE_PAGE);
+    let mut bytes = bytes.split_off(first.min(HUGE_PAGE));
+    bytes.truncate(pages * HUGE_PAGE);
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        let (first, len) = (bytes.as_mut_ptr().cast(), bytes.len());
+        // SAFETY: the range is that of `bytes`, and the advice changes how its pages lie in memory, not what they hold.
+        let advised = unsafe { rustix::mm::madvise(first, len, rustix::mm::Advice::LinuxHugepage) };
+        // A system without huge pages refuses; small ones do as well.
+        advised.unwrap_or(());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_on_huge_pages_is_zero_and_begins_with_one() {
+        let pages = if cfg!(miri) { 1 } else { 3 };
+        let mut bytes = on_huge_pages(pages);
+        assert_eq!((bytes.len(), bytes.as_ptr().align_offset(HUGE_PAGE)), (pages * HUGE_PAGE, 0));
+        let mut rest = bytes.split_off(100);
+        bytes.fill(7);
+        rest[..100].fill(9);
+        assert!(bytes.iter().all(|byte| *byte == 7));
+        assert!(
+            rest[..100].iter().all(|byte| *byte == 9)
+                && rest[100..5000].iter().all(|byte| *byte == 0)
+        );
     }
 }

@@ -19,6 +19,7 @@ use cairn_log::{
 use crate::{
     MAX_KEY_LEN,
     key::{common_prefix, head},
+    memory::NodeBytes,
 };
 
 cairn_log::layout! {
@@ -106,7 +107,7 @@ fn entry_len(suffix: usize, value: usize) -> usize {
 /// A node's bytes and the few numbers that are asked for all the time.
 #[derive(Clone, Debug)]
 pub(crate) struct Image {
-    bytes: Vec<u8>,
+    bytes: NodeBytes,
     count: usize,
     prefix: usize,
     /// Offset of the heads; the places follow them.
@@ -122,7 +123,7 @@ impl Image {
     pub(crate) fn new(tree: u32, level: u8, fences: Fences<'_>, room: usize) -> Self {
         let (lower, upper) = (fences.lower, fences.upper.unwrap_or_default());
         let slots = HEADER + lower.len() + upper.len();
-        let mut bytes = vec![0; slots + room];
+        let mut bytes = NodeBytes::zeroed(slots + room);
         let prefix = fences.prefix_len();
         let numbers: &[(Field, u64)] = &[
             (node_header::PREFIX, prefix as u64),
@@ -178,7 +179,7 @@ impl Image {
         let tail = bytes.split_off(bytes.len() - children);
         let image = Self {
             prefix: size_of(&bytes, node_header::PREFIX),
-            bytes,
+            bytes: NodeBytes::of(bytes),
             count,
             slots,
             heap,
@@ -258,7 +259,7 @@ impl Image {
 
     /// Bytes that the node takes in memory.
     pub(crate) fn allocated(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.allocated()
     }
 
     pub(crate) fn fences(&self) -> Fences<'_> {
@@ -444,7 +445,7 @@ impl Image {
     /// A copy with the same entries, no holes, and about `room` bytes for entries.
     pub(crate) fn copy_with_room(&self, room: usize) -> Self {
         let live = self.used() - self.slots;
-        let mut bytes = vec![0; self.slots + room.max(live)];
+        let mut bytes = NodeBytes::zeroed(self.slots + room.max(live));
         if self.holes == 0 {
             let front = self.slots + self.count * SLOT;
             bytes[..front].copy_from_slice(&self.bytes[..front]);

@@ -12,8 +12,13 @@ use proptest::prelude::*;
 type Model = BTreeMap<TreeId, BTreeMap<Vec<u8>, Vec<u8>>>;
 
 /// Small nodes: a few dozen entries make a tree of several levels.
-const OPTIONS: ForestOptions =
-    ForestOptions { cache_bytes: 16 << 10, leaf_bytes: 256, branch_bytes: 256, branch_entries: 6 };
+const OPTIONS: ForestOptions = ForestOptions {
+    cache_bytes: 16 << 10,
+    leaf_bytes: 256,
+    branch_bytes: 256,
+    branch_entries: 6,
+    huge_pages: true,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
