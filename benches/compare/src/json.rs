@@ -51,7 +51,7 @@ pub fn run(json: &Json) -> Result {
         let mut rows: [Vec<(Duration, Duration, u64)>; 2] = Default::default();
         for n in 0..json.queries {
             // No order, and the same for both.
-            let first = i64::try_from(crate::work::mix(n) % u64::try_from(ages)?)?;
+            let first = i64::try_from(crate::data::mix(n) % u64::try_from(ages)?)?;
             let mut counts = Vec::new();
             for ((_, ask), rows) in engines.iter().zip(&mut rows) {
                 rows.push(ask((first, first + width))?);
@@ -75,7 +75,7 @@ pub fn run(json: &Json) -> Result {
 }
 
 fn document(n: u64, entries: u64) -> String {
-    let age = crate::work::mix(n) % entries.div_ceil(OF_AN_AGE);
+    let age = crate::data::mix(n) % entries.div_ceil(OF_AN_AGE);
     format!("{{\"name\":\"somebody {n}\",\"age\":{age},\"score\":{}.5}}", n % 1000)
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cairn_env::{Durability, Environment, Options, Transaction};
 use cairn_kv::{Entry, KvOptions, KvStore, Limits, SecurityLevel, Value};
 
-use crate::{Result, work::mix};
+use crate::{Result, data::mix};
 
 const VALUE: [u8; 100] = [7; 100];
 const BATCH: u64 = 10_000;

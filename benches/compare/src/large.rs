@@ -5,7 +5,7 @@ use std::{path::PathBuf, process, time::Instant};
 use cairn_env::{Database, DatabaseOptions, Durability, Environment, Options};
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, measure, work};
+use crate::{Result, data, measure};
 
 /// The cache while it is scanned.
 const CACHE: usize = 64 << 20;
@@ -75,7 +75,7 @@ fn build(dir: PathBuf) -> Result {
         env.write_with(Durability::NoSync, |txn| {
             (first..ENTRIES.min(first + 10_000)).try_for_each(|n| {
                 // In order: this is about a large environment, not about how it grew.
-                let mut key = work::key(n);
+                let mut key = data::key(n);
                 key[..8].copy_from_slice(&n.to_be_bytes());
                 txn.put(&database, &key, &[7; 100])
             })

@@ -8,11 +8,14 @@
 //! that engine's. A *round* is one turn of each engine; ratios are taken within a round, where the
 //! machine was the same for all, and the table shows medians over the rounds.
 //!
-//! Three more commands are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`; one about
+//! One more command is about the engine: `rows`, all the rows that it has goals for.
+//! Three are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`; one about
 //! backups of all data: `backup`.
 #![deny(unsafe_code)] // but for what heed and SQLite's own benchmark demand
 
 mod backup;
+mod chart;
+mod data;
 mod engine;
 mod entries;
 mod json;
@@ -22,6 +25,7 @@ mod measure;
 mod page;
 mod report;
 mod round;
+mod rows;
 mod sql;
 mod store;
 mod work;
@@ -39,6 +43,8 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 enum Command {
     /// Run all engines in turn and print the table
     Run(Run),
+    /// The rows of values of 100 bytes and 1 KiB, of files, and of data larger than memory
+    Rows(rows::Rows),
     /// Queries on an indexed field of JSON documents, beside SQLite
     Json(json::Json),
     /// Puts and gets of a key-value store, beside those of the engine
@@ -59,6 +65,9 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// One engine, one step of `rows`, in this process; prints JSON
+    #[command(hide = true)]
+    RowsTurn(rows::Turn),
     /// SQLite's own benchmark, once, in this process
     #[command(hide = true)]
     Speedtest(sql::speedtest::Turn),
@@ -100,12 +109,14 @@ struct Run {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Run(run) => round::run(&run),
+        Command::Rows(rows) => rows::run(&rows),
         Command::Json(json) => json::run(&json),
         Command::Kv(kv) => kv::run(&kv),
         Command::Store(store) => store::run(&store),
         Command::Sql(sql) => sql::run(&sql),
         Command::Backup(backup) => backup::run(&backup),
         Command::Turn { engine, size, dir } => round::turn(&engine, size, &dir),
+        Command::RowsTurn(turn) => rows::turn(&turn),
         Command::Speedtest(turn) => sql::speedtest::run(&turn),
         Command::Pages { step } => sql::pages::run(&step),
         Command::Large { step } => large::run(&step),

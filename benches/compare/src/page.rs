@@ -10,6 +10,13 @@ pub fn write(path: &Path, part: &str, text: &str) -> Result {
     Ok(fs::write(path, with(&page, part, text)?)?)
 }
 
+/// Writes a plot of the page at `path`, where the page finds it.
+pub fn write_beside(path: &Path, name: &str, plot: &str) -> Result {
+    let folder = path.with_file_name("benchmarks");
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(name), plot)?)
+}
+
 fn with(page: &str, part: &str, text: &str) -> Result<String> {
     let (begin, end) = (format!("<!-- part: {part} -->\n"), format!("<!-- end: {part} -->\n"));
     let text = text.trim_end();

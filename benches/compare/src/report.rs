@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     Result,
+    chart::{Chart, Line},
     engine::{ENGINES, Entry},
     large::Large,
     round::Round,
@@ -11,10 +12,10 @@ use crate::{
 };
 
 /// The engine that the others are compared with.
-const OURS: &str = ENGINES[0].name;
+pub const OURS: &str = ENGINES[0].name;
 
 /// The same, encrypted: compared with nothing but the plain one.
-const ENCRYPTED: &str = ENGINES[1].name;
+pub const ENCRYPTED: &str = ENGINES[1].name;
 /// What each row of the encrypted one must reach of the plain one.
 fn encrypted_least(row: Row) -> f64 {
     if row.has_large_values() { 0.5 } else { 0.85 }
@@ -88,7 +89,10 @@ impl Figures<'_> {
 
     /// The best of the others.
     fn best(&self, row: Row, which: fn(&Entry) -> bool) -> f64 {
-        let is_other = |entry: &&Entry| ![OURS, ENCRYPTED].contains(&entry.name);
+        // What does not survive a power failure is no synced commit.
+        let is_other = |entry: &&Entry| {
+            ![OURS, ENCRYPTED].contains(&entry.name) && (entry.syncs || !row.is_synced())
+        };
         let others = ENGINES.iter().filter(is_other).filter(|entry| which(entry));
         others.map(|entry| self.of(entry.name, row)).fold(f64::NAN, f64::max)
     }
@@ -115,7 +119,8 @@ pub fn page(
          Every figure is the\nmedian of {} rounds; in a round each engine has one turn, in a process of its \
          own, on the same disk, and\nrows of commits of small entries run for {millis} ms. Higher is better. \
          The page is written by\n\n```sh\ncargo xtask bench compare run --write \
-         docs/benchmarks.md\n```\n",
+         docs/benchmarks.md\n```\n\n\
+         ![What each engine does, by what the fastest of the others does](benchmarks/engines.svg)\n",
         thousands(entries as f64),
         rounds.len(),
     )?;
@@ -130,6 +135,33 @@ pub fn page(
     Ok(page)
 }
 
+/// The plot of the rates.
+pub fn chart(engines: &[&Entry], rounds: &[Round]) -> Chart {
+    let others: Vec<_> = engines.iter().filter(|entry| entry.name != OURS).collect();
+    let line = |row: Row| {
+        let part = |name: &str| {
+            let part = median(rounds, |round| {
+                let figures = Figures { round };
+                figures.of(name, row) / figures.best(row, |_| true)
+            });
+            part.is_finite().then_some(part)
+        };
+        Line {
+            label: row.name().rsplit_once(',').map_or("", |(name, _)| name).to_owned(),
+            bar: part(OURS),
+            dots: others.iter().map(|entry| part(entry.name)).collect(),
+        }
+    };
+    Chart {
+        title: "Engines: more is better".into(),
+        axis: "rate by that of the fastest other engine (logarithmic)".into(),
+        bars: OURS.into(),
+        dots: others.iter().map(|entry| entry.name.to_owned()).collect(),
+        base: Some(1.0),
+        lines: Row::ALL.into_iter().map(line).collect(),
+    }
+}
+
 fn rates(page: &mut String, engines: &[&Entry], rounds: &[Round]) -> Result {
     heading(page, "", engines)?;
     for row in Row::ALL {
@@ -138,11 +170,14 @@ fn rates(page: &mut String, engines: &[&Entry], rounds: &[Round]) -> Result {
             .iter()
             .map(|entry| median(rounds, |round| rate(&round[entry.name], row)))
             .collect();
-        let best = medians.iter().copied().fold(0.0, f64::max);
-        for rate in medians {
-            match rate == best {
-                true => write!(page, " **{}** |", thousands(rate))?,
-                false => write!(page, " {} |", thousands(rate))?,
+        let counts = |entry: &Entry| entry.syncs || !row.is_synced();
+        let comparable = engines.iter().zip(&medians).filter(|(entry, _)| counts(entry));
+        let best = comparable.map(|(_, rate)| *rate).fold(0.0, f64::max);
+        for (entry, rate) in engines.iter().zip(medians) {
+            match counts(entry) {
+                false => write!(page, " ({}) |", thousands(rate))?,
+                true if rate == best => write!(page, " **{}** |", thousands(rate))?,
+                true => write!(page, " {} |", thousands(rate))?,
             }
         }
         writeln!(page)?;
@@ -257,7 +292,7 @@ fn settings(page: &mut String, engines: &[&Entry]) -> Result {
         page,
         "\nNothing else is set. SQLite and fjall copy what they return; the others lend it. Keys are \
          loaded in\nrandom order everywhere. The newest commit survives a power failure wherever a row \
-         says Sync."
+         says Sync,\nbut not where it stands in brackets."
     )?;
     Ok(())
 }
@@ -281,7 +316,7 @@ fn version(entry: &Entry) -> String {
     }
 }
 
-fn heading(page: &mut String, corner: &str, engines: &[&Entry]) -> Result {
+pub fn heading(page: &mut String, corner: &str, engines: &[&Entry]) -> Result {
     let names: Vec<_> = engines.iter().map(|entry| entry.name).collect();
     writeln!(page, "| {corner} | {} |\n|---{}|", names.join(" | "), "|--:".repeat(names.len()))?;
     Ok(())
@@ -294,7 +329,7 @@ fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
 }
 
 /// A whole number, its digits in groups of three.
-fn thousands(number: f64) -> String {
+pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

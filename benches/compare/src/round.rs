@@ -21,16 +21,11 @@ pub fn turn(engine: &str, size: Size, dir: &Path) -> Result {
 
 /// All rounds, and the page.
 pub fn run(run: &Run) -> Result {
-    let chosen: Vec<_> = match run.only.is_empty() {
-        true => ENGINES.iter().collect(),
-        false => run.only.iter().map(|name| find(name)).collect::<Result<_>>()?,
-    };
+    let chosen = chosen(&run.only)?;
     let mut rounds = Vec::new();
     for number in 0..run.rounds {
         let mut round = Round::new();
-        for place in 0..chosen.len() {
-            // Nobody always comes first, nor always after the same neighbour.
-            let entry = chosen[(place + number) % chosen.len()];
+        for entry in in_turn(&chosen, number) {
             eprintln!("round {} of {}: {}", number + 1, run.rounds, entry.name);
             round.insert(entry.name, child(entry, run)?);
         }
@@ -40,7 +35,7 @@ pub fn run(run: &Run) -> Result {
         true => None,
         false => {
             eprintln!("1 GiB");
-            let dir = scratch(run)?;
+            let dir = scratch(run.dir.as_deref())?;
             Some(large::measure(&dir.path().join("env"))?)
         }
     };
@@ -48,26 +43,42 @@ pub fn run(run: &Run) -> Result {
     println!("{text}");
     if let Some(path) = &run.write {
         page::write(path, "engines", &text)?;
+        page::write_beside(path, "engines.svg", &report::chart(&chosen, &rounds).svg()?)?;
     }
     Ok(())
 }
 
-fn find(name: &str) -> Result<&'static Entry> {
+/// The engine of that name.
+pub fn find(name: &str) -> Result<&'static Entry> {
     let names = || ENGINES.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
     let found = ENGINES.iter().find(|entry| entry.name == name);
     found.ok_or_else(|| format!("no engine {name}; there are {}", names()).into())
 }
 
-fn scratch(run: &Run) -> Result<tempfile::TempDir> {
+/// Those of these names, or all.
+pub fn chosen(only: &[String]) -> Result<Vec<&'static Entry>> {
+    match only.is_empty() {
+        true => Ok(ENGINES.iter().collect()),
+        false => only.iter().map(|name| find(name)).collect(),
+    }
+}
+
+/// All, in the order of the round of that number: nobody always comes first.
+pub fn in_turn(engines: &[&'static Entry], number: usize) -> impl Iterator<Item = &'static Entry> {
+    (0..engines.len()).map(move |place| engines[(place + number) % engines.len()])
+}
+
+/// A directory that is gone with what is returned, below this one if there is one.
+pub fn scratch(dir: Option<&Path>) -> Result<tempfile::TempDir> {
     let builder = tempfile::Builder::new().prefix("cairn-compare").to_owned();
-    Ok(match &run.dir {
+    Ok(match dir {
         Some(dir) => builder.tempdir_in(dir)?,
         None => builder.tempdir()?,
     })
 }
 
 fn child(entry: &Entry, run: &Run) -> Result<Turn> {
-    let dir = scratch(run)?;
+    let dir = scratch(run.dir.as_deref())?;
     let Size { entries, millis } = run.size;
     let output = process::Command::new(std::env::current_exe()?)
         .args(["turn", entry.name, "--dir"])

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
-    engine::{Commit, Engine, Entry, Key},
+    data::{Commits, Data, check, key, mix},
+    engine::{Commit, Engine, Entry, Room},
     measure,
 };
 
@@ -96,6 +97,11 @@ impl Row {
         }
     }
 
+    /// Whether it is about commits that survive a power failure.
+    pub fn is_synced(self) -> bool {
+        matches!(self, Self::Batch | Self::SyncOne | Self::SyncEight)
+    }
+
     /// Whether its values are of 16 KiB and more.
     pub fn has_large_values(self) -> bool {
         matches!(self, Self::PutMedium | Self::GetMedium | Self::PutLarge | Self::GetLarge)
@@ -117,7 +123,7 @@ pub struct Turn {
 
 /// Does it all with one engine in this process.
 pub fn turn(entry: &Entry, size: Size, dir: &Path) -> Result<Turn> {
-    let engine = (entry.open)(dir)?;
+    let engine = (entry.open)(dir, Room::USUAL)?;
     let engine = engine.as_ref();
     let mut rates = Vec::new();
     let mut disk = [0; 2];
@@ -135,26 +141,27 @@ pub fn turn(entry: &Entry, size: Size, dir: &Path) -> Result<Turn> {
 fn measure_row(engine: &dyn Engine, row: Row, size: Size) -> Result<f64> {
     let Size { entries, millis } = size;
     let duration = Duration::from_millis(millis);
+    let data = Data::new(entries, 100);
     let per_second = |count: u64, start: Instant| count as f64 / start.elapsed().as_secs_f64();
     match row {
         Row::Load => {
             engine.prepare(Commit::Unsynced)?;
-            let mut writer = engine.writer(Commit::Unsynced)?;
+            let mut session = engine.session(Commit::Unsynced)?;
             let start = Instant::now();
             for first in (0..entries).step_by(10_000) {
-                let keys: Vec<_> = (first..entries.min(first + 10_000)).map(key).collect();
-                writer.commit(&keys, &value(0))?;
+                let batch = (first..entries.min(first + 10_000)).map(|n| (key(n), data.value(n)));
+                session.commit(&batch.collect::<Vec<_>>())?;
             }
             engine.sync()?;
             Ok(per_second(entries, start))
         }
         Row::Get => {
-            let mut some = (0..entries / 4).map(|n| existing(n, 1, entries));
+            let mut some = (0..entries / 4).map(|n| data.existing(n, 1));
             engine.get_all(&mut some)?; // warm
-            let mut keys = (0..entries).map(|n| existing(n, 2, entries));
+            let mut keys = (0..entries).map(|n| data.existing(n, 2));
             let start = Instant::now();
             let sum = engine.get_all(&mut keys)?;
-            check(sum, entries * u64::from(value(0)[5]))?;
+            check(sum, (0..entries).map(|n| u64::from(data.value(data.some(n, 2))[5])).sum())?;
             Ok(per_second(entries, start))
         }
         Row::Scan => {
@@ -163,10 +170,10 @@ fn measure_row(engine: &dyn Engine, row: Row, size: Size) -> Result<f64> {
             check(count, entries)?;
             Ok(per_second(count, start))
         }
-        Row::Batch => commits(engine, Commit::Synced, 1000, 1, duration, entries),
-        Row::SyncOne => commits(engine, Commit::Synced, 1, 1, duration, entries),
-        Row::SyncEight => commits(engine, Commit::Synced, 1, 8, duration, entries),
-        Row::NoSync => commits(engine, Commit::Unsynced, 1, 1, duration, entries),
+        Row::Batch => data.commits(engine, Commits::SYNCED.of(1000), duration),
+        Row::SyncOne => data.commits(engine, Commits::SYNCED, duration),
+        Row::SyncEight => data.commits(engine, Commits::SYNCED.by(8), duration),
+        Row::NoSync => data.commits(engine, Commits::UNSYNCED, duration),
         Row::PutMedium => put_values(engine, MEDIUM, entries),
         Row::GetMedium => get_values(engine, MEDIUM, entries),
         Row::PutLarge => put_values(engine, LARGE, entries),
@@ -178,12 +185,12 @@ fn measure_row(engine: &dyn Engine, row: Row, size: Size) -> Result<f64> {
 fn put_values(engine: &dyn Engine, values: Values, entries: u64) -> Result<f64> {
     const TIMES: u64 = 4;
     engine.prepare(Commit::Unsynced)?;
-    let mut writer = engine.writer(Commit::Unsynced)?;
+    let mut session = engine.session(Commit::Unsynced)?;
     let mut value = random_bytes(values.len);
     let start = Instant::now();
     for n in 0..TIMES * values.count {
         value[values.len - 8..].copy_from_slice(&n.to_le_bytes());
-        writer.commit(&[key(entries + values.first + n % values.count)], &value)?;
+        session.commit(&[(key(entries + values.first + n % values.count), &value[..])])?;
     }
     Ok((TIMES * values.count) as f64 / start.elapsed().as_secs_f64())
 }
@@ -203,73 +210,4 @@ fn get_values(engine: &dyn Engine, values: Values, entries: u64) -> Result<f64> 
 /// Bytes that nothing makes shorter.
 fn random_bytes(len: usize) -> Vec<u8> {
     (0..len as u64 / 8).flat_map(|n| mix(n + 1).to_le_bytes()).collect()
-}
-
-/// Commits until the time is up; returns how many keys were set per second.
-fn commits(
-    engine: &dyn Engine,
-    commit: Commit,
-    keys_each: u64,
-    threads: u64,
-    duration: Duration,
-    entries: u64,
-) -> Result<f64> {
-    engine.prepare(commit)?;
-    let start = Instant::now();
-    let one_thread = |thread: u64| -> Result<u64> {
-        let mut writer = engine.writer(commit)?;
-        let mut done = 0;
-        while start.elapsed() < duration {
-            let first = done;
-            done += keys_each;
-            let keys: Vec<_> = (first..done).map(|n| existing(n, 3 + thread, entries)).collect();
-            writer.commit(&keys, &value(done << 3 | thread))?;
-        }
-        Ok(done)
-    };
-    let one_thread = &one_thread;
-    let counts = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..threads).map(|thread| scope.spawn(move || one_thread(thread))).collect();
-        threads.into_iter().map(|thread| thread.join().map_err(|_| "a writer panicked")?).collect()
-    });
-    let counts: Result<Vec<u64>> = counts;
-    Ok(counts?.iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64())
-}
-
-fn check(found: u64, expected: u64) -> Result {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found {found} where {expected} was expected: a figure of wrong work").into())
-}
-
-/// A value that was never written before: some engines notice that nothing changes (SQLite).
-fn value(number: u64) -> [u8; 100] {
-    let mut value = [0; 100];
-    for (n, byte) in (0u8..).zip(&mut value) {
-        *byte = n.wrapping_mul(37);
-    }
-    value[92..].copy_from_slice(&number.to_le_bytes());
-    value
-}
-
-/// The n-th key: no order, no two the same.
-pub fn key(n: u64) -> Key {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&mix(n + 1).to_be_bytes());
-    key[8..].copy_from_slice(&mix(n + 77).to_be_bytes());
-    key
-}
-
-/// Some key that was loaded.
-fn existing(n: u64, salt: u64, entries: u64) -> Key {
-    key(mix(n.wrapping_mul(3).wrapping_add(salt << 40)) % entries)
-}
-
-/// A bijection that looks random (the finalizer of SplitMix64).
-pub fn mix(mut n: u64) -> u64 {
-    n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ (n >> 31)
 }

@@ -81,7 +81,7 @@ fn latency_during(
         let writer = scope.spawn(|| -> Result<Vec<Duration>> {
             let mut took = Vec::new();
             while !stop.load(Ordering::Relaxed) {
-                let key = entries::key(crate::work::mix(took.len() as u64) % data.entries);
+                let key = entries::key(crate::data::mix(took.len() as u64) % data.entries);
                 let start = Instant::now();
                 env.write(|txn| txn.put(database, &key, &[7; 100]))?;
                 took.push(start.elapsed());

@@ -65,7 +65,7 @@ impl Data {
     /// One in a hundred, at random.
     fn changed(self) -> impl Iterator<Item = ([u8; 8], Vec<u8>)> {
         let begin = self.version * (self.entries / 100);
-        let numbers = (begin..begin + self.entries / 100).map(crate::work::mix);
+        let numbers = (begin..begin + self.entries / 100).map(crate::data::mix);
         numbers.map(move |n| {
             let n = n % self.entries;
             (entries::key(n), self.value(n))

@@ -2,15 +2,16 @@
 
 use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{CACHE, Commit, Engine, Entry, Key, Writer};
+use super::{Commit, Engine, Entry, Key, Pair, Room, Session};
 use crate::Result;
 
 pub const ENTRY: Entry = Entry {
     name: "redb",
     settings: "cache 1 GiB; `Durability::Immediate`, `None` where nothing is synced",
     b_tree: true,
-    open: |dir| {
-        let database = Builder::new().set_cache_size(CACHE).create(dir.join("data.redb"))?;
+    syncs: true,
+    open: |dir, Room { cache, .. }| {
+        let database = Builder::new().set_cache_size(cache).create(dir.join("data.redb"))?;
         let write = database.begin_write()?;
         write.open_table(TABLE)?;
         write.commit()?;
@@ -22,15 +23,15 @@ const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("main");
 
 struct Redb(Database);
 
-struct RedbWriter<'e>(&'e Database, Durability);
+struct RedbSession<'e>(&'e Database, Durability);
 
 impl Engine for Redb {
-    fn writer(&self, commit: Commit) -> Result<Box<dyn Writer + '_>> {
+    fn session(&self, commit: Commit) -> Result<Box<dyn Session + '_>> {
         let durability = match commit {
             Commit::Synced => Durability::Immediate,
             Commit::Unsynced => Durability::None,
         };
-        Ok(Box::new(RedbWriter(&self.0, durability)))
+        Ok(Box::new(RedbSession(&self.0, durability)))
     }
 
     fn get_all(&self, keys: &mut dyn Iterator<Item = Key>) -> Result<u64> {
@@ -54,21 +55,58 @@ impl Engine for Redb {
         Ok((count, sum))
     }
 
+    fn ranges(&self, starts: &mut dyn Iterator<Item = Key>, len: usize) -> Result<(u64, u64)> {
+        let table = self.0.begin_read()?.open_table(TABLE)?;
+        let (mut count, mut sum) = (0, 0);
+        for start in starts {
+            for entry in table.range(&start[..]..)?.take(len) {
+                let (key, value) = entry?;
+                count += 1;
+                sum += u64::from(key.value()[3]) + u64::from(value.value()[50]);
+            }
+        }
+        Ok((count, sum))
+    }
+
+    fn load_sorted(&self, entries: &mut dyn Iterator<Item = Pair<'_>>) -> Result<bool> {
+        let write = self.0.begin_write()?;
+        {
+            let mut table = write.open_table(TABLE)?;
+            for (key, value) in entries {
+                table.insert(&key[..], value)?;
+            }
+        }
+        write.commit()?;
+        Ok(true)
+    }
+
     fn sync(&self) -> Result {
         Ok(self.0.begin_write()?.commit()?)
     }
+
+    fn compact(&mut self) -> Result<bool> {
+        // It goes one step at a time.
+        while self.0.compact()? {}
+        Ok(true)
+    }
 }
 
-impl Writer for RedbWriter<'_> {
-    fn commit(&mut self, keys: &[Key], value: &[u8]) -> Result {
+impl Session for RedbSession<'_> {
+    fn commit(&mut self, entries: &[Pair<'_>]) -> Result {
         let mut write = self.0.begin_write()?;
         write.set_durability(self.1)?;
         {
             let mut table = write.open_table(TABLE)?;
-            for key in keys {
+            for (key, value) in entries {
                 table.insert(&key[..], value)?;
             }
         }
         Ok(write.commit()?)
+    }
+
+    fn get(&mut self, key: &Key) -> Result<u8> {
+        let table = self.0.begin_read()?.open_table(TABLE)?;
+        let value = table.get(&key[..])?.ok_or("a key is not there")?;
+        Ok(value.value()[5])
     }
 }

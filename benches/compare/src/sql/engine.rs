@@ -12,7 +12,7 @@ use cairn_rdb::{
     rusqlite::{Connection, params},
 };
 
-use crate::{Result, work::mix};
+use crate::{Result, data::mix};
 
 /// Enough for everything, in KiB.
 pub const LARGE: u64 = 512 << 10;
