@@ -8,9 +8,9 @@
 //! that engine's. A *round* is one turn of each engine; ratios are taken within a round, where the
 //! machine was the same for all, and the table shows medians over the rounds.
 //!
-//! One more command is about the engine: `rows`, all the rows that it has goals for.
-//! Three are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`; one about
-//! backups of all data: `backup`.
+//! Two more commands are about the engine: `rows`, all the rows that it has goals for, and `latency`: of commits while
+//! something runs in the background. Three are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`; one
+//! about backups of all data: `backup`.
 #![deny(unsafe_code)] // but for what heed and SQLite's own benchmark demand
 
 mod backup;
@@ -21,6 +21,7 @@ mod entries;
 mod json;
 mod kv;
 mod large;
+mod latency;
 mod measure;
 mod page;
 mod report;
@@ -45,6 +46,8 @@ enum Command {
     Run(Run),
     /// The rows of values of 100 bytes and 1 KiB, of files, and of data larger than memory
     Rows(rows::Rows),
+    /// How long commits take while something runs in the background
+    Latency(latency::Latency),
     /// Queries on an indexed field of JSON documents, beside SQLite
     Json(json::Json),
     /// Puts and gets of a key-value store, beside those of the engine
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Run(run) => round::run(&run),
         Command::Rows(rows) => rows::run(&rows),
+        Command::Latency(latency) => latency::run(&latency),
         Command::Json(json) => json::run(&json),
         Command::Kv(kv) => kv::run(&kv),
         Command::Store(store) => store::run(&store),

@@ -3,7 +3,7 @@
 //! A round is one turn of each: all data is saved to a new place, one in a hundred values is changed, what is new is
 //! saved, and the newest state is brought back. Each turn ends when the file system has what was written.
 
-mod cairn;
+pub mod cairn;
 mod commits;
 mod copy;
 mod restic;
