@@ -75,6 +75,16 @@ fn commits(c: &mut Criterion) {
             })
             .expect(NO_DISK);
     };
+    // What a put is before anybody commits it.
+    let mut txn = full.env.begin_write().expect(NO_DISK);
+    let mut put = 0;
+    c.bench_function("environment/put", |b| {
+        b.iter(|| {
+            put += 1;
+            txn.put(&full.database, &existing(put), &VALUE).expect(NO_DISK);
+        });
+    });
+    drop(txn);
     c.bench_function("environment/commit_no_sync", |b| b.iter(|| commit(1, Durability::NoSync)));
     c.bench_function("environment/commit_sync", |b| b.iter(|| commit(1, Durability::Sync)));
     c.bench_function("environment/commit_1000_sync", |b| {
@@ -99,6 +109,31 @@ fn checkpoint(c: &mut Criterion) {
             |()| full.env.checkpoint().expect(NO_DISK),
             BatchSize::PerIteration,
         );
+    });
+}
+
+/// What is in use is moved out of files that hold little else.
+fn clean(c: &mut Criterion) {
+    // Nobody cleans but this.
+    let full = Full::with(Options::new().background(false).space_target(0)).expect(NO_DISK);
+    let mut n = 0;
+    let mut change = || {
+        n += 1000;
+        full.env
+            .write_with(Durability::NoSync, |txn| {
+                (n..n + 1000).try_for_each(|n| txn.put(&full.database, &existing(n), &VALUE))
+            })
+            .expect(NO_DISK);
+        full.env.checkpoint().expect(NO_DISK);
+    };
+    let clean = || full.env.compact().expect(NO_DISK).moved;
+    // What the load has left is another matter.
+    clean();
+    change();
+    let mut group = c.benchmark_group("environment/clean");
+    group.throughput(Throughput::Elements(clean()));
+    group.bench_function("moved", |b| {
+        b.iter_batched(&mut change, |()| clean(), BatchSize::PerIteration);
     });
 }
 
@@ -144,6 +179,6 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = reads, commits, exclusive, checkpoint, recovery
+    targets = reads, commits, exclusive, checkpoint, clean, recovery
 }
 criterion_main!(benches);

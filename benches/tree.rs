@@ -3,7 +3,9 @@
 use std::{hint::black_box, sync::Arc};
 
 use cairn_benches::{ENTRIES, VALUE, existing, key};
-use cairn_btree::{Forest, ForestOptions, FrozenRoot, MemorySource, TreeId, TreeWriter, ValueRef};
+use cairn_btree::{
+    Forest, ForestOptions, FrozenRoot, MemorySource, TreeId, TreeWriter, ValueRef, check,
+};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 const TREE: TreeId = TreeId(1);
@@ -73,6 +75,24 @@ fn insert(c: &mut Criterion) {
     });
 }
 
+/// The put after which a leaf is two.
+fn split(c: &mut Criterion) {
+    let with = |entries| {
+        let mut writer = empty();
+        (0..entries).for_each(|n| put(&mut writer, &key(n)));
+        writer
+    };
+    let nodes = |entries| {
+        let frozen = with(entries).freeze(1).expect("memory does not fail");
+        check(&frozen, &mut |_| {}).nodes
+    };
+    let is_full = |entries: &u64| nodes(*entries) < nodes(entries + 1);
+    let full = (1..).find(is_full).expect("no leaf grows for ever");
+    c.bench_function("tree/split", |b| {
+        b.iter_batched_ref(|| with(full), |writer| put(writer, &key(full)), BatchSize::SmallInput);
+    });
+}
+
 fn own_path(c: &mut Criterion) {
     let (mut writer, _frozen) = full();
     let (mut n, mut sequence) = (0, 1);
@@ -85,5 +105,5 @@ fn own_path(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, get, get_many, insert, own_path);
+criterion_group!(benches, get, get_many, insert, split, own_path);
 criterion_main!(benches);

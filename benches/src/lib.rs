@@ -3,7 +3,7 @@
 //! There is a bench a layer: `log`, `tree`, `environment`, `encryption`, `index`, `archive`, `kv`, `backup`, `replica`. `cargo xtask
 //! bench` runs them all, `cargo xtask bench -- get` those with `get` in their names, `cargo xtask bench --test` each once.
 //! Comparisons with other engines are in `compare`, a workspace of its own: `cargo xtask bench compare run` for the
-//! engine, `json` for queries of documents, `kv` for what a key-value store costs beside the engine, `store` for backup and restore of a key-value store.
+//! engine and `rows` for all that it has goals for, `latency` for commits beside background work, `json` for queries of documents, `kv` for what a key-value store costs beside the engine, `store` for backup and restore of a key-value store.
 #![forbid(unsafe_code)]
 
 pub mod replica;
@@ -56,8 +56,16 @@ impl Full {
     /// # Errors
     /// If the temporary directory cannot be written.
     pub fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        Self::with(Options::new())
+    }
+
+    /// Creates and fills one with these options.
+    ///
+    /// # Errors
+    /// As [`Full::new`].
+    pub fn with(options: Options) -> Result<Self, Box<dyn std::error::Error>> {
         let dir = tempfile::tempdir()?;
-        let (env, _) = Environment::open(dir.path().join("env"), Options::new())?;
+        let (env, _) = Environment::open(dir.path().join("env"), options)?;
         let database = env.database("main", DatabaseOptions::default())?;
         for first in (0..ENTRIES).step_by(10_000) {
             env.write_with(Durability::NoSync, |txn| {

@@ -8,9 +8,9 @@
 //! that engine's. A *round* is one turn of each engine; ratios are taken within a round, where the
 //! machine was the same for all, and the table shows medians over the rounds.
 //!
-//! Two more commands are about the engine: `rows`, all the rows that it has goals for, and `latency`: of commits while
-//! something runs in the background. Three are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`; one
-//! about backups of all data: `backup`.
+//! Two more commands are about the engine: `rows`, all the rows that it has goals for, and `latency`; `hot` draws what
+//! `cargo xtask bench` has measured. Three are about the key-value store: `json`, `kv` and `store`; one is about SQL: `sql`; one about
+//! backups of all data: `backup`.
 #![deny(unsafe_code)] // but for what heed and SQLite's own benchmark demand
 
 mod backup;
@@ -18,6 +18,7 @@ mod chart;
 mod data;
 mod engine;
 mod entries;
+mod hot;
 mod json;
 mod kv;
 mod large;
@@ -48,6 +49,8 @@ enum Command {
     Rows(rows::Rows),
     /// How long commits take while something runs in the background
     Latency(latency::Latency),
+    /// What `cargo xtask bench` has measured of the hot paths
+    Hot(hot::Hot),
     /// Queries on an indexed field of JSON documents, beside SQLite
     Json(json::Json),
     /// Puts and gets of a key-value store, beside those of the engine
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
         Command::Run(run) => round::run(&run),
         Command::Rows(rows) => rows::run(&rows),
         Command::Latency(latency) => latency::run(&latency),
+        Command::Hot(hot) => hot::run(&hot),
         Command::Json(json) => json::run(&json),
         Command::Kv(kv) => kv::run(&kv),
         Command::Store(store) => store::run(&store),
