@@ -9,7 +9,7 @@ use crate::Result;
 
 pub const ENTRY: Entry = Entry {
     name: "cairndb",
-    settings: "cache 1 GiB; `Durability::Sync`, `NoSync` where nothing is synced",
+    settings: "cache 1 GiB, huge pages; `Durability::Sync`, `NoSync` where nothing is synced",
     b_tree: true,
     syncs: true,
     open: |dir, room| open(dir, Options::default(), room),
@@ -27,7 +27,7 @@ pub const ENCRYPTED: Entry = Entry {
 };
 
 fn open(dir: &Path, options: Options, room: Room) -> Result<Box<dyn Engine>> {
-    let mut options = options.cache_bytes(room.cache);
+    let mut options = options.cache_bytes(room.cache).huge_pages(true);
     if let Some(bytes) = room.log {
         options = options.checkpoint_bytes(bytes);
     }
