@@ -70,7 +70,7 @@ const CRITICAL: &[Decision] = &[
     decision("no file that is pinned goes", "cairn-env", "src/pin/mod.rs", &["has", "is_pinned"]),
     decision("what a pin holds", "cairn-env", "src/pin/held.rs",
         &["holds", "release", "release_file", "oldest_version", "is_probably_pinned"]),
-    decision("no file that a checkpoint needs goes", "cairn-env", "src/checkpoint.rs", &["is_removable", "removable"]),
+    decision("no file that a checkpoint needs goes", "cairn-env", "src/checkpoint/mod.rs", &["is_removable", "removable"]),
     decision("a manifest is what was written", "cairn-backup", "src/manifest.rs", &["is_intact", "adds_up"]),
     decision("a file of a backup is what was copied", "cairn-backup", "src/verify.rs",
         &["read_file", "open_stored", "read_stored"]),

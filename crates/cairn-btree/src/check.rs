@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use cairn_log::{FileNumber, Lsn};
 
 use crate::{
-    FrozenRoot, TreeError, TreeId, TreeResult, ValuePointer, ValueRef, catalog, child::Child,
-    frozen::tree_count, node::Node, slot::NodeRef,
+    FrozenRoot, TreeDigest, TreeError, TreeId, TreeResult, ValuePointer, ValueRef, catalog,
+    child::Child, frozen::tree_count, node::Node, slot::NodeRef,
 };
 
 /// Something that is wrong in a tree.
@@ -56,6 +56,8 @@ pub struct CheckReport {
     pub entries: u64,
     /// Reachable bytes of each log file: nodes on disk and large values.
     pub reachable: BTreeMap<FileNumber, u64>,
+    /// The nodes on disk that were read.
+    pub digest: TreeDigest,
     /// Greatest height of a tree.
     pub height: u32,
 }
@@ -179,9 +181,10 @@ impl Walk<'_> {
             Child::Empty | Child::Private(_) => return None,
         };
         let slot = self.frozen.forest().slots.get(id).ok()?;
-        let lsn = slot.lsn()?;
-        *self.report.reachable.entry(lsn.file()).or_default() += u64::from(slot.stored_len());
-        Some(lsn)
+        let stored = slot.stored()?;
+        *self.report.reachable.entry(stored.lsn.file()).or_default() += u64::from(stored.len);
+        self.report.digest.add(stored);
+        Some(stored.lsn)
     }
 
     fn check_order(&mut self, tree: TreeId, lsn: Option<Lsn>, node: &Node) {

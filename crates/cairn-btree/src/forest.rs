@@ -16,7 +16,7 @@ use cairn_log::{
 };
 
 use crate::{
-    NodeSource, TreeError, TreeId, TreeResult,
+    NodeSource, StoredNode, TreeError, TreeId, TreeResult,
     child::{Child, SlotId},
     generation::{Generations, Gone, Tally},
     image::Fences,
@@ -181,6 +181,12 @@ impl Forest {
         self.generations.settle(cut)
     }
 
+    /// What [`Forest::settle`] would take out.
+    #[must_use]
+    pub fn pending(&self, cut: u64) -> Vec<Tally> {
+        self.generations.pending(cut)
+    }
+
     /// Puts back what [`Forest::settle`] took out, for a checkpoint that failed.
     pub fn unsettle(&self, tallies: Vec<Tally>) {
         self.generations.unsettle(tallies);
@@ -202,7 +208,7 @@ impl Forest {
     fn slot_of(&self, lsn: Lsn) -> SlotId {
         *lock(self.shard(lsn)).entry(lsn.to_raw()).or_insert_with(|| {
             let (id, slot) = self.slots.allocate();
-            slot.set_lsn(lsn, 0);
+            slot.set_place(lsn);
             id
         })
     }
@@ -288,13 +294,13 @@ impl Forest {
         Ok(NodeRef::of(Arc::new(node)))
     }
 
-    /// Reads a node, and checks that it is the one that was meant; returns how long its record is, too.
-    fn read(&self, lsn: Lsn, expected: Expected<'_>) -> TreeResult<(Node, u32)> {
+    /// Reads a node, and checks that it is the one that was meant; returns what its record is, too.
+    fn read(&self, lsn: Lsn, expected: Expected<'_>) -> TreeResult<(Node, StoredNode)> {
         let record = self.source.read(lsn)?;
         let node = Node::load(record.kind, record.sequence, record.body)
             .map_err(|damage| self.source.damaged(lsn, damage))?;
         check_identity(lsn, &node, expected)?;
-        Ok((node, record.stored_len))
+        Ok((node, record.stored))
     }
 
     /// Reads a node that is not resident.
@@ -302,8 +308,8 @@ impl Forest {
     fn fault(&self, id: SlotId, expected: Expected<'_>) -> TreeResult<NodeRef> {
         let slot = self.slots.get(id)?;
         let lsn = slot.lsn().ok_or(NOWHERE)?;
-        let (node, stored_len) = self.read(lsn, expected)?;
-        slot.set_lsn(lsn, stored_len);
+        let (node, stored) = self.read(lsn, expected)?;
+        slot.set_stored(stored);
         let bytes = node.memory();
         let (node, installed) = slot.install(Arc::new(node));
         if installed {
@@ -390,8 +396,8 @@ impl Forest {
                 Err(TreeError::Internal { what: "a frozen node refers to one that is not" })
             }
         })?;
-        let (lsn, len) = self.source.write(node.kind(), node.sequence, body)?;
-        if self.generations.written(&self.slots, id, lsn, len) {
+        let stored = self.source.write(node.kind(), node.sequence, body)?;
+        if self.generations.written(&self.slots, id, stored) {
             self.dirty.fetch_sub(node.memory(), Ordering::Relaxed);
         }
         Ok(())

@@ -17,13 +17,14 @@ use cairn_log::{
 };
 
 use crate::{
+    StoredNode,
     child::SlotId,
     node::Node,
     slot::{Slot, SlotTable},
     sync::lock,
 };
 
-/// A change in the number of bytes of a log file that are reachable.
+/// A change in what of a log file is reachable: a record more, or one less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a pair with names")]
 pub struct Tally {
@@ -33,19 +34,31 @@ pub struct Tally {
     pub file: FileNumber,
     /// Bytes that became reachable (positive) or garbage (negative).
     pub bytes: i64,
+    /// The node, unless it is a large value.
+    pub node: Option<StoredNode>,
 }
 
 impl Tally {
-    /// A record of `bytes` bytes at `lsn` became reachable in `generation`.
+    /// A large value of `bytes` bytes at `lsn` became reachable in `generation`.
     #[must_use]
     pub fn birth(generation: u64, lsn: Lsn, bytes: u32) -> Self {
-        Self { generation, file: lsn.file(), bytes: bytes.into() }
+        Self { generation, file: lsn.file(), bytes: bytes.into(), node: None }
     }
 
-    /// A record of `bytes` bytes at `lsn` became garbage in `generation`.
+    /// A large value of `bytes` bytes at `lsn` became garbage in `generation`.
     #[must_use]
     pub fn death(generation: u64, lsn: Lsn, bytes: u32) -> Self {
-        Self { generation, file: lsn.file(), bytes: -i64::from(bytes) }
+        Self { generation, file: lsn.file(), bytes: -i64::from(bytes), node: None }
+    }
+
+    /// A node became reachable in `generation`.
+    fn birth_of(generation: u64, node: StoredNode) -> Self {
+        Self { node: Some(node), ..Self::birth(generation, node.lsn, node.len) }
+    }
+
+    /// A node became garbage in `generation`.
+    fn death_of(generation: u64, node: StoredNode) -> Self {
+        Self { node: Some(node), ..Self::death(generation, node.lsn, node.len) }
     }
 }
 
@@ -92,8 +105,8 @@ impl Generations {
         for id in superseded.drain(..) {
             let Ok(slot) = slots.get(id) else { continue };
             slot.retired.store(frozen, Ordering::Relaxed);
-            match slot.lsn() {
-                Some(lsn) => inner.tallies.push(Tally::death(frozen, lsn, slot.stored_len())),
+            match slot.stored() {
+                Some(stored) => inner.tallies.push(Tally::death_of(frozen, stored)),
                 None => clean += slot.get().map_or(0, |node| node.memory()),
             }
             gone.extend(inner.retire(id, slot));
@@ -119,17 +132,17 @@ impl Generations {
     /// Notes that the node in slot `id` was written. Returns whether it was dirty until now: not if
     /// it was superseded meanwhile. If it has gone, or was written by somebody else, the record is
     /// garbage.
-    pub(crate) fn written(&self, slots: &SlotTable, id: SlotId, lsn: Lsn, len: u32) -> bool {
+    pub(crate) fn written(&self, slots: &SlotTable, id: SlotId, stored: StoredNode) -> bool {
         let mut inner = lock(&self.inner);
         let Ok(slot) = slots.get(id) else { return false };
         if slot.lsn().is_some() {
             return false;
         }
-        slot.set_lsn(lsn, len);
-        inner.tallies.push(Tally::birth(slot.born.load(Ordering::Relaxed), lsn, len));
+        slot.set_stored(stored);
+        inner.tallies.push(Tally::birth_of(slot.born.load(Ordering::Relaxed), stored));
         let retired = slot.retired.load(Ordering::Relaxed);
         if retired > 0 {
-            inner.tallies.push(Tally::death(retired, lsn, len));
+            inner.tallies.push(Tally::death_of(retired, stored));
         }
         retired == 0
     }
@@ -142,6 +155,12 @@ impl Generations {
             .partition(|tally| tally.generation <= cut);
         inner.tallies = rest;
         settled
+    }
+
+    /// The changes that hold for the frozen root of gen `cut`, and stay.
+    pub(crate) fn pending(&self, cut: u64) -> Vec<Tally> {
+        let inner = lock(&self.inner);
+        inner.tallies.iter().filter(|tally| tally.generation <= cut).copied().collect()
     }
 
     /// Puts changes back that were taken out for a checkpoint that then failed.

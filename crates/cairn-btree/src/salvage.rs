@@ -88,11 +88,23 @@ impl NodeImage {
     /// The children of a branch, or the trees of a leaf of the catalogue, but for dropped ones.
     #[must_use]
     pub fn children(&self) -> Vec<ChildImage> {
+        self.referred().filter(|child| !child.tree.is_grave()).collect()
+    }
+
+    /// As [`children`](Self::children), with dropped trees, under the number that stands in their nodes.
+    #[must_use]
+    pub fn all_children(&self) -> Vec<ChildImage> {
+        let in_nodes =
+            |child: ChildImage| ChildImage { tree: TreeId(child.tree.in_nodes()), ..child };
+        self.referred().map(in_nodes).collect()
+    }
+
+    fn referred(&self) -> impl Iterator<Item = ChildImage> {
         let lsn = |i| match self.node.child(i) {
             Child::Disk(lsn) => Some(lsn),
             _ => None,
         };
-        let child = |i| {
+        let child = move |i| {
             if self.node.is_catalog_leaf() {
                 let tree = catalog::tree_of_key(&self.node.image.key(i)).unwrap_or(TreeId(0));
                 let (lower, upper) = (Vec::new(), None);
@@ -104,7 +116,7 @@ impl NodeImage {
             let level = self.level().checked_sub(1);
             ChildImage { tree: self.tree(), level, lower, upper, lsn: lsn(i) }
         };
-        (0..self.node.child_count()).map(child).filter(|child| !child.tree.is_grave()).collect()
+        (0..self.node.child_count()).map(child)
     }
 
     /// Whether this node is the one that its parent means.

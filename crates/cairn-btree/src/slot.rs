@@ -15,7 +15,7 @@ use cairn_log::{
     },
 };
 
-use crate::{TreeError, TreeResult, child::SlotId, node::Node, sync::lock};
+use crate::{StoredNode, TreeError, TreeResult, child::SlotId, node::Node, sync::lock};
 
 /// A node that is being read: it stays whole as long as this lives, whatever happens to its slot.
 pub(crate) struct NodeRef(Guard<Option<Arc<Node>>>);
@@ -54,8 +54,9 @@ pub(crate) struct Slot {
     pub(crate) born: AtomicU64,
     /// The gen in which it was superseded, 0 while it is current.
     pub(crate) retired: AtomicU64,
-    /// Bytes of its record.
+    /// Bytes of its record, and the checksum of that; 0 as long as it was neither written nor read.
     stored_len: AtomicU32,
+    stored_crc: AtomicU32,
     /// Stamp of the current life, and in the lowest bit whether the node was used lately.
     state: AtomicU32,
 }
@@ -89,14 +90,23 @@ impl Slot {
         Lsn::from_raw(self.lsn.load(Ordering::Acquire))
     }
 
-    pub(crate) fn stored_len(&self) -> u32 {
-        self.stored_len.load(Ordering::Relaxed)
+    /// The node's record, if it was written or read; one whose place alone is known has no length.
+    pub(crate) fn stored(&self) -> Option<StoredNode> {
+        let lsn = self.lsn()?;
+        let len = self.stored_len.load(Ordering::Relaxed);
+        Some(StoredNode { lsn, len, crc: self.stored_crc.load(Ordering::Relaxed) })
     }
 
     /// Says where the node stands on disk; once in a life.
-    pub(crate) fn set_lsn(&self, lsn: Lsn, stored_len: u32) {
-        self.stored_len.store(stored_len, Ordering::Relaxed);
-        self.lsn.store(lsn.to_raw(), Ordering::Release);
+    pub(crate) fn set_place(&self, lsn: Lsn) {
+        self.set_stored(StoredNode { lsn, len: 0, crc: 0 });
+    }
+
+    /// Says where the node stands on disk, and what is there.
+    pub(crate) fn set_stored(&self, stored: StoredNode) {
+        self.stored_len.store(stored.len, Ordering::Relaxed);
+        self.stored_crc.store(stored.crc, Ordering::Relaxed);
+        self.lsn.store(stored.lsn.to_raw(), Ordering::Release);
     }
 
     /// Puts a new node into an empty slot.
@@ -224,7 +234,7 @@ mod tests {
         let ids: Vec<SlotId> = (0..SLOTS).map(|_| table.allocate().0).collect();
         for (i, id) in ids.iter().enumerate() {
             assert_eq!(id.index as usize, i);
-            table.get(*id).unwrap().set_lsn(Lsn::from_raw((1 << 29) + i as u64).unwrap(), 1);
+            table.get(*id).unwrap().set_place(Lsn::from_raw((1 << 29) + i as u64).unwrap());
         }
         for (i, id) in ids.iter().enumerate() {
             assert_eq!(table.get(*id).unwrap().lsn().unwrap().offset(), 8 * i as u64);

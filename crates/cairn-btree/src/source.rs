@@ -3,9 +3,11 @@
 use std::{fmt, path::Path, sync::PoisonError};
 
 use cairn_log::{
-    Damage, FileNumber, LogError, LogResult, Lsn, RecordKind,
+    Damage, FileNumber, LogError, LogResult, Lsn, RecordKind, crc32c,
     shared::{Mutex, MutexGuard},
 };
+
+use crate::StoredNode;
 
 /// A node's record as read: checked by its checksums, and nothing more.
 #[derive(Debug)]
@@ -17,8 +19,8 @@ pub struct NodeRecord {
     pub sequence: u64,
     /// The payload.
     pub body: Vec<u8>,
-    /// Bytes that the record takes in its file, for the account of live bytes.
-    pub stored_len: u32,
+    /// The record itself.
+    pub stored: StoredNode,
 }
 
 /// Where nodes live when they are not in memory.
@@ -30,12 +32,11 @@ pub trait NodeSource: fmt::Debug + Send + Sync {
     /// that does not answer.
     fn read(&self, lsn: Lsn) -> LogResult<NodeRecord>;
 
-    /// Writes a record, which is readable as soon as this returns. Returns its position and the
-    /// bytes it takes.
+    /// Writes a record, which is readable as soon as this returns.
     ///
     /// # Errors
     /// If the disk fails or is full; the node then stays in memory.
-    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<(Lsn, u32)>;
+    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<StoredNode>;
 
     /// The error for damage in the record at `lsn`.
     fn damaged(&self, lsn: Lsn, damage: Damage) -> LogError;
@@ -71,8 +72,9 @@ impl MemorySource {
     }
 }
 
-fn stored_len(body: &[u8]) -> u32 {
-    u32::try_from(24 + body.len().next_multiple_of(8)).unwrap_or(u32::MAX)
+fn stored(lsn: Lsn, body: &[u8]) -> StoredNode {
+    let len = u32::try_from(24 + body.len().next_multiple_of(8)).unwrap_or(u32::MAX);
+    StoredNode { lsn, len, crc: crc32c(body) }
 }
 
 impl NodeSource for MemorySource {
@@ -81,17 +83,17 @@ impl NodeSource for MemorySource {
         let records = self.lock();
         let (kind, sequence, body) =
             records.get(place).ok_or_else(|| self.damaged(lsn, Damage::Nothing))?;
-        let body = body.clone();
-        Ok(NodeRecord { kind: *kind, sequence: *sequence, stored_len: stored_len(&body), body })
+        let stored = stored(lsn, body);
+        Ok(NodeRecord { kind: *kind, sequence: *sequence, body: body.clone(), stored })
     }
 
-    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<(Lsn, u32)> {
+    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<StoredNode> {
         let mut records = self.lock();
         let lsn = Lsn::new(FileNumber::FIRST, 8 * records.len() as u64)
             .ok_or(LogError::Exhausted { what: "positions" })?;
-        let len = stored_len(&body);
+        let stored = stored(lsn, &body);
         records.push((kind, sequence, body));
-        Ok((lsn, len))
+        Ok(stored)
     }
 
     fn damaged(&self, lsn: Lsn, damage: Damage) -> LogError {

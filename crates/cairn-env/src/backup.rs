@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use cairn_btree::FrozenRoot;
+use cairn_btree::{FrozenRoot, TreeDigest};
 use cairn_io::{Dir, FileExt};
 use cairn_log::{
     Damage, Digest, FileClass, FileNumber, HEADER_LEN, LogError, LogFile, LogName, LogResult, Lsn,
@@ -236,6 +236,7 @@ pub struct BackupSet {
     core: Inside,
     pin: u64,
     cut: Cut,
+    digest: Option<TreeDigest>,
     files: Vec<BackupFile>,
     keyring: Option<Vec<u8>>,
     fate: Fate,
@@ -246,6 +247,13 @@ impl BackupSet {
     #[must_use]
     pub const fn cut(&self) -> &Cut {
         &self.cut
+    }
+
+    /// Which nodes the trees of the checkpoint consist of from which the restored environment starts, as that
+    /// says itself. `None` if there is no checkpoint, or it goes back to a version that did not say.
+    #[must_use]
+    pub const fn tree_digest(&self) -> Option<TreeDigest> {
+        self.digest
     }
 
     /// The state that the set holds, as a snapshot of the running environment: for a digest, say, that
@@ -351,11 +359,11 @@ fn find_cut(core: &Core) -> EnvResult<Moment> {
 }
 
 pub(crate) fn begin(core: &Arc<Open>, budget: PinBudget) -> EnvResult<BackupSet> {
-    let Frozen { pin, cut, files, keyring, fate } = freeze(core, budget)?;
+    let Frozen { pin, cut, digest, files, keyring, fate } = freeze(core, budget)?;
     core.holders.backups.fetch_add(1, Ordering::AcqRel);
     // Of an environment that is only read, a backup outlives the close.
     let inside = if core.options.read_only { core.look_on() } else { core.follow() };
-    Ok(BackupSet { core: inside, pin, cut, files, keyring, fate })
+    Ok(BackupSet { core: inside, pin, cut, digest, files, keyring, fate })
 }
 
 /// A frozen, pinned set of files that does not keep anybody from closing: what is inside of the environment
@@ -364,6 +372,7 @@ pub(crate) fn begin(core: &Arc<Open>, budget: PinBudget) -> EnvResult<BackupSet>
 pub(crate) struct Frozen {
     pin: u64,
     cut: Cut,
+    digest: Option<TreeDigest>,
     files: Vec<BackupFile>,
     keyring: Option<Vec<u8>>,
     fate: Fate,
@@ -391,7 +400,7 @@ impl Frozen {
     /// Pins `files`, which nothing can remove before that, and looks at their ends.
     fn pin(
         core: &Core,
-        cut: Cut,
+        (cut, digest): (Cut, Option<TreeDigest>),
         root: Arc<FrozenRoot>,
         budget: PinBudget,
         mut files: Vec<BackupFile>,
@@ -409,7 +418,7 @@ impl Frozen {
         // Key epochs only go when no file is left that needs them, pinned ones included.
         let keyring = looked.and_then(|()| keyring::file::read_bytes(&*core.files.dir));
         match keyring {
-            Ok(keyring) => Ok(Self { pin, cut, files, keyring, fate }),
+            Ok(keyring) => Ok(Self { pin, cut, digest, files, keyring, fate }),
             Err(error) => {
                 drop(lock(&core.pins).release(pin));
                 Err(error)
@@ -447,7 +456,7 @@ pub(crate) fn freeze_checkpoint(core: &Core, known: u64) -> EnvResult<Option<(Fr
         ..core.cut_of(Some(&newest), None)
     };
     let (root, budget) = (core.published.load_full(), PinBudget::default());
-    let set = Frozen::pin(core, cut, root, budget, files)?;
+    let set = Frozen::pin(core, (cut, newest.record.digest), root, budget, files)?;
     drop(checkpointer);
     Ok(Some((set, newest)))
 }
@@ -499,7 +508,8 @@ pub(crate) fn freeze(core: &Core, budget: PinBudget) -> EnvResult<Frozen> {
     }
     files.sort_by_key(|file| file.name.number);
     let cut = Cut { commit: root.sequence(), time, ..core.cut_of(newest.as_ref(), journal_end) };
-    let frozen = Frozen::pin(core, cut, root, budget, files);
+    let digest = newest.and_then(|newest| newest.record.digest);
+    let frozen = Frozen::pin(core, (cut, digest), root, budget, files);
     drop(checkpointer);
     frozen
 }

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use cairn_btree::{NodeRecord, NodeSource};
+use cairn_btree::{NodeRecord, NodeSource, StoredNode};
 use cairn_io::{
     Access, DirRef, WorldRef,
     shared::{
@@ -17,9 +17,9 @@ use cairn_io::{
     },
 };
 use cairn_log::{
-    CommitSpan, Damage, DataKeys, FRAME_LEN, FileClass, FileHeader, FileNumber, LogError, LogFile,
-    LogName, LogResult, LogWriter, Lsn, NewFile, Payload, RecordKind, Sealed, Spare, Timeline,
-    Uuid, seal_record_len,
+    CommitSpan, Damage, DataKeys, FRAME_LEN, FileClass, FileFeatures, FileHeader, FileNumber,
+    FrameHeader, LogError, LogFile, LogName, LogResult, LogWriter, Lsn, NewFile, Payload,
+    RecordKind, Sealed, Spare, Timeline, Uuid, seal_record_len,
 };
 
 use crate::{commit::Encoder, directories, heal::Second, sites, sync::lock};
@@ -131,6 +131,7 @@ impl Files {
             incarnation: self.identity.incarnation.load(Ordering::Relaxed),
             created: self.world.wall().0,
             directory: self.place(number),
+            features: FileFeatures::of_new(class),
             ..FileHeader::first(class, number, self.identity.environment, self.random_uuid())
         }
     }
@@ -425,7 +426,7 @@ impl Files {
         kind: RecordKind,
         sequence: u64,
         body: Vec<u8>,
-    ) -> LogResult<(Lsn, u32)> {
+    ) -> LogResult<StoredNode> {
         let payload = self.payload_of(body)?;
         self.append(&self.nodes, FileClass::Node, kind, sequence, &payload)
     }
@@ -433,7 +434,7 @@ impl Files {
     /// Writes a large value that moves into the current value file.
     pub(crate) fn append_value(&self, sequence: u64, value: Encoder) -> LogResult<Lsn> {
         let (kind, payload) = (RecordKind::VALUE, self.payload(value)?);
-        Ok(self.append(&self.values, FileClass::Value, kind, sequence, &payload)?.0)
+        Ok(self.append(&self.values, FileClass::Value, kind, sequence, &payload)?.lsn)
     }
 
     fn append(
@@ -443,7 +444,7 @@ impl Files {
         kind: RecordKind,
         sequence: u64,
         payload: &Payload,
-    ) -> LogResult<(Lsn, u32)> {
+    ) -> LogResult<StoredNode> {
         let mut current = lock(current);
         let full = |writer: &LogWriter| {
             writer.is_ending() || writer.end() + self.seal_len() > self.node_file_bytes
@@ -462,13 +463,13 @@ impl Files {
         }
         let writer = current.as_mut().expect("it was just created");
         let before = writer.end();
-        let lsn = writer.append_payload(kind, sequence, payload)?;
+        let (lsn, crc) = writer.append_payload(kind, sequence, payload)?;
         let len = u32::try_from(writer.end() - before).expect("records have at most 4 GiB");
         self.grown.fetch_add(len.into(), Ordering::Relaxed);
         if writer.end() - writer.flusher.written() >= WRITE_PIECE {
             writer.write()?;
         }
-        Ok((lsn, len))
+        Ok(StoredNode { lsn, len, crc })
     }
 
     /// Bytes that all files take.
@@ -515,6 +516,12 @@ thread_local! {
     static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// What the header of its record says of a node.
+pub(crate) fn stored(lsn: Lsn, header: &FrameHeader) -> StoredNode {
+    let len = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
+    StoredNode { lsn, len, crc: header.body_crc }
+}
+
 impl NodeSource for Files {
     fn read(&self, lsn: Lsn) -> LogResult<NodeRecord> {
         /// Most nodes fit; a longer one takes a second read.
@@ -524,15 +531,15 @@ impl NodeSource for Files {
             let mut buffer = READ_BUFFER.take();
             let read = file.read_into(lsn, HINT, &mut buffer).map(|(header, len)| {
                 let body = buffer[FRAME_LEN..][..len].to_vec();
-                let stored_len = u32::try_from(header.record_len()).unwrap_or(u32::MAX);
-                NodeRecord { kind: header.kind, sequence: header.sequence, body, stored_len }
+                let stored = stored(lsn, &header);
+                NodeRecord { kind: header.kind, sequence: header.sequence, body, stored }
             });
             READ_BUFFER.set(buffer);
             read
         })
     }
 
-    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<(Lsn, u32)> {
+    fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<StoredNode> {
         self.append_node(kind, sequence, body)
     }
 

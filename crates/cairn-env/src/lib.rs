@@ -78,6 +78,7 @@ mod staging;
 mod standby;
 mod state;
 mod state_keys;
+mod stored_trees;
 mod survey;
 mod sync;
 #[doc(hidden)]
@@ -90,7 +91,7 @@ mod verify;
 mod view;
 
 pub use backup::{BackupFile, BackupSet, Cut};
-pub use cairn_btree::MAX_KEY_LEN;
+pub use cairn_btree::{MAX_KEY_LEN, TreeDigest};
 pub use checkpoint::CheckpointReport;
 pub use cleaner::CleanReport;
 pub use commit::{MAX_TRANSACTION_LEN, MAX_VALUE_LEN};
@@ -146,6 +147,7 @@ pub use standby::{
     StandbyInfo, StandbyProgress, StandbyTarget, Superseded, begin_standby, standby_info,
     standby_progress, supersede, superseded,
 };
+pub use stored_trees::{CheckpointTrees, StoredTrees};
 pub use survey::{LevelSurvey, Survey, TreeSurvey};
 pub use transaction::{
     CommitInfo, Companion, ExclusiveRange, ExclusiveTransaction, PendingCommit, Savepoint,

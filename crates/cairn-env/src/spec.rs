@@ -9,6 +9,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("state_slot", table(crate::state::state_slot::FIELDS)),
         ("checkpoint_head", table(crate::checkpoint::checkpoint_head::FIELDS)),
         ("checkpoint_file", table(crate::checkpoint::checkpoint_file::FIELDS)),
+        ("checkpoint_tail", table(crate::checkpoint::checkpoint_tail::FIELDS)),
     ];
     tables.push(("current_example", crate::root::current_example()));
     tables.push(("directory_example", crate::directories::label_example()));

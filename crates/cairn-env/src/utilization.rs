@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_btree::Tally;
+use cairn_btree::{Tally, TreeDigest};
 use cairn_log::{FileClass, FileNumber, LogFile, Uuid};
 
 /// What the environment knows of a log file.
@@ -38,10 +38,19 @@ impl FileEnd {
     }
 }
 
-/// All files, by number.
-#[derive(Clone, Debug, Default)]
+/// All files, by number, and which nodes in them the newest checkpoint can reach.
+#[derive(Clone, Debug)]
 pub(crate) struct Utilization {
     pub(crate) files: BTreeMap<FileNumber, FileUse>,
+    /// `None` if the checkpoint is of a version that did not say.
+    pub(crate) digest: Option<TreeDigest>,
+}
+
+impl Default for Utilization {
+    /// That of an environment without a checkpoint.
+    fn default() -> Self {
+        Self { files: BTreeMap::new(), digest: Some(TreeDigest::EMPTY) }
+    }
 }
 
 impl Utilization {
@@ -70,6 +79,14 @@ impl Utilization {
         for tally in tallies {
             if let Some(file) = self.files.get_mut(&tally.file) {
                 file.live += tally.bytes;
+            }
+        }
+        let Some(digest) = &mut self.digest else { return };
+        for tally in tallies {
+            match tally.node {
+                Some(node) if tally.bytes > 0 => digest.add(node),
+                Some(node) => digest.remove(node),
+                None => {}
             }
         }
     }
@@ -105,5 +122,16 @@ impl Utilization {
     /// Bytes reachable in all files.
     pub(crate) fn live(&self) -> u64 {
         self.files.values().map(|file| u64::try_from(file.live).unwrap_or(0)).sum()
+    }
+}
+
+/// Takes nodes away from a digest that have come, and adds those that have gone: it is what it was before.
+pub(crate) fn take_back(digest: &mut TreeDigest, tallies: &[Tally]) {
+    for tally in tallies {
+        match tally.node {
+            Some(node) if tally.bytes > 0 => digest.remove(node),
+            Some(node) => digest.add(node),
+            None => {}
+        }
     }
 }

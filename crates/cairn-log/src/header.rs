@@ -83,8 +83,36 @@ pub struct FileHeader {
     pub capacity: u64,
     /// Upper limit of the bytes that may be written and not yet durable (journal), else 0.
     pub max_unsynced: u64,
+    /// Features that a reader must know.
+    pub features: FileFeatures,
     /// How the file is encrypted, if it is.
     pub encryption: Option<FileEncryption>,
+}
+
+/// Bits of features of a log file that a reader must know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileFeatures(u64);
+
+impl FileFeatures {
+    /// None: any version reads the file.
+    pub const NONE: Self = Self(0);
+
+    /// Checkpoint records of the file may have a tree digest. An older version would take them for damaged.
+    pub const TREE_DIGEST: Self = Self(1);
+
+    /// Those of a file that this version begins.
+    #[must_use]
+    pub const fn of_new(class: FileClass) -> Self {
+        match class {
+            FileClass::Node => Self::TREE_DIGEST,
+            FileClass::Journal | FileClass::Value => Self::NONE,
+        }
+    }
+
+    /// Whether this version knows them in files of a class.
+    const fn are_known(self, class: FileClass) -> bool {
+        self.0 & !Self::of_new(class).0 == 0
+    }
 }
 
 impl FileHeader {
@@ -110,6 +138,7 @@ impl FileHeader {
             previous: None,
             capacity: 0,
             max_unsynced: 0,
+            features: FileFeatures::NONE,
             encryption: None,
         }
     }
@@ -149,6 +178,7 @@ impl FileHeader {
             (layout::PREVIOUS_SEQUENCE, previous.map_or(0, |p| p.last_sequence)),
             (layout::CAPACITY, self.capacity),
             (layout::UNSYNCED, self.max_unsynced),
+            (layout::FEATURES, self.features.0),
         ];
         for (field, value) in numbers {
             field.set_number(bytes, *value);
@@ -210,8 +240,11 @@ impl FileHeader {
         if algorithm > ALGORITHM || !encrypted && (algorithm != 0 || epoch != 0) {
             return unsupported(format!("encryption algorithm {algorithm}"));
         }
-        if layout::FEATURES.number(block) != 0 {
-            return unsupported(format!("format features {:#x}", layout::FEATURES.number(block)));
+        let features = layout::FEATURES.number(block);
+        // Of a class that makes no sense all features are known, so that the class is what is named.
+        let class = u8::try_from(layout::CLASS.number(block)).ok().and_then(FileClass::from_code);
+        if class.is_some_and(|class| !FileFeatures(features).are_known(class)) {
+            return unsupported(format!("format features {features:#x}"));
         }
         Self::fields(block).map_err(|field| damaged(Damage::FileHeaderField { field: field.name }))
     }
@@ -287,6 +320,7 @@ impl FileHeader {
             previous,
             capacity: layout::CAPACITY.number(block),
             max_unsynced: layout::UNSYNCED.number(block),
+            features: FileFeatures(layout::FEATURES.number(block)),
             encryption,
         })
     }
@@ -351,6 +385,23 @@ mod tests {
         assert_eq!(FileHeader::decode(&first.encode()[..], path).unwrap(), first);
         let encrypted = encrypted();
         assert_eq!(FileHeader::decode(&encrypted.encode()[..], path).unwrap(), encrypted);
+    }
+
+    #[test]
+    fn a_feature_counts_in_files_of_its_class_only() {
+        let path = Path::new("x");
+        for (class, is_known) in
+            [(FileClass::Node, true), (FileClass::Journal, false), (FileClass::Value, false)]
+        {
+            let header = FileHeader { class, features: FileFeatures::TREE_DIGEST, ..example() };
+            match FileHeader::decode(&header.encode()[..], path) {
+                Ok(decoded) => assert!(is_known && decoded == header),
+                Err(LogError::Unsupported { needs, .. }) => {
+                    assert!(!is_known && needs == "format features 0x1");
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     fn encrypted() -> FileHeader {

@@ -71,7 +71,8 @@ pub use error::{Damage, LogError, LogResult};
 pub use file::{LogFile, OwnedRecord};
 pub use frame::{FRAME_LEN, FrameHeader, NOTHING_DURABLE, Protection, RecordKind};
 pub use header::{
-    FORMAT_VERSION, FORMAT_VERSION_ENCRYPTED, FileEncryption, FileHeader, HEADER_LEN, Predecessor,
+    FORMAT_VERSION, FORMAT_VERSION_ENCRYPTED, FileEncryption, FileFeatures, FileHeader, HEADER_LEN,
+    Predecessor,
 };
 pub use inset::{Inset, TAG_LEN};
 pub use keys::{DataKey, DataKeys, InvalidKeys};

@@ -444,7 +444,7 @@ impl NodeSource for Damaged {
         kind: cairn_log::RecordKind,
         sequence: u64,
         body: Vec<u8>,
-    ) -> cairn_log::LogResult<(Lsn, u32)> {
+    ) -> cairn_log::LogResult<cairn_btree::StoredNode> {
         self.inner.write(kind, sequence, body)
     }
 

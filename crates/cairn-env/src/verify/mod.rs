@@ -9,6 +9,7 @@ pub(crate) use trees::Names;
 
 use std::{fmt, path::Path, sync::Arc};
 
+use cairn_btree::TreeDigest;
 use cairn_log::dump::show_bytes;
 
 pub(crate) use self::log::is_for_recovery;
@@ -169,6 +170,10 @@ pub struct VerifyReport {
     pub values: u64,
     /// The commit at which the trees were verified.
     pub commit: u64,
+    /// Which nodes the trees of the newest checkpoint consist of, as the walk has come to them. `None` if that
+    /// cannot be told: there is no checkpoint, commits were added to it that are not in one yet (unless the
+    /// environment is open for reading), or not all nodes can be read.
+    pub tree_digest: Option<TreeDigest>,
     /// With what kind of error the disk did not give what was to be read, if it did not: that is among the
     /// findings, and tells nothing about what stands there.
     pub unread: Option<ErrorKind>,

@@ -1,14 +1,22 @@
 //! The trees: every node and large value, and what trees, names and account say of each other.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
-use cairn_btree::{FrozenRoot, Problem, Reached, TreeId, check};
+use cairn_btree::{FrozenRoot, Problem, Reached, Tally, TreeDigest, TreeId, check};
 use cairn_log::{FileNumber, LogError, Lsn};
 
 use super::{Finding, Reach, VerifyOptions, VerifyReport, indexes, log::Spots};
 use crate::{
-    EnvError, EnvResult, Snapshot, core::Core, database::NAMES, environment::Open,
-    error::tree_kind, sync::lock, utilization::Utilization,
+    EnvError, EnvResult, Snapshot,
+    core::Core,
+    database::NAMES,
+    environment::Open,
+    error::tree_kind,
+    sync::lock,
+    utilization::{Utilization, take_back},
 };
 
 /// Walks all trees, and ends the list of what is wrong with the log: it tells what of that is needed.
@@ -78,8 +86,11 @@ pub(super) fn verify(
     if all_reached {
         names.compare(&root, report)?;
         indexes::verify(core, &root, report);
-        if let Some(account) = account {
-            verify_account(core, &account, &checked.reachable, report);
+        if let Some(account) = &account {
+            if account.is_of_now() {
+                verify_account(core, &account.kept, &checked.reachable, report);
+            }
+            verify_digest(core, account, checked.digest, report);
         }
     }
     Ok(())
@@ -170,10 +181,56 @@ impl Names {
     }
 }
 
-/// The account of reachable bytes, if the newest checkpoint is of this very version.
-fn account(core: &Core, generation: u64) -> Option<Utilization> {
+/// The account of the newest checkpoint, and what has come and gone since.
+struct Account {
+    kept: Utilization,
+    /// The gen of the checkpoint, if that is the version which is verified.
+    cut: Option<u64>,
+    since: Vec<Tally>,
+}
+
+impl Account {
+    /// Whether it is that of the version which is verified.
+    const fn is_of_now(&self) -> bool {
+        self.cut.is_some()
+    }
+}
+
+/// The account, if the newest checkpoint is of this very version, or nothing can be written: then what was replayed
+/// over it is known to the last node, and stays so.
+fn account(core: &Core, generation: u64) -> Option<Account> {
     let checkpointer = lock(&core.checkpointer);
-    (checkpointer.cut == Some(generation)).then(|| checkpointer.utilization.clone())
+    checkpointer.newest.as_ref()?;
+    let cut = checkpointer.cut.filter(|cut| *cut == generation);
+    let is_still = core.options.read_only && !core.has_advanced.load(Ordering::Acquire);
+    if cut.is_none() && !is_still {
+        return None;
+    }
+    let since = if cut.is_some() { Vec::new() } else { core.forest.pending(generation) };
+    Some(Account { kept: checkpointer.utilization.clone(), cut, since })
+}
+
+/// Compares the nodes that the walk has come to with those of which the checkpoint says that its trees consist.
+fn verify_digest(core: &Core, account: &Account, mut found: TreeDigest, report: &mut VerifyReport) {
+    take_back(&mut found, &account.since);
+    report.tree_digest = Some(found);
+    match account.kept.digest {
+        Some(said) if said != found => {
+            let problem = format!(
+                "the trees have the tree digest {found}, the newest checkpoint says {said}: \
+                 a node is not the one that was written for it"
+            );
+            report.findings.push(Finding::of_file("(checkpoint)", None, problem, Reach::Unknown));
+        }
+        Some(_) => {}
+        // Of a version that did not say: from now on it is known.
+        None => {
+            let mut checkpointer = lock(&core.checkpointer);
+            if account.is_of_now() && checkpointer.cut == account.cut {
+                checkpointer.utilization.digest = Some(found);
+            }
+        }
+    }
 }
 
 /// Compares the account of reachable bytes with what the walk has reached.

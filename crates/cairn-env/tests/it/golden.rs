@@ -112,8 +112,17 @@ fn write(options: Options) -> TestEnv {
 }
 
 /// The goldens. What once was written stays as it was: a new format gets a new one.
-const GOLDENS: [&str; 7] =
-    ["v1", "v1-encrypted", "v1-keyring", "v4", "v5-encrypted", "v6", "v7-encrypted"];
+const GOLDENS: [&str; 9] = [
+    "v1",
+    "v1-encrypted",
+    "v1-keyring",
+    "v4",
+    "v5-encrypted",
+    "v6",
+    "v7-encrypted",
+    "v4-trees",
+    "v5-trees-encrypted",
+];
 
 fn update() {
     let is_new = |golden: &&str| !goldens().join(golden).exists();
@@ -174,6 +183,8 @@ fn golden_environments_open_with_every_value_and_go_on() {
                 let (env, report) = Environment::open(dir.path(), options.clone()).unwrap();
                 assert_eq!(report.clean, state == "closed", "{report}");
                 assert!(content(&env).unwrap() == expected(), "{}", version.display());
+                let has_digest = env.begin_backup().unwrap().tree_digest().is_some();
+                assert_eq!(has_digest, name.contains("trees"), "{name}");
                 let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
                 assert!(findings.is_empty(), "{findings:?}");
                 let kept = keeps_history(name).then_some(JournalRetention::Forever);

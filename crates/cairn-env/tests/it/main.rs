@@ -45,4 +45,5 @@ mod space;
 mod stats;
 mod survey;
 mod trace;
+mod tree_digest;
 mod verify;

@@ -248,7 +248,8 @@ fn an_inset_is_read_alone() {
     let len = u32::try_from(CANARY.len()).unwrap();
     let payload = Payload::to_encrypt(bytes, vec![Inset { offset: 8, len }]).unwrap();
     writer.append(RecordKind::VALUE, 1, &[b"before"]).unwrap();
-    let lsn = writer.append_payload(RecordKind::VALUE, 1, &payload).unwrap();
+    let (lsn, body_crc) = writer.append_payload(RecordKind::VALUE, 1, &payload).unwrap();
+    assert_eq!(writer.file().read(lsn).unwrap().header.body_crc, body_crc);
     let place = lsn.offset() + (FRAME_LEN + 8) as u64;
     let read = |file: &LogFile| file.read_value(place, CANARY.len(), 0, true);
     assert_eq!(&read(writer.file()).unwrap()[..], CANARY, "from memory");

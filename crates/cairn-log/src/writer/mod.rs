@@ -110,6 +110,17 @@ impl Appender {
         durable: Option<u64>,
         payload: &Payload,
     ) -> LogResult<Lsn> {
+        self.append_summed(kind, sequence, durable, payload).map(|(lsn, _)| lsn)
+    }
+
+    /// As [`Appender::append`]; returns the checksum of the stored payload, too.
+    fn append_summed(
+        &mut self,
+        kind: RecordKind,
+        sequence: u64,
+        durable: Option<u64>,
+        payload: &Payload,
+    ) -> LogResult<(Lsn, u32)> {
         let seal = if kind == RecordKind::SEAL { 0 } else { self.file.seal_len() };
         if self.end + payload.record_len() + seal > self.limit {
             return Err(LogError::Exhausted { what: "the bytes of the log file" });
@@ -123,11 +134,11 @@ impl Appender {
             .unwrap_or(NOTHING_DURABLE);
         let header = payload.header(kind, sequence, durable);
         let mut pending = lock(&self.file.pending);
-        payload.put(header, &self.file, self.end, &mut pending.filling);
+        let body_crc = payload.put(header, &self.file, self.end, &mut pending.filling);
         drop(pending);
         self.end += payload.record_len();
         self.records += 1;
-        Ok(lsn)
+        Ok((lsn, body_crc))
     }
 }
 
@@ -351,10 +362,11 @@ impl LogWriter {
     /// As [`Appender::append`].
     pub fn append(&mut self, kind: RecordKind, sequence: u64, parts: &[&[u8]]) -> LogResult<Lsn> {
         let payload = self.file().payload(parts.concat())?;
-        self.append_payload(kind, sequence, &payload)
+        self.appender.append(kind, sequence, None, &payload)
     }
 
-    /// Appends a record with this payload, which is of the form that the file has.
+    /// Appends a record with this payload, which is of the form that the file has. Returns the checksum of
+    /// the payload as it is stored ([`FrameHeader::body_crc`]), too.
     ///
     /// # Errors
     /// As [`Appender::append`].
@@ -363,8 +375,8 @@ impl LogWriter {
         kind: RecordKind,
         sequence: u64,
         payload: &Payload,
-    ) -> LogResult<Lsn> {
-        self.appender.append(kind, sequence, None, payload)
+    ) -> LogResult<(Lsn, u32)> {
+        self.appender.append_summed(kind, sequence, None, payload)
     }
 
     /// Writes what was appended: see [`Flusher::write`].

@@ -99,14 +99,14 @@ impl Payload {
         FrameHeader { kind, sequence, len: self.stored(), body_crc: 0, durable, protection }
     }
 
-    /// Appends the record to `out` as `file` has it at `offset`.
+    /// Appends the record to `out` as `file` has it at `offset`; returns the checksum of its payload.
     pub(super) fn put(
         &self,
         mut header: FrameHeader,
         file: &LogFile,
         offset: u64,
         out: &mut Vec<u8>,
-    ) {
+    ) -> u32 {
         let from = out.len();
         match (&self.form, &file.cipher) {
             (Form::Plain { crc }, None) => {
@@ -130,6 +130,7 @@ impl Payload {
                 )
             }
         }
+        header.body_crc
     }
 }
 
