@@ -103,10 +103,10 @@ pub use cairn_env::{
     SalvagedDatabase, SalvagedEntry, SalvagedFile, Savepoint, Scope, Scrub, ScrubReport,
     ScrubState, Sequence, SequenceOptions, ShipMode, Shipment, ShipmentStatus, Snapshot,
     SpaceHolder, SpaceReport, StandbyInfo, StandbyProgress, Standing, Stats, Submission,
-    Substitute, Superseded, Survey, TornTail, Transaction, TransactionRange, TreeSurvey, Unit,
-    UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View, detach_replica,
-    finish_rekey, promote_replica, repair, replica_info, replica_progress, salvage, salvage_in,
-    salvage_to, salvage_to_in, standby_info, standby_progress, superseded,
+    Substitute, Superseded, Survey, TornTail, Transaction, TransactionRange, TreeDigest,
+    TreeSurvey, Unit, UnlockedKeyring, UnlockedKeys, Value, VerifyOptions, VerifyReport, View,
+    detach_replica, finish_rekey, promote_replica, repair, replica_info, replica_progress, salvage,
+    salvage_in, salvage_to, salvage_to_in, standby_info, standby_progress, superseded,
 };
 
 /// What tools need beside the environment: descriptions of log records.

@@ -201,7 +201,7 @@ impl Repository {
         if let (Some(at_cut), Some(snapshot)) = (options.at_cut, snapshot) {
             at_cut(snapshot);
         }
-        let cut = set.cut().clone();
+        let (cut, tree_digest) = (set.cut().clone(), set.tree_digest());
         self.check_fence(environment, cut.timeline)?;
         let tombs = Arc::new(self.store.tombs(environment)?);
         let tip = self.tip(environment)?;
@@ -248,6 +248,7 @@ impl Repository {
             databases,
             index: (0, Digest([0; 32])),
             files,
+            tree_digest,
             unknown: Vec::new(),
         };
         if let Some(keys) = keys {

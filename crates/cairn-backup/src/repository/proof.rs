@@ -6,6 +6,7 @@
 use std::fmt;
 
 use cairn_archive::DatabaseTotals;
+use cairn_env::TreeDigest;
 use cairn_log::{
     Digest, Uuid,
     codec::{ByteReader, ByteWriter, DecodeError},
@@ -51,6 +52,9 @@ pub struct Opened {
     /// The databases by name, with the totals that an archive of them has. `None` if the environment is encrypted: they
     /// would show whether it holds what somebody guesses.
     pub totals: Option<Vec<(String, DatabaseTotals)>>,
+    /// Which nodes the trees of its checkpoint consist of, as the walk has come to them; `None` if it has no checkpoint, or
+    /// an earlier version has looked.
+    pub tree_digest: Option<TreeDigest>,
 }
 
 /// How far a point is known to be good.
@@ -107,6 +111,9 @@ impl Proof {
                     bytes.extend_from_slice(&totals.digest.0);
                 }
             });
+            if let Some(digest) = opened.tree_digest {
+                fields.put(TREE_DIGEST, |bytes| bytes.extend_from_slice(&digest.to_bytes()));
+            }
         }
         fields.finish()
     }
@@ -120,13 +127,19 @@ impl Proof {
             let level = CheckLevel::from_code(reader.u8("level")?);
             Ok((library, made, took, level.ok_or(before.error("level", "is none"))?))
         })?;
-        let opened = fields.find(OPENED, opened)?;
+        let mut opened = fields.find(OPENED, opened)?;
+        if let Some(opened) = &mut opened {
+            opened.tree_digest = fields.find(TREE_DIGEST, |reader| {
+                Ok(TreeDigest::from_bytes(reader.array("tree digest")?))
+            })?;
+        }
         Ok(Self { level, made, took, library, opened })
     }
 }
 
 const ABOUT: u64 = 1;
 const OPENED: u64 = 2;
+const TREE_DIGEST: u64 = 3;
 
 /// The fields of a proof, for the format page: number, name, content.
 pub(crate) const FIELDS: &[(u64, &str, &str)] = &[
@@ -135,6 +148,11 @@ pub(crate) const FIELDS: &[(u64, &str, &str)] = &[
         OPENED,
         "opened",
         "databases, entries, nodes, large values: varint; 1 if totals follow, or 0: u8; for each database, in the order of the names: name: text; entries, bytes: varint; BLAKE3: 32 bytes. Missing if the point was not opened",
+    ),
+    (
+        TREE_DIGEST,
+        "tree digest",
+        "that of the checkpoint, as it was found: 32 bytes; missing if there is none, or the point was not opened",
     ),
 ];
 
@@ -153,7 +171,8 @@ fn opened(reader: &mut ByteReader<'_>) -> Result<Opened, DecodeError> {
     if !has_totals && !totals.is_empty() {
         return Err(reader.error("totals", "follow, and are said not to"));
     }
-    Ok(Opened { databases, entries, nodes, values, totals: has_totals.then_some(totals) })
+    let (totals, tree_digest) = (has_totals.then_some(totals), None);
+    Ok(Opened { databases, entries, nodes, values, totals, tree_digest })
 }
 
 /// A proof as it lies in the repository.
@@ -251,6 +270,7 @@ mod tests {
                 nodes: 3,
                 values: 1,
                 totals: Some(totals.to_vec()),
+                tree_digest: Some(TreeDigest::from_bytes([5; 32])),
             }),
         }
     }
@@ -265,9 +285,9 @@ mod tests {
             let bytes = proof.encode();
             assert_eq!(Proof::decode(&bytes).unwrap(), proof);
             for len in 0..bytes.len() {
-                // Without its second field it is a proof that says less.
-                let shorter = Proof::decode(&bytes[..len]);
-                assert!(shorter.is_err() || shorter.unwrap().opened.is_none(), "{len}");
+                // Without its third field, or its second, it is a proof that says less.
+                let shorter = Proof::decode(&bytes[..len]).ok().and_then(|proof| proof.opened);
+                assert!(shorter.is_none_or(|opened| opened.tree_digest.is_none()), "{len}");
             }
         }
     }

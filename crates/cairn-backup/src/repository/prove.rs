@@ -1,13 +1,14 @@
 //! `Repository::prove`: a point is opened where it lies, and everything in it is read.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use cairn_archive::database_totals;
+use cairn_archive::{DatabaseTotals, database_totals};
 use cairn_env::{Environment, Options, VerifyOptions};
 use cairn_log::{Digest, Uuid};
 
 use super::{
-    CheckLevel, ObjectName, Opened, Point, Proof, Repository, Which, store::MAX_POINT, view,
+    CheckLevel, ObjectName, Opened, Point, Proof, Repository, Which, check::other_trees,
+    store::MAX_POINT, view,
 };
 use crate::{
     BackupResult, Progress, RestoreOptions,
@@ -96,7 +97,8 @@ pub struct ProveReport {
 impl Repository {
     /// Proves that a point can be restored, without restoring it: every file is compared with its hash, the point is
     /// opened where it lies ([`open_backup`](Self::open_backup)), its journal is replayed in memory, all trees and large
-    /// values are read, and the totals of its databases are compared with those of the first proof. What was found is
+    /// values are read, its trees are compared with the [tree digest](Point#structfield.tree_digest) that the environment
+    /// knew, and the totals of its databases with those of the first proof. What was found is
     /// then recorded in the repository, which is all that is written anywhere; [`points`](Self::points) shows it.
     ///
     /// ```
@@ -183,9 +185,21 @@ impl Repository {
             nodes: report.nodes,
             values: report.values,
             totals: None,
+            tree_digest: report.tree_digest,
         };
         if !findings.is_empty() {
             return Ok((opened, findings));
+        }
+        let known = self.store.proofs(environment)?.into_iter().filter_map(|read| {
+            let is_its = (read.point, read.of) == (number, of);
+            Some((read.proof.made, read.proof.opened.filter(|_| is_its)?))
+        });
+        let known = known.min_by_key(|(made, _)| *made).map(|(_, opened)| opened);
+        let known = known.unwrap_or_default();
+        match (point.tree_digest.or(known.tree_digest), opened.tree_digest) {
+            (Some(said), Some(found)) if said != found => findings.push(other_trees(said, found)),
+            (Some(_), None) => findings.push("it has a tree digest, and no checkpoint".into()),
+            _ => {}
         }
         if point.databases.is_some() {
             let (snapshot, mut totals) = (env.snapshot()?, Vec::new());
@@ -193,13 +207,8 @@ impl Repository {
                 totals.push((database.name().to_owned(), database_totals(&snapshot, &database)?));
             }
             totals.sort_by(|one, other| one.0.cmp(&other.0));
-            let known = self.store.proofs(environment)?.into_iter().find_map(|read| {
-                let is_its = (read.point, read.of) == (number, of);
-                read.proof.opened.filter(|_| is_its)?.totals
-            });
-            if known.is_some_and(|known| known != totals) {
-                findings
-                    .push("its databases hold other entries than when it was proved first".into());
+            if let Some(known) = known.totals {
+                findings.extend(differences(&known, &totals));
             }
             opened.totals = Some(totals);
         }
@@ -219,4 +228,26 @@ impl Repository {
             opened: None,
         }
     }
+}
+
+/// How databases differ from what they were when the point was proved first.
+fn differences(
+    first: &[(String, DatabaseTotals)],
+    now: &[(String, DatabaseTotals)],
+) -> Vec<String> {
+    let mut all = BTreeMap::<_, [Option<DatabaseTotals>; 2]>::new();
+    first.iter().for_each(|(name, totals)| all.entry(name).or_default()[0] = Some(*totals));
+    now.iter().for_each(|(name, totals)| all.entry(name).or_default()[1] = Some(*totals));
+    let shown = |totals: Option<DatabaseTotals>| match totals {
+        None => "nothing".to_owned(),
+        Some(DatabaseTotals { entries, bytes, digest, .. }) => {
+            format!("{entries} entries of {bytes} bytes, digest {digest}")
+        }
+    };
+    let others = all.into_iter().filter(|(_, [first, now])| first != now);
+    let told = others.map(|(name, [first, now])| {
+        let (first, now) = (shown(first), shown(now));
+        format!("database {name:?} holds {now}; when the point was proved first it was {first}")
+    });
+    told.collect()
 }

@@ -73,8 +73,18 @@ pub(crate) fn open(store: &Store, path: &Path, point: Point) -> DirRef {
 
 /// A directory with this one log file, which is no point.
 pub(crate) fn of_file(store: &Store, path: &Path, environment: Uuid, file: PointFile) -> DirRef {
+    of_files(store, path, environment, vec![file])
+}
+
+/// A directory with log files of several points, which is none of them.
+pub(crate) fn of_files(
+    store: &Store,
+    path: &Path,
+    environment: Uuid,
+    files: Vec<PointFile>,
+) -> DirRef {
     let parts = PartReader::new(store.clone(), environment);
-    Arc::new(PointDir::of_files(path.to_owned(), parts, vec![file]))
+    Arc::new(PointDir::of_files(path.to_owned(), parts, files))
 }
 
 /// What a file holds.

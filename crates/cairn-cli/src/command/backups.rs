@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use cairndb::backup::{CheckLevel, ListedPoint, Point, Proof};
+use cairndb::{
+    archive::DatabaseTotals,
+    backup::{CheckLevel, ListedPoint, Point, Proof},
+};
 use serde::Serialize;
 
 use super::drill::{self, DrilledJson};
@@ -55,6 +58,7 @@ struct PointJson<'a> {
     new_bytes: u64,
     encrypted: bool,
     databases: Option<u64>,
+    tree_digest: Option<String>,
     state: String,
     proof: Option<ProofJson>,
     drill: Option<DrilledJson>,
@@ -67,6 +71,24 @@ pub(super) struct ProofJson {
     made: Time,
     seconds: f64,
     library: String,
+    tree_digest: Option<String>,
+    digests: Option<Vec<DigestJson>>,
+}
+
+/// What a database was found to hold.
+#[derive(Serialize)]
+struct DigestJson {
+    database: String,
+    entries: u64,
+    bytes: u64,
+    digest: String,
+}
+
+impl DigestJson {
+    fn of(database: &str, totals: &DatabaseTotals) -> Self {
+        let (database, digest) = (database.to_owned(), totals.digest.to_string());
+        Self { database, entries: totals.entries, bytes: totals.bytes, digest }
+    }
 }
 
 impl ProofJson {
@@ -79,7 +101,17 @@ impl ProofJson {
             CheckLevel::Open => "open",
         };
         let seconds = Duration::from_micros(proof.took).as_secs_f64();
-        Self { level, made: Time(proof.made), seconds, library: proof.library.clone() }
+        let opened = proof.opened.as_ref();
+        let totals = opened.and_then(|opened| opened.totals.as_ref());
+        Self {
+            level,
+            made: Time(proof.made),
+            seconds,
+            library: proof.library.clone(),
+            tree_digest: opened.and_then(|opened| opened.tree_digest).map(|it| it.to_string()),
+            digests: totals
+                .map(|all| all.iter().map(|(name, totals)| DigestJson::of(name, totals)).collect()),
+        }
     }
 }
 
@@ -142,6 +174,7 @@ fn show(listed: &ListedPoint, point: &Point, output: &mut Output) -> Result<(), 
         new_bytes: point.new_bytes,
         encrypted: point.databases.is_none(),
         databases: point.databases.as_ref().map(|databases| databases.len() as u64),
+        tree_digest: point.tree_digest.map(|digest| digest.to_string()),
         state: state.to_string(),
         proof: best.map(ProofJson::of),
         drill: drill.map(DrilledJson::of),

@@ -48,6 +48,15 @@ const SELDOM: &[(&str, &str)] = &[
     ("standby status.superseded_by", "string"),
 ];
 
+/// Members that can be null, and are so in no session.
+const SOMETIMES_NULL: &[&str] = &[
+    "backups.tree_digest",
+    "backups.proof.digests",
+    "backups.proof.tree_digest",
+    "prove.proof.digests",
+    "prove.proof.tree_digest",
+];
+
 /// What values of one member look like.
 #[derive(Default)]
 struct Shape {
@@ -119,7 +128,11 @@ impl Shape {
         }
         self.items.iter_mut().for_each(|items| items.complete(path, unknown));
         for (name, (_, shape)) in &mut self.members {
-            shape.complete(&format!("{path}.{name}"), unknown);
+            let path = format!("{path}.{name}");
+            if SOMETIMES_NULL.contains(&&*path) {
+                shape.types.insert("null");
+            }
+            shape.complete(&path, unknown);
         }
     }
 }

@@ -8,6 +8,7 @@ mod report;
 mod shipped;
 mod structure;
 mod subset;
+mod trees;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,7 @@ pub use report::{CheckFinding, CheckLevel, CheckOptions, CheckReport};
 use shipped::CheckedSegments;
 use subset::Chosen;
 pub use subset::{Share, Subset};
+pub(super) use trees::other_trees;
 
 /// An object, and the points that need it.
 struct Needed {
@@ -142,6 +144,7 @@ impl Repository {
         counter.end();
         if check.level >= CheckLevel::Structure {
             check.structure()?;
+            check.trees()?;
         }
         if check.level == CheckLevel::Open {
             check.open_all(options)?;

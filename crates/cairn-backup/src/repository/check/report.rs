@@ -20,7 +20,8 @@ pub enum CheckLevel {
     Stored,
     /// Each object decompresses to what it was made of, and the parts of a file are that file.
     Content,
-    /// The files are log files: all records, seals, and each journal file goes on from the one before.
+    /// The files are log files: all records, seals, and each journal file goes on from the one before; and the trees
+    /// consist of the nodes of which their tree digest is, unless the environment is encrypted.
     Structure,
     /// Each point opens as an environment, and all of its trees and values can be read. That takes the key of an
     /// encrypted environment.

@@ -1,6 +1,6 @@
-//! The last level: the files are log files, and their journal has no gap.
+//! The level before the last: the files are log files, and their journal has no gap.
 
-use cairn_env::EnvError;
+use cairn_env::{EnvError, EnvResult};
 use cairn_io::{Access, DirRef};
 use cairn_log::{FileClass, LogError, LogFile, Scan, Scanner, Uuid};
 
@@ -25,7 +25,7 @@ impl Check<'_> {
             let Some(read) = self.points.get(&(environment, point)) else { continue };
             let dir = self.open(environment, point, read.clone())?;
             let found = look_into(&dir, environment, read, &file).map_err(view::surface);
-            if let Some(problem) = self.problem(found, &[point])? {
+            if let Some(problem) = self.problem(found.map(|()| None), &[point])? {
                 let object = ObjectName::Point { environment, number: point };
                 let points = self.points_with(environment, &file);
                 self.find(object, None, format!("{}: {problem}", file.name), points);
@@ -38,7 +38,7 @@ impl Check<'_> {
             }
             let dir = self.open(environment, number, point.clone())?;
             let found = look_at_cut(&dir, point).map_err(view::surface);
-            if let Some(problem) = self.problem(found, &[number])? {
+            if let Some(problem) = self.problem(found.map(|()| None), &[number])? {
                 let object = ObjectName::Point { environment, number };
                 self.find(object, None, problem, vec![number]);
             }
@@ -52,10 +52,14 @@ impl Check<'_> {
         Ok(view::open(store, &path, point).open_dir(&FILES)?)
     }
 
-    /// What is wrong with a file, if it was read.
-    fn problem(&mut self, found: BackupResult<()>, points: &[u64]) -> BackupResult<Option<String>> {
+    /// What is wrong with what was read, if it was.
+    pub(super) fn problem(
+        &mut self,
+        found: BackupResult<Option<String>>,
+        points: &[u64],
+    ) -> BackupResult<Option<String>> {
         match found {
-            Ok(()) => Ok(None),
+            Ok(found) => Ok(found),
             Err(BackupError::Env(error)) if error.kind() != cairn_env::ErrorKind::Io => {
                 Ok(Some(error.to_string()))
             }
@@ -68,10 +72,10 @@ fn failed(error: LogError) -> BackupError {
     EnvError::from(error).into()
 }
 
-fn open_log(files: &DirRef, environment: Uuid, file: &PointFile) -> BackupResult<LogFile> {
+pub(super) fn open_log(files: &DirRef, environment: Uuid, file: &PointFile) -> EnvResult<LogFile> {
     let handle = files.open(&file.name.to_name(), Access::Read)?;
-    let log = LogFile::open_any(handle).map_err(failed)?;
-    log.header().check_place(log.path(), file.name, environment).map_err(failed)?;
+    let log = LogFile::open_any(handle)?;
+    log.header().check_place(log.path(), file.name, environment)?;
     Ok(log)
 }
 

@@ -1,6 +1,6 @@
 //! A point as bytes: the content of its statement, and that of its index.
 
-use cairn_env::Cut;
+use cairn_env::{Cut, TreeDigest};
 use cairn_log::{
     Digest, FileClass, LogName, Lsn, Predecessor, Timeline, Uuid,
     codec::{ByteReader, ByteWriter, DecodeError},
@@ -21,6 +21,7 @@ const CONFIGURATION: u64 = 5;
 const DATABASES: u64 = 6;
 const INDEX: u64 = 7;
 const FILES: u64 = 8;
+const TREE_DIGEST: u64 = 9;
 
 /// The fields of a point, for the format page: number, name, content.
 pub(crate) const FIELDS: &[(u64, &str, &str)] = &[
@@ -51,6 +52,11 @@ pub(crate) const FIELDS: &[(u64, &str, &str)] = &[
         FILES,
         "files",
         "for each, in the order of the numbers: class: u8; timeline of a journal file: u32; number, directory, length: varint; BLAKE3: 32 bytes; 1 and the digest of the seal: 32 bytes, or 0; number of parts: varint; for each part: timeline: u32; length, stored length: varint; BLAKE3 of the content and of what is stored: 64 bytes",
+    ),
+    (
+        TREE_DIGEST,
+        "tree digest",
+        "that of the checkpoint: 32 bytes; missing if there is none, or it does not say",
     ),
 ];
 
@@ -93,6 +99,9 @@ impl Point {
             bytes.extend_from_slice(&self.index.1.0);
         });
         fields.put(FILES, |bytes| self.files.iter().for_each(|file| file.encode(bytes)));
+        if let Some(digest) = self.tree_digest {
+            fields.put(TREE_DIGEST, |bytes| bytes.extend_from_slice(&digest.to_bytes()));
+        }
         for (tag, unknown) in &self.unknown {
             fields.put(*tag, |bytes| bytes.extend_from_slice(unknown));
         }
@@ -144,6 +153,8 @@ impl Point {
                 Ok((file.name.number, file))
             })
         })?;
+        let tree_digest = fields
+            .find(TREE_DIGEST, |reader| Ok(TreeDigest::from_bytes(reader.array("tree digest")?)))?;
         Ok(Self {
             cut,
             created,
@@ -158,6 +169,7 @@ impl Point {
             databases,
             index,
             files,
+            tree_digest,
             unknown: fields.rest(),
         })
     }

@@ -4,7 +4,7 @@
 
 mod codec;
 
-use cairn_env::Cut;
+use cairn_env::{Cut, TreeDigest};
 use cairn_log::{Digest, LogName, TAG_LEN, Timeline, Uuid};
 
 use super::{
@@ -105,6 +105,9 @@ pub struct Point {
     pub index: (u64, Digest),
     /// The files.
     pub files: Vec<PointFile>,
+    /// Which nodes the trees of its checkpoint consist of, as the environment knew it. `None` if it has no checkpoint,
+    /// or that goes back to a version that did not say.
+    pub tree_digest: Option<TreeDigest>,
     /// Fields of later versions.
     pub(crate) unknown: Vec<(u64, Vec<u8>)>,
 }

@@ -66,6 +66,7 @@ fn point(number: u32) -> Point {
         databases: Some(Vec::new()),
         index: (0, Digest([0; 32])),
         files: (number..number + FILES).map(file).collect(),
+        tree_digest: None,
         unknown: Vec::new(),
     }
 }

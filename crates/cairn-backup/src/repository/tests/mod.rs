@@ -7,4 +7,5 @@ mod points;
 mod reading;
 mod secrets;
 mod segments;
+mod trees;
 mod uploading;

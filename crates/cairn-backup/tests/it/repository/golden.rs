@@ -71,6 +71,7 @@ fn golden_repositories_are_checked_and_each_point_is_restored() {
         ("v1", Kind::Plain, false),
         ("v1-shipped", Kind::Plain, true),
         ("v1-encrypted", Kind::Unlocked, true),
+        ("v1-trees", Kind::Plain, false),
     ];
     for (name, kind, has_shipped) in known {
         let newest = goldens().join(name);
@@ -99,6 +100,8 @@ fn golden_repositories_are_checked_and_each_point_is_restored() {
             let (target, how) = (dir.path().join("env"), RestoreOptions::default());
             let which = Which::Number(number.into());
             repository.restore(None, &which, &target, &how).unwrap();
+            let (_, point) = repository.find(None, &which).unwrap();
+            assert_eq!(point.tree_digest.is_some(), golden.ends_with("v1-trees"));
             assert_numbers(&target, number * 10);
         }
         let timelines = repository.intervals(None).unwrap();

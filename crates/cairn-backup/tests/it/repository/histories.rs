@@ -9,7 +9,7 @@ use cairn_backup::{
     BackupError, Cancel, CheckLevel, CheckOptions, Pace, PointOptions, PointState, Progress,
     Repository, RestoreOptions, Which,
 };
-use cairn_env::{Environment, ErrorKind, Options};
+use cairn_env::{Environment, ErrorKind, Options, VerifyOptions};
 use cairn_io::{DirRef, IoOp, MemDisk, WorldRef};
 use cairn_sim::{ChooserExt as _, Fault, FaultDisk, Rule, Seeded, SimWorld};
 
@@ -31,6 +31,13 @@ fn restored(place: &Repository, number: u64, options: &Options) -> Content {
     let target = MemDisk::new();
     let how = RestoreOptions::default().options(options.clone());
     place.restore_in(None, &Which::Number(number), &target.root(), &world(), &how).unwrap();
+    // Its trees consist of the nodes of which the environment knew that they do.
+    let reader = open(&target.root(), options.clone().read_only(true).create(false));
+    let (_, point) = place.find(None, &Which::Number(number)).unwrap();
+    let report = reader.verify(&VerifyOptions::new()).unwrap();
+    assert_eq!(report.tree_digest, point.tree_digest);
+    assert_eq!(point.tree_digest.is_some(), point.cut.checkpoint.is_some());
+    drop(reader);
     content(&open(&target.root(), options.clone()))
 }
 
@@ -130,7 +137,12 @@ fn history(seed: u64) {
     assert_eq!(place.check(&how).unwrap().findings, [], "seed {seed}");
     let listed = place.points(None).unwrap();
     assert_eq!(listed.len(), points.len(), "seed {seed}");
+    let mut trees = BTreeMap::new();
     for point in listed {
+        let of = point.point.as_ref().unwrap();
+        let cut = (of.cut.timeline, of.cut.checkpoint_number, of.cut.checkpoint);
+        let said = trees.entry(cut).or_insert(of.tree_digest);
+        assert_eq!(*said, of.tree_digest, "seed {seed}: points of one checkpoint");
         let (number, expected) = (point.number, &points[&point.number]);
         assert_eq!(point.state(), PointState::Checked, "seed {seed}, point {number}");
         assert_eq!(&restored(&place, number, &options), expected, "seed {seed}, point {number}");
