@@ -70,8 +70,9 @@ fn moves_beyond_an_end_stand_there() {
 fn after_a_move_that_failed_it_stands_before_the_first_entry() {
     let disk = FaultDisk::new(MemDisk::new().root());
     let world = SimWorld::new(1).world();
-    let (env, _) =
-        Environment::open_in(disk.root(), world, Options::default().background(false)).unwrap();
+    // So little memory that no value is kept in it.
+    let small = Options::default().background(false).cache_bytes(1 << 20);
+    let (env, _) = Environment::open_in(disk.root(), world, small).unwrap();
     let store = KvStore::open(&env, "store", options().schema(people())).unwrap();
     for n in 0..4 {
         // So large that each is read on its own, to see whether it is meant.
