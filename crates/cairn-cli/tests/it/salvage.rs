@@ -120,6 +120,11 @@ fn a_damaged_repository_gives_what_can_be_read_of_it() {
     let report = &lines(whole.text())[0];
     assert_eq!((&report["keys"], &report["complete"]), (&entries.len().into(), &true.into()));
     assert_eq!(report["repository"]["points"][0]["problem"], Value::Null);
+    assert_eq!(
+        report["notes"],
+        Value::Array(Vec::new()),
+        "what a repository never has is not missing"
+    );
 
     fs::remove_file(dir.path("backups/repo.cairn")).unwrap();
     for (path, _) in dir.files("backups") {

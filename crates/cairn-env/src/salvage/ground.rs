@@ -69,7 +69,12 @@ impl Ground {
         what: &SalvageOptions<'a>,
         found: &mut RepairReport,
     ) -> EnvResult<(Self, Meter<'a>)> {
+        let before = found.notes.len();
         let source = Source::open(dir, options, found)?;
+        if what.log_files_only {
+            // All that was noted is what is missing beside them.
+            found.notes.truncate(before);
+        }
         let mut meter = Meter::new(what, 2 * bytes_of(&source));
         let mut commits = Commits::find(&source, OpenEnd::Whole, found)?;
         let trees = Trees::find(&source, &mut commits, found)?;

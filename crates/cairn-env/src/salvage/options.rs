@@ -14,6 +14,9 @@ pub struct SalvageOptions<'a> {
     /// Also what has never counted, as far as that can be told: each entry says so
     /// ([`Standing`](crate::Standing); default: no).
     pub uncommitted: bool,
+    /// The source has log files and never had anything beside them, as those that were put together of a repository. So
+    /// the report does not say that `CURRENT` and the state file are missing (default: no).
+    pub log_files_only: bool,
     /// Bytes of memory for keys and small values (default: 256 MiB). With less, the files are read more often.
     pub memory: usize,
     /// Called with bytes done and bytes in all, which may grow.
@@ -26,6 +29,7 @@ impl Default for SalvageOptions<'_> {
             database: None,
             all_versions: false,
             uncommitted: false,
+            log_files_only: false,
             memory: 256 << 20,
             progress: None,
         }
@@ -34,11 +38,13 @@ impl Default for SalvageOptions<'_> {
 
 impl fmt::Debug for SalvageOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { database, all_versions, uncommitted, memory, progress: _ } = self;
+        let Self { database, all_versions, uncommitted, log_files_only, memory, progress: _ } =
+            self;
         f.debug_struct("SalvageOptions")
             .field("database", database)
             .field("all_versions", all_versions)
             .field("uncommitted", uncommitted)
+            .field("log_files_only", log_files_only)
             .field("memory", memory)
             .finish_non_exhaustive()
     }
@@ -69,6 +75,13 @@ impl<'a> SalvageOptions<'a> {
     #[must_use]
     pub fn uncommitted(mut self, also: bool) -> Self {
         self.uncommitted = also;
+        self
+    }
+
+    /// Sets [`SalvageOptions::log_files_only`](SalvageOptions#structfield.log_files_only).
+    #[must_use]
+    pub fn log_files_only(mut self, only: bool) -> Self {
+        self.log_files_only = only;
         self
     }
 

@@ -97,7 +97,8 @@ impl RepositorySalvageReport {
 #[non_exhaustive]
 pub struct RepositorySalvage {
     /// A directory that looks like an environment which has lost all but its log files: for [`cairn_env::salvage_in`] and
-    /// [`cairn_env::salvage_to_in`]. Its files are read from the repository when they are.
+    /// [`cairn_env::salvage_to_in`], with [`log_files_only`](cairn_env::SalvageOptions#structfield.log_files_only). Its files are
+    /// read from the repository when they are.
     pub directory: DirRef,
     /// What there is, and what is not.
     pub report: RepositorySalvageReport,
@@ -124,7 +125,8 @@ impl Repository {
     /// let repository = Repository::open_damaged(&place, None)?;
     /// let found = repository.salvage(&RepositorySalvageOptions::default())?;
     /// let mut lines = Vec::new();
-    /// salvage_in(found.directory, &Options::default(), &SalvageOptions::new(), &mut |entry| {
+    /// let what = SalvageOptions::new().log_files_only(true);
+    /// salvage_in(found.directory, &Options::default(), &what, &mut |entry| {
     ///     lines.push((entry.database.name.clone(), entry.key.to_vec()));
     ///     Ok(())
     /// })?;

@@ -69,7 +69,10 @@ impl Source {
     ) -> EnvResult<SalvageReport> {
         match self {
             Self::Environment(path) => salvage(path, options, what, each),
-            Self::Repository(found) => salvage_in(found.directory.clone(), options, what, each),
+            Self::Repository(found) => {
+                let what = what.clone().log_files_only(true);
+                salvage_in(found.directory.clone(), options, &what, each)
+            }
         }
     }
 
@@ -88,6 +91,7 @@ impl Source {
             opened => opened?,
         };
         let world = Arc::new(RealWorld::new());
-        salvage_to_in(found.directory.clone(), target, world, options, what)
+        let what = what.clone().log_files_only(true);
+        salvage_to_in(found.directory.clone(), target, world, options, &what)
     }
 }
