@@ -22,6 +22,7 @@ mod kill_import;
 mod kills;
 mod log_option;
 mod metrics;
+mod mishaps;
 #[cfg(feature = "object-store")]
 mod object_store;
 mod processes;

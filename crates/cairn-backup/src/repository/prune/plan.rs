@@ -10,7 +10,7 @@ use cairn_log::{FileClass, FileNumber, Timeline, Uuid};
 
 use super::{
     journal,
-    reach::{Present, Reach},
+    reach::{Present, Reach, ReachedSegment},
     retention::{KeepReason, Retention, RetentionPoint},
     tombs::{Tomb, TombStage, Tombs},
 };
@@ -291,8 +291,12 @@ impl Repository {
             |timeline, segment| segment_stays(&timeline, segment.number),
         );
         for (timeline, segments) in &reach.segments {
-            let going = segments.iter().filter(|segment| !segment_stays(timeline, segment.number));
-            let going = going.count() as u64;
+            let buried = plan.tombs.tombs.iter().flat_map(|tomb| &tomb.segments);
+            let buried = buried.filter(|(of, _)| of == timeline).map(|(_, first)| *first).max();
+            let goes = |segment: &&ReachedSegment| {
+                !segment_stays(timeline, segment.number) && Some(segment.number) >= buried
+            };
+            let going = segments.iter().filter(goes).count() as u64;
             if let Some(first) = first.get(timeline).filter(|_| going > 0) {
                 plan.segments += going;
                 plan.tomb.segments.push((*timeline, *first));
