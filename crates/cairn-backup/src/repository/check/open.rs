@@ -33,13 +33,18 @@ impl Check<'_> {
     /// Opens each point that is not known to be damaged.
     pub(super) fn open_all(&mut self, options: &CheckOptions<'_>) -> BackupResult<()> {
         let bad = self.bad();
-        let prove = ProveOptions::default().options(options.options.clone()).skip_record(true);
         let points: Vec<_> = self.points.iter().map(|(at, point)| (*at, point.clone())).collect();
         for ((environment, number), point) in points {
             if bad.contains(&(environment, number)) {
                 continue;
             }
             let object = ObjectName::Point { environment, number };
+            let mut how = options.options.clone();
+            if point.keyring.is_none() {
+                // The key is for those points that are of an encrypted environment.
+                (how.key, how.encryption) = (None, None);
+            }
+            let prove = ProveOptions::default().options(how).skip_record(true);
             match self.repository.prove_point(number, &point, &prove) {
                 Ok(report) => {
                     for problem in report.findings {
