@@ -61,7 +61,7 @@ pub enum BackupError {
         problem: String,
     },
     /// The target of a backup holds something else.
-    #[error("{} is not empty: a backup needs a new or an empty directory", path.display())]
+    #[error("{} is not empty: a new or an empty directory is needed", path.display())]
     TargetNotEmpty {
         /// The directory.
         path: PathBuf,
@@ -135,6 +135,21 @@ pub enum BackupError {
         place: String,
         /// What was looked for.
         what: String,
+    },
+    /// A moment lies behind what a repository has of the journal, and before its next point.
+    #[error(
+        "{what} cannot be restored from the repository {place}: it has no journal behind commit {last}, which is of {}",
+        RestoreTo::Time(*time)
+    )]
+    NotShipped {
+        /// Where the repository lies.
+        place: String,
+        /// What was asked for.
+        what: String,
+        /// The last commit before it that can be restored.
+        last: u64,
+        /// The time of that commit, in microseconds since 1970.
+        time: u64,
     },
     /// A repository has points of several environments, and it was not said which is meant.
     #[error("the repository {place} has backups of {count} environments: say which is meant")]
@@ -314,7 +329,9 @@ impl BackupError {
             Self::NoSpace { .. } => ErrorKind::Full,
             Self::Backend(BackendError::Io(error)) if error.is_no_space() => ErrorKind::Full,
             Self::Backend(_) => ErrorKind::Io,
-            Self::NotARepository { .. } | Self::NoPoint { .. } => ErrorKind::NotFound,
+            Self::NotARepository { .. } | Self::NoPoint { .. } | Self::NotShipped { .. } => {
+                ErrorKind::NotFound
+            }
             Self::RepositoryExists { .. } | Self::TableExists { .. } => ErrorKind::Exists,
             Self::RepositoryKeyRequired { .. }
             | Self::WrongRepositoryKey { .. }

@@ -8,11 +8,11 @@ use cairn_log::LogError;
 use cairndb::{
     EnvError, ErrorKind, Scope,
     archive::ArchiveError,
-    backup::{BackendError, BackupError},
+    backup::{BackendError, BackupError, is_repository},
 };
 use serde::Serialize;
 
-use crate::output::Output;
+use crate::{output::Output, text::size};
 
 /// The exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,9 +180,15 @@ impl From<EnvError> for Failure {
         match error {
             EnvError::NotAnEnvironment { path, .. } => {
                 // Who has mistyped a path is not to be talked into creating something there.
+                let is_saved = is_in_repository(&path);
                 let blank =
                     fs::read_dir(&path).map_or(!path.exists(), |mut dir| dir.next().is_none());
                 failure.advise(match blank {
+                    _ if is_saved => {
+                        "what lies in a repository cannot be taken here: `cairn restore` makes an environment of it, \
+                         `cairn backups` lists what there is"
+                            .into()
+                    }
                     true => format!(
                         "check the path; `cairn init {0}` creates an environment",
                         path.display()
@@ -199,7 +205,7 @@ impl From<EnvError> for Failure {
                  lost, `cairn restore BACKUP NEW` brings back a backup",
             ),
             EnvError::IncompleteRestore { path, .. } => failure.advise(format!(
-                "`cairn restore BACKUP {}` starts it over; or remove the directory",
+                "nothing here is lost but what was restored so far: `cairn restore BACKUP {}` goes on with it",
                 path.display()
             )),
             EnvError::Locked { pid: Some(pid), .. } => failure.advise(format!(
@@ -281,8 +287,20 @@ impl From<BackupError> for Failure {
                 Self::new(exit_of(kind), kind, Scope::Operation, &error)
                     .advise("leave the key out, if that is what is expected here")
             }
-            BackupError::NoPoint { .. } => Self::not_found(&error)
-                .advise("nothing was changed: `cairn backups` lists the points, `cairn repo info` the environments"),
+            BackupError::NoPoint { .. } => Self::not_found(&error).advise(
+                "nothing was changed: `cairn backups` lists the points, `cairn repo info` the environments; \
+                 `cairn backup ENV --repo REPO` makes a point",
+            ),
+            BackupError::NotShipped { last, .. } => Self::not_found(&error).advise(format!(
+                "nothing was changed: `cairn ship status` says what can be restored, `--to-commit {last}` restores \
+                 what there was before; --journal says where there is more of its history"
+            )),
+            BackupError::NoSpace { free, needed, .. } => {
+                Self::new(exit_of(kind), kind, Scope::Operation, &error).advise(format!(
+                    "make room for {} more, or choose another disk, then run it again: nothing acknowledged is lost",
+                    size(needed.saturating_sub(free))
+                ))
+            }
             BackupError::TableExists { .. } => Self::exists(&error)
                 .advise("nothing was changed: --replace puts the one of the backup in its place"),
             BackupError::SeveralEnvironments { .. } => Self::usage(&error)
@@ -362,6 +380,15 @@ impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
         EnvError::from(error).into()
     }
+}
+
+/// Whether a path is a repository, or `REPO@POINT` of one that is there.
+fn is_in_repository(path: &Path) -> bool {
+    if is_repository(path) {
+        return true;
+    }
+    let named = path.to_str().and_then(|text| text.rsplit_once('@'));
+    named.is_some_and(|(repo, _)| is_repository(repo))
 }
 
 fn exit_of(kind: ErrorKind) -> Exit {

@@ -266,7 +266,8 @@ impl Repository {
             environment,
             commit: point.cut.commit,
             time: point.cut.time,
-            is_full: point.is_full(),
+            // What backups have left that were cut short is of no point.
+            is_full: point.is_full() || tip.0 == 0,
             files: point.files.len() as u64,
             bytes: point.bytes(),
             kept_bytes,

@@ -173,6 +173,11 @@ impl Repository {
                 Err(error @ BackupError::Env(EnvError::OutOfReach { .. })) => {
                     refused.get_or_insert(error);
                 }
+                // Between this one and the one before, as their numbers and times say.
+                Err(error @ BackupError::NotShipped { .. }) => match options.to {
+                    RestoreTo::Commit(_) | RestoreTo::Time(_) => refused = Some(error),
+                    _ => drop(refused.get_or_insert(error)),
+                },
                 found => return found,
             }
         }
@@ -227,6 +232,12 @@ impl Repository {
                     )),
                     Some(broken),
                 ) => return Err(broken),
+                // Nothing is broken: that was never shipped.
+                (Err(BackupError::Env(EnvError::JournalGap { last, time, .. })), None) => {
+                    let place = self.store.backend.place();
+                    let what = options.to.to_string();
+                    return Err(BackupError::NotShipped { place, what, last, time });
+                }
                 (found, _) => return found,
             }
         }

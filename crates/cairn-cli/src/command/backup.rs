@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cairndb::{
     Environment,
-    backup::{BackupOptions, PointOptions, Repository, backup},
+    backup::{BackupOptions, PointOptions, Repository, backup, is_repository},
 };
 use serde::Serialize;
 
@@ -101,6 +101,14 @@ impl Backup {
     pub(super) fn run(mut self, output: &mut Output) -> Outcome {
         let (repos, targets) = (std::mem::take(&mut self.repo), std::mem::take(&mut self.target));
         match (&*repos, &*targets) {
+            ([], [target]) if is_repository(target) => {
+                Err(Failure::usage(format_args!("{} is a repository", target.display())).advise(
+                    format!(
+                        "nothing was changed: `--repo {}` makes the next point of it",
+                        target.display()
+                    ),
+                ))
+            }
             ([], [target]) => self.directory(target.clone(), output),
             ([], _) => Err(Failure::usage("a directory or a repository is needed")
                 .advise("one directory, or --repo REPO for one environment and more")),

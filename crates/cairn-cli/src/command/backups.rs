@@ -1,6 +1,8 @@
 //! `cairn backups`: the points of a repository.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use cairn_log::Timeline;
 
 use cairndb::{
     archive::DatabaseTotals,
@@ -20,7 +22,7 @@ use crate::{
 
 /// List the backups in a repository, the oldest first
 ///
-/// `full` says that everything was stored for that backup, `increment` that the rest was there
+/// `full` says that no backup before it has any of its objects, `increment` that the rest was there
 /// already. Each one is whole by itself all the same. `copied` says that nobody has looked at it since,
 /// `checked` that its bytes were read and are right, `proved` that it was opened and read to its end,
 /// with the time at which that was done; then comes the last `cairn drill`. Exit code 1 means that one
@@ -125,10 +127,21 @@ impl Backups {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let repository = self.unlock.open(&self.repo)?;
         let mut exit = Exit::Good;
-        for listed in repository.points(self.of.uuid()?)? {
+        let all = repository.points(self.of.uuid()?)?;
+        let points = || all.iter().filter_map(|listed| listed.point.as_ref().ok());
+        let timelines: BTreeSet<_> = points().map(|point| point.cut.timeline).collect();
+        let several = timelines.len() > 1;
+        let mut before = BTreeSet::new();
+        for listed in &all {
             let number = listed.number;
             match &listed.point {
-                Ok(point) => show(&listed, point, output)?,
+                Ok(point) => {
+                    // What a backup has left that was cut short is of none before.
+                    let own = point.objects().filter(|needed| before.insert(needed.name));
+                    let own = own.map(|needed| needed.stored_length).sum();
+                    let timeline = several.then_some(point.cut.timeline);
+                    show(listed, point, own, timeline, output)?;
+                }
                 Err(error) => {
                     exit = Exit::Findings;
                     output.line(format_args!("point {number} cannot be read: {error}"))?;
@@ -140,23 +153,32 @@ impl Backups {
     }
 }
 
-fn show(listed: &ListedPoint, point: &Point, output: &mut Output) -> Result<(), Failure> {
+/// `own` are the bytes in objects that no point before has; the timeline is said where there are several.
+fn show(
+    listed: &ListedPoint,
+    point: &Point,
+    own: u64,
+    timeline: Option<Timeline>,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let (number, state) = (listed.number, listed.state());
     let best = listed.best_proof();
     let (files, bytes) = (point.files.len() as u64, point.bytes());
     let label = point.label.as_ref().map(|label| format!("; {}", escape(label.as_bytes())));
     let drill = listed.last_drill();
+    let is_full = own == point.stored_bytes();
     let since = best.filter(|proof| proof.state() == state).map(|proof| proof.made);
     output.line(format_args!(
-        "point {number}: commit {} of {}, {}, {}; {}, {} stored; {state}{}{}{}",
+        "point {number}: commit {} of {}, {}, {}; {}, {} stored; {state}{}{}{}{}",
         point.cut.commit,
         Time(point.cut.time),
         several(files, "file"),
         size(bytes),
-        if point.is_full() { "full" } else { "increment" },
-        size(point.new_bytes),
+        if is_full { "full" } else { "increment" },
+        size(own),
         since.map(|made| format!(" {}", Time(made))).unwrap_or_default(),
         drill.map(drill::listed).unwrap_or_default(),
+        timeline.map(|timeline| format!("; timeline {timeline}")).unwrap_or_default(),
         label.unwrap_or_default()
     ))?;
     output.json(&PointJson {
@@ -167,7 +189,7 @@ fn show(listed: &ListedPoint, point: &Point, output: &mut Output) -> Result<(), 
         commit: point.cut.commit,
         time: Time(point.cut.time),
         created: Time(point.created),
-        full: point.is_full(),
+        full: is_full,
         files,
         bytes,
         stored_bytes: point.stored_bytes(),

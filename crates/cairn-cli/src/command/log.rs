@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cairn_log::{DataKeys, LogFile, LogName, RecordKind, Scan, Scanner, Seal};
 use cairndb::{
     EnvironmentKeys,
-    backup::{MANIFEST_NAME, check_key},
+    backup::{MANIFEST_NAME, check_key, is_repository},
     inspect,
 };
 use serde::Serialize;
@@ -108,8 +108,11 @@ impl Log {
             }
             (None, _) => {
                 let path = self.env.display();
-                Err(Failure::not_found(format_args!("there are no log files in {path}"))
-                    .advise("an environment has none before its first commit; else check the path"))
+                let failure = Failure::not_found(format_args!("there are no log files in {path}"));
+                Err(failure.advise(match is_repository(&self.env) {
+                    true => "it is a repository: `cairn backups` lists what there is, `cairn restore` makes an environment of it",
+                    false => "an environment has none before its first commit; else check the path",
+                }))
             }
         }
     }

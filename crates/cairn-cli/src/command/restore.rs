@@ -6,8 +6,8 @@ use cairn_log::{Lsn, Uuid};
 use cairndb::{
     EnvError, Environment, ErrorKind,
     backup::{
-        BackupError, Repository, RestoreOptions, RestoreReport, RestoreTo, Which, forget_old,
-        is_encrypted, is_repository, open_backup, restore, undo_restore,
+        BackupError, Repository, RestoreOptions, RestoreReport, RestoreTo, TimelineIntervals,
+        Which, forget_old, is_encrypted, is_repository, open_backup, restore, undo_restore,
     },
 };
 use serde::Serialize;
@@ -258,6 +258,38 @@ impl Source {
         opened.map(|(env, _)| env)
     }
 
+    /// What is to be said before the newest commit is restored, if another timeline has one that is newer: the one of a
+    /// copy that was backed up into the same repository, or of what a restore went back from.
+    fn newer_elsewhere(&self, options: &RestoreOptions<'_>) -> Result<Option<String>, Failure> {
+        let Self::Repository { path, repository, which: Which::Newest, environment } = self else {
+            return Ok(None);
+        };
+        if options.to != RestoreTo::Newest || options.journal.is_some() {
+            return Ok(None);
+        }
+        // If it cannot be read, the restore says so.
+        let Ok((_, point)) = repository.find(*environment, &Which::Newest) else { return Ok(None) };
+        let timelines = repository.intervals(Some(point.cut.environment))?;
+        let (own, others): (Vec<_>, Vec<_>) =
+            timelines.iter().partition(|one| one.timeline == point.cut.timeline);
+        let last = |one: &&TimelineIntervals| one.intervals.last().map(|last| last.to.time);
+        let own = own.iter().filter_map(last).max().unwrap_or(point.cut.time);
+        let newest = others.into_iter().max_by_key(last);
+        Ok(newest.filter(|one| last(one) > Some(own)).and_then(|one| {
+            let last = one.intervals.last()?;
+            Some(format!(
+                "this is the newest commit of timeline {}; on timeline {} there is commit {} of {}, which is newer: \
+                 `cairn restore {} NEW --point {} --to-commit {2}` restores it",
+                point.cut.timeline,
+                one.timeline,
+                last.to.commit,
+                Time(last.to.time),
+                path.display(),
+                last.base
+            ))
+        }))
+    }
+
     fn restore(
         &self,
         env: &Path,
@@ -276,9 +308,12 @@ fn run(from: &Source, env: PathBuf, options: RestoreOptions<'_>, output: &mut Ou
     let progress = Progress::new("restoring");
     let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
     let in_place = options.in_place;
+    if let Some(newer) = from.newer_elsewhere(&options)? {
+        output.note(format_args!("{newer}"));
+    }
     let report = from.restore(&env, &options.progress(&shown)).map_err(|error| {
         if let BackupError::Env(error) = &error
-            && let Some(advice) = advice(error)
+            && let Some(advice) = advice(error, from)
         {
             let failure = Failure::of_store(error.kind(), error.scope(), error);
             return failure.advise(advice);
@@ -340,8 +375,13 @@ fn run(from: &Source, env: PathBuf, options: RestoreOptions<'_>, output: &mut Ou
 }
 
 /// What to do about a moment that cannot be reached.
-fn advice(error: &EnvError) -> Option<String> {
+fn advice(error: &EnvError, from: &Source) -> Option<String> {
     Some(match error {
+        EnvError::OutOfReach { .. } if matches!(from, Source::Repository { .. }) => format!(
+            "nothing was changed: `cairn ship status {}` says what can be restored; with --point, what \
+             goes on from an earlier point; --journal says where there is more of its history",
+            from.path().display()
+        ),
         EnvError::OutOfReach { last, time, .. } => format!(
             "nothing was changed: the last one, commit {last}, is of {}; `cairn marks` lists the marks of \
              an environment, and --journal says where there is more of its history",

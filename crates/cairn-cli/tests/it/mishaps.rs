@@ -18,6 +18,94 @@ fn key(dir: &Dir, name: &str) {
 }
 
 #[test]
+fn a_moment_in_a_hole_is_not_in_the_repository_and_the_commit_before_it_is_named() {
+    let dir = Dir::new();
+    dir.run(&["init", "data"]).good();
+    dir.run(&["put", "data", "a", "1"]).good();
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    for n in ["2", "3"] {
+        dir.run(&["put", "data", "a", n]).good();
+    }
+    dir.run(&["checkpoint", "data"]).good();
+    dir.run(&["put", "data", "a", "4"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    dir.run(&["put", "data", "a", "5"]).good();
+    dir.run(&["ship", "data", "backups", "--once"]).good();
+
+    let to = |how: &[&str]| dir.run(&[&["restore", "backups", "new"], how].concat());
+    for how in [&["--to-commit", "2"][..], &["--to-commit", "4", "--point", "1"]] {
+        let ran = to(how);
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(ran.err.contains("it has no journal behind commit 1, which is of"), "{}", ran.err);
+        assert!(ran.err.contains("`--to-commit 1` restores"), "{}", ran.err);
+        assert!(!ran.err.contains(".point"), "no path in which nothing lies: {}", ran.err);
+    }
+    for how in [["--to-label", "none"], ["--to-commit", "9"], ["--at", "2001-01-01T00:00:00Z"]] {
+        let ran = to(&how);
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(ran.err.contains("`cairn ship status backups` says"), "{}", ran.err);
+    }
+    assert!(!dir.path("new").exists());
+    to(&["--to-commit", "4"]).good();
+    assert_eq!(dir.run(&["get", "new", "a"]).text(), "4");
+}
+
+#[test]
+fn a_newer_commit_on_another_timeline_is_pointed_out() {
+    let dir = Dir::new();
+    dir.environment("data", &Entries::from([(b"a".to_vec(), b"1".to_vec())]));
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    let ran = dir.run(&["backups", "backups"]).good();
+    assert!(!ran.text().contains("timeline"), "{}", ran.text());
+    dir.run(&["restore", "backups", "copy"]).good();
+    dir.run(&["backup", "copy", "--repo", "backups"]).good();
+    let quiet = dir.run(&["restore", "backups", "same"]).good();
+    assert_eq!(quiet.err, "", "the other timeline has nothing that is newer");
+    dir.run(&["put", "data", "a", "2"]).good();
+    dir.run(&["ship", "data", "backups", "--once"]).good();
+
+    let ran = dir.run(&["restore", "backups", "older"]).good();
+    let command = "`cairn restore backups NEW --point 1 --to-commit 3`";
+    assert!(ran.err.contains("on timeline 00000001 there is commit 3"), "{}", ran.err);
+    assert!(ran.err.contains(command), "{}", ran.err);
+    assert_eq!(dir.run(&["get", "older", "a"]).text(), "1");
+    let args = ["restore", "backups", "newer", "--point", "1", "--to-commit", "3"];
+    assert_eq!(dir.run(&args).good().err, "");
+    assert_eq!(dir.run(&["get", "newer", "a"]).text(), "2");
+    let ran = dir.run(&["backups", "backups"]).good();
+    assert!(ran.text().lines().next().unwrap().ends_with("; timeline 00000001"), "{}", ran.text());
+}
+
+#[test]
+fn what_a_killed_backup_has_left_makes_no_increment_of_the_first_point() {
+    let dir = Dir::new();
+    dir.environment("data", &Entries::from([(b"a".to_vec(), vec![7; 9000])]));
+    dir.run(&["repo", "init", "backups"]).good();
+    let back_up = || {
+        let ran = dir.run(&["backup", "data", "--repo", "backups", "--json"]).good();
+        json(ran.text()).remove(0)
+    };
+    back_up();
+    for (path, _) in dir.files("backups") {
+        if path.extension().is_some_and(|kind| kind == "point" || kind == "idx") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let report = back_up();
+    assert_eq!((&report["full"], &report["new_objects"]), (&true.into(), &0.into()), "{report}");
+    assert_eq!(back_up()["full"], false);
+    let ran = dir.run(&["backups", "backups", "--json"]).good();
+    let full: Vec<_> = json(ran.text()).iter().map(|point| point["full"].clone()).collect();
+    assert_eq!(full, [true, false]);
+    let ran = dir.run(&["backups", "backups"]).good();
+    let mut lines = ran.text().lines();
+    assert!(!lines.next().unwrap().contains("; full, 0 B stored"), "{}", ran.text());
+    assert!(lines.next().unwrap().contains("; increment, 0 B stored"), "{}", ran.text());
+}
+
+#[test]
 fn points_of_plain_and_of_encrypted_environments_are_opened_in_one_check() {
     let dir = Dir::new();
     key(&dir, "key");

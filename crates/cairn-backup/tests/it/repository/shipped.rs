@@ -85,7 +85,8 @@ pub(crate) fn assert_intervals(place: &Repository, model: &Model, options: &Opti
                 assert!(
                     matches!(
                         error,
-                        BackupError::Env(EnvError::OutOfReach { .. } | EnvError::JournalGap { .. })
+                        BackupError::Env(EnvError::OutOfReach { .. })
+                            | BackupError::NotShipped { .. }
                             | BackupError::Object(_)
                     ),
                     "commit {commit}: {error}"
