@@ -45,7 +45,8 @@ use crate::{
 ///
 /// With --store, --sql or --db, one store or database of the backup comes into an environment that
 /// is there, in one commit, in place of the one that has its name, or the one that --as says.
-/// Everything else stays as it is.
+/// Everything else stays as it is. With --from-key and --to-key only these keys of a database come
+/// back: what the environment has between them is replaced.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -57,6 +58,7 @@ Example:
   cairn restore backups/monday data2 --at 2026-05-04T12:30:00+02:00 --journal data
   cairn restore repository data2 --label before-migration
   cairn restore repository data --label monday --store notes --as notes-of-monday
+  cairn restore repository data --label monday --db users --from-key a --to-key b
   cairn restore --undo data
   cairn restore --forget-old data"
 )]

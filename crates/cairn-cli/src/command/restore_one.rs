@@ -1,6 +1,11 @@
 //! `cairn restore --store`, `--sql`, `--table`, `--db`: one store, table or database of a backup, into an environment that is there.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{
+    ffi::OsString,
+    ops::{Bound, ControlFlow},
+    os::unix::ffi::OsStringExt as _,
+    path::Path,
+};
 
 use cairn_io::{DirRef, RealDir};
 use cairndb::{
@@ -16,7 +21,7 @@ use crate::{
     open,
     output::Output,
     progress::Progress,
-    text::{escape, seconds, several},
+    text::{self, escape, seconds, several},
 };
 
 #[derive(clap::Args)]
@@ -36,6 +41,15 @@ pub(super) struct OneArgs {
     /// Only this database with its indexes, into an environment that is there, in one commit
     #[arg(long, value_name = "DATABASE", conflicts_with = "in_place")]
     db: Option<String>,
+    /// With --db: only the keys from this one on
+    #[arg(long, value_name = "KEY", requires = "db")]
+    from_key: Option<OsString>,
+    /// With --db: only the keys before this one
+    #[arg(long, value_name = "KEY", requires = "db")]
+    to_key: Option<OsString>,
+    /// With --from-key and --to-key: they are hexadecimal
+    #[arg(long)]
+    hex: bool,
     /// With --store, --sql or --db: what it is called from then on
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
@@ -61,13 +75,30 @@ impl OneArgs {
                 One::Table { file: file.clone(), table: table.clone() }
             }
             Self { sql: Some(file), .. } => One::Sql(file.clone()),
-            Self { db: Some(database), .. } => One::Database(database.clone()),
+            Self { db: Some(database), from_key: None, to_key: None, .. } => {
+                One::Database(database.clone())
+            }
+            Self { db: Some(database), from_key, to_key, .. } => One::Range {
+                database: database.clone(),
+                from: self.key(from_key)?.map_or(Bound::Unbounded, Bound::Included),
+                to: self.key(to_key)?.map_or(Bound::Unbounded, Bound::Excluded),
+            },
             Self { name: Some(_), .. } => {
                 return Err(Failure::usage("--as goes with --store, --sql or --db"));
             }
             _ => return Ok(None),
         };
         Ok(Some(one))
+    }
+
+    fn key(&self, key: &Option<OsString>) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(key) = key.clone().map(OsString::into_vec) else { return Ok(None) };
+        match self.hex {
+            false => Ok(Some(key)),
+            true => text::unhex(&key)
+                .map(Some)
+                .ok_or_else(|| Failure::usage("the key is not hexadecimal")),
+        }
     }
 
     /// Brings it out of `then` into the environment at `path`.

@@ -146,3 +146,30 @@ fn a_second_prune_finds_nothing_that_goes() {
     assert_eq!(dir.run(&["backups", "backups"]).good().text().lines().count(), 3);
 }
 
+#[test]
+fn a_range_of_keys_comes_back_and_all_others_stay() {
+    let dir = Dir::new();
+    let entries = |all: [&str; 5]| -> Entries {
+        let keys = ["a", "b1", "b2", "c", "d"].into_iter().map(|key| key.as_bytes().to_vec());
+        let all = keys.zip(all.map(|value| value.as_bytes().to_vec()));
+        all.filter(|(_, value)| !value.is_empty()).collect()
+    };
+    dir.environment("data", &entries(["1"; 5]));
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    dir.run(&["delete", "data", "b1"]).good();
+    for key in ["b2", "b3", "c", "d"] {
+        dir.run(&["put", "data", key, "2"]).good();
+    }
+    let bring = |more: &[&str]| {
+        dir.run(&[&["restore", "backups", "data", "--db", "main", "--json"], more].concat())
+    };
+    let ran = bring(&["--from-key", "b", "--to-key", "c"]).good();
+    assert_eq!(json(ran.text())[0]["entries"], 2);
+    assert_eq!(dir.entries("data"), entries(["1", "1", "1", "2", "2"]));
+    bring(&["--from-key", "64", "--hex"]).good();
+    assert_eq!(dir.entries("data"), entries(["1", "1", "1", "2", "1"]));
+    assert_eq!(bring(&["--from-key", "x", "--hex"]).code, 2);
+    assert_eq!(dir.run(&["restore", "backups", "data", "--to-key", "c"]).code, 2);
+}
+
