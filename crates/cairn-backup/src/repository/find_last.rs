@@ -46,8 +46,25 @@ pub struct FoundLast {
     pub lost_in: Option<u64>,
     /// How many points were looked into.
     pub looked_into: u64,
+    /// If none of them has what would have to be there to be looked into, such as a database of that name, what the newest
+    /// one lacks: it may be spelt otherwise.
+    pub nowhere: Option<String>,
     /// Points that cannot be read, which were passed over: with the number of each, why.
     pub unreadable: Vec<(u64, String)>,
+}
+
+/// What a look into a point came to.
+enum Looked {
+    There,
+    NotThere,
+    /// There is nothing to look into: what is missing.
+    Nowhere(String),
+}
+
+impl From<bool> for Looked {
+    fn from(is_there: bool) -> Self {
+        if is_there { Self::There } else { Self::NotThere }
+    }
 }
 
 impl Sought {
@@ -56,15 +73,21 @@ impl Sought {
     /// # Errors
     /// What cannot be read; a query that makes no sense.
     pub fn is_in(&self, env: &Environment) -> BackupResult<bool> {
+        Ok(matches!(self.look(env)?, Looked::There))
+    }
+
+    fn look(&self, env: &Environment) -> BackupResult<Looked> {
         match self {
             Self::Entry { database, key } => {
                 let snapshot = env.snapshot()?;
-                let Some(found) = snapshot.database(database)? else { return Ok(false) };
+                let Some(found) = snapshot.database(database)? else {
+                    return Ok(Looked::Nowhere(format!("there is no database {database:?}")));
+                };
                 match found.kind() {
-                    DatabaseKind::Map => Ok(snapshot.contains(&found, key)?),
+                    DatabaseKind::Map => Ok(snapshot.contains(&found, key)?.into()),
                     DatabaseKind::Multimap => {
                         let multimap = env.multimap(database)?;
-                        Ok(multimap.first(&snapshot, key)?.is_some())
+                        Ok(multimap.first(&snapshot, key)?.is_some().into())
                     }
                     _ => {
                         let what =
@@ -78,10 +101,10 @@ impl Sought {
                 use cairn_kv::KvStore;
 
                 if !KvStore::ids(env)?.contains(store) {
-                    return Ok(false);
+                    return Ok(Looked::Nowhere(format!("there is no key-value store {store:?}")));
                 }
                 let options = KvStore::recorded_options(env, store)?;
-                Ok(KvStore::open(env, store, options)?.get(key)?.is_some())
+                Ok(KvStore::open(env, store, options)?.get(key)?.is_some().into())
             }
             #[cfg(feature = "sql")]
             Self::Sql { file, query } => sql(env, file, query),
@@ -90,21 +113,31 @@ impl Sought {
 }
 
 #[cfg(feature = "sql")]
-fn sql(env: &Environment, file: &str, query: &str) -> BackupResult<bool> {
+fn sql(env: &Environment, file: &str, query: &str) -> BackupResult<Looked> {
     use cairn_rdb::{Access, SqlFiles, SqliteConnections, TransferError, rusqlite};
 
     if !SqlFiles::of(env).exists(file)? {
-        return Ok(false);
+        return Ok(Looked::Nowhere(format!("there is no SQL file {file:?}")));
     }
     let connection = env.sqlite_connection(file, Access::ReadOnly).map_err(TransferError::from)?;
-    let is_there = || connection.prepare(query)?.exists([]);
+    let is_there = || {
+        let mut statement = connection.prepare(query)?;
+        Ok((statement.readonly(), statement.readonly() && statement.exists([])?))
+    };
     match is_there() {
+        Ok((false, _)) => {
+            let what = format!("{query:?} would write, and what looks into a backup only reads");
+            Err(BackupError::InvalidInput { what })
+        }
+        Ok((true, is_there)) => Ok(is_there.into()),
         // The table, or the column, came later. SQLite says for some errors where in the statement they are.
         Err(
             rusqlite::Error::SqliteFailure(_, Some(msg))
             | rusqlite::Error::SqlInputError { msg, .. },
-        ) if ["no such table", "no such column"].iter().any(|no| msg.starts_with(no)) => Ok(false),
-        is_there => Ok(is_there.map_err(TransferError::from)?),
+        ) if ["no such table", "no such column"].iter().any(|no| msg.starts_with(no)) => {
+            Ok(Looked::Nowhere(msg))
+        }
+        Err(error) => Err(TransferError::from(error).into()),
     }
 }
 
@@ -140,8 +173,14 @@ impl Repository {
         options: &RestoreOptions<'_>,
     ) -> BackupResult<FoundLast> {
         let listed = self.points(environment)?;
-        let mut last =
-            FoundLast { found: None, lost_in: None, looked_into: 0, unreadable: Vec::new() };
+        let mut last = FoundLast {
+            found: None,
+            lost_in: None,
+            looked_into: 0,
+            nowhere: None,
+            unreadable: Vec::new(),
+        };
+        let mut is_somewhere = false;
         for listed in listed.into_iter().rev() {
             let number = listed.number;
             let point = match listed.point {
@@ -153,15 +192,20 @@ impl Repository {
             };
             let of = Some(point.cut.environment);
             let opened = self.open_backup(of, &Which::Number(number), options);
-            match opened.and_then(|(env, _)| sought.is_in(&env)) {
-                Ok(true) => {
+            match opened.and_then(|(env, _)| sought.look(&env)) {
+                Ok(Looked::There) => {
                     last.looked_into += 1;
+                    last.nowhere = None;
                     last.found = Some((number, point));
                     return Ok(last);
                 }
-                Ok(false) => {
+                Ok(looked) => {
                     last.looked_into += 1;
                     last.lost_in = Some(number);
+                    match looked {
+                        Looked::Nowhere(why) => drop(last.nowhere.get_or_insert(why)),
+                        _ => is_somewhere = true,
+                    }
                 }
                 Err(error) if is_damage(&error) => {
                     last.unreadable.push((number, error.to_string()));
@@ -170,6 +214,7 @@ impl Repository {
             }
         }
         last.lost_in = None;
+        last.nowhere = last.nowhere.filter(|_| !is_somewhere);
         Ok(last)
     }
 }

@@ -63,6 +63,7 @@ struct FindLastJson {
     time: Option<Time>,
     lost_in: Option<u64>,
     looked_into: u64,
+    nowhere: Option<String>,
     unreadable: Vec<UnreadableJson>,
 }
 
@@ -91,7 +92,12 @@ impl FindLast {
         }
         let looked = several(found.looked_into, "point");
         match (&found.found, found.lost_in) {
-            (None, _) => output.line(format_args!("no point has it: {looked} looked into"))?,
+            (None, _) => match &found.nowhere {
+                None => output.line(format_args!("no point has it: {looked} looked into"))?,
+                Some(why) => output.line(format_args!(
+                    "no point has it: {looked} looked into, and in none of them there is anything to look at: {why}"
+                ))?,
+            },
             (Some((number, point)), None) => output.line(format_args!(
                 "point {number} has it, the newest one: commit {} of {}",
                 point.cut.commit,
@@ -114,6 +120,7 @@ impl FindLast {
             time: point.map(|(_, point)| Time(point.cut.time)),
             lost_in: found.lost_in,
             looked_into: found.looked_into,
+            nowhere: found.nowhere,
             unreadable: unreadable
                 .map(|(point, problem)| UnreadableJson { point, problem })
                 .collect(),

@@ -313,6 +313,7 @@ fn diff_session(json: bool) -> Session {
     session.run("find-last backups grace");
     session.run("find-last backups 00ff --hex");
     session.run("find-last backups nobody");
+    session.run("find-last backups nobody --db people");
     session.run("find-last backups tea --store notes");
     session.run("find-last backups SELECT·*·FROM·t·WHERE·n·=·1 --sql app.db");
     session.run("find-last backups SELEKT --sql app.db");

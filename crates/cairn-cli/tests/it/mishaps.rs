@@ -17,6 +17,7 @@ fn key(dir: &Dir, name: &str) {
     fs::set_permissions(dir.path(name), private).unwrap();
 }
 
+/// A moment of which no journal was shipped: what is missing is said, and not a file that was never there.
 #[test]
 fn a_moment_in_a_hole_is_not_in_the_repository_and_the_commit_before_it_is_named() {
     let dir = Dir::new();
@@ -51,6 +52,7 @@ fn a_moment_in_a_hole_is_not_in_the_repository_and_the_commit_before_it_is_named
     assert_eq!(dir.run(&["get", "new", "a"]).text(), "4");
 }
 
+/// A copy that was restored to be looked at is backed up, too, and is the newest point from then on.
 #[test]
 fn a_newer_commit_on_another_timeline_is_pointed_out() {
     let dir = Dir::new();
@@ -78,6 +80,7 @@ fn a_newer_commit_on_another_timeline_is_pointed_out() {
     assert!(ran.text().lines().next().unwrap().ends_with("; timeline 00000001"), "{}", ran.text());
 }
 
+/// The first point took what a backup had stored that was killed before its point.
 #[test]
 fn what_a_killed_backup_has_left_makes_no_increment_of_the_first_point() {
     let dir = Dir::new();
@@ -105,6 +108,7 @@ fn what_a_killed_backup_has_left_makes_no_increment_of_the_first_point() {
     assert!(lines.next().unwrap().contains("; increment, 0 B stored"), "{}", ran.text());
 }
 
+/// The key of one environment is not tried on the others.
 #[test]
 fn points_of_plain_and_of_encrypted_environments_are_opened_in_one_check() {
     let dir = Dir::new();
@@ -122,6 +126,7 @@ fn points_of_plain_and_of_encrypted_environments_are_opened_in_one_check() {
     assert_eq!(dir.run(&check).code, 2, "without the key");
 }
 
+/// Journal that goes already goes once: a prune by a timer makes no tomb of nothing each time.
 #[test]
 fn a_second_prune_finds_nothing_that_goes() {
     let dir = Dir::new();
@@ -173,3 +178,24 @@ fn a_range_of_keys_comes_back_and_all_others_stay() {
     assert_eq!(dir.run(&["restore", "backups", "data", "--to-key", "c"]).code, 2);
 }
 
+#[test]
+fn what_is_no_environment_and_what_only_reads_say_what_to_type_instead() {
+    let dir = Dir::new();
+    dir.environment("data", &Entries::from([(b"a".to_vec(), b"1".to_vec())]));
+    dir.run(&["sql", "data", "app.db", "CREATE TABLE t (n); INSERT INTO t VALUES (1)"]).good();
+    dir.run(&["repo", "init", "backups"]).good();
+    let ran = dir.run(&["restore", "backups", "new"]);
+    assert!(ran.err.contains("`cairn backup ENV --repo REPO` makes a point"), "{}", ran.err);
+    dir.run(&["backup", "data", "--repo", "backups", "--label", "monday"]).good();
+    for (args, code, what) in [
+        (&["backup", "data", "backups"][..], 2, "`--repo backups` makes the next point"),
+        (&["repair", "backups@monday", "new"], 2, "`cairn restore` makes an environment of it"),
+        (&["info", "backups"], 2, "`cairn backups` lists what there is"),
+        (&["log", "backups"], 1, "it is a repository"),
+        (&["find-last", "backups", "DELETE FROM t", "--sql", "app.db"], 2, "only reads"),
+    ] {
+        let ran = dir.run(args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(what), "{args:?}: {}", ran.err);
+    }
+}
