@@ -288,6 +288,16 @@ pub enum ObjectError {
         /// What is wrong there.
         problem: String,
     },
+    /// The disk does not give it: a bad block, or a link in its place.
+    #[error("the object {object} of the repository {place} cannot be read: {why}")]
+    Unreadable {
+        /// Where the repository lies.
+        place: String,
+        /// Its name.
+        object: ObjectName,
+        /// Why not.
+        why: String,
+    },
     /// It is whole, and of a later version.
     #[error("the object {object} of the repository {place} is of a later version: {what}")]
     Unsupported {
@@ -307,6 +317,7 @@ impl ObjectError {
         match *self {
             Self::Missing { object, .. }
             | Self::Damaged { object, .. }
+            | Self::Unreadable { object, .. }
             | Self::Unsupported { object, .. } => object,
         }
     }
@@ -337,6 +348,7 @@ impl BackupError {
             | Self::WrongRepositoryKey { .. }
             | Self::RepositoryNotEncrypted { .. } => ErrorKind::Key,
             Self::Object(ObjectError::Unsupported { .. }) => ErrorKind::Unsupported,
+            Self::Object(ObjectError::Unreadable { .. }) => ErrorKind::Io,
             Self::Object(_) => ErrorKind::Corrupt,
             Self::Overtaken { .. } => ErrorKind::Busy,
             Self::Cancelled => ErrorKind::Expired,
@@ -405,7 +417,9 @@ mod tests {
         };
         let later =
             ObjectError::Unsupported { place: place.clone(), object, what: "some feature".into() };
-        for error in [&missing, &damaged, &later] {
+        let unreadable =
+            ObjectError::Unreadable { place: place.clone(), object, why: "some failure".into() };
+        for error in [&missing, &damaged, &later, &unreadable] {
             assert_eq!(error.object(), object);
         }
         let failed = BackendError::Failed { what: "some work".into(), source: "why".into() };

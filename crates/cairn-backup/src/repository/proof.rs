@@ -227,6 +227,7 @@ impl Store {
                 Err(BackupError::Object(
                     ObjectError::Unsupported { .. }
                     | ObjectError::Damaged { .. }
+                    | ObjectError::Unreadable { .. }
                     | ObjectError::Missing { .. },
                 )) => {}
                 Err(error) => return Err(error),

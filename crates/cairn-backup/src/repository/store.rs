@@ -70,10 +70,7 @@ impl Store {
     /// All of an object, if that is at most `limit` bytes.
     pub(crate) fn whole(&self, object: ObjectName, limit: u64) -> BackupResult<Vec<u8>> {
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
-        let bytes = match self.backend.read(&object, 0, most) {
-            Err(BackendError::NotFound { .. }) => return Err(self.missing(object)),
-            read => read?,
-        };
+        let bytes = self.of(object, self.backend.read(&object, 0, most))?;
         if bytes.len() as u64 > limit {
             let problem = format!("it has more than {limit} bytes");
             return Err(self.damaged(object, Damaged { at: limit, problem }));
@@ -81,20 +78,30 @@ impl Store {
         Ok(bytes)
     }
 
+    /// What was read of an object, or what is wrong with it.
+    pub(crate) fn of<T>(
+        &self,
+        object: ObjectName,
+        read: Result<T, BackendError>,
+    ) -> BackupResult<T> {
+        read.map_err(|error| match error {
+            BackendError::NotFound { .. } => self.missing(object),
+            BackendError::Io(error) => {
+                let (place, why) = (self.backend.place(), error.to_string());
+                ObjectError::Unreadable { place, object, why }.into()
+            }
+            error => error.into(),
+        })
+    }
+
     /// Whether an object is exactly this.
     pub(crate) fn holds(&self, object: ObjectName, bytes: &[u8]) -> BackupResult<bool> {
-        match self.backend.holds(&object, bytes) {
-            Err(BackendError::NotFound { .. }) => Err(self.missing(object)),
-            held => Ok(held?),
-        }
+        self.of(object, self.backend.holds(&object, bytes))
     }
 
     /// So many bytes of an object.
     pub(crate) fn range(&self, object: ObjectName, at: u64, len: usize) -> BackupResult<Vec<u8>> {
-        let bytes = match self.backend.read(&object, at, len) {
-            Err(BackendError::NotFound { .. }) => return Err(self.missing(object)),
-            read => read?,
-        };
+        let bytes = self.of(object, self.backend.read(&object, at, len))?;
         if bytes.len() == len {
             return Ok(bytes);
         }

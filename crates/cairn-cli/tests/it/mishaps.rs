@@ -151,6 +151,39 @@ fn a_second_prune_finds_nothing_that_goes() {
     assert_eq!(dir.run(&["backups", "backups"]).good().text().lines().count(), 3);
 }
 
+/// A link stands for what any disk may do: one object cannot be read, and that is not the only damage.
+#[test]
+fn an_object_that_the_disk_does_not_give_keeps_a_check_from_nothing() {
+    let dir = Dir::new();
+    dir.environment("data", &Entries::from([(b"a".to_vec(), vec![7; 9000])]));
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "data", "--repo", "backups"]).good();
+    let mut objects = dir.files("backups").into_keys();
+    let mut object =
+        || objects.find(|path| path.extension().is_some_and(|kind| kind == "obj")).unwrap();
+    let (unreadable, damaged) = (object(), object());
+    fs::rename(&unreadable, dir.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(dir.path("elsewhere"), &unreadable).unwrap();
+    let mut bytes = fs::read(&damaged).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    for level in ["stored", "content", "structure"] {
+        let ran = dir.run(&["repo", "check", "backups", "--level", level, "--json"]);
+        assert_eq!(ran.code, 1, "{level}: {}", ran.text());
+        let report = json(ran.text()).remove(0);
+        let findings = report["findings"].as_array().unwrap();
+        assert_eq!(findings.len(), 2, "{level}: {report}");
+        for (path, what) in [(&unreadable, "it cannot be read: "), (&damaged, "")] {
+            let is_it = |finding: &&Value| {
+                let object = finding["object"].as_str().unwrap();
+                path.to_str().unwrap().ends_with(object) && finding["points"][0] == 1
+            };
+            let finding = findings.iter().find(is_it).unwrap();
+            assert!(finding["problem"].as_str().unwrap().starts_with(what), "{report}");
+        }
+    }
+}
+
 #[test]
 fn a_range_of_keys_comes_back_and_all_others_stay() {
     let dir = Dir::new();

@@ -278,6 +278,9 @@ fn what_is_wrong(error: ObjectError) -> (ObjectName, Option<u64>, String) {
     match error {
         ObjectError::Missing { object, .. } => (object, None, "it is missing".into()),
         ObjectError::Damaged { object, at, problem, .. } => (object, Some(at), problem),
+        ObjectError::Unreadable { object, why, .. } => {
+            (object, None, format!("it cannot be read: {why}"))
+        }
         ObjectError::Unsupported { object, what, .. } => {
             (object, None, format!("it is of a later version: {what}"))
         }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_log::{Digest, LogName, Uuid};
 
-use super::{Check, Needed, SharedFile};
+use super::{Check, Needed, SharedFile, what_is_wrong};
 use crate::{
-    BackupResult,
+    BackupError, BackupResult,
     repository::{
         names::{Folder, ObjectName, ShortHash},
         point::Point,
@@ -140,7 +140,14 @@ impl Check<'_> {
             // A listing may lack what was stored lately.
             let length = match there.remove(name) {
                 Some(length) => Some(length),
-                None => backend.length(name)?,
+                None => match self.repository.store.of(*name, backend.length(name)) {
+                    Err(BackupError::Object(error)) => {
+                        let (_, at, problem) = what_is_wrong(error);
+                        wrong.push((*name, at, problem, needed.points.clone()));
+                        continue;
+                    }
+                    length => length?,
+                },
             };
             match length {
                 Some(length) if length == needed.stored_length => {}

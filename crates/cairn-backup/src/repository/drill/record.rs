@@ -278,6 +278,7 @@ impl Store {
             Err(BackupError::Object(
                 ObjectError::Unsupported { .. }
                 | ObjectError::Damaged { .. }
+                | ObjectError::Unreadable { .. }
                 | ObjectError::Missing { .. },
             )) => Ok(None),
             Err(error) => Err(error),

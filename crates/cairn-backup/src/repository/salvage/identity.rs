@@ -48,7 +48,9 @@ impl Repository {
     ) -> BackupResult<Self> {
         let mut opened = match Self::open_in(Arc::clone(&backend), world) {
             Err(
-                error @ (BackupError::Object(crate::ObjectError::Damaged { .. })
+                error @ (BackupError::Object(
+                    crate::ObjectError::Damaged { .. } | crate::ObjectError::Unreadable { .. },
+                )
                 | BackupError::NotARepository { .. }),
             ) => {
                 let Some((repository, is_encrypted)) = identity(&backend)? else {
