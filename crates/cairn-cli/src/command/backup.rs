@@ -115,7 +115,7 @@ impl Backup {
             ([repo], []) => {
                 let repository = self.unlock.repo.open(repo)?;
                 let env = open::live_for_reading(&self.env, &self.unlock)?;
-                self.point(&env, repo, &repository, output)?;
+                self.point("", &env, repo, &repository, output)?;
                 env.close()?;
                 Ok(Exit::Good)
             }
@@ -149,7 +149,12 @@ impl Backup {
                 }
             };
             for (repo, repository) in &opened {
-                if let Err(failure) = self.point(&env, repo, repository, output) {
+                // Where there are several, each says of which it is, as the errors do.
+                let of = match more.is_empty() {
+                    true => String::new(),
+                    false => format!("{}: ", path.display()),
+                };
+                if let Err(failure) = self.point(&of, &env, repo, repository, output) {
                     let place = format!("{} into {}", path.display(), repo.display());
                     failed(failure.at(place), output);
                 }
@@ -161,9 +166,10 @@ impl Backup {
         Ok(exit)
     }
 
-    /// The next point of a repository.
+    /// The next point of a repository; what is said begins with `of`.
     fn point(
         &self,
+        of: &str,
         env: &Environment,
         repo: &Path,
         repository: &Repository,
@@ -177,7 +183,7 @@ impl Backup {
         let elapsed = progress.elapsed();
         drop(progress);
         output.line(format_args!(
-            "point {} of {} is commit {} of {}: {}, {}, of which {} are new; {}, {} stored, in {}",
+            "{of}point {} of {} is commit {} of {}: {}, {}, of which {} are new; {}, {} stored, in {}",
             report.number,
             repo.display(),
             report.commit,

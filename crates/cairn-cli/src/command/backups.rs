@@ -6,7 +6,7 @@ use cairn_log::Timeline;
 
 use cairndb::{
     archive::DatabaseTotals,
-    backup::{CheckLevel, ListedPoint, Point, Proof},
+    backup::{BackupError, CheckLevel, EnvironmentInfo, ListedPoint, Point, Proof},
 };
 use serde::Serialize;
 
@@ -27,6 +27,8 @@ use crate::{
 /// `checked` that its bytes were read and are right, `proved` that it was opened and read to its end,
 /// with the time at which that was done; then comes the last `cairn drill`. Exit code 1 means that one
 /// cannot be read.
+///
+/// Without --environment, the points of all environments are listed, one after the other.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -126,31 +128,57 @@ struct DamagedJson {
 impl Backups {
     pub(super) fn run(self, output: &mut Output) -> Outcome {
         let repository = self.unlock.open(&self.repo)?;
+        let one = match repository.points(self.of.uuid()?) {
+            Err(BackupError::SeveralEnvironments { .. }) => None,
+            points => Some(points?),
+        };
+        if let Some(points) = one {
+            return list(&points, output);
+        }
+        let mut environments = Vec::new();
+        for EnvironmentInfo { environment, .. } in repository.info()?.environments {
+            environments.push((environment, repository.points(Some(environment))?));
+        }
+        let first = |points: &[ListedPoint]| {
+            points.iter().find_map(|listed| Some(listed.point.as_ref().ok()?.created))
+        };
+        environments.sort_by_cached_key(|(_, points)| first(points));
         let mut exit = Exit::Good;
-        let all = repository.points(self.of.uuid()?)?;
-        let points = || all.iter().filter_map(|listed| listed.point.as_ref().ok());
-        let timelines: BTreeSet<_> = points().map(|point| point.cut.timeline).collect();
-        let several = timelines.len() > 1;
-        let mut before = BTreeSet::new();
-        for listed in &all {
-            let number = listed.number;
-            match &listed.point {
-                Ok(point) => {
-                    // What a backup has left that was cut short is of none before.
-                    let own = point.objects().filter(|needed| before.insert(needed.name));
-                    let own = own.map(|needed| needed.stored_length).sum();
-                    let timeline = several.then_some(point.cut.timeline);
-                    show(listed, point, own, timeline, output)?;
-                }
-                Err(error) => {
-                    exit = Exit::Findings;
-                    output.line(format_args!("point {number} cannot be read: {error}"))?;
-                    output.json(&DamagedJson { point: number, damaged: error.to_string() })?;
-                }
+        for (environment, points) in environments {
+            output.line(format_args!("environment {environment}:"))?;
+            if list(&points, output)? == Exit::Findings {
+                exit = Exit::Findings;
             }
         }
         Ok(exit)
     }
+}
+
+/// The points of an environment.
+fn list(all: &[ListedPoint], output: &mut Output) -> Outcome {
+    let mut exit = Exit::Good;
+    let points = || all.iter().filter_map(|listed| listed.point.as_ref().ok());
+    let timelines: BTreeSet<_> = points().map(|point| point.cut.timeline).collect();
+    let several = timelines.len() > 1;
+    let mut before = BTreeSet::new();
+    for listed in all {
+        let number = listed.number;
+        match &listed.point {
+            Ok(point) => {
+                // What a backup has left that was cut short is of none before.
+                let own = point.objects().filter(|needed| before.insert(needed.name));
+                let own = own.map(|needed| needed.stored_length).sum();
+                let timeline = several.then_some(point.cut.timeline);
+                show(listed, point, own, timeline, output)?;
+            }
+            Err(error) => {
+                exit = Exit::Findings;
+                output.line(format_args!("point {number} cannot be read: {error}"))?;
+                output.json(&DamagedJson { point: number, damaged: error.to_string() })?;
+            }
+        }
+    }
+    Ok(exit)
 }
 
 /// `own` are the bytes in objects that no point before has; the timeline is said where there are several.

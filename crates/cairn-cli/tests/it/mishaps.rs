@@ -128,6 +128,33 @@ fn points_of_plain_and_of_encrypted_environments_are_opened_in_one_check() {
 
 /// Journal that goes already goes once: a prune by a timer makes no tomb of nothing each time.
 #[test]
+fn the_points_of_all_environments_of_a_repository_are_listed() {
+    let dir = Dir::new();
+    for env in ["one", "two"] {
+        dir.run(&["init", env]).good();
+        dir.run(&["put", env, "a", "1"]).good();
+    }
+    dir.run(&["repo", "init", "backups"]).good();
+    let ran = dir.run(&["backup", "one", "two", "--repo", "backups", "--label", "both"]).good();
+    let made = ran.text();
+    assert!(made.starts_with("one: point 1 ") && made.contains("\ntwo: point 1 "), "{made}");
+    let listed = dir.run(&["backups", "backups", "--json"]);
+    let points = json(listed.good().text());
+    let mut environments: Vec<_> =
+        points.iter().map(|point| point["environment"].as_str().unwrap()).collect();
+    assert!(environments.len() == 2 && environments[0] != environments[1], "{points:?}");
+    let ran = dir.run(&["backups", "backups"]).good();
+    let told: Vec<_> = ran.text().lines().collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    for environment in environments.drain(..) {
+        let at = told.iter().position(|line| *line == format!("environment {environment}:"));
+        assert!(told[at.unwrap() + 1].starts_with("point 1: commit 1 of "), "{told:?}");
+        let one = dir.run(&["backups", "backups", "--environment", environment]);
+        assert_eq!(one.good().text().lines().count(), 1);
+    }
+}
+
+#[test]
 fn a_second_prune_finds_nothing_that_goes() {
     let dir = Dir::new();
     dir.environment("data", &Entries::new());

@@ -284,7 +284,14 @@ fn is_varying_metric(line: &str) -> bool {
 
 /// Whether sizes in a line are of files that have one record more if their log had to wait: its watermark.
 fn has_watermarks(line: &str) -> bool {
-    let begins = ["history  ", "backed up commit", "point ", "restored commit", "data opens;"];
+    let begins = [
+        "history  ",
+        "backed up commit",
+        "point ",
+        "data: point ",
+        "restored commit",
+        "data opens;",
+    ];
     begins.iter().any(|begin| line.starts_with(begin)) || line.contains(": backup of commit")
 }
 
