@@ -62,7 +62,7 @@ enum Command {
     Deps,
     /// Accept changed goldens, then show what changed
     Goldens(Rest),
-    /// Run the benchmarks (`--test` runs each once), `compare` with other engines, or measure what has `goals`
+    /// Run the benchmarks (`--test` runs each once), `compare` with other engines, or measure what has `goals`, or `memory`
     Bench(Rest),
     /// Sweep crashes over whole-engine workloads
     Crash(Rest),

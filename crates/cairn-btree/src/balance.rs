@@ -39,11 +39,12 @@ pub(crate) fn split(writer: &mut TreeWriter, root: &mut Child, path: Path, at_en
             return;
         };
         let sequence = writer.node(node).sequence;
-        let branch = writer.node_mut(parent);
-        let suffix = branch.image.suffix_of(&between).to_vec();
-        branch.image.insert(i, &suffix, b"", false);
-        branch.insert_child(i + 1, right);
-        branch.sequence = sequence;
+        writer.change(parent, |branch| {
+            let suffix = branch.image.suffix_of(&between).to_vec();
+            branch.image.insert(i, &suffix, b"", false);
+            branch.insert_child(i + 1, right);
+            branch.sequence = sequence;
+        });
         if !is_too_large(writer, parent) {
             return;
         }
@@ -79,7 +80,7 @@ fn halve(writer: &mut TreeWriter, node: usize, at_end: bool) -> (Vec<u8>, usize)
     let mut right = Image::new(tree, level, Fences { lower: &between, upper }, room);
     right.extend(&old.image, from, count);
     let (left, right) = old.parts(left, right, at, from);
-    *writer.node_mut(node) = left;
+    writer.change(node, |node| *node = left);
     (between, writer.add(right))
 }
 
@@ -168,7 +169,7 @@ fn merge_pair(writer: &mut TreeWriter, parent: usize, i: usize) -> bool {
     }
     image.extend(&b.image, 0, b.image.count());
     let merged = a.joined(b, image);
-    *writer.node_mut(left) = merged;
+    writer.change(left, |node| *node = merged);
     let branch = writer.node_mut(parent);
     branch.image.remove(i);
     // Planted: the wrong node unlinked.

@@ -58,6 +58,11 @@ impl TreeDigest {
         self.merge(other, u64::wrapping_add);
     }
 
+    /// Takes all nodes of another digest away.
+    pub fn leave(&mut self, other: &Self) {
+        self.merge(other, u64::wrapping_sub);
+    }
+
     fn merge(&mut self, other: &Self, one: fn(u64, u64) -> u64) {
         for (lane, other) in self.0.iter_mut().zip(other.0) {
             *lane = one(*lane, other);
@@ -124,6 +129,8 @@ mod tests {
         assert_ne!(one, other);
         other.join(&part);
         assert_eq!(one, other);
+        other.leave(&one);
+        assert_eq!(other, TreeDigest::EMPTY);
         assert_eq!(TreeDigest::from_bytes(one.to_bytes()), one);
     }
 

@@ -16,11 +16,11 @@ use cairn_log::{
 };
 
 use crate::{
-    NodeSource, StoredNode, TreeError, TreeId, TreeResult,
+    NodeSource, StoredNode, Tally, TreeError, TreeId, TreeResult,
     child::{Child, SlotId},
-    generation::{Generations, Gone, Tally},
+    generation::{Generations, Gone},
     image::Fences,
-    memory::HugePages,
+    memory::User,
     node::Node,
     slot::{NodeRef, SlotTable},
     sync::lock,
@@ -30,8 +30,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "options with a default, for struct update syntax")]
 pub struct ForestOptions {
-    /// Bytes of nodes to keep in memory. Inner nodes are not evicted: about 1 % of the data must fit
-    /// beside the leaves that are in use.
+    /// Bytes of memory for nodes, and for the tables that say where they are. Inner nodes are not evicted: about 1 % of the
+    /// data must fit beside the leaves that are in use, and as much for the tables.
     pub cache_bytes: usize,
     /// A leaf above this many bytes is split.
     pub leaf_bytes: usize,
@@ -85,10 +85,23 @@ pub struct CacheState {
     pub resident: usize,
     /// Bytes of those that are not on disk yet.
     pub dirty: usize,
-    /// The budget.
+    /// Bytes of the nodes that writers own, which are neither resident nor dirty yet.
+    pub private: usize,
+    /// Bytes of the tables that say where nodes are.
+    pub tables: usize,
+    /// The budget for all of that.
     pub budget: usize,
     /// Superseded nodes that a frozen root keeps in memory.
     pub blocked: usize,
+}
+
+impl CacheState {
+    /// Bytes of memory in use beyond the budget. The tables take at most half of it away from the nodes.
+    #[must_use]
+    pub fn excess(&self) -> usize {
+        let tables = self.tables.min(self.budget / 2);
+        (self.resident + self.private + tables).saturating_sub(self.budget)
+    }
 }
 
 /// The nodes of all trees, in all versions.
@@ -105,8 +118,10 @@ pub struct Forest {
     by_lsn: [Mutex<LsnMap>; 16],
     resident: AtomicUsize,
     dirty: AtomicUsize,
+    /// Bytes of the nodes that writers own.
+    private: AtomicUsize,
     hand: AtomicU32,
-    _huge_pages: Option<HugePages>,
+    _memory: User,
 }
 
 /// Where a node was referred to: what it must look like.
@@ -134,8 +149,9 @@ impl Forest {
             by_lsn: Default::default(),
             resident: AtomicUsize::new(0),
             dirty: AtomicUsize::new(0),
+            private: AtomicUsize::new(0),
             hand: AtomicU32::new(0),
-            _huge_pages: options.huge_pages.then(HugePages::ask),
+            _memory: User::new(options.huge_pages),
         })
     }
 
@@ -148,12 +164,29 @@ impl Forest {
     /// How full the memory for nodes is.
     #[must_use]
     pub fn cache(&self) -> CacheState {
+        CacheState { blocked: self.generations.blocked(), ..self.memory() }
+    }
+
+    /// As [`Forest::cache`], without the superseded nodes, and without a lock.
+    fn memory(&self) -> CacheState {
         CacheState {
             resident: self.resident.load(Ordering::Relaxed),
             dirty: self.dirty.load(Ordering::Relaxed),
+            private: self.private.load(Ordering::Relaxed),
+            tables: self.slots.memory(),
             budget: self.options.cache_bytes,
-            blocked: self.generations.blocked(),
+            blocked: 0,
         }
+    }
+
+    /// Bytes of memory in use beyond the budget: [`CacheState::excess`] of [`Forest::cache`], for asking often.
+    #[must_use]
+    pub fn excess(&self) -> usize {
+        self.memory().excess()
+    }
+
+    pub(crate) fn note_private(&self, more: usize, less: usize) {
+        self.private.fetch_add(more.wrapping_sub(less), Ordering::Relaxed);
     }
 
     /// Bytes of nodes that are not on disk yet, apart from those that the writer still owns.
@@ -407,13 +440,13 @@ impl Forest {
     /// nodes come in; cheap while there is room.
     pub(crate) fn make_room(&self) {
         const STEPS: usize = 64;
-        if self.resident.load(Ordering::Relaxed) > self.options.cache_bytes {
-            self.sweep(STEPS, &mut |_, _| Ok(())).unwrap_or_default();
+        if self.excess() > 0 {
+            self.sweep(STEPS, &mut |_, _| Ok(true)).unwrap_or_default();
         }
     }
 
-    /// Writes and evicts leaves that were not used lately until the budget holds, at most
-    /// `max_writes` of them. Returns how many were written.
+    /// Writes and evicts leaves that were not used lately until the budget holds, or `max_writes` of them were written, or
+    /// each was looked at twice. Returns how many were written.
     ///
     /// # Errors
     /// If a node cannot be written. It stays in memory.
@@ -421,25 +454,24 @@ impl Forest {
         let mut written = 0;
         let steps = 2 * self.slots.used() as usize;
         self.sweep(steps, &mut |id, node| {
-            if written < max_writes {
-                self.write(id, node)?;
-                written += 1;
-            }
-            Ok(())
+            self.write(id, node)?;
+            written += 1;
+            Ok(written < max_writes)
         })?;
         Ok(written)
     }
 
     /// Moves the hand of the clock over at most `steps` slots: what was used since the last turn
-    /// stays, other leaves go. `dirty` may write a leaf that is not on disk, so that it can go too.
+    /// stays, other leaves go. `dirty` may write a leaf that is not on disk, so that it can go too, and says whether to go
+    /// on.
     fn sweep(
         &self,
         steps: usize,
-        dirty: &mut dyn FnMut(SlotId, &Node) -> TreeResult<()>,
+        dirty: &mut dyn FnMut(SlotId, &Node) -> TreeResult<bool>,
     ) -> TreeResult<()> {
         let used = self.slots.used();
         for _ in 0..steps {
-            if self.resident.load(Ordering::Relaxed) <= self.options.cache_bytes {
+            if self.excess() == 0 {
                 break;
             }
             let index = self.hand.fetch_add(1, Ordering::Relaxed) % used.max(1);
@@ -449,11 +481,12 @@ impl Forest {
             if !node.is_leaf() || node.is_catalog_leaf() || slot.cool() {
                 continue;
             }
-            if slot.lsn().is_none() {
-                dirty(id, &node)?;
-            }
+            let goes_on = slot.lsn().is_some() || dirty(id, &node)?;
             if slot.lsn().is_some() && slot.evict(&node) {
                 self.resident.fetch_sub(node.memory(), Ordering::Relaxed);
+            }
+            if !goes_on {
+                break;
             }
         }
         Ok(())

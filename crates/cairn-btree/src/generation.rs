@@ -17,50 +17,13 @@ use cairn_log::{
 };
 
 use crate::{
-    StoredNode,
+    StoredNode, Tally,
     child::SlotId,
     node::Node,
     slot::{Slot, SlotTable},
     sync::lock,
+    tally::Tallies,
 };
-
-/// A change in what of a log file is reachable: a record more, or one less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a pair with names")]
-pub struct Tally {
-    /// The gen from which on the change holds.
-    pub generation: u64,
-    /// The file.
-    pub file: FileNumber,
-    /// Bytes that became reachable (positive) or garbage (negative).
-    pub bytes: i64,
-    /// The node, unless it is a large value.
-    pub node: Option<StoredNode>,
-}
-
-impl Tally {
-    /// A large value of `bytes` bytes at `lsn` became reachable in `generation`.
-    #[must_use]
-    pub fn birth(generation: u64, lsn: Lsn, bytes: u32) -> Self {
-        Self { generation, file: lsn.file(), bytes: bytes.into(), node: None }
-    }
-
-    /// A large value of `bytes` bytes at `lsn` became garbage in `generation`.
-    #[must_use]
-    pub fn death(generation: u64, lsn: Lsn, bytes: u32) -> Self {
-        Self { generation, file: lsn.file(), bytes: -i64::from(bytes), node: None }
-    }
-
-    /// A node became reachable in `generation`.
-    fn birth_of(generation: u64, node: StoredNode) -> Self {
-        Self { node: Some(node), ..Self::birth(generation, node.lsn, node.len) }
-    }
-
-    /// A node became garbage in `generation`.
-    fn death_of(generation: u64, node: StoredNode) -> Self {
-        Self { node: Some(node), ..Self::death(generation, node.lsn, node.len) }
-    }
-}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -68,7 +31,7 @@ struct Inner {
     active: BTreeMap<u64, u64>,
     /// Superseded versions, under the youngest active gen that still has them.
     blocked: BTreeMap<u64, Vec<SlotId>>,
-    tallies: Vec<Tally>,
+    tallies: Tallies,
 }
 
 /// The book of all gens.
@@ -100,13 +63,13 @@ impl Generations {
         tallies: &mut Vec<Tally>,
     ) -> (Vec<Gone>, usize) {
         let mut inner = lock(&self.inner);
-        inner.tallies.append(tallies);
+        tallies.drain(..).for_each(|tally| inner.tallies.add(tally));
         let (mut gone, mut clean) = (Vec::new(), 0);
         for id in superseded.drain(..) {
             let Ok(slot) = slots.get(id) else { continue };
             slot.retired.store(frozen, Ordering::Relaxed);
             match slot.stored() {
-                Some(stored) => inner.tallies.push(Tally::death_of(frozen, stored)),
+                Some(stored) => inner.tallies.add(Tally::death_of(frozen, stored)),
                 None => clean += slot.get().map_or(0, |node| node.memory()),
             }
             gone.extend(inner.retire(id, slot));
@@ -133,50 +96,46 @@ impl Generations {
     /// it was superseded meanwhile. If it has gone, or was written by somebody else, the record is
     /// garbage.
     pub(crate) fn written(&self, slots: &SlotTable, id: SlotId, stored: StoredNode) -> bool {
+        let birth = Tally::birth_of(0, stored); // a hash, which needs no lock
         let mut inner = lock(&self.inner);
         let Ok(slot) = slots.get(id) else { return false };
         if slot.lsn().is_some() {
             return false;
         }
         slot.set_stored(stored);
-        inner.tallies.push(Tally::birth_of(slot.born.load(Ordering::Relaxed), stored));
+        let generation = slot.born.load(Ordering::Relaxed);
+        inner.tallies.add(Tally { generation, ..birth });
         let retired = slot.retired.load(Ordering::Relaxed);
         if retired > 0 {
-            inner.tallies.push(Tally::death_of(retired, stored));
+            inner.tallies.add(Tally::death_of(retired, stored));
         }
         retired == 0
     }
 
     /// Takes out all changes that hold for the frozen root of gen `cut`.
     pub(crate) fn settle(&self, cut: u64) -> Vec<Tally> {
-        let mut inner = lock(&self.inner);
-        let (settled, rest) = std::mem::take(&mut inner.tallies)
-            .into_iter()
-            .partition(|tally| tally.generation <= cut);
-        inner.tallies = rest;
-        settled
+        lock(&self.inner).tallies.settle(cut)
     }
 
     /// The changes that hold for the frozen root of gen `cut`, and stay.
     pub(crate) fn pending(&self, cut: u64) -> Vec<Tally> {
-        let inner = lock(&self.inner);
-        inner.tallies.iter().filter(|tally| tally.generation <= cut).copied().collect()
+        lock(&self.inner).tallies.pending(cut)
     }
 
     /// Puts changes back that were taken out for a checkpoint that then failed.
     pub(crate) fn unsettle(&self, tallies: Vec<Tally>) {
-        lock(&self.inner).tallies.extend(tallies);
+        let mut inner = lock(&self.inner);
+        tallies.into_iter().for_each(|tally| inner.tallies.add(tally));
     }
 
     /// Forgets all changes that hold from a gen after `base` on: nothing of these gens counts.
     pub(crate) fn forget_after(&self, base: u64) {
-        lock(&self.inner).tallies.retain(|tally| tally.generation <= base);
+        lock(&self.inner).tallies.forget_after(base);
     }
 
     /// Files with records that are reachable in gens which were not settled yet.
     pub(crate) fn unsettled(&self) -> BTreeSet<FileNumber> {
-        let inner = lock(&self.inner);
-        inner.tallies.iter().filter(|tally| tally.bytes > 0).map(|tally| tally.file).collect()
+        lock(&self.inner).tallies.with_births()
     }
 
     /// The oldest frozen root that is alive and not older than gen `from`.

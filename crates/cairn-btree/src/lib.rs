@@ -66,6 +66,7 @@ mod source;
 #[doc(hidden)]
 pub mod spec;
 mod sync;
+mod tally;
 mod writer;
 
 pub use catalog::TreeId;
@@ -77,10 +78,10 @@ pub use error::{TreeError, TreeResult};
 pub use flush::Flush;
 pub use forest::{CacheState, Forest, ForestOptions};
 pub use frozen::{FrozenRoot, HeldValue, ValueRef};
-pub use generation::Tally;
 pub use image::ValuePointer;
 pub use key::MAX_KEY_LEN;
 pub use renew::NodeName;
 pub use salvage::{ChildImage, NodeImage};
 pub use source::{MemorySource, NodeRecord, NodeSource};
+pub use tally::Tally;
 pub use writer::{Replaced, TreeWriter};

@@ -143,23 +143,26 @@ const FIRST_CHUNK: u64 = 64;
 /// Enough for every number of 32 bits.
 const CHUNKS: usize = 27;
 
+/// A slot, and the entry of a map from its record to it.
+const PER_SLOT: usize = size_of::<Slot>() + size_of::<(u64, SlotId)>() + 1;
+
 /// All slots: a table that grows without moving.
 #[derive(Debug)]
 pub(crate) struct SlotTable {
     chunks: [OnceLock<Box<[Slot]>>; CHUNKS],
-    free: Mutex<Free>,
-}
-
-#[derive(Debug, Default)]
-struct Free {
-    list: Vec<u32>,
+    /// Slots that can be used again.
+    free: Mutex<Vec<u32>>,
     /// Slots from here on were never used.
-    next: u32,
+    next: AtomicU32,
 }
 
 impl SlotTable {
     pub(crate) fn new() -> Self {
-        Self { chunks: [const { OnceLock::new() }; CHUNKS], free: Mutex::default() }
+        Self {
+            chunks: [const { OnceLock::new() }; CHUNKS],
+            free: Mutex::default(),
+            next: AtomicU32::new(0),
+        }
     }
 
     /// Chunk and place in it: chunk *k* holds `FIRST_CHUNK << k` slots.
@@ -185,17 +188,22 @@ impl SlotTable {
 
     /// How many slots were ever used.
     pub(crate) fn used(&self) -> u32 {
-        lock(&self.free).next
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory that the table takes, and the map from records to slots of a forest beside it.
+    pub(crate) fn memory(&self) -> usize {
+        // Chunk k holds FIRST_CHUNK << k slots, and all of them are there with the first.
+        let firsts = u64::from(self.used()).div_ceil(FIRST_CHUNK);
+        let slots = FIRST_CHUNK * ((firsts + 1).next_power_of_two() - 1);
+        usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(PER_SLOT)
     }
 
     /// An empty slot.
     pub(crate) fn allocate(&self) -> (SlotId, &Slot) {
         let index = {
             let mut free = lock(&self.free);
-            free.list.pop().unwrap_or_else(|| {
-                free.next += 1;
-                free.next - 1
-            })
+            free.pop().unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed))
         };
         let (chunk, at) = Self::place(index);
         let slots = self.chunks[chunk].get_or_init(|| {
@@ -218,7 +226,7 @@ impl SlotTable {
 
     /// Lets the numbers of ended lives be used again.
     pub(crate) fn recycle(&self, indexes: impl IntoIterator<Item = u32>) {
-        lock(&self.free).list.extend(indexes);
+        lock(&self.free).extend(indexes);
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use cairn_io::{
     Step, Worker,
-    shared::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
+    shared::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 use cairn_log::FileNumber;
 
@@ -25,6 +25,9 @@ const WRITE_PIECE: u64 = 1 << 20;
 const IDLE: Duration = Duration::from_millis(10);
 /// Nodes that one step of a checkpoint writes.
 const STEP_NODES: usize = 64;
+
+/// Of the budget for memory: what it is exceeded by before commits help the worker to make room.
+const TOLERATED: usize = 16;
 
 /// When something is due, for the worker to see without a lock.
 #[derive(Debug, Default)]
@@ -47,6 +50,8 @@ pub(crate) struct Schedule {
     asleep: AtomicBool,
     /// Whether dropped databases may not be gone yet.
     pub(crate) has_graves: AtomicBool,
+    /// Bytes beyond the budget for memory that could not be made free when it was tried last.
+    in_use: AtomicUsize,
 }
 
 impl Schedule {
@@ -137,8 +142,7 @@ impl Core {
     /// Keeps journal and memory within bounds: wakes the worker, helps it, or does its work.
     fn relieve(&self) -> EnvResult<()> {
         if !self.checkpoint_is_due(1) {
-            let cache = self.forest.cache();
-            if self.options.background && cache.resident > cache.budget {
+            if self.options.background && self.forest.excess() > 0 {
                 self.wake_worker();
             }
             return Ok(());
@@ -174,6 +178,38 @@ impl Core {
         }
     }
 
+    /// Before a commit takes its place: whoever wants more memory makes room for it, if the worker does not keep up.
+    pub(crate) fn make_memory_room(&self) -> EnvResult<()> {
+        let tolerated = self.forest.options().cache_bytes / TOLERATED;
+        let excess = || self.forest.excess();
+        let in_use = &self.schedule.in_use;
+        if excess() <= tolerated + in_use.load(Ordering::Relaxed) || !self.may_write_nodes() {
+            return Ok(());
+        }
+        let mut before = excess();
+        while before > tolerated {
+            let written = match self.write_back(STEP_NODES) {
+                // Full disks are the journal's concern: what it accepts is not refused because of memory.
+                Err(error) if error.may_try_again() => return Ok(()),
+                written => written?,
+            };
+            let after = excess();
+            if written == 0 && after >= before {
+                // All of it is in use: no use looking again before there is more.
+                in_use.store(after, Ordering::Relaxed);
+                return Ok(());
+            }
+            before = after;
+        }
+        in_use.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether nodes may be written outside of a checkpoint.
+    fn may_write_nodes(&self) -> bool {
+        !self.options.read_only && self.schedule.begun.load(Ordering::Acquire)
+    }
+
     /// How long to wait after an error: whatever it was about, commits become durable in time.
     fn until_flush(&self, at_most: Duration) -> Duration {
         match self.schedule.flush_at.load(Ordering::Relaxed) {
@@ -199,6 +235,8 @@ impl Core {
             }
             return flushed.map(|()| Step::Did);
         }
+        let wrote_back =
+            self.forest.excess() > 0 && self.may_write_nodes() && self.write_back(STEP_NODES)? > 0;
         let in_checkpoint = self.schedule.in_checkpoint.load(Ordering::Relaxed);
         if (in_checkpoint || self.checkpoint_is_due(1))
             && !self.options.read_only
@@ -217,11 +255,7 @@ impl Core {
                 return Ok(Step::Did);
             }
         }
-        let cache = self.forest.cache();
-        if cache.resident > cache.budget
-            && !self.options.read_only
-            && self.write_back(STEP_NODES)? > 0
-        {
+        if wrote_back {
             return Ok(Step::Did);
         }
         let mut next = match flush_at {

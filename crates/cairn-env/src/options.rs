@@ -45,12 +45,15 @@ pub struct Options {
     pub data_directories: u16,
     /// The durability of commits that do not choose one (default: `Sync`).
     pub durability: Durability,
-    /// Bytes of memory for tree nodes, an eighth of it for large values (default: 256 MiB). Reading may exceed it by what is in use.
+    /// Bytes of memory for tree nodes and for the tables that say where they are, an eighth of it for large values (default:
+    /// 256 MiB). Where the data is larger, leaves that were not used lately are written and let go; whoever commits helps
+    /// when the background worker does not keep up, so that it is exceeded by a sixteenth, by what the last commit has
+    /// changed, and by what is in use: inner nodes stay, about 1 % of the data, and as much for the tables.
     pub cache_bytes: usize,
     /// Whether the memory for tree nodes lies on huge pages, where the system has them for who asks (default: no). Where
     /// the data in memory is larger than the processor's caches, a point read takes about two thirds of its time
-    /// then. Memory is taken 2 MiB at a time for each of some sizes of nodes, beyond the budget by up to a fifth of it, and goes back to the
-    /// system when the last environment that asks is closed.
+    /// then. What nodes do not need any more is for the nodes of other environments of the process then, and goes back to
+    /// the system with the last of them; otherwise it goes back at once.
     pub huge_pages: bool,
     /// Size at which a leaf is split (default: 8 KiB).
     pub leaf_bytes: usize,

@@ -81,13 +81,8 @@ impl Utilization {
                 file.live += tally.bytes;
             }
         }
-        let Some(digest) = &mut self.digest else { return };
-        for tally in tallies {
-            match tally.node {
-                Some(node) if tally.bytes > 0 => digest.add(node),
-                Some(node) => digest.remove(node),
-                None => {}
-            }
+        if let Some(digest) = &mut self.digest {
+            tallies.iter().for_each(|tally| digest.join(&tally.nodes));
         }
     }
 
@@ -127,11 +122,5 @@ impl Utilization {
 
 /// Takes nodes away from a digest that have come, and adds those that have gone: it is what it was before.
 pub(crate) fn take_back(digest: &mut TreeDigest, tallies: &[Tally]) {
-    for tally in tallies {
-        match tally.node {
-            Some(node) if tally.bytes > 0 => digest.remove(node),
-            Some(node) => digest.add(node),
-            None => {}
-        }
-    }
+    tallies.iter().for_each(|tally| digest.leave(&tally.nodes));
 }

@@ -54,7 +54,7 @@ pub use disk::{
     LockGuard, LockMode, Space, SyncSite,
 };
 pub use error::{IoError, IoOp, IoResult};
-pub use mapping::{HUGE_PAGE, on_huge_pages};
+pub use mapping::{HUGE_PAGE, give_pages_back, lend_pages};
 pub use mem::MemDisk;
 pub use names::{InvalidName, Name};
 pub use real::{RealDir, RealOptions, read_private};

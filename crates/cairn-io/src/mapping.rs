@@ -1,4 +1,4 @@
-//! Read-only views of a file's pages, and memory on huge pages: the only `unsafe` code of the crate.
+//! Read-only views of a file's pages, and memory that is lent by the page: the only `unsafe` code of the crate.
 //!
 //! A file is mapped once, as a whole, and the mapping stays a raw pointer. A slice is made only of
 //! the range that a caller asks for, and callers ask only for records that are completely written,
@@ -84,17 +84,18 @@ impl AsRef<[u8]> for Range {
 /// Bytes of a huge page.
 pub const HUGE_PAGE: usize = 2 << 20;
 
-/// So many huge pages of zeros, of which the system is asked to make huge pages when they are first touched: reading at
-/// random in them costs fewer walks of the page table. It may not do so, and does it only on Linux; nothing else is
-/// different then. No memory is taken before it is touched.
+/// `len` bytes of zeros, beginning with a page. If they are to lie `on_huge_pages`, they begin with one of those, and the
+/// system is asked to make them when they are first touched: reading at random in them costs fewer walks of the page table.
+/// It may not do so, and does it only on Linux; nothing else is different then. No memory is taken before it is touched.
 #[must_use]
-pub fn on_huge_pages(pages: usize) -> BytesMut {
-    let mut bytes = BytesMut::zeroed((pages + 1) * HUGE_PAGE);
-    let first = bytes.as_ptr().align_offset(HUGE_PAGE);
-    let mut bytes = bytes.split_off(first.min(HUGE_PAGE));
-    bytes.truncate(pages * HUGE_PAGE);
+pub fn lend_pages(len: usize, on_huge_pages: bool) -> BytesMut {
+    let page = if on_huge_pages { HUGE_PAGE } else { LARGEST_PAGE };
+    let mut bytes = BytesMut::zeroed(len + page);
+    let first = bytes.as_ptr().align_offset(page);
+    let mut bytes = bytes.split_off(first.min(page));
+    bytes.truncate(len);
     #[cfg(all(target_os = "linux", not(miri)))]
-    {
+    if on_huge_pages {
         let (first, len) = (bytes.as_mut_ptr().cast(), bytes.len());
         // SAFETY: the range is that of `bytes`, and the advice changes how its pages lie in memory, not what they hold.
         let advised = unsafe { rustix::mm::madvise(first, len, rustix::mm::Advice::LinuxHugepage) };
@@ -104,14 +105,40 @@ pub fn on_huge_pages(pages: usize) -> BytesMut {
     bytes
 }
 
+/// The largest pages that a supported system has, apart from huge ones.
+const LARGEST_PAGE: usize = 64 << 10;
+
+/// Gives memory that nobody needs the contents of back to the system, as far as it consists of whole, aligned pieces of 64
+/// KiB; it comes again, as zeros, when it is touched. What the bytes are afterwards is not said. Only on Linux is
+/// anything done at all.
+pub fn give_pages_back(bytes: &mut [u8]) {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        let first = bytes.as_ptr().align_offset(LARGEST_PAGE).min(bytes.len());
+        let whole = &mut bytes[first..];
+        let len = whole.len() / LARGEST_PAGE * LARGEST_PAGE;
+        if len > 0 {
+            let first = whole.as_mut_ptr().cast();
+            // SAFETY: the range lies within `whole`, begins with a page and has whole ones, so that no other memory is
+            // touched; nobody else looks at it, since it is borrowed exclusively, and whatever bytes it holds
+            // afterwards (zeros, if the memory belongs to no file) are valid ones.
+            let given =
+                unsafe { rustix::mm::madvise(first, len, rustix::mm::Advice::LinuxDontNeed) };
+            given.unwrap_or(()); // it is kept, then
+        }
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let _ = bytes;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn memory_on_huge_pages_is_zero_and_begins_with_one() {
+    fn lent_memory_is_zero_and_begins_with_a_page() {
         let pages = if cfg!(miri) { 1 } else { 3 };
-        let mut bytes = on_huge_pages(pages);
+        let mut bytes = lend_pages(pages * HUGE_PAGE, true);
         assert_eq!((bytes.len(), bytes.as_ptr().align_offset(HUGE_PAGE)), (pages * HUGE_PAGE, 0));
         let mut rest = bytes.split_off(100);
         bytes.fill(7);
@@ -121,5 +148,22 @@ mod tests {
             rest[..100].iter().all(|byte| *byte == 9)
                 && rest[100..5000].iter().all(|byte| *byte == 0)
         );
+    }
+    #[test]
+    fn memory_that_is_given_back_can_be_used_again_and_its_neighbours_stay() {
+        let mut bytes = lend_pages(3 * LARGEST_PAGE, false);
+        assert_eq!(bytes.as_ptr().align_offset(LARGEST_PAGE), 0);
+        bytes.fill(7);
+        let (before, after) = (100, 3 * LARGEST_PAGE - 100);
+        give_pages_back(&mut bytes[before..after]);
+        let is_left = |part: &[u8]| part.iter().all(|byte| *byte == 7);
+        assert!(is_left(&bytes[..LARGEST_PAGE]) && is_left(&bytes[2 * LARGEST_PAGE..]));
+        if cfg!(all(target_os = "linux", not(miri))) {
+            assert!(bytes[LARGEST_PAGE..2 * LARGEST_PAGE].iter().all(|byte| *byte == 0));
+        }
+        bytes.fill(9);
+        assert!(bytes.iter().all(|byte| *byte == 9));
+        give_pages_back(&mut bytes[..0]);
+        give_pages_back(&mut []);
     }
 }

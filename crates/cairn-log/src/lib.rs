@@ -62,7 +62,7 @@ mod writer;
 #[doc(hidden)]
 pub mod fuzzing;
 #[doc(hidden)]
-pub use cairn_io::{HUGE_PAGE, on_huge_pages, planted, shared};
+pub use cairn_io::{HUGE_PAGE, give_pages_back, lend_pages, planted, shared};
 
 pub use audit::{Audit, Audited, Spot, audit};
 pub use checksum::{FileSeed, crc32c, crc32c_of};

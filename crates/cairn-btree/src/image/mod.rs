@@ -445,7 +445,7 @@ impl Image {
     /// A copy with the same entries, no holes, and about `room` bytes for entries.
     pub(crate) fn copy_with_room(&self, room: usize) -> Self {
         let live = self.used() - self.slots;
-        let mut bytes = NodeBytes::zeroed(self.slots + room.max(live));
+        let mut bytes = NodeBytes::unfilled(self.slots + room.max(live)); // nobody looks into the gap
         if self.holes == 0 {
             let front = self.slots + self.count * SLOT;
             bytes[..front].copy_from_slice(&self.bytes[..front]);

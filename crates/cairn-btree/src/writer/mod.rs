@@ -29,7 +29,7 @@ pub struct TreeWriter {
     pub(crate) forest: Arc<Forest>,
     generation: u64,
     private: Vec<Option<Node>>,
-    /// Their bytes when they were added: growth since then is small.
+    /// The memory that they take.
     private_bytes: usize,
     unused: Vec<usize>,
     catalog: Child,
@@ -140,7 +140,7 @@ impl TreeWriter {
         self.newest.is_none()
     }
 
-    /// Bytes of the nodes that were changed since the last freeze, about.
+    /// Bytes of memory of the nodes that were changed since the last freeze.
     #[must_use]
     pub const fn private_bytes(&self) -> usize {
         self.private_bytes
@@ -212,6 +212,7 @@ impl TreeWriter {
         let last = self.last.as_mut().expect("prepared");
         let leaf = last.path.leaf;
         let node = self.private[leaf].as_mut().expect("prepared");
+        let before = node.memory();
         node.sequence = sequence;
         let replaced = match node.image.search(key) {
             Ok(i) => {
@@ -226,7 +227,12 @@ impl TreeWriter {
                 None
             }
         };
-        if node.image.used() > self.forest.options.leaf_bytes && node.image.count() > 1 {
+        let after = node.memory();
+        let is_full = node.image.used() > self.forest.options.leaf_bytes && node.image.count() > 1;
+        if after != before {
+            self.note_private(after, before);
+        }
+        if is_full {
             self.split_last();
         }
         match replaced {
@@ -342,8 +348,7 @@ impl TreeWriter {
         for (tree, root, count) in changed {
             let (key, value) = (key_of_tree(tree), catalog::encode_entry(count));
             let path = self.own_catalog_path(tree)?;
-            let leaf = self.private[path.leaf].as_mut().expect("the writer owns the path");
-            match leaf.image.search(&key) {
+            self.change(path.leaf, |leaf| match leaf.image.search(&key) {
                 Ok(i) => {
                     leaf.image.replace(i, &value, false);
                     leaf.set_child(i, root);
@@ -353,7 +358,8 @@ impl TreeWriter {
                     leaf.image.insert(i, suffix, &value, false);
                     leaf.insert_child(i, root);
                 }
-            }
+            });
+            let leaf = self.node(path.leaf);
             if leaf.size() > self.forest.options.branch_bytes && leaf.image.count() > 1 {
                 let mut catalog = self.catalog;
                 balance::split(self, &mut catalog, path, false);
@@ -371,7 +377,7 @@ impl TreeWriter {
             .map(|node| node.as_ref().map(|_| self.forest.slots.allocate().0))
             .collect();
         self.unused.clear();
-        self.private_bytes = 0;
+        self.note_private(0, self.private_bytes);
         for (node, id) in self.private.drain(..).zip(&ids) {
             let (Some(mut node), Some(id)) = (node, id) else { continue };
             for i in 0..node.child_count() {
@@ -548,8 +554,23 @@ impl TreeWriter {
         self.private[i].as_mut().expect("places of given-up nodes are forgotten with them")
     }
 
+    /// Changes a private node in a way in which the memory that it takes may change.
+    pub(crate) fn change(&mut self, i: usize, change: impl FnOnce(&mut Node)) {
+        let node = self.node_mut(i);
+        let before = node.memory();
+        change(node);
+        let after = node.memory();
+        self.note_private(after, before);
+    }
+
+    /// Private nodes take so many bytes more, and so many less.
+    fn note_private(&mut self, more: usize, less: usize) {
+        self.private_bytes = self.private_bytes + more - less;
+        self.forest.note_private(more, less);
+    }
+
     pub(crate) fn add(&mut self, node: Node) -> usize {
-        self.private_bytes += node.memory();
+        self.note_private(node.memory(), 0);
         match self.unused.pop() {
             Some(i) => {
                 self.private[i] = Some(node);
@@ -565,7 +586,9 @@ impl TreeWriter {
     /// Takes a private node out of its place.
     pub(crate) fn take_private(&mut self, i: usize) -> Option<Node> {
         self.unused.push(i);
-        self.private[i].take()
+        let node = self.private[i].take();
+        self.note_private(0, node.as_ref().map_or(0, Node::memory));
+        node
     }
 
     /// Nothing refers to a large value any more.
@@ -576,10 +599,7 @@ impl TreeWriter {
     /// Gives up a node: a private one at once, a frozen one when no version has it any more.
     pub(crate) fn give_up(&mut self, child: Child) {
         match child {
-            Child::Private(i) => {
-                self.private[i] = None;
-                self.unused.push(i);
-            }
+            Child::Private(i) => drop(self.take_private(i)),
             Child::Slot(id) => self.superseded.push(id),
             Child::Empty | Child::Disk(_) => {}
         }
@@ -605,8 +625,17 @@ impl Replaced {
     }
 }
 
+impl Drop for TreeWriter {
+    fn drop(&mut self) {
+        self.note_private(0, self.private_bytes);
+    }
+}
+
 impl fmt::Debug for TreeWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TreeWriter(gen {}, {} private nodes)", self.generation, self.private.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,7 @@ impl Core {
     pub(crate) fn apply(&self, mut request: Request) -> EnvResult<u64> {
         self.check_write()?;
         self.write_what_waits()?;
+        self.make_memory_room()?;
         if request.adds {
             self.admit(request.payload.record_len())?;
         }

@@ -138,9 +138,11 @@ figures! {
         scrub_bytes_done: Unit::Bytes, "What the scrub under way in the background has read; 0 if there is none.";
         scrub_bytes_total: Unit::Bytes, "What it is going to read.";
         scrub_findings: Unit::Count("findings"), "Damaged places that scrubs have found and that are still there.";
-        cache_budget: Unit::Bytes, "Memory that tree nodes may take.";
+        cache_budget: Unit::Bytes, "Memory that tree nodes and the tables of where they are may take.";
         cache_resident: Unit::Bytes, "Tree nodes in memory.";
         cache_dirty: Unit::Bytes, "Those of them that are not on disk yet.";
+        cache_private: Unit::Bytes, "Tree nodes that commits are changing, beside those.";
+        cache_tables: Unit::Bytes, "Tables that say where tree nodes are.";
         cache_blocked_nodes: Unit::Count("nodes"), "Superseded tree nodes that snapshots keep in memory.";
         replicas: Unit::Count("replicas"), "Replicas that commits wait for: 1, or 0 if there is none, or if it could not be had.";
         replica_losses: Unit::Count("losses"), "How often the environment went on without its replica because that failed.";
@@ -229,6 +231,8 @@ pub(super) fn stats(core: &Core) -> Stats {
         cache_budget: cache.budget as u64,
         cache_resident: cache.resident as u64,
         cache_dirty: cache.dirty as u64,
+        cache_private: cache.private as u64,
+        cache_tables: cache.tables as u64,
         cache_blocked_nodes: cache.blocked as u64,
         snapshots: core.holders.snapshots.load(Ordering::Relaxed) as u64,
         transactions: core.holders.transactions.load(Ordering::Relaxed) as u64,

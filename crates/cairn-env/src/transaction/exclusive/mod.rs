@@ -403,11 +403,8 @@ impl ExclusiveTransaction {
         let fork = self.fork()?;
         let result = change(fork).and_then(|()| {
             let fork = self.fork.as_mut().ok_or_else(ended)?;
-            if self.core.bound_private_of(fork, sequence)? {
-                let cache = self.core.forest.cache();
-                if cache.resident > cache.budget {
-                    self.core.write_back(usize::MAX)?;
-                }
+            if self.core.bound_private_of(fork, sequence)? && self.core.forest.excess() > 0 {
+                self.core.write_back(usize::MAX)?;
             }
             Ok(())
         });
