@@ -20,6 +20,8 @@ pub struct Cursor {
     leaf: Option<Arc<Node>>,
     entry: usize,
     key: Vec<u8>,
+    /// How many leaves in a row it has come to from the one before, or after.
+    run: usize,
     /// Where the cursor stands when it stands on no entry.
     outside: Outside,
 }
@@ -43,6 +45,7 @@ impl Cursor {
             leaf: None,
             entry: 0,
             key: Vec::new(),
+            run: 0,
             outside: Outside::BeforeFirst,
         }
     }
@@ -164,6 +167,7 @@ impl Cursor {
     fn descend(&mut self, choose: impl Fn(&Node) -> usize) -> TreeResult<bool> {
         self.leave(Outside::Lost);
         self.path.clear();
+        self.run = 0;
         if self.root == Child::Empty {
             self.outside = Outside::AfterLast;
             return Ok(false);
@@ -224,7 +228,9 @@ impl Cursor {
                     Some(_) => {}
                 }
             };
+            let is_new = next.0.level() > 1;
             self.step_into(next, |_| 0)?;
+            self.read_ahead(true, is_new);
             self.entry = 0;
         }
     }
@@ -249,10 +255,38 @@ impl Cursor {
                     Some(_) => {}
                 }
             };
+            let is_new = previous.0.level() > 1;
             self.step_into(previous, |node| node.child_count() - 1)?;
+            self.read_ahead(false, is_new);
             self.entry = self.leaf.as_ref().map_or(0, |leaf| leaf.image.count());
             // Planted: a backward scan that skips.
             self.entry = self.entry.saturating_sub(cairn_log::planted::is(24).into());
+        }
+    }
+
+    /// A scan goes from one leaf to the next: those behind it are fetched while it is at this one. `is_new`: it has come to
+    /// another branch.
+    fn read_ahead(&mut self, is_forward: bool, is_new: bool) {
+        /// Leaves that are fetched at once; so many more are on their way meanwhile.
+        const WINDOW: usize = 8;
+        /// Leaves after which a scan is no short one, which would end before what is fetched for it is read.
+        const SHORT: usize = 2;
+        self.run += 1;
+        let Some((node, i)) = self.path.last() else { return };
+        if self.run < SHORT {
+            return;
+        }
+        let is_first = is_new || self.run == SHORT;
+        let forest = self.frozen.forest();
+        // By the number of the child, so that each window is fetched once.
+        if is_forward && (is_first || i.is_multiple_of(WINDOW)) {
+            let from = if is_first { i + 1 } else { i + WINDOW };
+            let end = (i / WINDOW + 2) * WINDOW;
+            forest.expect_leaves(node, from..end.min(node.child_count()));
+        } else if !is_forward && (is_first || i % WINDOW == WINDOW - 1) {
+            let window = i / WINDOW * WINDOW;
+            let end = if is_first { *i } else { window };
+            forest.expect_leaves(node, (window.saturating_sub(WINDOW)..end).rev());
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     image::Fences,
     memory::User,
     node::Node,
-    slot::{NodeRef, SlotTable},
+    slot::{NodeRef, Slot, SlotTable},
     sync::lock,
 };
 
@@ -307,6 +307,20 @@ impl Forest {
         match slot.get() {
             Some(node) => Ok(node),
             None => self.fault(id, expected),
+        }
+    }
+
+    /// Says which of these children of `parent`, leaves that are not in memory, are going to be read.
+    pub(crate) fn expect_leaves(&self, parent: &Node, children: impl Iterator<Item = usize>) {
+        for i in children {
+            let lsn = match parent.child(i) {
+                Child::Disk(lsn) => Some(lsn),
+                Child::Slot(id) => self.slots.get(id).ok().and_then(Slot::lsn_if_away),
+                Child::Empty | Child::Private(_) => None,
+            };
+            if let Some(lsn) = lsn {
+                self.source.expect(lsn, self.options.leaf_bytes);
+            }
         }
     }
 

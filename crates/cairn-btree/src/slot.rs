@@ -90,6 +90,14 @@ impl Slot {
         Lsn::from_raw(self.lsn.load(Ordering::Acquire))
     }
 
+    /// Where the node stands on disk, if it is not resident.
+    pub(crate) fn lsn_if_away(&self) -> Option<Lsn> {
+        match self.get() {
+            Some(_) => None,
+            None => self.lsn(),
+        }
+    }
+
     /// The node's record, if it was written or read; one whose place alone is known has no length.
     pub(crate) fn stored(&self) -> Option<StoredNode> {
         let lsn = self.lsn()?;

@@ -38,6 +38,11 @@ pub trait NodeSource: fmt::Debug + Send + Sync {
     /// If the disk fails or is full; the node then stays in memory.
     fn write(&self, kind: RecordKind, sequence: u64, body: Vec<u8>) -> LogResult<StoredNode>;
 
+    /// The record at `lsn`, of about `len` bytes, will be read soon: a place that is slow can fetch it meanwhile. A hint.
+    fn expect(&self, lsn: Lsn, len: usize) {
+        let _ = (lsn, len);
+    }
+
     /// The error for damage in the record at `lsn`.
     fn damaged(&self, lsn: Lsn, damage: Damage) -> LogError;
 }

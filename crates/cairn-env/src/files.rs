@@ -543,6 +543,12 @@ impl NodeSource for Files {
         self.append_node(kind, sequence, body)
     }
 
+    fn expect(&self, lsn: Lsn, len: usize) {
+        if let Some(file) = self.find(lsn.file()) {
+            file.expect(lsn, FRAME_LEN + len);
+        }
+    }
+
     fn damaged(&self, lsn: Lsn, damage: Damage) -> LogError {
         match self.find(lsn.file()) {
             Some(file) => file.corrupt(lsn.offset(), damage),

@@ -482,6 +482,8 @@ pub fn syncs_and_hints_succeed(dir: &DirRef) {
     dir.open(&name("a"), Access::Read).unwrap().sync(SITE).unwrap();
     file.forget(0, 5);
     file.forget(0, 0);
+    file.expect(0, 5);
+    file.expect(3, 1 << 40);
     file.write_back(0, 5);
     file.write_back(0, 0);
     assert_eq!(content(&*file), b"12345");

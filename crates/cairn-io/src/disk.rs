@@ -348,6 +348,12 @@ pub trait File: fmt::Debug + Send + Sync {
         let _ = (offset, len);
     }
 
+    /// Tells the system that `len` bytes from `offset` will be read soon, so that it fetches them meanwhile. A hint: errors
+    /// are ignored.
+    fn expect(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// As [`read_at`](Self::read_at), but only what needs no waiting because the system has it in memory; 0 where
     /// that is nothing, or cannot be told.
     ///

@@ -334,6 +334,11 @@ impl LogFile {
         Ok(OwnedRecord { lsn, header, body: buf })
     }
 
+    /// Tells the system that the record at `lsn` (which must be of this file) of about `len` bytes will be read soon. A hint.
+    pub fn expect(&self, lsn: Lsn, len: usize) {
+        self.handle.expect(lsn.offset(), len as u64);
+    }
+
     /// Reads and checks the record at `lsn` into `buf`, header included (its payload begins at
     /// [`FRAME_LEN`]), and returns the length of the payload, too. Insets stay as they are stored: see
     /// [`LogFile::read_value`]. With a `hint` of the record's length one read is enough.

@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod larger_than_memory;
+mod read_ahead;
 mod versions;

@@ -105,6 +105,10 @@ impl File for RealFile {
         system::forget(self.fd.as_fd(), offset, len);
     }
 
+    fn expect(&self, offset: u64, len: u64) {
+        system::expect(self.fd.as_fd(), offset, len);
+    }
+
     fn write_back(&self, offset: u64, len: u64) {
         system::write_back(self.fd.as_fd(), offset, len);
     }

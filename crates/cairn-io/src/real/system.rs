@@ -74,6 +74,16 @@ pub(super) fn forget(fd: BorrowedFd<'_>, offset: u64, len: u64) {
     let _ = (fd, offset, len);
 }
 
+/// Starts to read a range into the page cache.
+pub(super) fn expect(fd: BorrowedFd<'_>, offset: u64, len: u64) {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if let Some(len) = std::num::NonZeroU64::new(len) {
+        rustix::fs::fadvise(fd, offset, Some(len), rustix::fs::Advice::WillNeed).unwrap_or(());
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let _ = (fd, offset, len);
+}
+
 /// Reads what is in the page cache, up to the first byte that is not.
 pub(super) fn read_cached(fd: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> Result<usize> {
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -262,6 +262,10 @@ impl File for FaultFile {
         self.inner.forget(offset, len);
     }
 
+    fn expect(&self, offset: u64, len: u64) {
+        self.inner.expect(offset, len);
+    }
+
     fn write_back(&self, offset: u64, len: u64) {
         self.inner.write_back(offset, len);
     }

@@ -260,6 +260,10 @@ impl File for DeadlyFile {
         self.inner.forget(offset, len);
     }
 
+    fn expect(&self, offset: u64, len: u64) {
+        self.inner.expect(offset, len);
+    }
+
     fn write_back(&self, offset: u64, len: u64) {
         self.inner.write_back(offset, len);
     }
