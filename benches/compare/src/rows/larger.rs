@@ -1,4 +1,4 @@
-//! Data larger than memory: each engine in a group of processes (cgroup, version 2) that may not use more.
+//! Data larger than memory: each engine in a group of processes (cgroup) that may not use more.
 
 use std::{
     fs,
@@ -43,24 +43,34 @@ impl Group {
     /// One that may use [`MEMORY`]. Tells why not if there cannot be one here.
     pub fn new() -> std::result::Result<Self, String> {
         let root = Path::new("/sys/fs/cgroup");
+        let name = format!("cairn-compare-{}", process::id());
         let controllers = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
-        if !controllers.split_whitespace().any(|controller| controller == "memory") {
-            return Err("it needs root and a memory cgroup (version 2)".into());
-        }
-        let path = root.join(format!("cairn-compare-{}", process::id()));
+        let is_version_2 = controllers.split_whitespace().any(|controller| controller == "memory");
+        let version_1 = root.join("memory");
         let create = || {
-            fs::write(root.join("cgroup.subtree_control"), "+memory")?;
-            fs::create_dir(&path)?;
-            let group = Self { path: path.clone() };
-            fs::write(path.join("memory.max"), MEMORY.to_string())?;
-            let swap = path.join("memory.swap.max");
-            if swap.exists() {
-                fs::write(swap, "0")?;
+            if is_version_2 {
+                fs::write(root.join("cgroup.subtree_control"), "+memory")?;
+                return Self::limited(root.join(&name), "memory.max", "memory.swap.max", "0");
             }
-            Ok(group)
+            let (limit, with_swap) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
+            Self::limited(version_1.join(&name), limit, with_swap, &MEMORY.to_string())
         };
+        if !is_version_2 && !version_1.join("memory.limit_in_bytes").exists() {
+            return Err("it needs root and a memory cgroup".into());
+        }
         create()
             .map_err(|error: std::io::Error| format!("it needs root and a memory cgroup: {error}"))
+    }
+
+    fn limited(path: PathBuf, limit: &str, swap: &str, swap_limit: &str) -> std::io::Result<Self> {
+        fs::create_dir(&path)?;
+        let group = Self { path };
+        fs::write(group.path.join(limit), MEMORY.to_string())?;
+        let swap = group.path.join(swap);
+        if swap.exists() {
+            fs::write(swap, swap_limit)?;
+        }
+        Ok(group)
     }
 
     pub fn path(&self) -> &Path {
