@@ -40,10 +40,14 @@ const GOALS: &[&str] = &[
     "--nocapture",
 ];
 
-/// All benchmarks once, built as the rigs are, so that nothing is built for them alone.
+/// Whether the budget for memory holds: MiB of budget and of data may follow.
+const BOUNDED: &[&str] =
+    &["run", "--locked", "--release", "-p", "cairn-benches", "--example", "bounded", "--"];
+
+/// All benchmarks once, built as the tests of the whole workspace are, so that nothing but they is built for it.
 pub(crate) const BENCH_ONCE: Forward = Forward {
     package: "cairn-benches",
-    args: &["bench", "--locked", "--profile=torture", "-p", "cairn-benches", "--", "--test"],
+    args: &["test", "--locked", "--workspace", "--bench", "*", "--", "--test"],
 };
 
 /// The crash sweeps.
@@ -133,10 +137,10 @@ pub(crate) const SIMULATE: Forward = Forward {
     args: &["run", "--locked", "--profile=torture", "-p", "cairn-torture", "--", "simulate"],
 };
 
-/// What the fuzzer has found, through an ordinary test.
+/// What the fuzzer has found, through an ordinary test, built as those of the whole workspace are.
 pub(crate) const FUZZ_REPLAY: Forward = Forward {
     package: "cairn-torture",
-    args: &["test", "--locked", "-p", "cairn-torture", "--test", "fuzz_replay", "--"],
+    args: &["test", "--locked", "--workspace", "--test", "fuzz_replay", "--"],
 };
 
 impl Forward {
@@ -180,7 +184,8 @@ fn own_build(name: &str, flags: &str, args: &[&str]) -> (Command, PathBuf) {
     (command, target)
 }
 
-/// All benchmarks, or with `compare` the comparison with other engines, which is a workspace of its own.
+/// All benchmarks, or with `compare` the comparison with other engines, which is a workspace of its own; with `goals` what is
+/// too large for a benchmark, with `memory` whether the budget for it holds.
 /// Behind `compare`, `--rocksdb` builds RocksDB as well, which takes a quarter of an hour and libclang.
 pub(crate) fn bench(rest: &Rest) -> Result {
     if let Some((first, more)) = rest.args.split_first()
@@ -196,8 +201,14 @@ pub(crate) fn bench(rest: &Rest) -> Result {
         args.extend(more.iter().map(String::as_str).filter(|arg| *arg != ROCKSDB));
         return process::run(&mut process::cargo(&args));
     }
-    if rest.args.first().is_some_and(|first| first == "goals") {
-        return process::run(&mut process::cargo(GOALS));
+    match rest.args.split_first() {
+        Some((first, _)) if first == "goals" => process::run(&mut process::cargo(GOALS)),
+        Some((first, more)) if first == "memory" => {
+            let more = more.iter().map(String::as_str);
+            process::run(&mut process::cargo(
+                &BOUNDED.iter().copied().chain(more).collect::<Vec<_>>(),
+            ))
+        }
+        _ => BENCH.run(rest),
     }
-    BENCH.run(rest)
 }
