@@ -172,7 +172,7 @@ impl Walk<'_> {
         (count, true)
     }
 
-    /// Adds the node's record to the account of its file.
+    /// Adds the node's record, and its base, to the account of their files.
     fn account(&mut self, place: Child) -> Option<Lsn> {
         let id = match place {
             Child::Slot(id) => id,
@@ -182,8 +182,11 @@ impl Walk<'_> {
         };
         let slot = self.frozen.forest().slots.get(id).ok()?;
         let stored = slot.stored()?;
-        *self.report.reachable.entry(stored.lsn.file()).or_default() += u64::from(stored.len);
-        self.report.digest.add(stored);
+        let base = self.frozen.forest().generations.base_of(id, slot);
+        for record in [Some(stored), base].into_iter().flatten() {
+            *self.report.reachable.entry(record.lsn.file()).or_default() += u64::from(record.len);
+            self.report.digest.add(record);
+        }
         Some(stored.lsn)
     }
 

@@ -4,7 +4,9 @@ use std::{fmt::Write as _, sync::Arc};
 
 use cairn_log::{RecordKind, dump::show_bytes};
 
-use crate::{FrozenRoot, TreeId, TreeResult, child::Child, node::Node};
+use crate::{
+    FrozenRoot, TreeId, TreeResult, child::Child, image::Image, node::Node, salvage::RecordImage,
+};
 
 /// Draws the nodes of a tree, down to `depth` levels. Keys are shortened, values are not shown.
 ///
@@ -62,21 +64,23 @@ fn draw(
 /// Describes the payload of a node's record in a few words; `None` for other kinds.
 #[must_use]
 pub fn describe(kind: RecordKind, payload: &[u8]) -> Option<String> {
-    if ![RecordKind::LEAF, RecordKind::BRANCH, RecordKind::CATALOG].contains(&kind) {
-        return None;
-    }
-    Some(match Node::load(kind, 0, payload.to_vec()) {
+    Some(match RecordImage::read(kind, 0, payload.to_vec()).transpose()? {
         Err(damage) => format!("{damage}"),
-        Ok(node) => {
-            let fences = node.image.fences();
-            format!(
-                "tree {} level {} [{}, {}) {} entries",
-                node.image.tree(),
-                node.level(),
-                show_bytes(fences.lower, 16),
-                fences.upper.map_or("∞".into(), |upper| show_bytes(upper, 16)),
-                node.image.count()
-            )
+        Ok(RecordImage::Node(node)) => describe_image(node.image()),
+        Ok(RecordImage::Delta(delta)) => {
+            format!("{} changed since {}", describe_image(delta.image()), delta.base())
         }
     })
+}
+
+fn describe_image(image: &Image) -> String {
+    let fences = image.fences();
+    format!(
+        "tree {} level {} [{}, {}) {} entries",
+        image.tree(),
+        image.level(),
+        show_bytes(fences.lower, 16),
+        fences.upper.map_or("∞".into(), |upper| show_bytes(upper, 16)),
+        image.count()
+    )
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use cairn_log::{
-    FileNumber, Lsn,
+    FileNumber, Lsn, RecordKind,
     shared::{
         Mutex,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -16,8 +16,9 @@ use cairn_log::{
 };
 
 use crate::{
-    NodeSource, StoredNode, Tally, TreeError, TreeId, TreeResult,
+    LoadError, NodeSource, Tally, TreeError, TreeId, TreeResult,
     child::{Child, SlotId},
+    delta::{self, Loaded},
     generation::{Generations, Gone},
     image::Fences,
     memory::User,
@@ -173,7 +174,7 @@ impl Forest {
             resident: self.resident.load(Ordering::Relaxed),
             dirty: self.dirty.load(Ordering::Relaxed),
             private: self.private.load(Ordering::Relaxed),
-            tables: self.slots.memory(),
+            tables: self.slots.memory() + self.generations.memory(),
             budget: self.options.cache_bytes,
             blocked: 0,
         }
@@ -337,17 +338,37 @@ impl Forest {
             Child::Disk(lsn) => lsn,
             Child::Empty | Child::Private(_) => return self.load_child(parent, i, false), // an error
         };
-        let (node, _) = self.read(lsn, Expected::Child(parent, i))?;
-        Ok(NodeRef::of(Arc::new(node)))
+        let loaded = self.read(lsn, Expected::Child(parent, i))?;
+        Ok(NodeRef::of(Arc::new(loaded.node)))
     }
 
-    /// Reads a node, and checks that it is the one that was meant; returns what its record is, too.
-    fn read(&self, lsn: Lsn, expected: Expected<'_>) -> TreeResult<(Node, StoredNode)> {
-        let record = self.source.read(lsn)?;
-        let node = Node::load(record.kind, record.sequence, record.body)
-            .map_err(|damage| self.source.damaged(lsn, damage))?;
-        check_identity(lsn, &node, expected)?;
-        Ok((node, record.stored))
+    /// Reads a node, and checks that it is the one that was meant.
+    fn read(&self, lsn: Lsn, expected: Expected<'_>) -> TreeResult<Loaded> {
+        let loaded =
+            delta::load(lsn, |lsn| self.source.read(lsn)).map_err(|error| match error {
+                LoadError::Read(error) => error,
+                LoadError::Damaged { lsn, damage } => self.source.damaged(lsn, damage),
+            })?;
+        check_identity(lsn, &loaded.node, expected)?;
+        Ok(loaded)
+    }
+
+    /// A copy of the frozen node in a slot that the writer may change, with the base that its next delta may have.
+    pub(crate) fn copy_of(&self, id: SlotId, node: &Node) -> TreeResult<Node> {
+        let mut copy = node.to_private();
+        if !node.is_leaf() || node.is_catalog_leaf() {
+            return Ok(copy);
+        }
+        let slot = self.slots.get(id)?;
+        // Whether it was written by now or will be later: as a delta of this base, like those that it was itself read from.
+        if node.is_delta() || slot.is_delta() {
+            return Ok(copy);
+        }
+        match slot.stored().filter(|stored| stored.len > 0) {
+            Some(whole) => copy.set_base(whole),
+            None => copy.forget_base(),
+        }
+        Ok(copy)
     }
 
     /// Reads a node that is not resident.
@@ -355,8 +376,8 @@ impl Forest {
     fn fault(&self, id: SlotId, expected: Expected<'_>) -> TreeResult<NodeRef> {
         let slot = self.slots.get(id)?;
         let lsn = slot.lsn().ok_or(NOWHERE)?;
-        let (node, stored) = self.read(lsn, expected)?;
-        slot.set_stored(stored);
+        let Loaded { node, stored, base } = self.read(lsn, expected)?;
+        self.generations.read((id, slot), stored, base);
         let bytes = node.memory();
         let (node, installed) = slot.install(Arc::new(node));
         if installed {
@@ -430,9 +451,10 @@ impl Forest {
         self.slots.recycle(gone.iter().map(|gone| gone.index));
     }
 
-    /// Writes a frozen node whose children are all on disk, unless it is there already.
+    /// Writes a frozen node whose children are all on disk, unless it is there already: a leaf of which little has changed as a
+    /// delta.
     pub(crate) fn write(&self, id: SlotId, node: &Node) -> TreeResult<()> {
-        let body = node.store(|child| match child {
+        let place = |child| match child {
             Child::Empty => Ok(None),
             Child::Disk(lsn) => Ok(Some(lsn)),
             Child::Slot(id) => match self.slots.get(id)?.lsn() {
@@ -442,9 +464,13 @@ impl Forest {
             Child::Private(_) => {
                 Err(TreeError::Internal { what: "a frozen node refers to one that is not" })
             }
-        })?;
-        let stored = self.source.write(node.kind(), node.sequence, body)?;
-        if self.generations.written(&self.slots, id, stored) {
+        };
+        let (kind, body, base) = match node.delta() {
+            Some((body, base)) => (RecordKind::LEAF_DELTA, body, Some(base)),
+            None => (node.kind(), node.store(place)?, None),
+        };
+        let stored = self.source.write(kind, node.sequence, body)?;
+        if self.generations.written(&self.slots, id, stored, base) {
             self.dirty.fetch_sub(node.memory(), Ordering::Relaxed);
         }
         Ok(())

@@ -7,13 +7,16 @@
 //! superseded between two long-lived roots go at once.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use cairn_log::{
     FileNumber, Lsn,
-    shared::{Mutex, atomic::Ordering},
+    shared::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crate::{
@@ -32,12 +35,16 @@ struct Inner {
     /// Superseded versions, under the youngest active gen that still has them.
     blocked: BTreeMap<u64, Vec<SlotId>>,
     tallies: Tallies,
+    /// The base of each slot whose record is a delta.
+    bases: HashMap<u32, StoredNode>,
 }
 
 /// The book of all gens.
 #[derive(Debug, Default)]
 pub(crate) struct Generations {
     inner: Mutex<Inner>,
+    /// Bytes of memory of the map of bases, to be read without the lock.
+    bases_memory: AtomicUsize,
 }
 
 /// A slot whose node has gone: the caller forgets the node, then recycles the number.
@@ -69,7 +76,12 @@ impl Generations {
             let Ok(slot) = slots.get(id) else { continue };
             slot.retired.store(frozen, Ordering::Relaxed);
             match slot.stored() {
-                Some(stored) => inner.tallies.add(Tally::death_of(frozen, stored)),
+                Some(stored) => {
+                    inner.tallies.add(Tally::death_of(frozen, stored));
+                    if let Some(base) = inner.base_of(id, slot) {
+                        inner.tallies.add(Tally::death_of(frozen, base));
+                    }
+                }
                 None => clean += slot.get().map_or(0, |node| node.memory()),
             }
             gone.extend(inner.retire(id, slot));
@@ -92,24 +104,63 @@ impl Generations {
         gone
     }
 
-    /// Notes that the node in slot `id` was written. Returns whether it was dirty until now: not if
+    /// Notes that the node in slot `id` was written, as a delta if it has a `base`. Returns whether it was dirty until now: not if
     /// it was superseded meanwhile. If it has gone, or was written by somebody else, the record is
     /// garbage.
-    pub(crate) fn written(&self, slots: &SlotTable, id: SlotId, stored: StoredNode) -> bool {
+    pub(crate) fn written(
+        &self,
+        slots: &SlotTable,
+        id: SlotId,
+        stored: StoredNode,
+        base: Option<StoredNode>,
+    ) -> bool {
         let birth = Tally::birth_of(0, stored); // a hash, which needs no lock
+        let birth_of_base = base.map(|base| Tally::birth_of(0, base));
         let mut inner = lock(&self.inner);
         let Ok(slot) = slots.get(id) else { return false };
         if slot.lsn().is_some() {
             return false;
         }
-        slot.set_stored(stored);
         let generation = slot.born.load(Ordering::Relaxed);
-        inner.tallies.add(Tally { generation, ..birth });
         let retired = slot.retired.load(Ordering::Relaxed);
-        if retired > 0 {
-            inner.tallies.add(Tally::death_of(retired, stored));
+        for birth in [Some(birth), birth_of_base].into_iter().flatten() {
+            inner.tallies.add(Tally { generation, ..birth });
         }
+        if retired > 0 {
+            for record in [Some(stored), base].into_iter().flatten() {
+                inner.tallies.add(Tally::death_of(retired, record));
+            }
+        }
+        inner.set_stored((id, slot), stored, base);
+        self.note_bases(&inner);
         retired == 0
+    }
+
+    /// Notes what was read of the node in a slot: its record, and that record's base, if it is a delta.
+    pub(crate) fn read(&self, at: (SlotId, &Slot), stored: StoredNode, base: Option<StoredNode>) {
+        match base {
+            None => at.1.set_stored(stored, false),
+            Some(_) => {
+                let mut inner = lock(&self.inner);
+                inner.set_stored(at, stored, base);
+                self.note_bases(&inner);
+            }
+        }
+    }
+
+    fn note_bases(&self, inner: &Inner) {
+        let bytes = inner.bases.capacity() * (size_of::<(u32, StoredNode)>() + 1);
+        self.bases_memory.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of memory that it takes to know the bases of deltas.
+    pub(crate) fn memory(&self) -> usize {
+        self.bases_memory.load(Ordering::Relaxed)
+    }
+
+    /// The base of the node in a slot, if that stands on disk as a delta.
+    pub(crate) fn base_of(&self, id: SlotId, slot: &Slot) -> Option<StoredNode> {
+        slot.is_delta().then(|| lock(&self.inner).base_of(id, slot)).flatten()
     }
 
     /// Takes out all changes that hold for the frozen root of gen `cut`.
@@ -159,6 +210,23 @@ impl Generations {
 }
 
 impl Inner {
+    fn base_of(&self, id: SlotId, slot: &Slot) -> Option<StoredNode> {
+        slot.is_delta().then(|| self.bases.get(&id.index).copied()).flatten()
+    }
+
+    /// Says what stands on disk of a node. Whoever sees that it is a delta finds its base.
+    fn set_stored(
+        &mut self,
+        (id, slot): (SlotId, &Slot),
+        stored: StoredNode,
+        base: Option<StoredNode>,
+    ) {
+        if let Some(base) = base {
+            self.bases.insert(id.index, base);
+        }
+        slot.set_stored(stored, base.is_some());
+    }
+
     /// Lets a superseded version go, or remembers it under the youngest root that has it.
     fn retire(&mut self, id: SlotId, slot: &Slot) -> Option<Gone> {
         let born = slot.born.load(Ordering::Relaxed);
@@ -170,6 +238,9 @@ impl Inner {
         // The node leaves before the life ends: whoever sees the new stamp must not find the old
         // node, or it could write it and put its place down for the next one.
         let (node, lsn) = (slot.take(), slot.lsn());
+        if slot.is_delta() {
+            self.bases.remove(&id.index);
+        }
         SlotTable::end_life(slot);
         Some(Gone { index: id.index, node, lsn })
     }

@@ -8,6 +8,7 @@ use cairn_log::{
 
 use crate::{
     child::Child,
+    delta::Since,
     image::{Entry, Fences, Image},
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct Node {
     /// Commit number of the newest change.
     pub(crate) sequence: u64,
     catalog: bool,
+    /// Of a leaf: what has changed since a record of it that may stay its base.
+    pub(crate) since: Option<Box<Since>>,
 }
 
 /// Bytes of a child reference on disk.
@@ -31,12 +34,12 @@ const CHILD: usize = 8;
 
 impl Node {
     pub(crate) fn leaf(image: Image, catalog: bool) -> Self {
-        Self { image, children: Vec::new(), sequence: 0, catalog }
+        Self { image, children: Vec::new(), sequence: 0, catalog, since: None }
     }
 
     pub(crate) fn branch(image: Image, children: Vec<AtomicU64>) -> Self {
         debug_assert_eq!(image.count() + 1, children.len(), "separators stand between children");
-        Self { image, children, sequence: 0, catalog: false }
+        Self { image, children, sequence: 0, catalog: false, since: None }
     }
 
     /// A node out of a record's payload.
@@ -70,7 +73,7 @@ impl Node {
             };
             references.push(AtomicU64::new(child.to_word()));
         }
-        Ok(Self { image, children: references, sequence, catalog })
+        Ok(Self { image, children: references, sequence, catalog, since: None })
     }
 
     pub(crate) fn kind(&self) -> RecordKind {
@@ -142,6 +145,7 @@ impl Node {
             children,
             sequence: self.sequence,
             catalog: self.catalog,
+            since: None,
         };
         if self.children.is_empty() {
             return (part(left, Vec::new()), part(right, Vec::new()));
@@ -156,7 +160,7 @@ impl Node {
         let mut children = self.children(0, self.children.len());
         children.extend(right.children(0, right.children.len()));
         let sequence = self.sequence.max(right.sequence);
-        Self { image, children, sequence, catalog: self.catalog }
+        Self { image, children, sequence, catalog: self.catalog, since: None }
     }
 
     /// What child `i` of a branch may hold.
@@ -182,7 +186,7 @@ impl Node {
         Fences { lower, upper }
     }
 
-    /// A copy that the writer may change, with some room for it.
+    /// A copy that the writer may change, with some room for it. It has the same base, if there is one.
     pub(crate) fn to_private(&self) -> Self {
         let used = self.image.used();
         Self {
@@ -190,6 +194,7 @@ impl Node {
             children: self.children(0, self.children.len()),
             sequence: self.sequence,
             catalog: self.catalog,
+            since: self.since.clone(),
         }
     }
 
@@ -199,15 +204,22 @@ impl Node {
             + 2 * size_of::<usize>()
             + self.image.allocated()
             + self.children.capacity() * CHILD
+            + self.since.as_ref().map_or(0, |since| since.memory())
     }
 
-    /// The payload of the node's record. `lsn_of` says where each child stands; it must know.
+    /// The payload of the record of the whole node. `lsn_of` says where each child stands; it must know.
     pub(crate) fn store<E>(
         &self,
         mut lsn_of: impl FnMut(Child) -> Result<Option<Lsn>, E>,
     ) -> Result<Vec<u8>, E> {
         let mut body = Vec::with_capacity(self.image.used() + self.children.len() * CHILD);
-        self.image.store(&mut body);
+        if self.since.is_some() {
+            let mut plain = self.image.clone();
+            plain.clear_marks();
+            plain.store(&mut body);
+        } else {
+            self.image.store(&mut body);
+        }
         for i in 0..self.children.len() {
             let raw = lsn_of(self.child(i))?.map_or(0, Lsn::to_raw);
             body.extend_from_slice(&raw.to_le_bytes());

@@ -2,7 +2,8 @@
 //!
 //! A node is renewed by owning it, as if it were about to change: the next checkpoint writes it like
 //! any other, and the account of reachable bytes follows by itself. Whether a record is still in use is
-//! decided by looking it up in the tree, never by a counter.
+//! decided by looking it up in the tree, never by a counter. A leaf whose base has to go is written as a whole, which frees
+//! its delta as well; a delta that has to go is written anew alone.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use cairn_log::{Damage, Lsn, RecordKind};
 
 use crate::{
     FrozenRoot, TreeError, TreeId, TreeResult, TreeWriter, ValuePointer, ValueRef, child::Child,
-    forest::Forest, node::Node, slot::NodeRef,
+    forest::Forest, image, node::Node, slot::NodeRef,
 };
 
 /// What the record of a node says of its place in a tree.
@@ -35,22 +36,25 @@ impl NodeName {
         Self { tree, level, key }
     }
 
-    /// Reads the name from the payload of a record; `None` for records of other kinds.
+    /// Reads the name from the payload of a record, and no more of it; `None` for records of other kinds.
     ///
     /// # Errors
     /// What is wrong with the payload.
-    pub fn read(kind: RecordKind, sequence: u64, body: Vec<u8>) -> Result<Option<Self>, Damage> {
-        if ![RecordKind::LEAF, RecordKind::BRANCH, RecordKind::CATALOG].contains(&kind) {
+    pub fn read(kind: RecordKind, payload: &[u8]) -> Result<Option<Self>, Damage> {
+        let kinds =
+            [RecordKind::LEAF, RecordKind::BRANCH, RecordKind::CATALOG, RecordKind::LEAF_DELTA];
+        if !kinds.contains(&kind) {
             return Ok(None);
         }
-        let node = Node::load(kind, sequence, body)?;
-        let key = node.image.fences().lower.to_vec();
-        Ok(Some(Self { tree: TreeId(node.image.tree()), level: node.level(), key }))
+        let (tree, level, lower) = image::name(payload)
+            .map_err(|source| Damage::Malformed { what: "tree node", source })?;
+        Ok(Some(Self { tree: TreeId(tree), level, key: lower.to_vec() }))
     }
 }
 
 impl FrozenRoot {
-    /// Whether this version has the node of this name at `lsn`. Loads it if so.
+    /// Whether this version has the node of this name at `lsn`, or a leaf that is a delta of what is there. Loads it if so; if not,
+    /// it is mostly told by what is known of its place.
     ///
     /// # Errors
     /// If a node cannot be read.
@@ -88,7 +92,7 @@ fn find_frozen(forest: &Arc<Forest>, root: Child, name: &NodeName, lsn: Lsn) -> 
     descend(forest, root, node, name, lsn)
 }
 
-/// Goes down from `node`, to which `at` refers, and compares the place of the node of this name.
+/// Goes down from `node`, to which `at` refers, and compares the places of the node of this name.
 fn descend(
     forest: &Forest,
     mut at: Child,
@@ -98,22 +102,36 @@ fn descend(
 ) -> TreeResult<bool> {
     while node.level() > name.level {
         let i = node.image.child_index(&name.key);
+        if node.level() - 1 == name.level && stands_elsewhere(forest, node.child(i), lsn) {
+            return Ok(false);
+        }
         let child = forest.load_child(&node, i, false)?;
         at = node.child(i);
         node = child;
     }
     Ok(node.level() == name.level
         && node.image.fences().lower == name.key
-        && place(forest, at)? == Some(lsn))
+        && stands_at(forest, at, &node, lsn)?)
 }
 
-/// Where a frozen node stands on disk.
-fn place(forest: &Forest, child: Child) -> TreeResult<Option<Lsn>> {
-    Ok(match child {
-        Child::Disk(lsn) => Some(lsn),
-        Child::Slot(id) => forest.slots.get(id)?.lsn(),
-        Child::Empty | Child::Private(_) => None,
-    })
+/// Whether all records of a frozen node are known, and none is at `lsn`.
+fn stands_elsewhere(forest: &Forest, child: Child, lsn: Lsn) -> bool {
+    let Child::Slot(id) = child else { return false };
+    let Ok(slot) = forest.slots.get(id) else { return false };
+    let is_known = slot.stored().is_some_and(|stored| stored.len > 0 && stored.lsn != lsn);
+    is_known && forest.generations.base_of(id, slot).is_none_or(|base| base.lsn != lsn)
+}
+
+/// Whether a frozen node stands on disk at `lsn`, or needs what is there as its base.
+fn stands_at(forest: &Forest, child: Child, node: &Node, lsn: Lsn) -> TreeResult<bool> {
+    let Child::Slot(id) = child else { return Ok(child == Child::Disk(lsn)) };
+    let slot = forest.slots.get(id)?;
+    let base = match slot.lsn() {
+        Some(place) if place == lsn => return Ok(true),
+        Some(_) => forest.generations.base_of(id, slot),
+        None => node.base().filter(|_| node.is_delta()),
+    };
+    Ok(base.is_some_and(|base| base.lsn == lsn))
 }
 
 impl TreeWriter {
@@ -130,9 +148,13 @@ impl TreeWriter {
         if !self.has_at(root, name, lsn)? {
             return Ok(false);
         }
-        match name.tree {
+        let owned = match name.tree {
             CATALOG => self.own_catalog_down_to(&name.key, name.level)?,
             tree => self.own_tree_down_to(tree, &name.key, name.level)?,
+        };
+        // A delta moves alone; if its base has to go, the leaf becomes one record again.
+        if self.node(owned).base().is_some_and(|base| base.lsn == lsn) {
+            self.change(owned, Node::forget_base);
         }
         Ok(true)
     }
@@ -144,7 +166,9 @@ impl TreeWriter {
         loop {
             let node = self.node(at);
             if node.level() <= name.level {
-                return Ok(false); // the writer's own: it will be written anyway
+                // The writer's own: it will be written anyway, but perhaps as a delta of this.
+                let is_named = node.image.fences().lower == name.key;
+                return Ok(is_named && node.base().is_some_and(|base| base.lsn == lsn));
             }
             let i = node.image.child_index(&name.key);
             match node.child(i) {

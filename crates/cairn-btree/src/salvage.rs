@@ -1,16 +1,113 @@
-//! `NodeImage`: the record of one node, taken apart without the tree that it was part of.
+//! `RecordImage`: the record of one node, taken apart without the tree that it was part of.
 //!
 //! For the repair of an environment whose trees cannot be walked any more: what a leaf holds, and what
 //! a branch says of its children, can be told from their records alone.
 
 use cairn_log::{Damage, Lsn, RecordKind};
 
-use crate::{TreeId, ValueRef, catalog, child::Child, node::Node};
+use crate::{
+    LoadError, NodeRecord, StoredNode, TreeId, ValueRef, catalog,
+    child::Child,
+    delta::{self, Delta, Loaded},
+    image::Image,
+    node::Node,
+};
 
-/// A node as its record has it.
+/// What the record of a node holds.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a record holds a node, or what has changed in one")]
+pub enum RecordImage {
+    /// A node.
+    Node(NodeImage),
+    /// What has changed in a leaf since another record.
+    Delta(DeltaImage),
+}
+
+/// A node as its record has it, or its record and that one's base.
 #[derive(Debug)]
 pub struct NodeImage {
     node: Node,
+}
+
+/// What has changed in a leaf since its base.
+#[derive(Debug)]
+pub struct DeltaImage {
+    delta: Delta,
+}
+
+impl RecordImage {
+    /// Takes the payload of a record apart; `None` for records that are no nodes.
+    ///
+    /// # Errors
+    /// What is wrong with the payload.
+    pub fn read(kind: RecordKind, sequence: u64, body: Vec<u8>) -> Result<Option<Self>, Damage> {
+        Ok(match kind {
+            RecordKind::LEAF | RecordKind::BRANCH | RecordKind::CATALOG => {
+                Some(Self::Node(NodeImage { node: Node::load(kind, sequence, body)? }))
+            }
+            RecordKind::LEAF_DELTA => {
+                Some(Self::Delta(DeltaImage { delta: Delta::load(sequence, body)? }))
+            }
+            _ => None,
+        })
+    }
+
+    fn image(&self) -> &Image {
+        match self {
+            Self::Node(node) => node.image(),
+            Self::Delta(delta) => delta.image(),
+        }
+    }
+
+    /// The tree; 0 is the catalogue.
+    #[must_use]
+    pub fn tree(&self) -> TreeId {
+        TreeId(self.image().tree())
+    }
+
+    /// Its height: 0 is a leaf.
+    #[must_use]
+    pub fn level(&self) -> u8 {
+        self.image().level()
+    }
+
+    /// No key of it is below this one.
+    #[must_use]
+    pub fn lower(&self) -> &[u8] {
+        self.image().fences().lower
+    }
+
+    /// All keys of it are below this one, if there is one.
+    #[must_use]
+    pub fn upper(&self) -> Option<&[u8]> {
+        self.image().fences().upper
+    }
+
+    /// What a leaf says of keys: which values they have, and of a delta also which were removed (`None`); nothing for other
+    /// nodes.
+    pub fn said(&self) -> impl Iterator<Item = (Vec<u8>, Option<ValueRef<'_>>)> {
+        let (image, is_delta) = (self.image(), matches!(self, Self::Delta(_)));
+        let holds = match self {
+            Self::Node(NodeImage { node }) => node.is_leaf() && !node.is_catalog_leaf(),
+            Self::Delta(_) => true,
+        };
+        (0..if holds { image.count() } else { 0 }).map(move |i| {
+            let is_removed = is_delta && image.is_marked(i);
+            (image.key(i), (!is_removed).then(|| image.entry(i).into()))
+        })
+    }
+}
+
+impl DeltaImage {
+    /// Where the record stands without which a delta says only what has changed.
+    #[must_use]
+    pub const fn base(&self) -> Lsn {
+        self.delta.base
+    }
+
+    pub(crate) const fn image(&self) -> &Image {
+        &self.delta.image
+    }
 }
 
 /// What a node says of one of its children.
@@ -30,15 +127,21 @@ pub struct ChildImage {
 }
 
 impl NodeImage {
-    /// Takes the payload of a record apart; `None` for records that are no nodes.
+    /// The node whose record stands at `lsn`, and the records that it is made of: that one, and its base, if it is a delta.
+    /// `read` reads a record.
     ///
     /// # Errors
-    /// What is wrong with the payload.
-    pub fn read(kind: RecordKind, sequence: u64, body: Vec<u8>) -> Result<Option<Self>, Damage> {
-        if ![RecordKind::LEAF, RecordKind::BRANCH, RecordKind::CATALOG].contains(&kind) {
-            return Ok(None);
-        }
-        Ok(Some(Self { node: Node::load(kind, sequence, body)? }))
+    /// What `read` says, and which record is wrong.
+    pub fn load<E>(
+        lsn: Lsn,
+        read: impl FnMut(Lsn) -> Result<NodeRecord, E>,
+    ) -> Result<(Self, Vec<StoredNode>), LoadError<E>> {
+        let Loaded { node, stored, base } = delta::load(lsn, read)?;
+        Ok((Self { node }, [Some(stored), base].into_iter().flatten().collect()))
+    }
+
+    pub(crate) const fn image(&self) -> &Image {
+        &self.node.image
     }
 
     /// The tree; 0 is the catalogue.
@@ -150,10 +253,7 @@ mod tests {
         }
         let mut flush = Flush::new(writer.freeze(200).unwrap()).unwrap();
         while !flush.step(usize::MAX).unwrap() {}
-        let read = |lsn| {
-            let record = source.read(lsn).unwrap();
-            NodeImage::read(record.kind, record.sequence, record.body).unwrap().unwrap()
-        };
+        let read = |lsn| NodeImage::load(lsn, |lsn| source.read(lsn)).unwrap().0;
         let root = read(flush.frozen().root_lsn().unwrap());
         assert!(root.is_catalog_root());
         let mut open = root.children();

@@ -54,7 +54,8 @@ pub(crate) struct Slot {
     pub(crate) born: AtomicU64,
     /// The gen in which it was superseded, 0 while it is current.
     pub(crate) retired: AtomicU64,
-    /// Bytes of its record, and the checksum of that; 0 as long as it was neither written nor read.
+    /// Bytes of its record, with a bit that says whether that is a delta, and the checksum of it; 0 as long as it was neither
+    /// written nor read.
     stored_len: AtomicU32,
     stored_crc: AtomicU32,
     /// Stamp of the current life, and in the lowest bit whether the node was used lately.
@@ -62,6 +63,9 @@ pub(crate) struct Slot {
 }
 
 const REFERENCED: u32 = 1;
+
+/// In the length of a record, which is less than this.
+const DELTA: u32 = 1 << 31;
 
 impl Slot {
     pub(crate) fn stamp(&self) -> u32 {
@@ -101,18 +105,24 @@ impl Slot {
     /// The node's record, if it was written or read; one whose place alone is known has no length.
     pub(crate) fn stored(&self) -> Option<StoredNode> {
         let lsn = self.lsn()?;
-        let len = self.stored_len.load(Ordering::Relaxed);
+        let len = self.stored_len.load(Ordering::Relaxed) & !DELTA;
         Some(StoredNode { lsn, len, crc: self.stored_crc.load(Ordering::Relaxed) })
+    }
+
+    /// Whether the node's record, which was written or read, is a delta.
+    pub(crate) fn is_delta(&self) -> bool {
+        self.lsn().is_some() && self.stored_len.load(Ordering::Relaxed) & DELTA != 0
     }
 
     /// Says where the node stands on disk; once in a life.
     pub(crate) fn set_place(&self, lsn: Lsn) {
-        self.set_stored(StoredNode { lsn, len: 0, crc: 0 });
+        self.set_stored(StoredNode { lsn, len: 0, crc: 0 }, false);
     }
 
     /// Says where the node stands on disk, and what is there.
-    pub(crate) fn set_stored(&self, stored: StoredNode) {
-        self.stored_len.store(stored.len, Ordering::Relaxed);
+    pub(crate) fn set_stored(&self, stored: StoredNode, is_delta: bool) {
+        let bit = if is_delta { DELTA } else { 0 };
+        self.stored_len.store(stored.len & !DELTA | bit, Ordering::Relaxed);
         self.stored_crc.store(stored.crc, Ordering::Relaxed);
         self.lsn.store(stored.lsn.to_raw(), Ordering::Release);
     }
@@ -226,6 +236,7 @@ impl SlotTable {
     /// [`SlotTable::recycle`].
     pub(crate) fn end_life(slot: &Slot) {
         let stamp = (slot.stamp() + 1) & SlotId::STAMP_MASK;
+        slot.stored_len.store(0, Ordering::Relaxed);
         slot.lsn.store(0, Ordering::Relaxed);
         slot.born.store(0, Ordering::Relaxed);
         slot.retired.store(0, Ordering::Relaxed);

@@ -169,6 +169,11 @@ impl Core {
             cleaning.current = Some(Current { file, base, next: HEADER_LEN, end });
         }
         let Some(current) = &mut cleaning.current else { return Ok(true) };
+        // What commits have replaced since is not kept for the cleaner's sake longer than need be.
+        let published = self.published.load();
+        if published.generation() > current.base.generation() {
+            current.base = Arc::clone(&published);
+        }
         let number = current.file.header().number;
         match self.clean_some(current) {
             Ok((moved, more)) => {
@@ -257,8 +262,7 @@ impl Core {
                     self.collect_values(base, &record, &mut moves)?;
                 }
                 kind => {
-                    let sequence = record.header.sequence;
-                    let name = NodeName::read(kind, sequence, record.body.to_vec());
+                    let name = NodeName::read(kind, record.body);
                     let name = name.map_err(|damage| file.corrupt(record.lsn.offset(), damage))?;
                     if let Some(name) = name
                         && base.has_node_at(&name, record.lsn)?

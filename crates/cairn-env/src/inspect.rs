@@ -32,10 +32,7 @@ pub fn describe(kind: RecordKind, payload: &[u8]) -> Option<String> {
                 record.files.len()
             ),
         }),
-        RecordKind::LEAF | RecordKind::BRANCH | RecordKind::CATALOG => {
-            cairn_btree::describe(kind, payload)
-        }
-        _ => None,
+        _ => cairn_btree::describe(kind, payload),
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use cairn_btree::{ChildImage, NodeImage, TreeDigest, TreeError, TreeId};
-use cairn_log::{Damage, FRAME_LEN, FileClass, FileNumber, LogFile, Lsn};
+use cairn_btree::{ChildImage, LoadError, NodeImage, NodeRecord, TreeDigest, TreeError, TreeId};
+use cairn_log::{FRAME_LEN, FileClass, FileNumber, LogFile, Lsn};
 
 use crate::{EnvError, EnvResult, checkpoint::CheckpointRecord, files::stored};
 
@@ -91,16 +91,25 @@ impl<'a> StoredTrees<'a> {
     }
 
     fn node(&mut self, lsn: Lsn, digest: &mut TreeDigest) -> EnvResult<NodeImage> {
+        let (node, records) = match NodeImage::load(lsn, |lsn| self.record(lsn)) {
+            Ok(loaded) => loaded,
+            Err(LoadError::Read(error)) => return Err(error),
+            Err(LoadError::Damaged { lsn, damage }) => {
+                return Err(self.file(lsn.file())?.corrupt(lsn.offset(), damage).into());
+            }
+        };
+        records.into_iter().for_each(|record| digest.add(record));
+        Ok(node)
+    }
+
+    fn record(&mut self, lsn: Lsn) -> EnvResult<NodeRecord> {
         /// Most nodes fit; a longer one takes a second read.
         const HINT: usize = 9 << 10;
         let file = self.file(lsn.file())?;
         let (header, len) = file.read_into(lsn, HINT, &mut self.buffer)?;
-        digest.add(stored(lsn, &header));
         let body = self.buffer[FRAME_LEN..][..len].to_vec();
-        let damaged = |damage| file.corrupt(lsn.offset(), damage);
-        let image = NodeImage::read(header.kind, header.sequence, body).map_err(damaged)?;
-        let no_node = Damage::WrongKind { expected: "a tree node", found: header.kind };
-        Ok(image.ok_or_else(|| damaged(no_node))?)
+        let stored = stored(lsn, &header);
+        Ok(NodeRecord { kind: header.kind, sequence: header.sequence, body, stored })
     }
 
     fn file(&mut self, number: FileNumber) -> EnvResult<Arc<LogFile>> {

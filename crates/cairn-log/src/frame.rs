@@ -55,7 +55,7 @@ kinds! {
     LEAF = 16, "node", "a leaf of a tree";
     BRANCH = 17, "node", "an inner node of a tree";
     CATALOG = 18, "node", "a leaf of the catalogue: its entries are trees";
-    LEAF_DELTA = 19, "node", "reserved: what changed in a leaf since its base";
+    LEAF_DELTA = 19, "node", "what has changed in a leaf since its base, which is a LEAF";
     PAGES = 20, "node", "reserved: a leaf of a page table";
     CHECKPOINT = 32, "node", "a finished checkpoint: its cut, its root, and the table of files";
     VALUE = 48, "value", "a large value that was moved, as a transaction that puts it";

@@ -100,11 +100,14 @@ impl FileFeatures {
     /// Checkpoint records of the file may have a tree digest. An older version would take them for damaged.
     pub const TREE_DIGEST: Self = Self(1);
 
+    /// Leaves may stand in the file as deltas, of bases in any file. An older version would take them for no nodes.
+    pub const LEAF_DELTAS: Self = Self(2);
+
     /// Those of a file that this version begins.
     #[must_use]
     pub const fn of_new(class: FileClass) -> Self {
         match class {
-            FileClass::Node => Self::TREE_DIGEST,
+            FileClass::Node => Self(Self::TREE_DIGEST.0 | Self::LEAF_DELTAS.0),
             FileClass::Journal | FileClass::Value => Self::NONE,
         }
     }
@@ -393,13 +396,17 @@ mod tests {
         for (class, is_known) in
             [(FileClass::Node, true), (FileClass::Journal, false), (FileClass::Value, false)]
         {
-            let header = FileHeader { class, features: FileFeatures::TREE_DIGEST, ..example() };
-            match FileHeader::decode(&header.encode()[..], path) {
-                Ok(decoded) => assert!(is_known && decoded == header),
-                Err(LogError::Unsupported { needs, .. }) => {
-                    assert!(!is_known && needs == "format features 0x1");
+            for (features, name) in
+                [(FileFeatures::TREE_DIGEST, "0x1"), (FileFeatures::LEAF_DELTAS, "0x2")]
+            {
+                let header = FileHeader { class, features, ..example() };
+                match FileHeader::decode(&header.encode()[..], path) {
+                    Ok(decoded) => assert!(is_known && decoded == header),
+                    Err(LogError::Unsupported { needs, .. }) => {
+                        assert!(!is_known && needs == format!("format features {name}"));
+                    }
+                    Err(error) => panic!("{error}"),
                 }
-                Err(error) => panic!("{error}"),
             }
         }
     }

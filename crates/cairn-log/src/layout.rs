@@ -178,7 +178,7 @@ crate::layout! {
         ALGORITHM: 1 = "encryption algorithm; 0: none, 1: AES-256-GCM. Other values are reserved",
         DIRECTORY: 2 = "data directory in which the file lies; 0: the root",
         RESERVED: 2 = "zero",
-        FEATURES: 8 = "bits of features that a reader must know; an unknown bit refuses the file. 1, node files: checkpoints in it may have a tree digest",
+        FEATURES: 8 = "bits of features that a reader must know; an unknown bit refuses the file. 1, node files: checkpoints in it may have a tree digest; 2, node files: leaves may be deltas",
         ENVIRONMENT: 16 = "uuid of the environment",
         FILE: 16 = "uuid of the file, random",
         NUMBER: 4 = "number of the file",

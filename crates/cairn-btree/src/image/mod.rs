@@ -12,6 +12,7 @@
 use std::{cmp::Ordering, hint::black_box};
 
 use cairn_log::{
+    Lsn,
     codec::{ByteReader, ByteWriter as _, DecodeError, varint_len},
     layout::Field,
 };
@@ -34,8 +35,8 @@ cairn_log::layout! {
         VERSION: 1 = "version of the node layout, 1",
         RESERVED: 2 = "zero",
         HEAP: 4 = "bytes of the heap",
-        RESERVED_2: 4 = "zero",
-        BASE: 8 = "zero; reserved for the position of the leaf that a delta belongs to",
+        BASE_CRC: 4 = "in a delta: CRC-32C of its base's payload as it is stored; else zero",
+        BASE: 8 = "in a delta: position of its base, a leaf; else zero",
     }
 }
 
@@ -43,7 +44,7 @@ cairn_log::layout! {
     /// What stands for an entry in front of the heap; all heads first, then all places.
     pub mod node_slot {
         HEAD: 4 = "first four bytes of the key suffix as a big-endian number, filled with zeros, stored little-endian",
-        PLACE: 4 = "distance of the entry from the end of the heap; bit 31: the value is a pointer to a large value",
+        PLACE: 4 = "distance of the entry from the end of the heap; bit 31: the value is a pointer to a large value; bit 30, in a delta: the entry was removed",
     }
 }
 
@@ -63,8 +64,11 @@ const HEADER: usize = node_header::LEN;
 const SLOT: usize = node_slot::LEN;
 const NO_UPPER: u16 = u16::MAX;
 const POINTER_BIT: u32 = 1 << 31;
+/// Of an entry of a delta: it was removed since the base. Of an entry of a leaf in memory: it was put since the base, which is
+/// never stored.
+const MARK_BIT: u32 = 1 << 30;
 const VERSION: u8 = 1;
-/// A heap stays far below this; places have 31 bits.
+/// A heap stays far below this; places have 30 bits.
 const MAX_HEAP: usize = 1 << 28;
 
 /// What all entries of a node have in common.
@@ -98,10 +102,43 @@ impl Entry<'_> {
     fn len(&self) -> usize {
         entry_len(self.suffix.len(), self.value.len())
     }
+
+    /// Bytes that it takes in a node, with what stands for it in front of the heap.
+    pub(crate) fn size(&self) -> usize {
+        self.len() + SLOT
+    }
 }
 
 fn entry_len(suffix: usize, value: usize) -> usize {
     varint_len(suffix as u64) + varint_len(value as u64) + suffix + value
+}
+
+/// As what bytes are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A node.
+    Whole,
+    /// What has changed in a leaf.
+    Delta,
+}
+
+/// The tree, the level and the lower fence of a node, out of its bytes, of which nothing else is looked at.
+///
+/// # Errors
+/// The field that makes no sense.
+pub(crate) fn name(bytes: &[u8]) -> Result<(u32, u8, &[u8]), DecodeError> {
+    let wrong =
+        |field: Field, problem| DecodeError { field: field.name, at: field.offset, problem };
+    if bytes.len() < HEADER {
+        return Err(wrong(node_header::COUNT, "ends too early"));
+    }
+    if bytes[node_header::VERSION.offset] != VERSION {
+        return Err(wrong(node_header::VERSION, "is unknown"));
+    }
+    let lower = bytes[HEADER..].get(..size_of(bytes, node_header::LOWER));
+    let lower = lower.ok_or_else(|| wrong(node_header::LOWER, "is longer than the record"))?;
+    let tree = u32::try_from(node_header::TREE.number(bytes)).unwrap_or(0);
+    Ok((tree, bytes[node_header::LEVEL.offset], lower))
 }
 
 /// A node's bytes and the few numbers that are asked for all the time.
@@ -147,6 +184,27 @@ impl Image {
     /// # Errors
     /// The field that makes no sense.
     pub(crate) fn load(
+        bytes: Vec<u8>,
+        children_of: impl FnOnce(usize) -> usize,
+    ) -> Result<(Self, Vec<u8>), DecodeError> {
+        Self::load_as(Form::Whole, bytes, children_of)
+    }
+
+    /// As [`Image::load`], for the bytes of a delta.
+    ///
+    /// # Errors
+    /// The field that makes no sense.
+    pub(crate) fn load_delta(bytes: Vec<u8>) -> Result<Self, DecodeError> {
+        let (image, _) = Self::load_as(Form::Delta, bytes, |_| 0)?;
+        if image.level() != 0 {
+            let (field, at) = (node_header::LEVEL.name, node_header::LEVEL.offset);
+            return Err(DecodeError { field, at, problem: "is not that of a leaf" });
+        }
+        Ok(image)
+    }
+
+    fn load_as(
+        form: Form,
         mut bytes: Vec<u8>,
         children_of: impl FnOnce(usize) -> usize,
     ) -> Result<(Self, Vec<u8>), DecodeError> {
@@ -160,10 +218,10 @@ impl Image {
         if number(node_header::VERSION) != VERSION.into() {
             return Err(wrong(node_header::VERSION, "is unknown"));
         }
-        for field in [node_header::RESERVED, node_header::RESERVED_2, node_header::BASE] {
-            if number(field) != 0 {
-                return Err(wrong(field, "is not zero"));
-            }
+        let zeros = [node_header::RESERVED, node_header::BASE_CRC, node_header::BASE];
+        let zeros = if form == Form::Delta { &zeros[..1] } else { &zeros };
+        if let Some(field) = zeros.iter().find(|field| number(**field) != 0) {
+            return Err(wrong(*field, "is not zero"));
         }
         let (count, heap) = (size(node_header::COUNT), size(node_header::HEAP));
         let lower = size(node_header::LOWER);
@@ -191,13 +249,13 @@ impl Image {
         {
             return Err(wrong(node_header::PREFIX, "does not fit the fences"));
         }
-        image.check_entries()?;
+        image.check_entries(form)?;
         Ok((image, tail))
     }
 
     /// Checks that each slot refers to an entry, that the keys are in order, and that they lie
     /// between the fences.
-    fn check_entries(&self) -> Result<(), DecodeError> {
+    fn check_entries(&self, form: Form) -> Result<(), DecodeError> {
         let mut last: Option<(u32, &[u8])> = None;
         let mut used = 0;
         for i in 0..self.count {
@@ -217,6 +275,9 @@ impl Image {
             used += reader.position();
             if pointer && value_len != value_pointer::LEN as u64 {
                 return Err(wrong(node_slot::PLACE, "marks a pointer of the wrong length"));
+            }
+            if self.is_marked(i) && (form == Form::Whole || value_len > 0) {
+                return Err(wrong(node_slot::PLACE, "marks a removal where there can be none"));
             }
             if head(suffix) != slot_head {
                 return Err(wrong(node_slot::HEAD, "does not fit the key"));
@@ -289,8 +350,51 @@ impl Image {
     }
 
     fn place(&self, i: usize) -> (usize, bool) {
-        let place = self.word(self.slots + 4 * (self.count + i));
-        ((place & !POINTER_BIT) as usize, place & POINTER_BIT != 0)
+        let place = self.place_word(i);
+        ((place & !(POINTER_BIT | MARK_BIT)) as usize, place & POINTER_BIT != 0)
+    }
+
+    fn place_word(&self, i: usize) -> u32 {
+        self.word(self.slots + 4 * (self.count + i))
+    }
+
+    /// Whether entry `i` is marked: as one that was removed, in a delta; as one that was put since the base, in memory.
+    pub(crate) fn is_marked(&self, i: usize) -> bool {
+        self.place_word(i) & MARK_BIT != 0
+    }
+
+    /// Marks entry `i`.
+    pub(crate) fn mark(&mut self, i: usize) {
+        self.set_place_word(i, self.place_word(i) | MARK_BIT);
+    }
+
+    /// Takes all marks away.
+    pub(crate) fn clear_marks(&mut self) {
+        for i in 0..self.count {
+            self.set_place_word(i, self.place_word(i) & !MARK_BIT);
+        }
+    }
+
+    fn set_place_word(&mut self, i: usize, word: u32) {
+        let at = self.slots + 4 * (self.count + i);
+        self.bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+
+    /// Of a delta: where its base stands, and the checksum of that; `None` if that is no position.
+    pub(crate) fn base(&self) -> Option<(Lsn, u32)> {
+        let crc = u32::try_from(node_header::BASE_CRC.number(&self.bytes)).ok()?;
+        Some((Lsn::from_raw(node_header::BASE.number(&self.bytes))?, crc))
+    }
+
+    /// Makes it a delta of this base.
+    pub(crate) fn set_base(&mut self, lsn: Lsn, crc: u32) {
+        node_header::BASE_CRC.set_number(&mut self.bytes, crc.into());
+        node_header::BASE.set_number(&mut self.bytes, lsn.to_raw());
+    }
+
+    /// Bytes that a delta of this node takes without any entry.
+    pub(crate) fn bare(&self) -> usize {
+        self.slots
     }
 
     fn heads(&self) -> &[[u8; 4]] {
@@ -424,11 +528,10 @@ impl Image {
     }
 
     fn set_slot(&mut self, i: usize, slot_head: u32, place: usize, pointer: bool) {
-        let (head_at, place_at) = (self.slots + 4 * i, self.slots + 4 * (self.count + i));
-        let place = u32::try_from(place).expect("a heap is smaller than 2^31 bytes");
-        let place = if pointer { place | POINTER_BIT } else { place };
+        let head_at = self.slots + 4 * i;
+        let place = u32::try_from(place).expect("a heap is smaller than 2^30 bytes");
         self.bytes[head_at..head_at + 4].copy_from_slice(&slot_head.to_le_bytes());
-        self.bytes[place_at..place_at + 4].copy_from_slice(&place.to_le_bytes());
+        self.set_place_word(i, if pointer { place | POINTER_BIT } else { place });
     }
 
     fn set_counts(&mut self) {
@@ -459,6 +562,9 @@ impl Image {
             let entry = self.entry(i);
             let place = copy.push(entry.suffix, entry.value);
             copy.set_slot(i, self.slot(i).0, place, entry.pointer);
+            if self.is_marked(i) {
+                copy.mark(i);
+            }
         }
         copy.set_counts();
         copy

@@ -218,12 +218,14 @@ impl TreeWriter {
             Ok(i) => {
                 let replaced = Replaced::of(node.entry(i).into());
                 node.image.replace(i, bytes, is_pointer);
+                node.note_put(i);
                 Some(replaced)
             }
             Err(i) => {
                 last.appended = if i == node.image.count() { last.appended + 1 } else { 0 };
                 let suffix = node.image.suffix_of(key);
                 node.image.insert(i, suffix, bytes, is_pointer);
+                node.note_put(i);
                 None
             }
         };
@@ -270,9 +272,16 @@ impl TreeWriter {
         let node = self.private[leaf].as_mut().expect("prepared");
         let Ok(i) = node.image.search(key) else { return Ok(None) };
         let removed = Replaced::of(node.entry(i).into());
-        node.image.remove(i);
+        let before = node.memory();
+        node.remove(i);
         node.sequence = sequence;
-        if node.image.used() < self.forest.options.leaf_bytes / 4 || node.image.count() == 0 {
+        let after = node.memory();
+        let least = self.forest.options.leaf_bytes / 4;
+        let is_small = node.image.used() < least || node.image.count() == 0;
+        if after != before {
+            self.note_private(after, before);
+        }
+        if is_small {
             let LastLeaf { path, .. } = self.last.take().expect("a leaf was changed");
             let mut root = self.trees[&tree].root;
             balance::merge(self, &mut root, path);
@@ -452,8 +461,8 @@ impl TreeWriter {
         Ok(self.open(tree)?.map_or(Child::Empty, |open| open.root))
     }
 
-    /// Owns the path of the catalogue from its root to the node of `key` at `level`.
-    pub(crate) fn own_catalog_down_to(&mut self, key: &[u8], level: u8) -> TreeResult<()> {
+    /// Owns the path of the catalogue from its root to the node of `key` at `level`; returns the node's place.
+    pub(crate) fn own_catalog_down_to(&mut self, key: &[u8], level: u8) -> TreeResult<usize> {
         let mut catalog = self.catalog;
         self.newest = None;
         let owned = self.own_down_to(&mut catalog, key, level);
@@ -461,13 +470,13 @@ impl TreeWriter {
         owned
     }
 
-    /// Owns the path of a tree from its root to the node of `key` at `level`.
+    /// Owns the path of a tree from its root to the node of `key` at `level`; returns the node's place.
     pub(crate) fn own_tree_down_to(
         &mut self,
         tree: TreeId,
         key: &[u8],
         level: u8,
-    ) -> TreeResult<()> {
+    ) -> TreeResult<usize> {
         let no_tree = TreeError::Internal { what: "a node of a tree that does not exist" };
         let open = self.open(tree)?.ok_or(no_tree)?;
         let (mut root, changed) = (open.root, open.changed);
@@ -482,14 +491,14 @@ impl TreeWriter {
         owned
     }
 
-    fn own_down_to(&mut self, root: &mut Child, key: &[u8], level: u8) -> TreeResult<()> {
+    fn own_down_to(&mut self, root: &mut Child, key: &[u8], level: u8) -> TreeResult<usize> {
         let mut at = self.own_root(*root)?;
         *root = Child::Private(at);
         while self.node(at).level() > level {
             let i = self.node(at).image.child_index(key);
             at = self.own_child(at, i)?;
         }
-        Ok(())
+        Ok(at)
     }
 
     /// Replaces one pointer to a large value by another; the entry counts as unchanged.
@@ -509,6 +518,7 @@ impl TreeWriter {
             return Ok(false);
         }
         node.image.replace(i, &new.encode(), true);
+        node.note_put(i);
         // Planted: a file removed while in use.
         if !cairn_log::planted::is(31) {
             self.tally(new, Tally::birth);
@@ -521,7 +531,7 @@ impl TreeWriter {
         match root {
             Child::Private(i) => Ok(i),
             Child::Slot(id) => {
-                let node = self.forest.load_tree(root)?.to_private();
+                let node = self.forest.copy_of(id, &*self.forest.load_tree(root)?)?;
                 self.superseded.push(id);
                 Ok(self.add(node))
             }
@@ -536,10 +546,11 @@ impl TreeWriter {
         if let Child::Private(child) = node.child(i) {
             return Ok(child);
         }
-        let copy = self.forest.load_child(node, i, true)?.to_private();
+        let frozen = self.forest.load_child(node, i, true)?;
         let Child::Slot(id) = node.child(i) else {
             return Err(TreeError::Internal { what: "a loaded child has no slot" });
         };
+        let copy = self.forest.copy_of(id, &frozen)?;
         self.superseded.push(id);
         let child = self.add(copy);
         self.node_mut(parent).set_child(i, Child::Private(child));

@@ -6,11 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use cairn_btree::NodeImage;
+use cairn_btree::{LoadError, NodeImage, NodeRecord, RecordImage};
 use cairn_io::{Access, DirExt, DirRef, EntryKind, FileExt, FileRef, LockGuard, Name};
 use cairn_log::{
     DataKeys, FileClass, FileHeader, FileNumber, HEADER_LEN, LogError, LogFile, LogName, LogResult,
-    Lsn, Uuid,
+    Lsn, OwnedRecord, Uuid,
 };
 
 use super::RepairReport;
@@ -134,18 +134,26 @@ impl Source {
         Ok(())
     }
 
-    /// Reads the record of a node.
+    /// Reads a node: its record, and that one's base if it is a delta.
     pub(crate) fn node(&self, lsn: Lsn) -> LogResult<NodeImage> {
-        let file = self.file(lsn.file())?;
-        let record = file.read(lsn)?;
-        let (kind, sequence) = (record.header.kind, record.header.sequence);
-        let wrong_kind = || {
-            let damage = cairn_log::Damage::WrongKind { expected: "a tree node", found: kind };
-            file.corrupt(lsn.offset(), damage)
+        let read = |lsn: Lsn| -> LogResult<NodeRecord> {
+            let OwnedRecord { header, body, .. } = self.file(lsn.file())?.read(lsn)?;
+            let stored = files::stored(lsn, &header);
+            Ok(NodeRecord { kind: header.kind, sequence: header.sequence, body, stored })
         };
-        NodeImage::read(kind, sequence, record.body)
-            .map_err(|damage| file.corrupt(lsn.offset(), damage))?
-            .ok_or_else(wrong_kind)
+        match NodeImage::load(lsn, read) {
+            Ok((node, _)) => Ok(node),
+            Err(LoadError::Read(error)) => Err(error),
+            Err(LoadError::Damaged { lsn, damage }) => {
+                Err(self.file(lsn.file())?.corrupt(lsn.offset(), damage))
+            }
+        }
+    }
+
+    /// What the record at a place says, without its base; `None` if it is no node that makes sense.
+    pub(crate) fn record_image(&self, lsn: Lsn) -> Option<RecordImage> {
+        let record = self.file(lsn.file()).ok()?.read(lsn).ok()?;
+        RecordImage::read(record.header.kind, record.header.sequence, record.body).ok()?
     }
 
     pub(crate) fn file(&self, number: FileNumber) -> LogResult<&Arc<LogFile>> {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_btree::{ChildImage, NodeImage, TreeId};
+use cairn_btree::{ChildImage, NodeImage, RecordImage, TreeId};
 use cairn_log::{FileClass, LogError, Lsn, RecordKind};
 
 use super::{
@@ -165,17 +165,22 @@ impl Nodes {
                     }
                     return Ok(());
                 }
-                match NodeImage::read(kind, sequence, record.body.to_vec()) {
-                    Ok(Some(node)) => {
-                        if node.is_catalog_root() {
-                            catalogs.push(record.lsn);
-                        }
-                        if node.level() == 0 && node.tree() != TreeId(0) {
-                            let (lower, upper) = (node.lower().to_vec(), node.upper());
+                match RecordImage::read(kind, sequence, record.body.to_vec()) {
+                    Ok(Some(image)) => {
+                        let is_whole = match &image {
+                            RecordImage::Node(node) => {
+                                catalogs.extend(node.is_catalog_root().then_some(record.lsn));
+                                true
+                            }
+                            // Of an old one the base may have gone, and a damaged base is named where it stands.
+                            RecordImage::Delta(_) => source.node(record.lsn).is_ok(),
+                        };
+                        if is_whole && image.level() == 0 && image.tree() != TreeId(0) {
+                            let (lower, upper) = (image.lower().to_vec(), image.upper());
                             let upper = upper.map(<[u8]>::to_vec);
                             let leaf = Some(record.lsn);
                             let piece = Piece { lower, upper, commit: sequence, leaf };
-                            this.leaves.push((node.tree(), piece));
+                            this.leaves.push((image.tree(), piece));
                         }
                     }
                     Ok(None) => {}

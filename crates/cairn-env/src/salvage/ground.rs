@@ -1,6 +1,6 @@
 //! `Ground`: what a salvage reads: the files, what counts of them, and where leaves stand.
 
-use cairn_btree::{NodeImage, TreeId};
+use cairn_btree::{RecordImage, TreeId, ValueRef};
 use cairn_io::{DirRef, FileExt};
 use cairn_log::{
     FileClass, FileHeader, FileNumber, HEADER_LEN, LogFile, LogName, Lsn, Record, RecordKind,
@@ -218,17 +218,25 @@ impl Ground {
         window: &mut Window<'_>,
         found: &mut RepairReport,
     ) {
-        let node = match self.source.node(at) {
-            Ok(node) => node,
-            Err(error) => return found.note(format!("a leaf could be read once only: {error}")),
-        };
-        let tree = node.tree();
-        for (key, value) in node.entries() {
+        let mut add = |tree, key: Vec<u8>, value: Option<ValueRef<'_>>| {
             let is_inside = &key[..] >= lower && upper.is_none_or(|upper| &key[..] < upper);
             if is_inside && window.has(tree, &key) {
-                let (witness, content) = (Witness::Leaf, Content::of(value));
+                let content = value.map_or(Content::Deleted, Content::of);
+                let witness = Witness::Leaf;
                 window.add(tree, &key, Statement { commit, witness, at, standing, content });
             }
+        };
+        match self.source.node(at) {
+            Ok(node) => {
+                node.entries().for_each(|(key, value)| add(node.tree(), key, Some(value)));
+            }
+            // Without its base a delta says what has changed.
+            Err(error) => match self.source.record_image(at) {
+                Some(image @ RecordImage::Delta(_)) => {
+                    image.said().for_each(|(key, value)| add(image.tree(), key, value));
+                }
+                _ => found.note(format!("a leaf could be read once only: {error}")),
+            },
         }
     }
 
@@ -244,11 +252,14 @@ impl Ground {
                 {
                     let change = Change { sequence: commit, in_parts: false, lsn: at };
                     each_said(decoder, change, standing, window, |_, _| true);
-                } else if let Ok(Some(node)) = NodeImage::read(kind, commit, record.body.to_vec()) {
-                    for (key, value) in node.entries() {
-                        let (witness, content) = (Witness::Leaf, Content::of(value));
+                } else if let Ok(Some(image)) =
+                    RecordImage::read(kind, commit, record.body.to_vec())
+                {
+                    for (key, value) in image.said() {
+                        let content = value.map_or(Content::Deleted, Content::of);
+                        let witness = Witness::Leaf;
                         let said = Statement { commit, witness, at, standing, content };
-                        window.add(node.tree(), &key, said);
+                        window.add(image.tree(), &key, said);
                     }
                 }
                 Ok(())
@@ -399,7 +410,7 @@ fn take_apart(record: &Record<'_>) -> Result<Option<Leaf>, String> {
         }
         _ => {}
     }
-    let node = NodeImage::read(kind, commit, record.body.to_vec());
+    let node = RecordImage::read(kind, commit, record.body.to_vec());
     let Some(node) = node.map_err(|damage| damage.to_string())? else { return Ok(None) };
     let is_leaf = node.level() == 0 && node.tree() != TreeId(0);
     Ok(is_leaf.then(|| Leaf {

@@ -10,7 +10,8 @@ use cairn_env::{
     Environment, EnvironmentKeys, JournalRetention, KdfCost, KeySource, Options, RestoreTo,
     VerifyOptions,
 };
-use cairn_log::{DataKey, DataKeys};
+use cairn_io::{Access, RealDir};
+use cairn_log::{DataKey, DataKeys, FileClass, LogFile, LogName, RecordKind, Scan, Scanner};
 use cairn_sim::SimWorld;
 
 use crate::fixture::{Model, TestEnv, content, small_options};
@@ -85,8 +86,8 @@ fn change_keys(test: &mut TestEnv) {
     test.open().unwrap();
 }
 
-/// Writes an environment with that content.
-fn write(options: Options) -> TestEnv {
+/// Writes an environment with that content, in which leaves stand as deltas if `has_deltas`.
+fn write(options: Options, has_deltas: bool) -> TestEnv {
     let has_keyring = options.key.is_some();
     let mut test = TestEnv::new(options.journal_file_bytes(64 << 10));
     for n in 0..200u32 {
@@ -103,6 +104,12 @@ fn write(options: Options) -> TestEnv {
     test.put("large", b"1000", &large(1000));
     test.put("large", b"40000", &large(40_000));
     let numbers = test.db("numbers");
+    if has_deltas {
+        test.env().checkpoint().unwrap();
+        test.put("numbers", &77u32.to_le_bytes(), b"another");
+        test.env().checkpoint().unwrap();
+        test.put("numbers", &77u32.to_le_bytes(), b"77");
+    }
     test.env()
         .write(|txn| {
             (3..300u32).step_by(10).try_for_each(|n| txn.delete(&numbers, &n.to_le_bytes()))
@@ -112,7 +119,7 @@ fn write(options: Options) -> TestEnv {
 }
 
 /// The goldens. What once was written stays as it was: a new format gets a new one.
-const GOLDENS: [&str; 9] = [
+const GOLDENS: [&str; 11] = [
     "v1",
     "v1-encrypted",
     "v1-keyring",
@@ -122,6 +129,8 @@ const GOLDENS: [&str; 9] = [
     "v7-encrypted",
     "v4-trees",
     "v5-trees-encrypted",
+    "v4-deltas",
+    "v5-deltas-encrypted",
 ];
 
 fn update() {
@@ -132,7 +141,7 @@ fn update() {
         if keeps_history(golden) {
             options = options.keep_journal(JournalRetention::Forever);
         }
-        let mut test = write(options);
+        let mut test = write(options, golden.contains("deltas"));
         if killed {
             std::mem::forget(test.env.take());
         } else {
@@ -161,6 +170,26 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Whether leaves stand as deltas in the node files of a golden.
+fn has_deltas(root: &Path, encryption: Option<DataKeys>) -> bool {
+    let dir = RealDir::open(&root.join("g-000001")).unwrap();
+    let names = dir.list().unwrap().into_iter().filter_map(|entry| entry.display.parse().ok());
+    names.filter(|name: &LogName| name.class == FileClass::Node).any(|name| {
+        let file = LogFile::open_any(dir.open(&name.to_name(), Access::Read).unwrap()).unwrap();
+        let file = match &encryption {
+            Some(keys) => file.unlock(keys).unwrap(),
+            None => file,
+        };
+        let mut scanner = Scanner::new(&file, u64::MAX);
+        while let Scan::Record(record) = scanner.next().unwrap() {
+            if record.header.kind == RecordKind::LEAF_DELTA {
+                return true;
+            }
+        }
+        false
+    })
+}
+
 #[test]
 fn golden_environments_open_with_every_value_and_go_on() {
     if std::env::var_os("CAIRN_UPDATE_GOLDENS").is_some() {
@@ -177,6 +206,10 @@ fn golden_environments_open_with_every_value_and_go_on() {
             for options in options_of(name, &Options::default()) {
                 let dir = tempfile::tempdir().unwrap();
                 copy(&version.join(state), dir.path());
+                if !name.contains("keyring") {
+                    let keys = name.contains("encrypted").then(keys);
+                    assert_eq!(has_deltas(dir.path(), keys), name.contains("deltas"), "{name}");
+                }
                 let slots = fs::read(dir.path().join("g-000001/STATE")).unwrap();
                 let newest = slots.chunks(slots.len() / 2).max_by_key(|slot| slot[16]).unwrap();
                 assert_eq!(u64::from(newest[8]), state_version(name), "{name}");
@@ -184,7 +217,7 @@ fn golden_environments_open_with_every_value_and_go_on() {
                 assert_eq!(report.clean, state == "closed", "{report}");
                 assert!(content(&env).unwrap() == expected(), "{}", version.display());
                 let has_digest = env.begin_backup().unwrap().tree_digest().is_some();
-                assert_eq!(has_digest, name.contains("trees"), "{name}");
+                assert_eq!(has_digest, name.contains("trees") || name.contains("deltas"), "{name}");
                 let findings = env.verify(&VerifyOptions::new()).unwrap().findings;
                 assert!(findings.is_empty(), "{findings:?}");
                 let kept = keeps_history(name).then_some(JournalRetention::Forever);

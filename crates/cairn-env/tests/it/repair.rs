@@ -309,7 +309,7 @@ fn a_flipped_bit_costs_at_most_its_record() {
             }
         }
     }
-    assert_eq!(kinds.len(), 7, "{kinds:?}");
+    assert_eq!(kinds.len(), 8, "{kinds:?}");
     assert!(complete > partial && partial > 10, "{complete} complete, {partial} partial");
 }
 
@@ -317,7 +317,7 @@ fn a_flipped_bit_costs_at_most_its_record() {
 #[test]
 fn however_much_is_damaged_nothing_is_made_up() {
     use cairn_sim::Chooser;
-    let mut random = cairn_sim::Seeded::new(11);
+    let mut random = cairn_sim::Seeded::new(12);
     let mut below = |n: usize| random.choose(n, "damage");
     let mut seen = BTreeSet::new();
     for (image, truth) in samples() {
