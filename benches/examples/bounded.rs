@@ -33,6 +33,13 @@ fn memory() -> Result<u64> {
     Ok(kib.parse::<u64>()? * 1024)
 }
 
+/// What the process has given to the system in calls, in bytes.
+fn written() -> Result<u64> {
+    let io = fs::read_to_string("/proc/self/io")?;
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar:")).ok_or("no wchar")?;
+    Ok(line.trim().parse()?)
+}
+
 /// The value that entry `n` has in a round: noise, so that nothing makes it smaller.
 fn value(n: u64, round: u64) -> [u8; VALUE] {
     let mut value = [0; VALUE];
@@ -127,17 +134,19 @@ impl Bounded {
 
     fn measure(&mut self, what: &str, peak: &Peak, run: impl FnOnce(&Self) -> Result) -> Result {
         peak.bytes.store(0, Ordering::Relaxed);
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), written()?);
         run(self)?;
         let bytes = peak.bytes.load(Ordering::Relaxed);
         let ratio = bytes as f64 / self.budget as f64;
         self.worst = self.worst.max(ratio);
         let stats = self.env.stats()?;
         println!(
-            "{what:8} {:6.1} s, at most {:4} MiB, {ratio:.2} of the budget; nodes now {} MiB",
+            "{what:8} {:6.1} s, at most {:4} MiB, {ratio:.2} of the budget; nodes now {} MiB, files {}, written {}",
             began.elapsed().as_secs_f64(),
             bytes >> 20,
-            stats.cache_resident >> 20
+            stats.cache_resident >> 20,
+            stats.file_bytes >> 20,
+            (written()? - before) >> 20
         );
         Ok(())
     }

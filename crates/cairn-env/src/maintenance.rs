@@ -25,6 +25,9 @@ const WRITE_PIECE: u64 = 1 << 20;
 const IDLE: Duration = Duration::from_millis(10);
 /// Nodes that one step of a checkpoint writes.
 const STEP_NODES: usize = 64;
+/// Steps of a cleaning that go with one of a checkpoint. While checkpoints follow each other they make as much garbage as they
+/// write; about half of what the cleaner goes through is in use.
+const CLEANING_PACE: usize = 4;
 
 /// Of the budget for memory: what it is exceeded by before commits help the worker to make room.
 const TOLERATED: usize = 16;
@@ -238,16 +241,22 @@ impl Core {
         let wrote_back =
             self.forest.excess() > 0 && self.may_write_nodes() && self.write_back(STEP_NODES)? > 0;
         let in_checkpoint = self.schedule.in_checkpoint.load(Ordering::Relaxed);
+        let may_clean = self.schedule.begun.load(Ordering::Acquire) && !self.is_exclusive();
         if (in_checkpoint || self.checkpoint_is_due(1))
             && !self.options.read_only
             && self.step_checkpoint(STEP_NODES)?
         {
+            let mut steps = 0;
+            while steps < CLEANING_PACE && may_clean && state.cleaning.is_some() {
+                self.clean(state)?;
+                steps += 1;
+            }
             return Ok(Step::Did);
         }
         if self.tend()? {
             return Ok(Step::Did);
         }
-        if self.schedule.begun.load(Ordering::Acquire) && !self.is_exclusive() {
+        if may_clean {
             if self.schedule.has_graves.load(Ordering::Acquire) && self.empty_graves()? {
                 return Ok(Step::Did);
             }
