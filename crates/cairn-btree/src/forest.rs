@@ -11,13 +11,14 @@ use cairn_log::{
     FileNumber, Lsn, RecordKind,
     shared::{
         Mutex,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
 use crate::{
     LoadError, NodeSource, Tally, TreeError, TreeId, TreeResult,
     child::{Child, SlotId},
+    clock::Clock,
     delta::{self, Loaded},
     generation::{Generations, Gone},
     image::Fences,
@@ -121,7 +122,7 @@ pub struct Forest {
     dirty: AtomicUsize,
     /// Bytes of the nodes that writers own.
     private: AtomicUsize,
-    hand: AtomicU32,
+    clock: Clock,
     _memory: User,
 }
 
@@ -151,7 +152,7 @@ impl Forest {
             resident: AtomicUsize::new(0),
             dirty: AtomicUsize::new(0),
             private: AtomicUsize::new(0),
-            hand: AtomicU32::new(0),
+            clock: Clock::default(),
             _memory: User::new(options.huge_pages),
         })
     }
@@ -382,6 +383,9 @@ impl Forest {
         let (node, installed) = slot.install(Arc::new(node));
         if installed {
             self.resident.fetch_add(bytes, Ordering::Relaxed);
+            if node.may_be_evicted() {
+                self.clock.enter(id.index, slot);
+            }
             self.make_room();
         }
         Ok(node)
@@ -417,10 +421,13 @@ impl Forest {
 
     /// Gives a node that was just frozen its slot.
     pub(crate) fn publish(&self, id: SlotId, node: Node, born: u64) -> TreeResult<()> {
-        let bytes = node.memory();
+        let (bytes, may_be_evicted) = (node.memory(), node.may_be_evicted());
         let slot = self.slots.get(id)?;
         slot.publish(Arc::new(node), born);
         slot.touch();
+        if may_be_evicted {
+            self.clock.enter(id.index, slot);
+        }
         self.resident.fetch_add(bytes, Ordering::Relaxed);
         self.dirty.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
@@ -492,7 +499,7 @@ impl Forest {
     /// If a node cannot be written. It stays in memory.
     pub fn write_back(&self, max_writes: usize) -> TreeResult<usize> {
         let mut written = 0;
-        let steps = 2 * self.slots.used() as usize;
+        let steps = 2 * self.clock.len();
         self.sweep(steps, &mut |id, node| {
             self.write(id, node)?;
             written += 1;
@@ -501,31 +508,37 @@ impl Forest {
         Ok(written)
     }
 
-    /// Moves the hand of the clock over at most `steps` slots: what was used since the last turn
-    /// stays, other leaves go. `dirty` may write a leaf that is not on disk, so that it can go too, and says whether to go
+    /// Moves the hand of the clock over at most `steps` leaves: what was used since the last turn
+    /// stays, others go. `dirty` may write a leaf that is not on disk, so that it can go too, and says whether to go
     /// on.
     fn sweep(
         &self,
         steps: usize,
         dirty: &mut dyn FnMut(SlotId, &Node) -> TreeResult<bool>,
     ) -> TreeResult<()> {
-        let used = self.slots.used();
         for _ in 0..steps {
             if self.excess() == 0 {
                 break;
             }
-            let index = self.hand.fetch_add(1, Ordering::Relaxed) % used.max(1);
+            let Some(index) = self.clock.next() else { break };
             let Some(slot) = self.slots.at(index) else { continue };
             let id = SlotId { index, stamp: slot.stamp() };
-            let Some(node) = slot.get() else { continue };
-            if !node.is_leaf() || node.is_catalog_leaf() || slot.cool() {
+            let Some(node) = slot.get().filter(|node| node.may_be_evicted()) else {
+                self.clock.leave(index, slot);
+                continue;
+            };
+            if slot.cool() {
+                self.clock.put_back(index);
                 continue;
             }
-            let goes_on = slot.lsn().is_some() || dirty(id, &node)?;
+            let written = if slot.lsn().is_some() { Ok(true) } else { dirty(id, &node) };
             if slot.lsn().is_some() && slot.evict(&node) {
                 self.resident.fetch_sub(node.memory(), Ordering::Relaxed);
+                self.clock.leave(index, slot);
+            } else {
+                self.clock.put_back(index);
             }
-            if !goes_on {
+            if !written? {
                 break;
             }
         }

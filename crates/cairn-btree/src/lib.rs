@@ -42,6 +42,7 @@ mod balance;
 mod catalog;
 mod check;
 mod child;
+mod clock;
 mod cursor;
 mod delta;
 mod digest;

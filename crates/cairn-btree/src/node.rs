@@ -96,6 +96,11 @@ impl Node {
         self.catalog && self.is_leaf()
     }
 
+    /// Leaves go when memory is short; what leads to them stays.
+    pub(crate) fn may_be_evicted(&self) -> bool {
+        self.is_leaf() && !self.catalog
+    }
+
     pub(crate) fn entry(&self, i: usize) -> Entry<'_> {
         self.image.entry(i)
     }

@@ -11,7 +11,7 @@ use cairn_log::{
     Lsn,
     shared::{
         ArcSwapOption, Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -60,6 +60,8 @@ pub(crate) struct Slot {
     stored_crc: AtomicU32,
     /// Stamp of the current life, and in the lowest bit whether the node was used lately.
     state: AtomicU32,
+    /// Whether the clock comes by, in this life or in a later one.
+    on_clock: AtomicBool,
 }
 
 const REFERENCED: u32 = 1;
@@ -88,6 +90,11 @@ impl Slot {
     pub(crate) fn cool(&self) -> bool {
         self.state.load(Ordering::Relaxed) & REFERENCED != 0
             && self.state.fetch_and(!REFERENCED, Ordering::Relaxed) & REFERENCED != 0
+    }
+
+    /// Notes whether the clock comes by, and says whether that is news.
+    pub(crate) fn set_on_clock(&self, comes_by: bool) -> bool {
+        self.on_clock.swap(comes_by, Ordering::SeqCst) != comes_by
     }
 
     pub(crate) fn lsn(&self) -> Option<Lsn> {

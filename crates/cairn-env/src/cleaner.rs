@@ -344,6 +344,9 @@ impl Core {
         }
         // What was dead without any cleaning goes as well, a dropped database above all.
         report.removed_files += self.let_dead_files_go()?;
+        if target >= 1.0 {
+            self.files.drop_spares();
+        }
         Ok(report)
     }
 

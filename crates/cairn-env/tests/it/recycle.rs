@@ -56,7 +56,9 @@ fn a_journal_file_that_nothing_needs_becomes_the_next_one() {
 fn a_run_that_ends_without_a_journal_file_in_use_is_closed_in_order() {
     let mut test = TestEnv::new(small_options());
     work(&test, 0..10);
+    assert!(spares(&test) > 0);
     test.env().compact().unwrap();
+    assert_eq!(spares(&test), 0, "what is compacted leaves no space unused");
     test.reopen();
     assert_eq!(spares(&test), 0);
     assert!(test.env().recovery_report().clean, "{}", test.env().recovery_report());
