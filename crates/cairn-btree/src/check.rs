@@ -15,7 +15,7 @@ use crate::{
 pub struct Finding {
     /// The tree; 0 is the catalogue.
     pub tree: TreeId,
-    /// Where the node stands on disk, if it does.
+    /// Where the node stands on disk, if it does; of one that stands as a delta which can be read, where its base does.
     pub lsn: Option<Lsn>,
     /// The first key that may be affected.
     pub lower: Vec<u8>,
@@ -72,6 +72,8 @@ pub enum Reached<'a> {
         tree: TreeId,
         /// Where it stands on disk; `None` if it was not written yet.
         lsn: Option<Lsn>,
+        /// The record that it is a delta of, if it stands on disk as one.
+        base: Option<Lsn>,
         /// Its height: 0 is a leaf.
         level: u8,
         /// How many entries it has; a branch has one child more than entries.
@@ -131,12 +133,14 @@ impl Walk<'_> {
                     }
                     _ => (Vec::new(), None),
                 };
-                let (lsn, problem) = (self.account(place), Problem::Unreadable(error));
+                let (lsn, _) = self.account(place);
+                let lsn = lsn.and_then(|lsn| self.frozen.forest().base_at(lsn)).or(lsn);
+                let problem = Problem::Unreadable(error);
                 self.report.findings.push(Finding { tree, lsn, lower, upper, problem });
                 return (0, false);
             }
         };
-        let lsn = self.account(place);
+        let (lsn, base) = self.account(place);
         self.report.nodes += 1;
         self.report.height = self.report.height.max(u32::from(node.level()) + 1);
         self.check_order(tree, lsn, &node);
@@ -144,6 +148,7 @@ impl Walk<'_> {
         (self.reached)(Reached::Node {
             tree,
             lsn,
+            base,
             level: node.level(),
             entries: node.image.count() as u64,
             bytes: node.size() as u64,
@@ -172,22 +177,24 @@ impl Walk<'_> {
         (count, true)
     }
 
-    /// Adds the node's record, and its base, to the account of their files.
-    fn account(&mut self, place: Child) -> Option<Lsn> {
+    /// Adds the node's record, and its base, to the account of their files; returns where they stand.
+    fn account(&mut self, place: Child) -> (Option<Lsn>, Option<Lsn>) {
         let id = match place {
             Child::Slot(id) => id,
             // Never read, or not readable: there is nothing to add.
-            Child::Disk(lsn) => return Some(lsn),
-            Child::Empty | Child::Private(_) => return None,
+            Child::Disk(lsn) => return (Some(lsn), None),
+            Child::Empty | Child::Private(_) => return (None, None),
         };
-        let slot = self.frozen.forest().slots.get(id).ok()?;
-        let stored = slot.stored()?;
+        let slot = self.frozen.forest().slots.get(id).ok();
+        let Some((slot, stored)) = slot.and_then(|slot| Some((slot, slot.stored()?))) else {
+            return (None, None);
+        };
         let base = self.frozen.forest().generations.base_of(id, slot);
         for record in [Some(stored), base].into_iter().flatten() {
             *self.report.reachable.entry(record.lsn.file()).or_default() += u64::from(record.len);
             self.report.digest.add(record);
         }
-        Some(stored.lsn)
+        (Some(stored.lsn), base.map(|base| base.lsn))
     }
 
     fn check_order(&mut self, tree: TreeId, lsn: Option<Lsn>, node: &Node) {

@@ -19,7 +19,7 @@ use crate::{
     LoadError, NodeSource, Tally, TreeError, TreeId, TreeResult,
     child::{Child, SlotId},
     clock::Clock,
-    delta::{self, Loaded},
+    delta::{self, Delta, Loaded},
     generation::{Generations, Gone},
     image::Fences,
     memory::User,
@@ -352,6 +352,13 @@ impl Forest {
             })?;
         check_identity(lsn, &loaded.node, expected)?;
         Ok(loaded)
+    }
+
+    /// The base of the leaf whose record stands at `lsn`, if that can be read and is a delta.
+    pub(crate) fn base_at(&self, lsn: Lsn) -> Option<Lsn> {
+        let record = self.source.read(lsn).ok()?;
+        let is_delta = record.kind == RecordKind::LEAF_DELTA;
+        is_delta.then(|| Some(Delta::load(record.sequence, record.body).ok()?.base)).flatten()
     }
 
     /// A copy of the frozen node in a slot that the writer may change, with the base that its next delta may have.

@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use cairn_btree::{FrozenRoot, NodeName, TreeId, ValuePointer};
+use cairn_btree::{FrozenRoot, NodeName, Reached, TreeId, ValuePointer};
 use cairn_log::{
     Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Record, RecordKind, Scan, Scanner,
 };
@@ -334,6 +334,10 @@ impl Core {
             self.seal_journal(|_| Ok(()))?;
         }
         self.checkpoint()?;
+        if target >= 1.0 && self.make_leaves_whole()? > 0 {
+            self.schedule.want_checkpoints(1);
+            self.checkpoint()?;
+        }
         // What is written meanwhile is as full as it gets.
         let before = self.files.next();
         loop {
@@ -348,6 +352,25 @@ impl Core {
             self.files.drop_spares();
         }
         Ok(report)
+    }
+
+    /// Has each leaf that stands as a delta written as a whole, so that what its base says of changed keys takes no space; returns
+    /// how many there are.
+    fn make_leaves_whole(&self) -> EnvResult<u64> {
+        let frozen = self.freeze_latest()?;
+        let (mut moves, mut placed) = (Vec::new(), Ok(0u64));
+        cairn_btree::check(&frozen, &mut |reached| {
+            if let Reached::Node { tree, lower, base: Some(lsn), .. } = reached {
+                moves.push(Move::Node { name: NodeName::new(tree, 0, lower.to_vec()), lsn });
+            }
+            if moves.len() >= CHUNK
+                && let Ok(before) = &placed
+            {
+                let before = *before;
+                placed = self.place_anew(std::mem::take(&mut moves)).map(|more| before + more);
+            }
+        });
+        Ok(placed? + self.place_anew(moves)?)
     }
 
     /// Makes the checkpoint that dead files wait for, if there are any; returns how many went.

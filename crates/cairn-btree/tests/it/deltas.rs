@@ -254,10 +254,13 @@ fn another_record_in_the_place_of_the_base_is_refused_by_name() {
         let source = Misplaced { inner: Arc::clone(&tree.source), asked: later, given };
         let forest = Forest::new(Arc::new(source), ForestOptions::default());
         let mut writer = TreeWriter::new(forest, frozen.root_lsn(), 9).unwrap();
-        let error = writer.freeze(99).unwrap().get_with(TREE, &key(1), |_| ()).unwrap_err();
+        let version = writer.freeze(99).unwrap();
+        let error = version.get_with(TREE, &key(1), |_| ()).unwrap_err();
         let text = error.to_string();
         let at = format!("offset {}:", named.offset());
         assert!(text.contains(what) && text.contains(&at), "{text}, not {what} {at}");
+        let findings = check(&version, &mut |_| {}).findings;
+        assert_eq!(findings[0].lsn, Some(later), "the delta is what it was: {findings:?}");
     }
 }
 

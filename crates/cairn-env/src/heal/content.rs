@@ -99,9 +99,11 @@ impl Core {
 fn in_use(root: &Arc<FrozenRoot>, number: FileNumber) -> (Vec<InUse>, usize) {
     let mut found = Vec::new();
     let checked = check(root, &mut |reached| match reached {
-        Reached::Node { tree, lsn: Some(lsn), level, lower, .. } if lsn.file() == number => {
-            let name = NodeName::new(tree, level, lower.to_vec());
-            found.push(InUse::Node { name, lsn });
+        Reached::Node { tree, lsn, base, level, lower, .. } => {
+            for lsn in [lsn, base].into_iter().flatten().filter(|lsn| lsn.file() == number) {
+                let name = NodeName::new(tree, level, lower.to_vec());
+                found.push(InUse::Node { name, lsn });
+            }
         }
         Reached::Value { tree, key, pointer }
             if Lsn::from_raw(pointer.lsn).is_some_and(|lsn| lsn.file() == number) =>

@@ -34,11 +34,12 @@ pub(super) fn verify(
     let account = account(core, root.generation());
     let (mut reached, mut values, mut unread) = (Vec::new(), 0, None);
     let checked = check(&root, &mut |what| match what {
-        Reached::Node { tree, lsn, lower, upper, .. } => {
-            if let Some(spot) = lsn.and_then(|lsn| spots.need(lsn)) {
+        Reached::Node { tree, lsn, base, lower, upper, .. } => {
+            for lsn in [lsn, base].into_iter().flatten() {
+                let Some(spot) = spots.need(lsn) else { continue };
                 let keys = (lower.to_vec(), upper.map(<[u8]>::to_vec));
                 let problem = spot.error.to_string();
-                reached.push(names.finding(core, lsn, tree, keys, problem, Reach::Memory));
+                reached.push(names.finding(core, Some(lsn), tree, keys, problem, Reach::Memory));
             }
         }
         Reached::Value { tree, key, pointer } => {

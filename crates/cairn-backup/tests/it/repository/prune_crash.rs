@@ -26,7 +26,7 @@ fn run() -> (Trace, Contents) {
     let mut contents = Contents::new();
     for n in 0..3 {
         fill(&env, n * 3, 3);
-        env.checkpoint().unwrap();
+        env.compact().unwrap();
         contents.insert(env.snapshot().unwrap().commit(), content(&env));
         repository.backup(&env, &small()).unwrap();
     }

@@ -175,7 +175,7 @@ fn of_two_histories_each_is_salvaged_by_itself() {
     place.restore_in(None, &Which::Number(first), &target.root(), &world(), &how).unwrap();
     let env = open(&target);
     fill(&env, 500, 30);
-    env.compact().unwrap();
+    env.checkpoint().unwrap();
     backup(&place, &env);
     let (_, newest) = place.find(None, &Which::Newest).unwrap();
     assert_ne!(newest.cut.timeline, point.cut.timeline);
