@@ -31,6 +31,12 @@ impl Since {
         let removed = self.removed.iter().map(|suffix| size_of_val(suffix) + suffix.len());
         size_of::<Self>() + removed.sum::<usize>()
     }
+
+    fn note_removed(&mut self, suffix: &[u8]) {
+        if let Err(at) = self.removed.binary_search_by(|removed| (**removed).cmp(suffix)) {
+            self.removed.insert(at, suffix.into());
+        }
+    }
 }
 
 impl Node {
@@ -68,10 +74,7 @@ impl Node {
         /// So many removals make a leaf that is written as a whole.
         const MOST: usize = 32;
         if let Some(since) = &mut self.since {
-            let suffix = self.image.entry(i).suffix;
-            if let Err(at) = since.removed.binary_search_by(|removed| (**removed).cmp(suffix)) {
-                since.removed.insert(at, suffix.into());
-            }
+            since.note_removed(self.image.entry(i).suffix);
             if since.removed.len() > MOST {
                 self.forget_base();
             }
@@ -120,45 +123,35 @@ impl Node {
         Some((body, since.base))
     }
 
-    /// The leaf that `delta` makes of this one, its base.
+    /// The leaf that `delta` makes of this one, its base. It keeps that, however much has changed: what is in use is what is on disk.
     fn changed_by(self, delta: &Image, base: StoredNode) -> Self {
         let mut this = self;
         this.set_base(base);
         for i in 0..delta.count() {
             let (key, entry) = (delta.key(i), delta.entry(i));
-            let at = match (this.image.search(&key), delta.is_marked(i)) {
-                (Ok(at), true) => {
-                    this.remove(at);
-                    continue;
+            let found = this.image.search(&key);
+            if delta.is_marked(i) {
+                // Also if the base does not have it: the next delta says what this one says.
+                if let Some(since) = &mut this.since {
+                    since.note_removed(this.image.suffix_of(&key));
                 }
-                (Err(_), true) => {
-                    this.note_absent(&key);
-                    continue;
+                if let Ok(at) = found {
+                    this.image.remove(at);
                 }
-                (Ok(at), false) => {
-                    this.image.replace(at, entry.value, entry.pointer);
-                    at
-                }
-                (Err(at), false) => {
+                continue;
+            }
+            match found {
+                Ok(at) => this.image.replace(at, entry.value, entry.pointer),
+                Err(at) => {
                     let suffix = this.image.suffix_of(&key);
                     this.image.insert(at, suffix, entry.value, entry.pointer);
-                    at
                 }
-            };
+            }
+            let (Ok(at) | Err(at)) = found;
             this.note_put(at);
         }
         this.image = this.image.copy_with_room(0);
         this
-    }
-
-    /// Remembers a removal of what the base does not have: the next delta of the leaf says what this one says.
-    fn note_absent(&mut self, key: &[u8]) {
-        let suffix = self.image.suffix_of(key);
-        if let Some(since) = &mut self.since
-            && let Err(at) = since.removed.binary_search_by(|removed| (**removed).cmp(suffix))
-        {
-            since.removed.insert(at, suffix.into());
-        }
     }
 }
 
@@ -277,4 +270,42 @@ pub(crate) fn load<E>(
     })?;
     let base = node.base();
     Ok(Loaded { node, stored, base })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Fences;
+
+    /// A delta of many removals, as another version may write it: the leaf was taken for one that needs no base.
+    #[test]
+    fn a_leaf_keeps_its_base_however_much_its_delta_removes() {
+        let fences = Fences { lower: b"", upper: None };
+        let mut leaf = Node::leaf(Image::new(20, 0, fences, 0), false);
+        let mut delta = Image::new(20, 0, fences, 0);
+        for i in 0..50 {
+            let key = format!("{i:03}");
+            leaf.image.insert(i, key.as_bytes(), b"value", false);
+            if i < 40 {
+                delta.insert(i, key.as_bytes(), b"", false);
+                delta.mark(i);
+            }
+        }
+        let lsn = Lsn::from_raw(1 << 29).expect("a position");
+        let (mut whole, mut body) = (Vec::new(), Vec::new());
+        leaf.image.store(&mut whole);
+        delta.set_base(lsn, 7);
+        delta.store(&mut body);
+        let loaded = load(Lsn::from_raw((1 << 29) + 1).expect("a position"), |at| {
+            let stored = StoredNode { lsn: at, len: 100, crc: 7 };
+            let (kind, body) = match at == lsn {
+                true => (RecordKind::LEAF, whole.clone()),
+                false => (RecordKind::LEAF_DELTA, body.clone()),
+            };
+            Ok::<_, ()>(NodeRecord { kind, sequence: 1, body, stored })
+        })
+        .expect("both are right");
+        assert_eq!(loaded.node.image.count(), 10);
+        assert_eq!(loaded.base.map(|base| base.lsn), Some(lsn));
+    }
 }
