@@ -20,7 +20,7 @@ use std::{
 
 use cairn_btree::{FrozenRoot, NodeName, Reached, TreeId, ValuePointer};
 use cairn_log::{
-    Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Record, RecordKind, Scan, Scanner,
+    Appender, Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Record, RecordKind, Scan, Scanner,
 };
 
 use crate::{
@@ -329,9 +329,8 @@ impl Core {
         let mut report = CleanReport::default();
         let mut done: Vec<FileNumber> = Vec::new();
         while self.empty_graves()? {}
-        if target >= 1.0 && lock(&self.commit).appender.is_some() {
-            // Nothing is moved out of a file that is being written.
-            self.seal_journal(|_| Ok(()))?;
+        if target >= 1.0 {
+            self.leave_journal_file()?;
         }
         self.checkpoint()?;
         if target >= 1.0 && self.make_leaves_whole()? > 0 {
@@ -352,6 +351,20 @@ impl Core {
             self.files.drop_spares();
         }
         Ok(report)
+    }
+
+    /// Has the journal go on in a new file, unless nothing is in the one in use, and the next checkpoint say so: what
+    /// it leaves can be emptied, and goes. The new one is none of the spares, which are long.
+    fn leave_journal_file(&self) -> EnvResult<()> {
+        let end = lock(&self.commit).appender.as_ref().map(Appender::end);
+        if end == Some(HEADER_LEN) {
+            return Ok(());
+        }
+        self.files.drop_spares();
+        self.seal_journal(|_| Ok(()))?;
+        self.make_journal_room(0)?;
+        self.schedule.want_checkpoints(1);
+        Ok(())
     }
 
     /// Has each leaf that stands as a delta written as a whole, so that what its base says of changed keys takes no space; returns

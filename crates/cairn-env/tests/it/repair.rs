@@ -321,7 +321,7 @@ fn however_much_is_damaged_nothing_is_made_up() {
     let mut below = |n: usize| random.choose(n, "damage");
     let mut seen = BTreeSet::new();
     for (image, truth) in samples() {
-        for run in 0..400 {
+        for run in 0..600 {
             let mut damaged = image.clone();
             let mut what = format!("run {run}:");
             for _ in 0..1 + below(4) {
