@@ -455,7 +455,7 @@ pub(crate) fn freeze_checkpoint(core: &Core, known: u64) -> EnvResult<Option<(Fr
         time: newest.record.time,
         ..core.cut_of(Some(&newest), None)
     };
-    let (root, budget) = (core.published.load_full(), PinBudget::default());
+    let (root, budget) = (core.durable()?, PinBudget::default());
     let set = Frozen::pin(core, (cut, newest.record.digest), root, budget, files)?;
     drop(checkpointer);
     Ok(Some((set, newest)))

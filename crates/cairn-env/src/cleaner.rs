@@ -38,6 +38,8 @@ use crate::{
 const ROUND_BYTES: u64 = 64 << 20;
 /// Nodes that are renewed under one hold of the commit lock.
 const CHUNK: usize = 16;
+/// Steps after which a file is held against a newer version, if nobody else has one made.
+const BASE_STEPS: u32 = 64;
 /// More small files than this are put together, however full they are.
 const SMALL_FILES: usize = 32;
 
@@ -71,6 +73,8 @@ struct Current {
     file: Arc<LogFile>,
     /// A version that is not older than the file.
     base: Arc<FrozenRoot>,
+    /// How many steps there were.
+    steps: u32,
     next: u64,
     end: u64,
 }
@@ -166,13 +170,17 @@ impl Core {
             self.counters.cleaned_files.fetch_add(1, Ordering::Relaxed);
             self.counters.cleaned_bytes.fetch_add(end, Ordering::Relaxed);
             let base = self.freeze_latest()?;
-            cleaning.current = Some(Current { file, base, next: HEADER_LEN, end });
+            cleaning.current = Some(Current { file, base, steps: 0, next: HEADER_LEN, end });
         }
         let Some(current) = &mut cleaning.current else { return Ok(true) };
         // What commits have replaced since is not kept for the cleaner's sake longer than need be.
-        let published = self.published.load();
-        if published.generation() > current.base.generation() {
-            current.base = Arc::clone(&published);
+        current.steps += 1;
+        match self.published.peek() {
+            Some(published) if published.generation() > current.base.generation() => {
+                current.base = published;
+            }
+            None if current.steps % BASE_STEPS == 0 => current.base = self.freeze_latest()?,
+            _ => {}
         }
         let number = current.file.header().number;
         match self.clean_some(current) {
@@ -241,7 +249,7 @@ impl Core {
     /// What is in use among the next records, as far as the version that the file is held against
     /// knows. That loads it, so that it is in memory when the lock is held; values are copied here.
     fn collect(&self, current: &mut Current) -> EnvResult<(Vec<Move>, bool)> {
-        let Current { file, base, next, end } = current;
+        let Current { file, base, next, end, steps: _ } = current;
         let mut moves = Vec::new();
         let mut scanner = Scanner::from(file, *next, *end);
         while moves.len() < CHUNK {

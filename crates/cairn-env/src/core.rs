@@ -6,7 +6,7 @@ use cairn_btree::{Forest, FrozenRoot, TreeWriter};
 use cairn_io::{
     WorkerHandle, WorldRef,
     shared::{
-        ArcSwap, Condvar, Mutex,
+        Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         thread::ThreadId,
     },
@@ -26,6 +26,7 @@ use crate::{
     journal::Journal,
     maintenance::Schedule,
     pin::{Pins, reader::Hold},
+    published::Published,
     recovery::Unfinished,
     root::Root,
     scrub::Scrubbed,
@@ -63,7 +64,7 @@ pub(crate) struct Core {
     /// Held by who defines and builds an index.
     pub(crate) building: Mutex<()>,
     /// The newest version whose commits are all durable.
-    pub(crate) published: ArcSwap<FrozenRoot>,
+    pub(crate) published: Published,
     /// The newest commit.
     pub(crate) latest: AtomicU64,
     /// The newest commit that was acknowledged, at whatever level, or said to be pending.
@@ -209,24 +210,48 @@ impl Core {
     }
 
     /// A version with at least all commits that were acknowledged before the call. Takes no lock
-    /// while these are durable, as they are where every commit syncs.
+    /// while these are durable, as they are where every commit syncs, and somebody reads.
     pub(crate) fn newest(&self) -> EnvResult<Arc<FrozenRoot>> {
         self.check()?;
-        let published = self.published.load_full();
-        if published.sequence() >= self.acknowledged.load(Ordering::Acquire) {
-            return Ok(published);
+        let acknowledged = || self.acknowledged.load(Ordering::Acquire);
+        match self.published.look() {
+            Some(published) if published.sequence() >= acknowledged() => Ok(published),
+            _ => self.freeze_latest(),
         }
-        self.freeze_latest()
     }
 
-    /// A version with all commits. Takes no lock while all are durable.
+    /// A version with all commits. Takes no lock while all are durable, and somebody reads.
     pub(crate) fn latest(&self) -> EnvResult<Arc<FrozenRoot>> {
         self.check()?;
-        let published = self.published.load_full();
-        if published.sequence() == self.latest.load(Ordering::SeqCst) {
-            return Ok(published);
+        match self.published.look() {
+            Some(published) if published.sequence() == self.latest.load(Ordering::SeqCst) => {
+                Ok(published)
+            }
+            _ => self.freeze_latest(),
         }
-        self.freeze_latest()
+    }
+
+    /// The newest version that no crash can take back. If nobody has looked at one lately, all commits become durable
+    /// first.
+    pub(crate) fn durable(&self) -> EnvResult<Arc<FrozenRoot>> {
+        loop {
+            if let Some(published) = self.published.look() {
+                return Ok(published);
+            }
+            let sequence = {
+                let _guard = self.failure.on_panic();
+                let mut commit = lock(&self.commit);
+                let sequence = commit.sequence;
+                if self.journal.durable() >= sequence {
+                    let version = commit.writer.freeze(sequence)?;
+                    // Under the lock: whoever syncs later commits publishes after this.
+                    self.published.set(Some(Arc::clone(&version)));
+                    return Ok(version);
+                }
+                sequence
+            };
+            self.flush_to(sequence, true)?;
+        }
     }
 
     /// A version with all commits.

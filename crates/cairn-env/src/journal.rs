@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use cairn_btree::FrozenRoot;
 use cairn_io::{
     Access, IoOp,
     shared::{
@@ -231,25 +232,33 @@ impl Core {
     fn flush(&self, flusher: &mut Flusher, sync: bool) -> EnvResult<()> {
         // What is frozen here is exactly what the sync makes durable: snapshots of durable commits
         // need no lock later.
-        let (sequence, frozen) = {
+        let (sequence, version) = {
             let _guard = self.failure.on_panic();
             let mut commit = lock(&self.commit);
             self.append_watermark(&mut commit)?;
             let sequence = commit.sequence;
-            let frozen = if sync { Some(commit.writer.freeze(sequence)?) } else { None };
+            let version = if sync { self.version_to_publish(&mut commit)? } else { None };
             self.journal.covering.store(sequence, Ordering::Release);
-            (sequence, frozen)
+            (sequence, version)
         };
         self.write_out(flusher)?;
         self.journal.written.fetch_max(sequence, Ordering::AcqRel);
-        if let Some(frozen) = frozen {
+        if sync {
             let began = self.world.monotonic();
             self.sync_out(flusher)?;
             self.journal.note_sync(sequence, self.world.monotonic().saturating_sub(began));
             self.journal.durable.fetch_max(sequence, Ordering::AcqRel);
-            self.published.store(frozen);
+            self.published.set(version);
         }
         Ok(())
+    }
+
+    /// The version of what a sync is about to make durable, if somebody looks at such versions.
+    fn version_to_publish(&self, commit: &mut CommitState) -> EnvResult<Option<Arc<FrozenRoot>>> {
+        match self.published.take_wanted() {
+            true => Ok(Some(commit.writer.freeze(commit.sequence)?)),
+            false => Ok(None),
+        }
     }
 
     /// Appends the watermark as a record of its own if it moved since the last record: what the
@@ -408,7 +417,7 @@ impl Core {
     /// Ends the current journal file: everything in it becomes durable, then its seal. The caller
     /// has the role and the commit lock.
     fn end_journal(&self, role: &mut RoleGuard<'_>, commit: &mut CommitState) -> EnvResult<()> {
-        let frozen = commit.writer.freeze(commit.sequence)?;
+        let version = self.version_to_publish(commit)?;
         let (Some(appender), Some(flusher)) = (commit.appender.take(), role.flusher.take()) else {
             return Err(no_flusher());
         };
@@ -427,7 +436,7 @@ impl Core {
         self.ship_ended(file, sealed.seal.file_len())?;
         self.journal.written.fetch_max(commit.sequence, Ordering::AcqRel);
         self.journal.durable.fetch_max(commit.sequence, Ordering::AcqRel);
-        self.published.store(frozen);
+        self.published.set(version);
         commit.tail = Some(Predecessor {
             file,
             directory,

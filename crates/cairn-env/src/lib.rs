@@ -59,6 +59,7 @@ mod options;
 mod pair;
 mod past;
 mod pin;
+mod published;
 mod recovery;
 mod rekey;
 mod repair;

@@ -229,10 +229,7 @@ impl Core {
         self.flush_to(sequence, true)?;
         // Its commits are durable now. An older version of the same commits, from before the cleaner
         // moved their nodes, would keep files that nothing else needs.
-        self.published.rcu(|published| match published.generation() < frozen.generation() {
-            true => Arc::clone(frozen),
-            false => Arc::clone(published),
-        });
+        self.published.renew(frozen);
         let tallies = self.forest.settle(frozen.generation());
         let written = self.write_checkpoint(checkpointer, run, frozen, &tallies);
         let (lsn, record) = written.map_err(|error| {

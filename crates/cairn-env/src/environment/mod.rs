@@ -85,10 +85,18 @@ impl Environment {
         self.core.failure.check().err()
     }
 
+    /// Nothing, unless the environment has failed or was closed: for who wants to know before he begins.
+    ///
+    /// # Errors
+    /// The first cause, or [`EnvError::Closed`].
+    pub fn check(&self) -> EnvResult<()> {
+        self.core.enter().map(drop)
+    }
+
     /// A view of everything that was committed and acknowledged before the call, which never changes.
     ///
     /// It never waits for a disk. While all acknowledged commits are durable, as they are where every
-    /// commit syncs, it takes no lock either.
+    /// commit syncs, it takes no lock either, unless nobody has asked for a view since the newest sync.
     ///
     /// # Errors
     /// Only if the environment has failed or was closed.
@@ -111,13 +119,13 @@ impl Environment {
     }
 
     /// A view of the newest state that no crash can take back. Commits that did not ask for a sync
-    /// may be missing.
+    /// may be missing. If nobody has asked for any view lately, and there are such commits, they are synced first.
     ///
     /// # Errors
-    /// Only if the environment has failed or was closed.
+    /// Only if the environment has failed or was closed, or if such a sync fails.
     pub fn durable_snapshot(&self) -> EnvResult<Snapshot> {
         let inside = self.core.enter()?;
-        let durable = inside.published.load_full();
+        let durable = inside.durable()?;
         Ok(Snapshot::new(inside, durable))
     }
 
@@ -128,10 +136,9 @@ impl Environment {
     /// Only if the environment has failed or was closed.
     pub fn durable_snapshot_with(&self, commit: u64) -> EnvResult<Snapshot> {
         let inside = self.core.enter()?;
-        let durable = inside.published.load_full();
-        let root = match durable.sequence() >= commit {
-            true => durable,
-            false => inside.newest()?,
+        let root = match inside.published.look() {
+            Some(durable) if durable.sequence() >= commit => durable,
+            _ => inside.newest()?,
         };
         Ok(Snapshot::new(inside, root))
     }

@@ -6,7 +6,7 @@ use cairn_btree::Forest;
 use cairn_io::{
     Access, DirExt as _, DirRef, FileRef, LockGuard, RealDir, RealWorld, World, WorldRef,
     shared::{
-        ArcSwap, Condvar, Mutex,
+        Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -31,6 +31,7 @@ use crate::{
     past::{At, state_at},
     pin::Pins,
     pin::reader::{Entry, Hold},
+    published::Published,
     recovery::{self, Recovered},
     restore::another_timeline,
     root::{Current, Generation, Root},
@@ -488,7 +489,7 @@ fn assemble(
         values,
         indexes: Indexes::default(),
         building: Mutex::new(()),
-        published: ArcSwap::new(published),
+        published: Published::new(published),
         latest: AtomicU64::new(sequence),
         acknowledged: AtomicU64::new(sequence),
         holders: Holders::default(),

@@ -29,10 +29,11 @@ impl Environment {
         read: impl FnOnce(Stored<'_>) -> R,
     ) -> EnvResult<Option<R>> {
         let visit = self.core.visit()?;
-        let durable = visit.published.load();
-        match durable.sequence() >= commit {
-            true => get_with(&visit, &durable, database, key, read),
-            false => get_with(&visit, &*visit.newest()?, database, key, read),
+        match visit.published.look() {
+            Some(durable) if durable.sequence() >= commit => {
+                get_with(&visit, &durable, database, key, read)
+            }
+            _ => get_with(&visit, &*visit.newest()?, database, key, read),
         }
     }
 }

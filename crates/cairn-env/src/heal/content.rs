@@ -150,7 +150,7 @@ impl There<'_> {
         let options = options.read_only(true).create(false).background(false);
         let env = self.source.at(self.commit, options)?;
         let there = env.core.enter().map_err(|error| format!("it was closed: {error}"))?;
-        let has_commit = there.published.load_full().sequence() == self.commit;
+        let has_commit = there.durable().is_ok_and(|durable| durable.sequence() == self.commit);
         // Commits of one number are the same if they stand in the same file: whoever goes another way begins one of his
         // own.
         let here = self.journal_of(self.core);
@@ -174,7 +174,7 @@ impl There<'_> {
 /// The large value of a key.
 fn read(env: &Environment, tree: TreeId, key: &[u8]) -> EnvResult<Option<Vec<u8>>> {
     let core = env.core.enter()?;
-    let found = core.published.load_full().get(tree, key)?;
+    let found = core.durable()?.get(tree, key)?;
     match found.as_ref().map(|found| found.value()) {
         Some(ValueRef::Pointer(pointer)) => Ok(Some(core.read_large_value(pointer)?.to_vec())),
         _ => Ok(None),

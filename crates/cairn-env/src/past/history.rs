@@ -42,7 +42,7 @@ impl Environment {
     pub fn history(&self) -> EnvResult<JournalHistory> {
         let core = self.core.enter()?;
         let journal = KeptJournal::hold(&core)?;
-        let to = core.published.load_full().sequence();
+        let to = core.journal.durable();
         let mut history =
             JournalHistory { keep: core.retention(), from: to, since: 0, to, files: 0, bytes: 0 };
         let mut after = None;

@@ -19,6 +19,7 @@ impl<'a> KeptJournal<'a> {
         // Whoever removes files holds the checkpointer.
         let mut checkpointer = lock(&core.checkpointer);
         core.check()?;
+        let root = core.durable()?;
         let in_use = core.journal_in_use();
         core.add_new_files(&mut checkpointer.utilization);
         let start = checkpointer.newest.as_ref().and_then(|newest| newest.record.replay_start);
@@ -40,7 +41,7 @@ impl<'a> KeptJournal<'a> {
         let found = ends.into_iter().map(|(number, end)| Ok((core.files.get(number)?, end)));
         let files = found.collect::<EnvResult<Vec<_>>>()?;
         let numbers = files.iter().map(|(file, _)| file.header().number);
-        let (root, now) = (core.published.load_full(), core.world.monotonic());
+        let now = core.world.monotonic();
         let pin = lock(&core.pins).pin(Pin::new(root, now, PinBudget::default(), numbers));
         Ok(Self { core, pin, files })
     }

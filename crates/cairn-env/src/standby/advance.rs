@@ -114,7 +114,7 @@ impl Core {
         (commit.sequence, commit.time, commit.next_tree) = (sequence, time, next_tree);
         commit.tail = Some(tail);
         let root = commit.writer.freeze(sequence)?;
-        self.published.store(root);
+        self.published.set(Some(root));
         self.latest.store(sequence, Ordering::SeqCst);
         self.acknowledged.store(sequence, Ordering::Release);
         Ok(sequence)

@@ -141,7 +141,7 @@ impl Lease {
     /// [`RdbError::AlreadyClosed`]; [`RdbError::Busy`] if none was free for two seconds; if it cannot be opened; if the
     /// environment has failed or was closed.
     pub(crate) fn take(shared: &Arc<Shared>, lane: Lane) -> RdbResult<Self> {
-        drop(shared.env.durable_snapshot()?); // one that has failed or was closed says so itself
+        shared.env.check()?; // one that has failed or was closed says so itself
         let conn = shared.pool.take(lane)?;
         // From here on it goes back whatever happens.
         let mut lease = Self { shared: Arc::clone(shared), lane, conn, changes: 0 };
