@@ -191,6 +191,12 @@ impl Forest {
         self.private.fetch_add(more.wrapping_sub(less), Ordering::Relaxed);
     }
 
+    /// Bytes of nodes in memory, apart from those that the writer owns.
+    #[must_use]
+    pub fn resident_bytes(&self) -> usize {
+        self.resident.load(Ordering::Relaxed)
+    }
+
     /// Bytes of nodes that are not on disk yet, apart from those that the writer still owns.
     #[must_use]
     pub fn dirty(&self) -> usize {
@@ -415,6 +421,13 @@ impl Forest {
                 return Ok(self.is_resident(place)); // without touching the leaf itself
             }
         }
+    }
+
+    /// A node that is used, if it is in memory.
+    pub(crate) fn resident(&self, id: SlotId) -> TreeResult<Option<NodeRef>> {
+        let slot = self.slots.get(id)?;
+        slot.touch();
+        Ok(slot.get())
     }
 
     /// Whether child `i` is in memory already.

@@ -66,6 +66,7 @@ impl TreeWriter {
         if !self.has(tree)? {
             return Ok(false);
         }
+        self.begin_change()?;
         self.strike(tree)?;
         // Room for the new entry, while a failure still has somebody to hear of it.
         self.own_catalog_path(tree.grave())?;
@@ -82,6 +83,7 @@ impl TreeWriter {
         if !grave.is_grave() {
             return Err(TreeError::Internal { what: "a tree in use is no grave" });
         }
+        self.begin_change()?;
         let root = self.root_of(grave)?;
         match root {
             Child::Empty => {}

@@ -20,7 +20,8 @@ use std::{
 
 use cairn_btree::{FrozenRoot, NodeName, Reached, TreeId, ValuePointer};
 use cairn_log::{
-    Appender, Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Record, RecordKind, Scan, Scanner,
+    Appender, Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Record, RecordKind, Scan,
+    Scanner,
 };
 
 use crate::{

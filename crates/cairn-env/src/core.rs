@@ -30,10 +30,11 @@ use crate::{
     recovery::Unfinished,
     root::Root,
     scrub::Scrubbed,
+    seen::Seen,
     ship::Shipping,
     space::Space,
     state::StateFile,
-    sync::lock,
+    sync::{lock, lock_soon},
     utilization::FileEnd,
     value_cache::ValueCache,
 };
@@ -211,23 +212,25 @@ impl Core {
 
     /// A version with at least all commits that were acknowledged before the call. Takes no lock
     /// while these are durable, as they are where every commit syncs, and somebody reads.
-    pub(crate) fn newest(&self) -> EnvResult<Arc<FrozenRoot>> {
+    pub(crate) fn newest(&self) -> EnvResult<Seen> {
         self.check()?;
+        self.newest_published().map_or_else(|| self.promise_latest(), |made| Ok(made.into()))
+    }
+
+    /// The published version, if it has all commits that were acknowledged before the call.
+    pub(crate) fn newest_published(&self) -> Option<Arc<FrozenRoot>> {
         let acknowledged = || self.acknowledged.load(Ordering::Acquire);
-        match self.published.look() {
-            Some(published) if published.sequence() >= acknowledged() => Ok(published),
-            _ => self.freeze_latest(),
-        }
+        self.published.look().filter(|published| published.sequence() >= acknowledged())
     }
 
     /// A version with all commits. Takes no lock while all are durable, and somebody reads.
-    pub(crate) fn latest(&self) -> EnvResult<Arc<FrozenRoot>> {
+    pub(crate) fn latest(&self) -> EnvResult<Seen> {
         self.check()?;
         match self.published.look() {
             Some(published) if published.sequence() == self.latest.load(Ordering::SeqCst) => {
-                Ok(published)
+                Ok(Seen::Made(published))
             }
-            _ => self.freeze_latest(),
+            _ => self.promise_latest(),
         }
     }
 
@@ -252,6 +255,14 @@ impl Core {
             };
             self.flush_to(sequence, true)?;
         }
+    }
+
+    /// The version with all commits, to be made if it is needed.
+    fn promise_latest(&self) -> EnvResult<Seen> {
+        let _guard = self.failure.on_panic();
+        let mut commit = lock_soon(&self.commit);
+        let sequence = commit.sequence;
+        Ok(Seen::Promised(commit.writer.promise(sequence)?))
     }
 
     /// A version with all commits.

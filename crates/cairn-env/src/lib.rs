@@ -67,6 +67,7 @@ mod restore;
 mod root;
 mod salvage;
 mod scrub;
+mod seen;
 mod sequence;
 mod shape;
 mod ship;
@@ -89,6 +90,7 @@ mod utilization;
 mod value;
 mod value_cache;
 mod verify;
+
 mod view;
 
 pub use backup::{BackupFile, BackupSet, Cut};

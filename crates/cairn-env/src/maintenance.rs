@@ -135,11 +135,11 @@ impl Core {
 
     /// Whether so much has changed that a checkpoint should be made.
     fn checkpoint_is_due(&self, factor: u64) -> bool {
-        let cache = self.forest.cache();
+        let most_dirty = self.forest.options().cache_bytes as u64 * 2 / 5;
         self.schedule.wanted.load(Ordering::Relaxed) > 0
             || self.schedule.journal_bytes.load(Ordering::Relaxed)
                 >= self.options.checkpoint_bytes.saturating_mul(factor)
-            || cache.dirty as u64 > (cache.budget as u64 * 2 / 5).saturating_mul(factor)
+            || self.forest.dirty() as u64 > most_dirty.saturating_mul(factor)
     }
 
     /// Keeps journal and memory within bounds: wakes the worker, helps it, or does its work.

@@ -11,7 +11,7 @@ use cairn_btree::{Cursor as TreeCursor, FrozenRoot, ValueRef};
 
 use crate::{
     Database, EnvError, EnvResult, Stored, Value, database::NAMES, descriptor::Descriptor,
-    door::Inside, view::Sealed,
+    door::Inside, seen::Seen, view::Sealed,
 };
 
 /// A view of all databases at one commit, which never changes.
@@ -21,13 +21,18 @@ use crate::{
 /// and on disk.
 pub struct Snapshot {
     core: Inside,
-    root: Arc<FrozenRoot>,
+    version: Seen,
 }
 
 impl Snapshot {
-    pub(crate) fn new(core: Inside, root: Arc<FrozenRoot>) -> Self {
+    pub(crate) fn new(core: Inside, version: impl Into<Seen>) -> Self {
         core.holders.snapshots.fetch_add(1, Ordering::AcqRel);
-        Self { core, root }
+        Self { core, version: version.into() }
+    }
+
+    /// The version, for who needs more of it than values.
+    fn root(&self) -> EnvResult<&Arc<FrozenRoot>> {
+        self.core.make(&self.version)
     }
 
     /// Reads from it, unless the environment has failed or the snapshot is too old. What is too old may
@@ -39,17 +44,17 @@ impl Snapshot {
 
     fn check(&self) -> EnvResult<()> {
         self.core.check()?;
-        self.core.check_age(&self.root)
+        self.core.check_age_of(&self.version)
     }
 
     fn explain(&self, error: EnvError) -> EnvError {
-        self.core.check_age(&self.root).err().unwrap_or(error)
+        self.core.check_age_of(&self.version).err().unwrap_or(error)
     }
 
     /// The number of the last commit that it holds.
     #[must_use]
     pub fn commit(&self) -> u64 {
-        self.root.sequence()
+        self.version.sequence()
     }
 
     /// The value of `key`.
@@ -58,7 +63,7 @@ impl Snapshot {
     /// If the value or a node on the way to it cannot be read: other keys can be. If the environment
     /// has failed or was closed.
     pub fn get(&self, database: &Database, key: &[u8]) -> EnvResult<Option<Value>> {
-        self.read(|| self.core.get(&self.root, database.tree, key))
+        self.read(|| self.core.get_in(&self.version, database.tree, key))
     }
 
     /// The values of two keys, of which the second is above the first: of neighbours both are found at the cost of one.
@@ -82,7 +87,7 @@ impl Snapshot {
         second: &[u8],
     ) -> EnvResult<[Option<Value>; 2]> {
         debug_assert!(first < second, "the second is above the first");
-        self.read(|| self.core.get_both(&self.root, database.tree, first, second))
+        self.read(|| self.core.get_both(self.root()?, database.tree, first, second))
     }
 
     /// The values of several keys, in their order. Their ways down the tree go side by side: of a database that does not fit
@@ -106,7 +111,7 @@ impl Snapshot {
         database: &Database,
         keys: &[K],
     ) -> EnvResult<Vec<Option<Value>>> {
-        self.read(|| self.core.get_many(&self.root, database.tree, keys))
+        self.read(|| self.core.get_many(self.root()?, database.tree, keys))
     }
 
     /// What `read` makes of the value of `key`: a small one is given to it where it lies, without a copy and without
@@ -130,7 +135,7 @@ impl Snapshot {
         key: &[u8],
         read: impl FnOnce(Stored<'_>) -> R,
     ) -> EnvResult<Option<R>> {
-        self.read(|| self.core.get_with(&self.root, database.tree, key, read))
+        self.read(|| self.core.get_in_with(&self.version, database.tree, key, read))
     }
 
     /// Whether `key` has a value.
@@ -138,7 +143,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`]; the value itself is not read.
     pub fn contains(&self, database: &Database, key: &[u8]) -> EnvResult<bool> {
-        self.read(|| Ok(self.root.get_with(database.tree, key, |_| ())?.is_some()))
+        self.read(|| self.core.has_in(&self.version, database.tree, key))
     }
 
     /// How many entries the database has. Costs nothing.
@@ -146,7 +151,7 @@ impl Snapshot {
     /// # Errors
     /// [`EnvError::NoSuchDatabase`] if the snapshot is older than the database.
     pub fn len(&self, database: &Database) -> EnvResult<u64> {
-        let len = self.read(|| Ok(self.root.len(database.tree)?))?;
+        let len = self.read(|| Ok(self.root()?.len(database.tree)?))?;
         len.ok_or_else(|| EnvError::NoSuchDatabase { name: database.name().into() })
     }
 
@@ -208,7 +213,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::range`].
     pub fn cursor(&self, database: &Database) -> EnvResult<Cursor> {
-        let cursor = self.read(|| Ok(self.root.cursor(database.tree)?))?;
+        let cursor = self.read(|| Ok(self.root()?.cursor(database.tree)?))?;
         Ok(Cursor { snapshot: self.clone(), cursor })
     }
 
@@ -218,7 +223,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::range`].
     pub fn scan(&self, database: &Database) -> EnvResult<Cursor> {
-        let cursor = self.read(|| Ok(self.root.scan(database.tree)?))?;
+        let cursor = self.read(|| Ok(self.root()?.scan(database.tree)?))?;
         Ok(Cursor { snapshot: self.clone(), cursor })
     }
 
@@ -227,7 +232,7 @@ impl Snapshot {
     /// # Errors
     /// If the catalogue cannot be read.
     pub fn database(&self, name: &str) -> EnvResult<Option<Database>> {
-        match self.read(|| self.core.get(&self.root, NAMES, name.as_bytes()))? {
+        match self.read(|| self.core.get_in(&self.version, NAMES, name.as_bytes()))? {
             Some(descriptor) => Ok(Some(Descriptor::decode(name, &descriptor)?.database)),
             None => Ok(None),
         }
@@ -244,7 +249,7 @@ impl Snapshot {
     /// What is recorded of all databases, by name.
     pub(crate) fn descriptors(&self) -> EnvResult<Vec<Descriptor>> {
         self.read(|| {
-            let mut cursor = self.root.cursor(NAMES)?;
+            let mut cursor = self.root()?.cursor(NAMES)?;
             let mut databases = Vec::new();
             while cursor.next()? {
                 let name = String::from_utf8_lossy(cursor.key()).into_owned();
@@ -258,13 +263,13 @@ impl Snapshot {
 
 impl Sealed for Snapshot {
     fn version_with(&self, database: &Database) -> EnvResult<Option<u64>> {
-        self.read(|| Ok(self.root.has(database.tree)?.then_some(self.root.sequence())))
+        self.read(|| Ok(self.root()?.has(database.tree)?.then_some(self.commit())))
     }
 }
 
 impl Clone for Snapshot {
     fn clone(&self) -> Self {
-        Self::new(self.core.follow(), Arc::clone(&self.root))
+        Self::new(self.core.follow(), self.version.clone())
     }
 }
 
@@ -410,7 +415,7 @@ impl Range {
         end: Bound<Vec<u8>>,
     ) -> EnvResult<Self> {
         let end_of = || -> EnvResult<End> {
-            let cursor = snapshot.read(|| Ok(snapshot.root.cursor(database.tree)?))?;
+            let cursor = snapshot.read(|| Ok(snapshot.root()?.cursor(database.tree)?))?;
             Ok(End { cursor, placed: false })
         };
         Ok(Self {

@@ -125,7 +125,7 @@ impl Session for CairnSession<'_> {
 
     fn get(&mut self, key: &Key) -> Result<u8> {
         let Self(engine, _) = self;
-        let found = engine.env.snapshot()?.get_with(&engine.database, key, |value| value[5])?;
+        let found = engine.env.get_with(&engine.database, key, |value| value[5])?;
         found.ok_or_else(|| "a key is not there".into())
     }
 }

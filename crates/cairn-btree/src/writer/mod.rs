@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use cairn_log::Lsn;
 
 use crate::{
-    Forest, FrozenRoot, Tally, TreeError, TreeId, TreeResult, ValuePointer, ValueRef, balance,
+    Forest, FrozenRoot, PromisedVersion, Tally, TreeError, TreeId, TreeResult, ValuePointer,
+    ValueRef, balance,
     catalog::{self, key_of_tree},
     child::{Child, SlotId},
     fork::Apart,
@@ -37,7 +38,9 @@ pub struct TreeWriter {
     superseded: Vec<SlotId>,
     tallies: Vec<Tally>,
     /// The newest version, while nothing has changed since.
-    newest: Option<Arc<FrozenRoot>>,
+    pub(crate) newest: Option<Arc<FrozenRoot>>,
+    /// The version of what there is now, if it was promised.
+    pub(crate) promised: Option<Arc<PromisedVersion>>,
     /// The leaf that was changed last, and the way to it: neighbours often follow each other.
     last: Option<LastLeaf>,
     /// What a fork keeps to itself until it is adopted.
@@ -91,6 +94,7 @@ impl TreeWriter {
             superseded: Vec::new(),
             tallies: Vec::new(),
             newest: None,
+            promised: None,
             last: None,
             apart: None,
         })
@@ -109,6 +113,7 @@ impl TreeWriter {
             superseded: Vec::new(),
             tallies: Vec::new(),
             newest: None,
+            promised: None,
             last: None,
             apart: Some(apart),
         }
@@ -117,6 +122,8 @@ impl TreeWriter {
     /// Takes over what `twin` has become; `superseded` and `tallies` wait for the next freeze.
     pub(crate) fn become_twin(&mut self, twin: Self, held: Apart) {
         let Apart { superseded, tallies, .. } = held;
+        // The fork has begun with a version of what this one has: whatever is promised was made.
+        debug_assert!(self.promised.as_ref().is_none_or(|promised| promised.made().is_some()));
         *self = twin;
         self.superseded.extend(superseded);
         self.tallies.extend(tallies);
@@ -152,16 +159,24 @@ impl TreeWriter {
     /// If a node of the catalogue cannot be read.
     pub fn create(&mut self, tree: TreeId) -> TreeResult<()> {
         if !self.has(tree)? {
+            self.begin_change()?;
             self.own_catalog_path(tree)?;
             self.trees.insert(tree, OpenTree { root: Child::Empty, count: 0, changed: true });
-            self.newest = None;
         }
+        Ok(())
+    }
+
+    /// Before anything changes: the newest version is no longer that of what there is.
+    pub(crate) fn begin_change(&mut self) -> TreeResult<()> {
+        self.keep_promise()?;
+        self.newest = None;
         Ok(())
     }
 
     /// Gets everything ready that a change of `key` needs. Changes nothing that anybody could see.
     fn prepare(&mut self, tree: TreeId, key: &[u8]) -> TreeResult<()> {
         debug_assert!(key.len() <= MAX_KEY_LEN, "the limits of keys are checked before");
+        self.begin_change()?;
         if self.last_leaf_of(tree, key).is_some() {
             return Ok(());
         }
@@ -172,7 +187,6 @@ impl TreeWriter {
         if !changed {
             self.own_catalog_path(tree)?;
         }
-        self.newest = None;
         let path = if root == Child::Empty {
             let whole = Fences { lower: b"", upper: None };
             let leaf = self.add(Node::leaf(Image::new(tree.in_nodes(), 0, whole, 256), false));
@@ -314,6 +328,7 @@ impl TreeWriter {
         if let Some(newest) = self.newest.as_ref().filter(|newest| newest.sequence() == sequence) {
             return Ok(Arc::clone(newest));
         }
+        self.keep_older_promise(sequence)?;
         self.last = None;
         self.write_catalog()?;
         let ids = self.publish()?;
@@ -342,6 +357,7 @@ impl TreeWriter {
         forest.make_room();
         let newest = Arc::new(FrozenRoot::new(forest, self.catalog, frozen, sequence));
         self.newest = Some(Arc::clone(&newest));
+        self.fulfil(&newest);
         Ok(newest)
     }
 
@@ -438,13 +454,11 @@ impl TreeWriter {
 
     pub(crate) fn set_catalog(&mut self, catalog: Child) {
         self.catalog = catalog;
-        self.newest = None;
     }
 
     /// What is known of a tree is known of another one from now on.
     pub(crate) fn rename_open(&mut self, from: TreeId, to: TreeId) {
         self.last = None;
-        self.newest = None;
         if let Some(open) = self.trees.remove(&from) {
             self.trees.insert(to, OpenTree { changed: true, ..open });
         }
@@ -452,7 +466,6 @@ impl TreeWriter {
 
     pub(crate) fn forget_open(&mut self, tree: TreeId) {
         self.last = None;
-        self.newest = None;
         self.trees.remove(&tree);
     }
 
@@ -463,8 +476,8 @@ impl TreeWriter {
 
     /// Owns the path of the catalogue from its root to the node of `key` at `level`; returns the node's place.
     pub(crate) fn own_catalog_down_to(&mut self, key: &[u8], level: u8) -> TreeResult<usize> {
+        self.begin_change()?;
         let mut catalog = self.catalog;
-        self.newest = None;
         let owned = self.own_down_to(&mut catalog, key, level);
         self.catalog = catalog;
         owned
@@ -477,13 +490,13 @@ impl TreeWriter {
         key: &[u8],
         level: u8,
     ) -> TreeResult<usize> {
+        self.begin_change()?;
         let no_tree = TreeError::Internal { what: "a node of a tree that does not exist" };
         let open = self.open(tree)?.ok_or(no_tree)?;
         let (mut root, changed) = (open.root, open.changed);
         if !changed {
             self.own_catalog_path(tree)?;
         }
-        self.newest = None;
         let owned = self.own_down_to(&mut root, key, level);
         let open = self.trees.get_mut(&tree).expect("it was just opened");
         open.root = root;

@@ -2,7 +2,7 @@
 
 use super::{OpenTree, TreeWriter};
 use crate::{
-    TreeId, TreeResult, ValueRef,
+    Resident, TreeId, TreeResult, ValueRef,
     catalog::key_of_tree,
     child::Child,
     frozen::{descend, tree_count},
@@ -120,6 +120,44 @@ impl TreeWriter {
         }
         let root = self.forest.load_tree(place)?;
         Ok(in_leaf(&*descend(&self.forest, root, key)?))
+    }
+
+    /// Calls `read` with the value of `key`, as the writer has left it, if that takes no disk.
+    ///
+    /// # Errors
+    /// If a node of the catalogue cannot be read.
+    pub fn get_resident<R>(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(ValueRef<'_>) -> R,
+    ) -> TreeResult<Resident<R>> {
+        let in_leaf = |leaf: &Node| match leaf.image.search(key) {
+            Ok(i) => Resident::Found(read(leaf.entry(i).into())),
+            Err(_) => Resident::Missing,
+        };
+        let Some(mut place) = self.open(tree)?.map(|open| open.root) else {
+            return Ok(Resident::Missing);
+        };
+        while let Child::Private(i) = place {
+            let node = self.node(i);
+            if node.is_leaf() {
+                return Ok(in_leaf(node));
+            }
+            place = node.child(node.image.child_index(key));
+        }
+        loop {
+            let node = match place {
+                Child::Empty => return Ok(Resident::Missing),
+                Child::Slot(id) => self.forest.resident(id)?,
+                Child::Disk(_) | Child::Private(_) => None,
+            };
+            let Some(node) = node else { return Ok(Resident::Away) };
+            if node.is_leaf() {
+                return Ok(in_leaf(&node));
+            }
+            place = node.child(node.image.child_index(key));
+        }
     }
 
     /// The leaf that was changed last, if it is the one of `key`.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_btree::{
-    CheckReport, Flush, Forest, ForestOptions, FrozenRoot, MemorySource, NodeSource, Reached,
-    TreeId, TreeWriter, ValuePointer, ValueRef, check,
+    CheckReport, Flush, Forest, ForestOptions, FrozenRoot, MemorySource, NodeSource,
+    PromisedVersion, Reached, Resident, TreeId, TreeWriter, ValuePointer, ValueRef, check,
 };
 use cairn_log::Lsn;
 use proptest::prelude::*;
@@ -29,6 +29,9 @@ enum Step {
     RemoveRange(u32, Vec<u8>, Vec<u8>),
     Freeze,
     Forget(usize),
+    Promise,
+    /// A promise is held no longer.
+    Release(usize),
     Flush(usize),
     WriteBack,
     Reopen,
@@ -52,6 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (tree, key(), key()).prop_map(|(t, a, b)| Step::RemoveRange(t, a, b)),
         3 => Just(Step::Freeze),
         2 => any::<prop::sample::Index>().prop_map(|i| Step::Forget(i.index(1 << 16))),
+        2 => Just(Step::Promise),
+        1 => any::<prop::sample::Index>().prop_map(|i| Step::Release(i.index(1 << 16))),
         1 => any::<prop::sample::Index>().prop_map(|i| Step::Flush(i.index(1 << 16))),
         1 => Just(Step::WriteBack),
         1 => Just(Step::Reopen),
@@ -65,6 +70,7 @@ struct World {
     writer: TreeWriter,
     model: Model,
     versions: Vec<(Arc<FrozenRoot>, Model)>,
+    promises: Vec<(Arc<PromisedVersion>, Model)>,
     /// Where the fork that `writer` is came from.
     trunk: Option<(TreeWriter, Model)>,
     /// Gens of forks: no checkpoint is ever made of one on the way.
@@ -86,6 +92,7 @@ impl World {
             writer,
             model: Model::new(),
             versions: vec![],
+            promises: vec![],
             trunk: None,
             apart: vec![],
             sequence: 0,
@@ -146,6 +153,7 @@ impl World {
         let (root, generation) = (frozen.root_lsn(), frozen.generation() + 1);
         drop(frozen);
         self.versions.clear();
+        self.promises.clear();
         self.apart.clear();
         self.forest = Forest::new(self.source.clone(), OPTIONS);
         self.writer = TreeWriter::new(self.forest.clone(), root, generation).unwrap();
@@ -179,10 +187,54 @@ impl World {
         for (frozen, model) in &self.versions {
             assert_equal(frozen, model);
         }
+        for (promised, model) in &self.promises {
+            if let Some(frozen) = promised.made() {
+                assert_eq!(frozen.sequence(), promised.sequence());
+                assert_equal(frozen, model);
+            }
+        }
+    }
+
+    /// What is promised and not made can be read from the writer.
+    fn look_at_promises(&mut self) {
+        for (promised, model) in &self.promises {
+            if promised.made().is_some() {
+                continue;
+            }
+            assert!(self.trunk.is_none(), "a fork begins with a version");
+            for (&tree, entries) in model {
+                assert_eq!(self.writer.len(tree).unwrap(), Some(entries.len() as u64));
+                for (key, value) in entries.iter().take(5).chain(entries.iter().next_back()) {
+                    match self.writer.get_resident(tree, key, inline).unwrap() {
+                        Resident::Found(found) => assert_eq!(&found, value),
+                        Resident::Missing => panic!("{key:?} is there"),
+                        Resident::Away => {}
+                    }
+                }
+                let missing = self.writer.get_resident(tree, b"user/00100x", inline).unwrap();
+                assert!(!matches!(missing, Resident::Found(_)));
+            }
+        }
     }
 
     fn step(&mut self, step: Step) {
+        self.take(step);
+        self.look_at_promises();
+    }
+
+    fn take(&mut self, step: Step) {
         match step {
+            Step::Promise if self.trunk.is_some() => {}
+            Step::Promise => {
+                let promised = self.writer.promise(self.sequence).unwrap();
+                self.promises.push((promised, self.model.clone()));
+            }
+            Step::Release(i) => {
+                if !self.promises.is_empty() {
+                    let i = i % self.promises.len();
+                    drop(self.promises.swap_remove(i));
+                }
+            }
             Step::Put(tree, key, value) => self.put(tree, &key, &value),
             Step::Run(tree, from, n) => {
                 for i in 0..u32::from(n) {
@@ -291,6 +343,7 @@ proptest! {
         // With the last version nothing is kept that it does not have.
         let last = world.versions.pop().unwrap();
         world.versions.clear();
+        world.promises.clear();
         prop_assert_eq!(world.forest.cache().blocked, 0);
         assert_equal(&last.0, &last.1);
         world.versions.push(last);
@@ -338,6 +391,28 @@ fn a_version_without_changes_is_the_same_version() {
         third.generation() > first.generation()
             && third.get_with(TreeId(1), b"a", |_| ()).unwrap().is_some()
     );
+}
+
+#[test]
+fn a_promise_that_nobody_holds_costs_nothing() {
+    let mut world = World::new();
+    world.put(1, b"a", b"1");
+    drop(world.writer.promise(1).unwrap());
+    let before = world.writer.generation();
+    world.put(1, b"b", b"2");
+    assert_eq!(world.writer.generation(), before, "no version was made");
+    let held = world.writer.promise(2).unwrap();
+    assert!(held.made().is_none());
+    world.put(1, b"c", b"3");
+    let made = held.made().expect("it is held");
+    assert_eq!((made.sequence(), made.len(TreeId(1)).unwrap()), (2, Some(2)));
+    let held = world.writer.promise(3).unwrap();
+    // A commit that changes nothing has a version of its own, and takes none away.
+    let next = world.writer.promise(4).unwrap();
+    assert_eq!(held.made().map(|made| made.sequence()), Some(3));
+    assert!(next.made().is_none());
+    let frozen = world.writer.freeze(4).unwrap();
+    assert!(next.made().is_some_and(|made| Arc::ptr_eq(made, &frozen)));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     core::{CommitState, Core},
     index::IndexChange,
     journal::Room,
-    sync::lock,
+    sync::{lock, lock_soon},
 };
 
 /// Accepted bytes that are not written yet before the transaction writes them.
@@ -37,7 +37,7 @@ impl Core {
     /// free.
     pub(super) fn lock_shared(&self) -> EnvResult<MutexGuard<'_, CommitState>> {
         loop {
-            let mut commit = lock(&self.commit);
+            let mut commit = lock_soon(&self.commit);
             while let Some(exclusive) = &commit.exclusive {
                 if exclusive.thread == thread::current().id() {
                     let what =

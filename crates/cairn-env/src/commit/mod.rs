@@ -199,7 +199,7 @@ impl Core {
     ) -> EnvResult<bool> {
         let (private, budget) = (writer.private_bytes(), self.options.cache_bytes);
         self.space.note_private(private);
-        let is_short = private > budget / 8 && private + self.forest.cache().resident > budget / 2;
+        let is_short = private > budget / 8 && private + self.forest.resident_bytes() > budget / 2;
         if is_short {
             writer.freeze(sequence)?;
         }

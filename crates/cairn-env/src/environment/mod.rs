@@ -137,7 +137,7 @@ impl Environment {
     pub fn durable_snapshot_with(&self, commit: u64) -> EnvResult<Snapshot> {
         let inside = self.core.enter()?;
         let root = match inside.published.look() {
-            Some(durable) if durable.sequence() >= commit => durable,
+            Some(durable) if durable.sequence() >= commit => durable.into(),
             _ => inside.newest()?,
         };
         Ok(Snapshot::new(inside, root))

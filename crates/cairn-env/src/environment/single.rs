@@ -1,8 +1,10 @@
 //! Reads of one value, without a snapshot that somebody could keep.
 
-use cairn_btree::FrozenRoot;
-
-use crate::{Database, EnvError, EnvResult, Environment, Stored, door::Visit};
+use crate::{
+    Database, EnvError, EnvResult, Environment, Stored,
+    door::Visit,
+    seen::{Looked, Seen},
+};
 
 impl Environment {
     /// What `read` makes of the value of `key` where [`Environment::durable_snapshot_with`] would find it. Who reads one
@@ -31,29 +33,63 @@ impl Environment {
         let visit = self.core.visit()?;
         match visit.published.look() {
             Some(durable) if durable.sequence() >= commit => {
-                get_with(&visit, &durable, database, key, read)
+                get_with(&visit, &durable.into(), database, key, read)
             }
-            _ => get_with(&visit, &*visit.newest()?, database, key, read),
+            _ => get_newest_with(&visit, database, key, read),
         }
+    }
+
+    /// What `read` makes of the value of `key` where [`Environment::snapshot`] would find it, sooner than from a snapshot.
+    ///
+    /// ```
+    /// # use cairn_env::{DatabaseOptions, Durability, Environment, Options};
+    /// # let (env, _) = Environment::in_memory(Options::default())?;
+    /// # let db = env.database("db", DatabaseOptions::default())?;
+    /// env.write_with(Durability::NoSync, |txn| txn.put(&db, b"tea", b"mint"))?;
+    /// assert_eq!(env.get_with(&db, b"tea", |value| value.len())?, Some(4));
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Environment::get_durable_with`].
+    pub fn get_with<R>(
+        &self,
+        database: &Database,
+        key: &[u8],
+        read: impl FnOnce(Stored<'_>) -> R,
+    ) -> EnvResult<Option<R>> {
+        get_newest_with(&self.core.visit()?, database, key, read)
+    }
+}
+
+fn get_newest_with<R>(
+    visit: &Visit<'_>,
+    database: &Database,
+    key: &[u8],
+    read: impl FnOnce(Stored<'_>) -> R,
+) -> EnvResult<Option<R>> {
+    match visit.look_or_promise(database.tree, key)? {
+        Looked::Found(value) => value.read(visit, read).map(Some),
+        Looked::Not(seen) => get_with(visit, &seen, database, key, read),
     }
 }
 
 fn get_with<R>(
     visit: &Visit<'_>,
-    root: &FrozenRoot,
+    seen: &Seen,
     database: &Database,
     key: &[u8],
     read: impl FnOnce(Stored<'_>) -> R,
 ) -> EnvResult<Option<R>> {
-    let get = || match visit.get_with(root, database.tree, key, read)? {
-        None if !root.has(database.tree)? => {
+    let get = || match visit.get_in_with(seen, database.tree, key, read)? {
+        None if !visit.make(seen)?.has(database.tree)? => {
             Err(EnvError::NoSuchDatabase { name: database.name().into() })
         }
         found => Ok(found),
     };
-    visit.check_age(root)?;
+    visit.check_age_of(seen)?;
     // What has become too old meanwhile may miss a file.
-    get().map_err(|error| visit.check_age(root).err().unwrap_or(error))
+    get().map_err(|error| visit.check_age_of(seen).err().unwrap_or(error))
 }
 
 #[cfg(test)]

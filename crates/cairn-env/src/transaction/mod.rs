@@ -32,6 +32,7 @@ use crate::{
     descriptor::{Descriptor, IndexFacts},
     door::Inside,
     index::{IndexChange, Registry},
+    seen::Seen,
     sync::lock,
     view::Sealed,
 };
@@ -51,7 +52,7 @@ use crate::{
 pub struct Transaction {
     core: Inside,
     /// What it sees, from its first read on.
-    base: OnceLock<Arc<FrozenRoot>>,
+    base: OnceLock<Seen>,
     /// What it has seen.
     reads: Mutex<ReadSet>,
     writes: BTreeMap<TreeId, Writes>,
@@ -107,10 +108,10 @@ impl Transaction {
     }
 
     /// The version that the transaction sees. The first call decides which one.
-    fn base(&self) -> EnvResult<&Arc<FrozenRoot>> {
+    fn base(&self) -> EnvResult<&Seen> {
         self.core.check()?;
         if let Some(base) = self.base.get() {
-            self.core.check_age(base)?;
+            self.core.check_age_of(base)?;
             return Ok(base);
         }
         let _first = self.reads();
@@ -129,12 +130,17 @@ impl Transaction {
         }
     }
 
+    /// That version, for who needs more of it than values.
+    fn root(&self) -> EnvResult<&Arc<FrozenRoot>> {
+        self.core.make(self.base()?)
+    }
+
     fn reads(&self) -> MutexGuard<'_, ReadSet> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn snapshot(&self) -> EnvResult<Snapshot> {
-        Ok(Snapshot::new(self.core.follow(), Arc::clone(self.base()?)))
+        Ok(Snapshot::new(self.core.follow(), self.base()?.clone()))
     }
 
     /// The value of `key`, as this transaction left it.
@@ -147,10 +153,10 @@ impl Transaction {
         }
         let base = self.base()?;
         // Planted: a miss is no read.
-        if !cairn_io::planted::is(27) || base.get_with(database.tree, key, |_| ())?.is_some() {
+        if !cairn_io::planted::is(27) || self.core.has_in(base, database.tree, key)? {
             self.reads().point(database, key);
         }
-        self.core.get(base, database.tree, key)
+        self.core.get_in(base, database.tree, key)
     }
 
     /// As [`Transaction::get`], but the read does not count: the commit succeeds even if another
@@ -162,7 +168,7 @@ impl Transaction {
     pub fn get_untracked(&self, database: &Database, key: &[u8]) -> EnvResult<Option<Value>> {
         match self.change(database, key) {
             Some(change) => Ok(change.map(|value| Bytes::copy_from_slice(value).into())),
-            None => self.core.get(self.base()?, database.tree, key),
+            None => self.core.get_in(self.base()?, database.tree, key),
         }
     }
 
@@ -176,7 +182,7 @@ impl Transaction {
         }
         let base = self.base()?;
         self.reads().point(database, key);
-        Ok(base.get_with(database.tree, key, |_| ())?.is_some())
+        self.core.has_in(base, database.tree, key)
     }
 
     /// How many entries the database has, as this transaction left it. Counts as a read of all of it.
@@ -184,7 +190,7 @@ impl Transaction {
     /// # Errors
     /// As [`Snapshot::len`].
     pub fn len(&self, database: &Database) -> EnvResult<u64> {
-        let base = self.base()?;
+        let base = self.root()?;
         self.reads().interval(database, Interval::everything());
         let created = self.creates.iter().any(|created| created.tree == database.tree);
         let mut len = match base.len(database.tree)? {
@@ -503,7 +509,7 @@ impl Transaction {
     fn request(&mut self) -> EnvResult<Request> {
         let encrypted = self.core.files.is_encrypted();
         let mut encoder = Encoder::new(Vec::with_capacity(self.bytes + 64), encrypted);
-        if self.writes.contains_key(&NAMES) && !self.base()?.has(NAMES)? {
+        if self.writes.contains_key(&NAMES) && !self.root()?.has(NAMES)? {
             // Only the first of several may do that.
             self.reads().interval(&Database::names(), Interval::everything());
             encoder.create(NAMES);
@@ -583,8 +589,7 @@ fn check_value_len(len: usize) -> EnvResult<()> {
 
 impl Sealed for Transaction {
     fn version_with(&self, database: &Database) -> EnvResult<Option<u64>> {
-        let base = self.base()?;
-        Ok(base.has(database.tree)?.then_some(base.sequence()))
+        Ok(self.root()?.has(database.tree)?.then_some(self.base()?.sequence()))
     }
 }
 

@@ -130,7 +130,13 @@ impl Transaction {
 
     fn apply(&mut self) -> EnvResult<u64> {
         let request = self.request()?;
-        self.core.apply(request).inspect_err(|error| {
+        // Of what it has seen, that it has seen it is all that counts now. Nobody makes a version for it any more.
+        let was_observer = self.base.take().is_some();
+        let applied = self.core.apply(request);
+        if was_observer {
+            self.core.holders.observers.fetch_sub(1, Ordering::SeqCst);
+        }
+        applied.inspect_err(|error| {
             if error.is_retryable() {
                 self.core.counters.conflicts.fetch_add(1, Ordering::Relaxed);
             }

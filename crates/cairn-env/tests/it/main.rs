@@ -47,3 +47,4 @@ mod survey;
 mod trace;
 mod tree_digest;
 mod verify;
+mod views;

@@ -35,10 +35,13 @@ impl Sample {
         let (disk, place) = (SimDisk::new(), MemDisk::new());
         let repository = kind.create(local(place.root()));
         let env = Environment::open_in(disk.root(), world(), options.clone()).unwrap().0;
-        // So much that is never changed that a file of nodes holds nothing else, and stays as it is.
+        // So much that is never changed that files of nodes and of values hold nothing else, and stay as they are.
         let still = env.database("still", DatabaseOptions::default()).unwrap();
         env.write(|txn| {
-            (0..500).try_for_each(|n| txn.put(&still, format!("{n:05}").as_bytes(), &[7; 60]))
+            (0..500).try_for_each(|n| {
+                let len = if n < 20 { 3000 } else { 60 };
+                txn.put(&still, format!("{n:05}").as_bytes(), &vec![7; len])
+            })
         })
         .unwrap();
         fill(&env, 0, 40);
@@ -47,18 +50,16 @@ impl Sample {
         backup(&repository, &env);
         let how = how().options(options.clone());
         // What it has yet to ship stays as it is: nothing is moved out of that.
-        let shipped = || {
-            let mut shipper = repository.shipper(disk.root(), &world(), how.clone()).unwrap();
-            ship(&mut shipper)
-        };
+        let mut shipper = repository.shipper(disk.root(), &world(), how).unwrap();
         fill(&env, 30, 120);
-        shipped();
+        ship(&mut shipper);
         env.compact().unwrap();
         fill(&env, 150, 2);
         let expected = content(&env);
         let newest = env.snapshot().unwrap().commit();
         env.close().unwrap();
-        assert_eq!(shipped(), newest);
+        assert_eq!(ship(&mut shipper), newest);
+        drop(shipper);
         let (_, point) = repository.find(None, &Which::Newest).unwrap();
         let in_point = point.files.iter().map(|file| file.name).collect();
         Self { options, place, repository, here: disk.image(), in_point, expected }
