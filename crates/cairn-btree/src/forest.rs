@@ -507,8 +507,10 @@ impl Forest {
     /// nodes come in; cheap while there is room.
     pub(crate) fn make_room(&self) {
         const STEPS: usize = 64;
+        /// After so many leaves in a row that have to stay, most are dirty or in use: that is for who writes them back.
+        const IN_VAIN: usize = 8;
         if self.excess() > 0 {
-            self.sweep(STEPS, &mut |_, _| Ok(true)).unwrap_or_default();
+            self.sweep(STEPS, IN_VAIN, &mut |_, _| Ok(true)).unwrap_or_default();
         }
     }
 
@@ -520,7 +522,7 @@ impl Forest {
     pub fn write_back(&self, max_writes: usize) -> TreeResult<usize> {
         let mut written = 0;
         let steps = 2 * self.clock.len();
-        self.sweep(steps, &mut |id, node| {
+        self.sweep(steps, steps, &mut |id, node| {
             self.write(id, node)?;
             written += 1;
             Ok(written < max_writes)
@@ -528,18 +530,21 @@ impl Forest {
         Ok(written)
     }
 
-    /// Moves the hand of the clock over at most `steps` leaves: what was used since the last turn
+    /// Moves the hand of the clock over at most `steps` leaves, `in_vain` of them in a row: what was used since the last turn
     /// stays, others go. `dirty` may write a leaf that is not on disk, so that it can go too, and says whether to go
     /// on.
     fn sweep(
         &self,
         steps: usize,
+        in_vain: usize,
         dirty: &mut dyn FnMut(SlotId, &Node) -> TreeResult<bool>,
     ) -> TreeResult<()> {
+        let mut stayed = 0;
         for _ in 0..steps {
-            if self.excess() == 0 {
+            if self.excess() == 0 || stayed == in_vain {
                 break;
             }
+            stayed += 1;
             let Some(index) = self.clock.next() else { break };
             let Some(slot) = self.slots.at(index) else { continue };
             let id = SlotId { index, stamp: slot.stamp() };
@@ -555,6 +560,7 @@ impl Forest {
             if slot.lsn().is_some() && slot.evict(&node) {
                 self.resident.fetch_sub(node.memory(), Ordering::Relaxed);
                 self.clock.leave(index, slot);
+                stayed = 0;
             } else {
                 self.clock.put_back(index);
             }

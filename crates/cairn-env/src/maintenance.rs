@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_millis(10);
 const STEP_NODES: usize = 64;
 /// Steps of a cleaning that go with one of a checkpoint. While checkpoints follow each other they make as much garbage as they
 /// write; about half of what the cleaner goes through is in use.
-const CLEANING_PACE: usize = 4;
+const CLEANING_PACE: usize = 2;
 
 /// Of the budget for memory: what it is exceeded by before commits help the worker to make room.
 const TOLERATED: usize = 16;
