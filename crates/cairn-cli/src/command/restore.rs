@@ -240,6 +240,16 @@ impl Source {
         }
     }
 
+    /// The label that was asked for as that of a mark, if it is one of a point.
+    fn label_of_a_point<'l>(&self, to: &'l RestoreTo) -> Option<&'l str> {
+        let (Self::Repository { repository, environment, .. }, RestoreTo::Label(label)) =
+            (self, to)
+        else {
+            return None;
+        };
+        repository.find(*environment, &Which::Label(label.clone())).is_ok().then_some(label)
+    }
+
     fn is_encrypted(&self) -> bool {
         match self {
             Self::Directory(path) => is_encrypted(path),
@@ -309,13 +319,13 @@ impl Source {
 fn run(from: &Source, env: PathBuf, options: RestoreOptions<'_>, output: &mut Output) -> Outcome {
     let progress = Progress::new("restoring");
     let shown = |at: cairndb::backup::Progress| progress.set(at.done, Some(at.total));
-    let in_place = options.in_place;
+    let (in_place, to) = (options.in_place, options.to.clone());
     if let Some(newer) = from.newer_elsewhere(&options)? {
         output.note(format_args!("{newer}"));
     }
     let report = from.restore(&env, &options.progress(&shown)).map_err(|error| {
         if let BackupError::Env(error) = &error
-            && let Some(advice) = advice(error, from)
+            && let Some(advice) = advice(error, from, &to)
         {
             let failure = Failure::of_store(error.kind(), error.scope(), error);
             return failure.advise(advice);
@@ -377,8 +387,11 @@ fn run(from: &Source, env: PathBuf, options: RestoreOptions<'_>, output: &mut Ou
 }
 
 /// What to do about a moment that cannot be reached.
-fn advice(error: &EnvError, from: &Source) -> Option<String> {
+fn advice(error: &EnvError, from: &Source, to: &RestoreTo) -> Option<String> {
     Some(match error {
+        EnvError::OutOfReach { .. } if let Some(label) = from.label_of_a_point(to) => format!(
+            "nothing was changed: no commit has this mark, but a point has this label: `--label {label}` restores it"
+        ),
         EnvError::OutOfReach { .. } if matches!(from, Source::Repository { .. }) => format!(
             "nothing was changed: `cairn ship status {}` says what can be restored; with --point, what \
              goes on from an earlier point; --journal says where there is more of its history",

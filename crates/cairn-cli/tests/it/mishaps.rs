@@ -52,6 +52,21 @@ fn a_moment_in_a_hole_is_not_in_the_repository_and_the_commit_before_it_is_named
     assert_eq!(dir.run(&["get", "new", "a"]).text(), "4");
 }
 
+/// Points have labels and commits have marks: who takes one for the other is told what he means.
+#[test]
+fn the_label_of_a_point_given_as_a_mark_is_recognised() {
+    let dir = Dir::new();
+    dir.environment("data", &Entries::from([(b"a".to_vec(), b"1".to_vec())]));
+    dir.run(&["repo", "init", "backups"]).good();
+    dir.run(&["backup", "data", "--repo", "backups", "--label", "monday"]).good();
+    let ran = dir.run(&["restore", "backups", "new", "--to-label", "monday"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("`--label monday` restores it"), "{}", ran.err);
+    let ran = dir.run(&["restore", "backups", "new", "--to-label", "tuesday"]);
+    assert!(!ran.err.contains("`--label"), "{}", ran.err);
+    dir.run(&["restore", "backups", "new", "--label", "monday"]).good();
+}
+
 /// A copy that was restored to be looked at is backed up, too, and is the newest point from then on.
 #[test]
 fn a_newer_commit_on_another_timeline_is_pointed_out() {
