@@ -20,8 +20,8 @@ use std::{
 
 use cairn_btree::{FrozenRoot, NodeName, Reached, TreeId, ValuePointer};
 use cairn_log::{
-    Appender, Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Record, RecordKind, Scan,
-    Scanner,
+    Damage, FileClass, FileNumber, HEADER_LEN, LogFile, Lsn, Record, RecordKind, Scan, Scanner,
+    journal_boundary,
 };
 
 use crate::{
@@ -362,17 +362,15 @@ impl Core {
         Ok(report)
     }
 
-    /// Has the journal go on in a new file, unless nothing is in the one in use, and the next checkpoint say so: what
-    /// it leaves can be emptied, and goes. The new one is none of the spares, which are long.
+    /// Ends the journal file in use, out of which nothing could be moved. If it is longer than a new one, the journal goes on
+    /// in such a one, which is none of the spares, and the next checkpoint says so: the old one can be emptied, and goes.
     fn leave_journal_file(&self) -> EnvResult<()> {
-        let end = lock(&self.commit).appender.as_ref().map(Appender::end);
-        if end == Some(HEADER_LEN) {
-            return Ok(());
+        let end = self.seal_journal(|commit| Ok(commit.tail.map_or(0, |tail| tail.end)))?;
+        if end > journal_boundary(HEADER_LEN + 1, u64::MAX) {
+            self.files.drop_spares();
+            self.make_journal_room(0)?;
+            self.schedule.want_checkpoints(1);
         }
-        self.files.drop_spares();
-        self.seal_journal(|_| Ok(()))?;
-        self.make_journal_room(0)?;
-        self.schedule.want_checkpoints(1);
         Ok(())
     }
 
