@@ -254,6 +254,9 @@ impl Core {
                 sequence
             };
             self.flush_to(sequence, true)?;
+            if self.journal.durable() < sequence {
+                return Err(EnvError::internal("commits without a journal file"));
+            }
         }
     }
 

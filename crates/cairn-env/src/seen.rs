@@ -35,7 +35,8 @@ pub(crate) enum Copied {
 
 /// What [`Core::look_or_promise`] has come to.
 pub(crate) enum Looked {
-    Found(Copied),
+    /// The value; none if there is none, in a database that is there.
+    Found(Option<Copied>),
     /// Look there.
     Not(Seen),
 }
@@ -149,14 +150,15 @@ impl Core {
         let mut commit = lock_soon(&self.commit);
         let sequence = commit.sequence;
         let promised = commit.writer.promise(sequence)?;
-        if promised.made().is_none()
-            && promised.count_look() < LOOKS
-            && let Resident::Found(small @ Copied::Small(_)) =
-                commit.writer.get_resident(tree, key, Copied::of)?
-        {
-            return Ok(Looked::Found(small));
+        if promised.made().is_none() && promised.count_look() < LOOKS {
+            match commit.writer.get_resident(tree, key, Copied::of)? {
+                // It is read without the lock: until then somebody has to hold the version that refers to it.
+                Resident::Found(Copied::Large(_)) | Resident::Away => {}
+                Resident::Found(small) => return Ok(Looked::Found(Some(small))),
+                Resident::Missing if commit.writer.has(tree)? => return Ok(Looked::Found(None)),
+                Resident::Missing => {}
+            }
         }
-        // A large value is read without the lock: until then somebody has to hold the version that refers to it.
         Ok(Looked::Not(Seen::Promised(promised)))
     }
 

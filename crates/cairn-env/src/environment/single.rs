@@ -69,7 +69,7 @@ fn get_newest_with<R>(
     read: impl FnOnce(Stored<'_>) -> R,
 ) -> EnvResult<Option<R>> {
     match visit.look_or_promise(database.tree, key)? {
-        Looked::Found(value) => value.read(visit, read).map(Some),
+        Looked::Found(value) => value.map(|value| value.read(visit, read)).transpose(),
         Looked::Not(seen) => get_with(visit, &seen, database, key, read),
     }
 }

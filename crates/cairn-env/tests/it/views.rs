@@ -130,6 +130,7 @@ fn many_looks_at_one_commit_come_to_the_same() {
         assert_eq!(env.snapshot().unwrap().get(&db, b"key").unwrap().unwrap(), b"two");
         assert_eq!(before.get(&db, b"key").unwrap().unwrap(), b"one");
     }
+    assert_eq!(env.get_with(&db, b"no key", |value| value.to_vec()).unwrap(), None);
     let dropped = env.database("dropped", cairn_env::DatabaseOptions::default()).unwrap();
     env.write(|txn| txn.drop_database(&dropped)).unwrap();
     let missing = env.get_with(&dropped, b"key", |_| ()).unwrap_err();
