@@ -35,13 +35,10 @@ impl Sample {
         let (disk, place) = (SimDisk::new(), MemDisk::new());
         let repository = kind.create(local(place.root()));
         let env = Environment::open_in(disk.root(), world(), options.clone()).unwrap().0;
-        // So much that is never changed that files of nodes and of values hold nothing else, and stay as they are.
+        // So much that is never changed that a file of nodes holds nothing else, and stays as it is.
         let still = env.database("still", DatabaseOptions::default()).unwrap();
         env.write(|txn| {
-            (0..500).try_for_each(|n| {
-                let len = if n < 20 { 3000 } else { 60 };
-                txn.put(&still, format!("{n:05}").as_bytes(), &vec![7; len])
-            })
+            (0..500).try_for_each(|n| txn.put(&still, format!("{n:05}").as_bytes(), &[7; 60]))
         })
         .unwrap();
         fill(&env, 0, 40);
@@ -50,16 +47,18 @@ impl Sample {
         backup(&repository, &env);
         let how = how().options(options.clone());
         // What it has yet to ship stays as it is: nothing is moved out of that.
-        let mut shipper = repository.shipper(disk.root(), &world(), how).unwrap();
+        let shipped = || {
+            let mut shipper = repository.shipper(disk.root(), &world(), how.clone()).unwrap();
+            ship(&mut shipper)
+        };
         fill(&env, 30, 120);
-        ship(&mut shipper);
+        shipped();
         env.compact().unwrap();
         fill(&env, 150, 2);
         let expected = content(&env);
         let newest = env.snapshot().unwrap().commit();
         env.close().unwrap();
-        assert_eq!(ship(&mut shipper), newest);
-        drop(shipper);
+        assert_eq!(shipped(), newest);
         let (_, point) = repository.find(None, &Which::Newest).unwrap();
         let in_point = point.files.iter().map(|file| file.name).collect();
         Self { options, place, repository, here: disk.image(), in_point, expected }
