@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, process};
 use crate::{
     Result, Run,
     engine::{ENGINES, Entry},
-    large, page, report,
+    large, measure, page, report,
     work::{self, Size, Turn},
 };
 
@@ -80,6 +80,7 @@ pub fn scratch(dir: Option<&Path>) -> Result<tempfile::TempDir> {
 fn child(entry: &Entry, run: &Run) -> Result<Turn> {
     let dir = scratch(run.dir.as_deref())?;
     let Size { entries, millis } = run.size;
+    measure::warm_memory()?;
     let output = process::Command::new(std::env::current_exe()?)
         .args(["turn", entry.name, "--dir"])
         .arg(dir.path())

@@ -20,7 +20,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use crate::{Result, data::Data, engine::Entry, page, report, round};
+use crate::{Result, data::Data, engine::Entry, measure, page, report, round};
 use larger::{Group, Larger};
 use row::Row;
 use turn::Figures;
@@ -245,6 +245,7 @@ fn child<T: DeserializeOwned>(entry: &Entry, step: &str, dir: &Path, sizes: &[u6
 }
 
 fn answer<T: DeserializeOwned>(command: &mut Command, entry: &Entry) -> Result<T> {
+    measure::warm_memory()?;
     let output = command.stderr(Stdio::inherit()).output()?;
     match output.status.success() {
         true => Ok(serde_json::from_slice(&output.stdout)?),
