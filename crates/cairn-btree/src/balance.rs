@@ -74,10 +74,16 @@ fn halve(writer: &mut TreeWriter, node: usize, at_end: bool) -> (Vec<u8>, usize)
         (old.image.key(at), at + 1)
     };
     let Fences { lower, upper } = old.image.fences();
-    let room = old.image.used() / 2 + 128;
-    let mut left = Image::new(tree, level, Fences { lower, upper: Some(&between) }, room);
+    let entries = old.image.used() - old.image.bare();
+    let (left_room, right_room) = if at_end {
+        // All of the one part stays, and the other gets as much again.
+        (entries - old.entry(count - 1).size(), entries)
+    } else {
+        (entries / 2 + 128, entries / 2 + 128)
+    };
+    let mut left = Image::new(tree, level, Fences { lower, upper: Some(&between) }, left_room);
     left.extend(&old.image, 0, at);
-    let mut right = Image::new(tree, level, Fences { lower: &between, upper }, room);
+    let mut right = Image::new(tree, level, Fences { lower: &between, upper }, right_room);
     right.extend(&old.image, from, count);
     let (left, right) = old.parts(left, right, at, from);
     writer.change(node, |node| *node = left);

@@ -37,6 +37,7 @@ impl Field {
     /// # Panics
     /// If `structure` is shorter than its layout: decoders check the length first.
     #[must_use]
+    #[inline]
     pub fn of<'a>(&self, structure: &'a [u8]) -> &'a [u8] {
         &structure[self.range()]
     }
@@ -46,6 +47,7 @@ impl Field {
     /// # Panics
     /// As [`Field::of`], and for fields above 8 bytes.
     #[must_use]
+    #[inline]
     pub fn number(&self, structure: &[u8]) -> u64 {
         assert!(self.size <= 8, "numbers have at most 8 bytes");
         let mut wide = [0; 8];
@@ -57,6 +59,7 @@ impl Field {
     ///
     /// # Panics
     /// As [`Field::number`], and if the number needs more bytes than the field has.
+    #[inline]
     pub fn set_number(&self, structure: &mut [u8], value: u64) {
         assert!(self.size == 8 || value >> (8 * self.size) == 0, "{} exceeds its field", self.name);
         structure[self.range()].copy_from_slice(&value.to_le_bytes()[..self.size]);

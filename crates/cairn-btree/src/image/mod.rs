@@ -160,7 +160,8 @@ impl Image {
     pub(crate) fn new(tree: u32, level: u8, fences: Fences<'_>, room: usize) -> Self {
         let (lower, upper) = (fences.lower, fences.upper.unwrap_or_default());
         let slots = HEADER + lower.len() + upper.len();
-        let mut bytes = NodeBytes::zeroed(slots + room);
+        let mut bytes = NodeBytes::unfilled(slots + room); // nobody looks into the gap
+        bytes[..HEADER].fill(0);
         let prefix = fences.prefix_len();
         let numbers: &[(Field, u64)] = &[
             (node_header::PREFIX, prefix as u64),
@@ -392,7 +393,7 @@ impl Image {
         node_header::BASE.set_number(&mut self.bytes, lsn.to_raw());
     }
 
-    /// Bytes that a delta of this node takes without any entry.
+    /// Bytes that the node, or a delta of it, takes without any entry.
     pub(crate) fn bare(&self) -> usize {
         self.slots
     }
