@@ -58,6 +58,8 @@ pub(crate) struct Journal {
     durable_at: AtomicU64,
     /// End of what is written of the current file.
     written_at: AtomicU64,
+    /// Whether the worker looks again before it sleeps, so that it need not be woken.
+    pub(crate) has_worker_awake: AtomicBool,
     /// Whether the last write found no room: what it was to write waits in memory.
     waits_for_room: AtomicBool,
     /// Commits up to here are written.
@@ -109,6 +111,11 @@ impl Journal {
     /// Bytes before `end` of the current file that are accepted and not yet written.
     pub(crate) fn unwritten(&self, end: u64) -> u64 {
         end.saturating_sub(self.written_at.load(Ordering::Acquire))
+    }
+
+    /// Bytes before `end` of the current file that are accepted and not known to be durable.
+    pub(crate) fn undurable(&self, end: u64) -> u64 {
+        end.saturating_sub(self.durable_at.load(Ordering::Acquire))
     }
 
     /// Notes that a sync has made everything up to `sequence` durable, and what it took.
@@ -274,6 +281,30 @@ impl Core {
             appender.append(RecordKind::ACKNOWLEDGE, commit.sequence, watermark, &payload)?;
             commit.watermark = watermark;
             commit.journaled += payload.record_len();
+        }
+        Ok(())
+    }
+
+    /// Writes, and with `sync` syncs, everything that was committed before, whoever waits for it.
+    pub(crate) fn flush_now(&self, sync: bool) -> EnvResult<()> {
+        let mut role = self.journal.take_role();
+        self.failure.check()?;
+        match &mut role.flusher {
+            Some(flusher) => self.flush(flusher, sync),
+            None => Ok(()),
+        }
+    }
+
+    /// Extends the journal file if it ends within `lead` bytes, before a commit has to.
+    pub(crate) fn extend_ahead(&self, lead: u64) -> EnvResult<()> {
+        let mut role = self.journal.take_role();
+        let _guard = self.failure.on_panic();
+        self.failure.check()?;
+        let to =
+            lock(&self.commit).appender.as_ref().and_then(|appender| length_ahead(appender, lead));
+        if let (Some(to), Some(flusher)) = (to, &mut role.flusher) {
+            self.extend(flusher, to)?;
+            self.watch_space()?;
         }
         Ok(())
     }
@@ -605,6 +636,15 @@ pub(crate) enum Room {
     Sync,
     /// The file is full.
     NextFile,
+}
+
+/// The length that a file should have by now if it ends within `lead` bytes. Only one of those who write that much is extended
+/// ahead: zeros take time and space.
+pub(crate) fn length_ahead(appender: &Appender, lead: u64) -> Option<u64> {
+    match appender.room(lead) {
+        cairn_log::Room::Extend(to) if appender.end() >= lead => Some(to),
+        _ => None,
+    }
 }
 
 fn no_flusher() -> EnvError {

@@ -52,6 +52,7 @@ mod heal;
 mod index;
 pub mod inspect;
 mod journal;
+mod journal_worker;
 mod keyring;
 mod maintenance;
 mod multimap;

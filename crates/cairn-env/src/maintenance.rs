@@ -19,8 +19,6 @@ use crate::{
     scrub::Scrubber, sync::lock,
 };
 
-/// Bytes that may be accepted and not yet written before a commit that does not wait writes them.
-const WRITE_PIECE: u64 = 1 << 20;
 /// After this long without commits the watermark is written as a record of its own.
 const IDLE: Duration = Duration::from_millis(10);
 /// Nodes that one step of a checkpoint writes.
@@ -102,7 +100,7 @@ impl Core {
             Durability::Relaxed(at_most) => Some(at_most.min(self.options.flush_interval)),
         };
         if let Some(wait) = wait {
-            if self.schedule.unwritten.load(Ordering::Relaxed) >= WRITE_PIECE {
+            if self.must_write(self.schedule.unwritten.load(Ordering::Relaxed)) {
                 match self.flush_to(self.latest.load(Ordering::Acquire), false) {
                     // On a full disk it waits in memory; nothing else is accepted meanwhile.
                     Err(error) if error.may_try_again() => {}

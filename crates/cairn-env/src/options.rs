@@ -103,9 +103,9 @@ pub struct Options {
     /// Whether recovery refuses a journal that ends in a torn write, as any crash may leave it
     /// (default: no).
     pub strict_tail: bool,
-    /// Whether a background worker flushes, checkpoints and evicts (default: yes). Without, these
-    /// happen inside of calls, and [`Durability::NoSync`] commits become durable only with a later
-    /// call.
+    /// Whether a background worker flushes, checkpoints and evicts, and another one writes the journal of
+    /// commits that do not wait for it (default: yes). Without, these happen inside of calls, and
+    /// [`Durability::NoSync`] commits become durable only with a later call.
     pub background: bool,
     /// How long a commit that did not ask for a sync may stay undurable while the background worker
     /// runs (default: 1 s).

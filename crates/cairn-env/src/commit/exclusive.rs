@@ -19,9 +19,6 @@ use crate::{
     sync::{lock, lock_soon},
 };
 
-/// Accepted bytes that are not written yet before the transaction writes them.
-const WRITE_PIECE: u64 = 4 << 20;
-
 /// The exclusive transaction that is open.
 #[derive(Debug)]
 pub(crate) struct Exclusive {
@@ -110,7 +107,7 @@ impl Core {
             exclusive.first_part.get_or_insert(lsn);
             (lsn, unwritten)
         };
-        if unwritten >= WRITE_PIECE {
+        if self.must_write(unwritten) {
             self.write_accepted()?;
         }
         Ok(lsn)

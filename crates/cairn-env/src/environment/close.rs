@@ -38,8 +38,11 @@ impl Environment {
 impl Core {
     /// Ends the work on the disk. Called once.
     fn shut_down(&self) -> EnvResult<()> {
-        if let Some(worker) = lock(&self.worker).take() {
-            worker.stop();
+        for worker in [&self.journal_worker, &self.worker] {
+            let worker = lock(worker).take();
+            if let Some(worker) = worker {
+                worker.stop();
+            }
         }
         let result = self.put_in_order();
         self.end_shipping();

@@ -26,7 +26,7 @@ use crate::{
     heal,
     index::Indexes,
     journal::Journal,
-    keyring,
+    journal_worker, keyring,
     maintenance::{self, Schedule},
     past::{At, state_at},
     pin::Pins,
@@ -169,6 +169,7 @@ impl Environment {
         }
         env.core.heal_when_noted();
         maintenance::start(&env.core)?;
+        journal_worker::start(&env.core)?;
         tell_of(&env, &report);
         Ok((env, report))
     }
@@ -505,6 +506,7 @@ fn assemble(
         door: Door::default(),
         attached: super::Attached::default(),
         worker: Mutex::new(None),
+        journal_worker: Mutex::new(None),
         has_advanced: AtomicBool::new(false),
         hold: Mutex::new(None),
     };

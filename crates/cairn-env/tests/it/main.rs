@@ -21,6 +21,7 @@ mod heal_content;
 mod heal_live;
 mod index;
 mod index_build;
+mod journal_worker;
 mod keys;
 mod multimap;
 mod open_at;
