@@ -367,22 +367,36 @@ impl Forest {
         is_delta.then(|| Some(Delta::load(record.sequence, record.body).ok()?.base)).flatten()
     }
 
-    /// A copy of the frozen node in a slot that the writer may change, with the base that its next delta may have.
-    pub(crate) fn copy_of(&self, id: SlotId, node: &Node) -> TreeResult<Node> {
-        let mut copy = node.to_private();
-        if !node.is_leaf() || node.is_catalog_leaf() {
-            return Ok(copy);
-        }
+    /// The frozen node in a slot, of which only the writer knows from now on that it is current, for the writer to change: the
+    /// node itself if no version has it, else a copy.
+    pub(crate) fn own(&self, id: SlotId, node: NodeRef) -> TreeResult<Node> {
         let slot = self.slots.get(id)?;
-        // Whether it was written by now or will be later: as a delta of this base, like those that it was itself read from.
-        if node.is_delta() || slot.is_delta() {
-            return Ok(copy);
+        let is_held = self.generations.has_current(slot.born.load(Ordering::Relaxed));
+        let mut own = if is_held || !slot.evict(&node) {
+            node.to_private()
+        } else {
+            match Arc::try_unwrap(node.into_arc()) {
+                Ok(node) => {
+                    let bytes = node.memory();
+                    self.resident.fetch_sub(bytes, Ordering::Relaxed);
+                    // Who writes it holds it, so this does not change meanwhile.
+                    if slot.lsn().is_none() {
+                        self.note_clean(bytes);
+                    }
+                    node
+                }
+                // Upkeep looks at it.
+                Err(shared) => {
+                    let copy = shared.to_private();
+                    slot.install(shared);
+                    copy
+                }
+            }
+        };
+        if own.is_leaf() && !own.is_catalog_leaf() {
+            renew_base(&mut own, slot);
         }
-        match slot.stored().filter(|stored| stored.len > 0) {
-            Some(whole) => copy.set_base(whole),
-            None => copy.forget_base(),
-        }
-        Ok(copy)
+        Ok(own)
     }
 
     /// Reads a node that is not resident.
@@ -569,6 +583,18 @@ impl Forest {
             }
         }
         Ok(())
+    }
+}
+
+/// Gives a leaf that the writer may change from now on the base that its next delta may have; `slot` is where it was frozen.
+fn renew_base(leaf: &mut Node, slot: &Slot) {
+    // Whether it was written by now or will be later: as a delta of this base, like those that it was itself read from.
+    if leaf.is_delta() || slot.is_delta() {
+        return;
+    }
+    match slot.stored().filter(|stored| stored.len > 0) {
+        Some(whole) => leaf.set_base(whole),
+        None => leaf.forget_base(),
     }
 }
 

@@ -15,7 +15,7 @@ use cairn_log::{
     FileNumber, Lsn,
     shared::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -43,6 +43,8 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct Generations {
     inner: Mutex<Inner>,
+    /// The gen after that of the youngest frozen root that is alive, 0 if there is none; to be read without the lock.
+    after_youngest: AtomicU64,
     /// Bytes of memory of the map of bases, to be read without the lock.
     bases_memory: AtomicUsize,
 }
@@ -87,6 +89,7 @@ impl Generations {
             gone.extend(inner.retire(id, slot));
         }
         inner.active.insert(frozen, sequence);
+        self.note_youngest(&inner);
         (gone, clean)
     }
 
@@ -94,6 +97,7 @@ impl Generations {
     pub(crate) fn thaw(&self, slots: &SlotTable, frozen: u64) -> Vec<Gone> {
         let mut inner = lock(&self.inner);
         inner.active.remove(&frozen);
+        self.note_youngest(&inner);
         let blocked = inner.blocked.remove(&frozen).unwrap_or_default();
         let mut gone = Vec::new();
         for id in blocked {
@@ -102,6 +106,18 @@ impl Generations {
             }
         }
         gone
+    }
+
+    fn note_youngest(&self, inner: &Inner) {
+        let youngest = inner.active.last_key_value();
+        let after = youngest.map_or(0, |(frozen, _)| frozen + 1);
+        self.after_youngest.store(after, Ordering::Release);
+    }
+
+    /// Whether a frozen root that is alive has a node that is current and was born in gen `born`. No can only become yes by
+    /// [`freeze`](Self::freeze), which is for the writer; yes may become no at any time.
+    pub(crate) fn has_current(&self, born: u64) -> bool {
+        born < self.after_youngest.load(Ordering::Acquire)
     }
 
     /// Notes that the node in slot `id` was written, as a delta if it has a `base`. Returns whether it was dirty until now: not if

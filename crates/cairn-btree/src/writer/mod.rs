@@ -544,7 +544,7 @@ impl TreeWriter {
         match root {
             Child::Private(i) => Ok(i),
             Child::Slot(id) => {
-                let node = self.forest.copy_of(id, &*self.forest.load_tree(root)?)?;
+                let node = self.forest.own(id, self.forest.load_tree(root)?)?;
                 self.superseded.push(id);
                 Ok(self.add(node))
             }
@@ -563,9 +563,9 @@ impl TreeWriter {
         let Child::Slot(id) = node.child(i) else {
             return Err(TreeError::Internal { what: "a loaded child has no slot" });
         };
-        let copy = self.forest.copy_of(id, &frozen)?;
+        let own = self.forest.own(id, frozen)?;
         self.superseded.push(id);
-        let child = self.add(copy);
+        let child = self.add(own);
         self.node_mut(parent).set_child(i, Child::Private(child));
         Ok(child)
     }

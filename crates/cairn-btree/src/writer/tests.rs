@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use cairn_log::RecordKind;
+
 use crate::{Flush, Forest, ForestOptions, MemorySource, TreeId, TreeWriter, ValueRef, node::Node};
 
 const TREE: TreeId = TreeId(20);
@@ -91,4 +93,57 @@ fn memory_beyond_the_budget_is_made_free_without_a_checkpoint() {
     assert!(forest.excess() < before);
     forest.write_back(usize::MAX).unwrap();
     assert_eq!(forest.excess(), 0, "{:?}", forest.cache());
+}
+
+/// Where the first value of the only leaf lies, whoever has it.
+fn place(writer: &TreeWriter) -> *const u8 {
+    let own = writer.private.iter().flatten().find(|node| node.kind() == RecordKind::LEAF);
+    if let Some(own) = own {
+        return own.entry(0).value.as_ptr();
+    }
+    let forest = &writer.forest;
+    let mut nodes = (0..forest.slots.used()).filter_map(|index| forest.slots.at(index)?.get());
+    let leaf = nodes.find(|node| node.kind() == RecordKind::LEAF).expect("there is one");
+    leaf.entry(0).value.as_ptr()
+}
+
+#[test]
+fn a_leaf_is_copied_only_if_a_version_has_it() {
+    for written in [false, true] {
+        let forest = Forest::new(Arc::new(MemorySource::new()), ForestOptions::default());
+        let mut writer = TreeWriter::new(Arc::clone(&forest), None, 1).unwrap();
+        writer.create(TREE).unwrap();
+        let put = |writer: &mut TreeWriter, value: u8, sequence| {
+            writer.insert(TREE, b"key", ValueRef::Inline(&[value; 8]), sequence).unwrap();
+        };
+        let freeze = |writer: &mut TreeWriter, sequence| {
+            let frozen = writer.freeze(sequence).unwrap();
+            if written {
+                let mut flush = Flush::new(Arc::clone(&frozen)).unwrap();
+                while !flush.step(10).unwrap() {}
+            }
+            frozen
+        };
+        put(&mut writer, 1, 1);
+        drop(freeze(&mut writer, 1));
+        let before = place(&writer);
+        put(&mut writer, 2, 2);
+        assert_eq!(place(&writer), before, "written: {written}");
+        let second = freeze(&mut writer, 2);
+        put(&mut writer, 3, 3);
+        assert_ne!(place(&writer), before, "written: {written}");
+        check(&writer);
+        let third = freeze(&mut writer, 3);
+        let old = second.get(TREE, b"key").unwrap().unwrap();
+        assert_eq!(old.value(), ValueRef::Inline(&[2; 8]));
+        drop(old);
+        drop((second, third));
+        check(&writer);
+        put(&mut writer, 4, 4);
+        drop(freeze(&mut writer, 4));
+        check(&writer);
+        // What is superseded is dirty no more.
+        let dirty = forest.dirty();
+        assert!(if written { dirty == 0 } else { dirty == forest.resident_bytes() }, "{dirty}");
+    }
 }
