@@ -90,6 +90,7 @@ pub(crate) struct Core {
     /// What crates above keep here.
     pub(crate) attached: Attached,
     pub(crate) worker: Mutex<Option<WorkerHandle>>,
+    /// Writes the journal of commits that do not wait for it.
     pub(crate) journal_worker: Mutex<Option<WorkerHandle>>,
     /// Whether a reader of a standby has gone on since it was opened.
     pub(crate) has_advanced: AtomicBool,

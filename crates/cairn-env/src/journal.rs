@@ -58,7 +58,7 @@ pub(crate) struct Journal {
     durable_at: AtomicU64,
     /// End of what is written of the current file.
     written_at: AtomicU64,
-    /// Whether the worker looks again before it sleeps, so that it need not be woken.
+    /// Whether the journal worker looks again before it sleeps, so that it need not be woken.
     pub(crate) has_worker_awake: AtomicBool,
     /// Whether the last write found no room: what it was to write waits in memory.
     waits_for_room: AtomicBool,

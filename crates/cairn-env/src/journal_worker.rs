@@ -125,7 +125,7 @@ impl Worker for JournalWorker {
 
     fn panicked(&mut self, message: &str) {
         if let Some(core) = self.core.upgrade() {
-            core.failure.poison(EnvError::internal(format!("the journal's worker: {message}")));
+            core.failure.poison(EnvError::internal(format!("the journal worker: {message}")));
         }
     }
 }
