@@ -2,9 +2,10 @@
 
 use std::hint::black_box;
 
+use cairn_benches::mix;
 use cairn_io::{MemDisk, SyncSite};
 use cairn_log::{
-    FileClass, FileHeader, FileNumber, LogWriter, RecordKind, Scan, Scanner, Uuid, crc32c,
+    FileClass, FileHeader, FileNumber, LogWriter, Payload, RecordKind, Scan, Scanner, Uuid, crc32c,
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -84,5 +85,27 @@ fn scan(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, checksum, append, read, scan);
+/// Nodes of 8 KiB: entries with values of text, and noise, which is found not to get shorter.
+fn compressed(c: &mut Criterion) {
+    let text: Vec<u8> = (0..)
+        .flat_map(|n: u64| {
+            format!("{:08} the value of entry {}; ", mix(n) % 100_000, n).into_bytes()
+        })
+        .take(8192)
+        .collect();
+    let noise: Vec<u8> = (0..1024).flat_map(|n| mix(n).to_le_bytes()).collect();
+    let mut group = c.benchmark_group("log/compressed");
+    group.throughput(Throughput::Bytes(8192));
+    for (name, body) in [("text", &text), ("noise", &noise)] {
+        group.bench_function(format!("prepare {name}"), |b| {
+            b.iter(|| Payload::compressed(black_box(body.clone())));
+        });
+    }
+    let mut log = writer();
+    let payload = Payload::compressed(text).expect("it is not long");
+    let (lsn, _) = log.append_payload(RecordKind::LEAF, 1, &payload).expect("there is room");
+    group.bench_function("read text", |b| b.iter(|| log.file().read(lsn)));
+}
+
+criterion_group!(benches, checksum, append, read, scan, compressed);
 criterion_main!(benches);

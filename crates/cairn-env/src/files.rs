@@ -5,7 +5,7 @@ use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
 };
 
 use cairn_btree::{NodeRecord, NodeSource, StoredNode};
@@ -22,7 +22,7 @@ use cairn_log::{
     RecordKind, Sealed, Spare, Timeline, Uuid, seal_record_len,
 };
 
-use crate::{commit::Encoder, directories, heal::Second, sites, sync::lock};
+use crate::{Compression, Options, commit::Encoder, directories, heal::Second, sites, sync::lock};
 
 /// Identity of the environment and of this run of it, for the headers of new files.
 #[derive(Debug)]
@@ -50,6 +50,10 @@ pub(crate) struct Files {
     open: RwLock<BTreeMap<FileNumber, Arc<LogFile>>>,
     next: AtomicU32,
     node_file_bytes: u64,
+    /// What was asked for.
+    compression: Option<Compression>,
+    /// What came of it: see [`Files::compresses`].
+    compresses: OnceLock<bool>,
     nodes: Mutex<Option<LogWriter>>,
     values: Mutex<Option<LogWriter>>,
     /// Node and value files that were finished and are not yet known to the checkpoints.
@@ -79,20 +83,21 @@ impl Files {
         data: Vec<DirRef>,
         world: WorldRef,
         identity: Identity,
-        keys: Option<DataKeys>,
         next: FileNumber,
-        node_file_bytes: u64,
+        options: &Options,
     ) -> Self {
         Self {
             dir,
             data,
             found: RwLock::default(),
             identity,
-            keys,
+            keys: options.encryption.clone(),
             world,
             open: RwLock::default(),
             next: AtomicU32::new(next.get()),
-            node_file_bytes: node_file_bytes.clamp(16 << 10, 1 << 30),
+            node_file_bytes: options.node_file_bytes.clamp(16 << 10, 1 << 30),
+            compression: options.compression,
+            compresses: OnceLock::new(),
             nodes: Mutex::default(),
             values: Mutex::default(),
             finished: Mutex::default(),
@@ -131,7 +136,7 @@ impl Files {
             incarnation: self.identity.incarnation.load(Ordering::Relaxed),
             created: self.world.wall().0,
             directory: self.place(number),
-            features: FileFeatures::of_new(class),
+            features: FileFeatures::of_new(class, self.compresses()),
             ..FileHeader::first(class, number, self.identity.environment, self.random_uuid())
         }
     }
@@ -180,6 +185,32 @@ impl Files {
         match self.is_encrypted() {
             true => Payload::to_encrypt(bytes, Vec::new()),
             false => Payload::new(bytes),
+        }
+    }
+
+    /// Whether this run compresses nodes: if that was asked for, or unless it was asked not to, if the newest node file that it
+    /// has found has such. Those of an encrypted environment are not: their lengths would tell of their content.
+    fn compresses(&self) -> bool {
+        *self.compresses.get_or_init(|| {
+            let is_asked_for = match self.compression {
+                Some(compression) => compression == Compression::Lz4,
+                None => {
+                    let files = self.open.read().unwrap_or_else(PoisonError::into_inner);
+                    let mut headers = files.values().rev().map(|file| file.header());
+                    headers
+                        .find(|header| header.class == FileClass::Node)
+                        .is_some_and(|header| header.features.has(FileFeatures::COMPRESSED_NODES))
+                }
+            };
+            is_asked_for && !self.is_encrypted()
+        })
+    }
+
+    /// The payload of a node.
+    fn node_payload(&self, kind: RecordKind, bytes: Vec<u8>) -> LogResult<Payload> {
+        match self.compresses() && kind.is_node() {
+            true => Payload::compressed(bytes),
+            false => self.payload_of(bytes),
         }
     }
 
@@ -427,7 +458,7 @@ impl Files {
         sequence: u64,
         body: Vec<u8>,
     ) -> LogResult<StoredNode> {
-        let payload = self.payload_of(body)?;
+        let payload = self.node_payload(kind, body)?;
         self.append(&self.nodes, FileClass::Node, kind, sequence, &payload)
     }
 

@@ -121,7 +121,7 @@ pub use keyring::{
     UnlockedKeys,
 };
 pub use multimap::{Keys, Multimap, Pairs};
-pub use options::{Durability, Options};
+pub use options::{Compression, Durability, Options};
 pub use past::{
     JournalHistory, JournalRange, JournalRetention, JournalSource, JournalSpan, MAX_LABEL_LEN,
     Mark, PlannedFile, RestoreBase, RestorePlan, RestoreTo, Since,

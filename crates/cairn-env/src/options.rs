@@ -27,6 +27,25 @@ pub enum Durability {
     Relaxed(Duration),
 }
 
+/// How the nodes of trees are written to the disk.
+///
+/// In memory a node is always as it is, so what is in the cache is read as fast either way. Large values, which lie beside the
+/// trees, and the journal are not compressed.
+///
+/// Where the device is fast, it costs more than it saves: 640 MiB of which half can be compressed, put in random order with a
+/// budget of 64 MiB on two cores, took 30 instead of 25 seconds, wrote 3.4 instead of 4.6 GB, and took 0.9 instead of 1.2 GB
+/// of disk; noise, of which nothing can be, took 26 instead of 24. So nodes are written as they are unless somebody asks. The
+/// format is LZ4, one block for each node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Compression {
+    /// As they are.
+    #[default]
+    None,
+    /// Compressed with LZ4, each one that gets shorter by an eighth or more.
+    Lz4,
+}
+
 /// How an environment is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,6 +76,10 @@ pub struct Options {
     pub huge_pages: bool,
     /// Size at which a leaf is split (default: 8 KiB).
     pub leaf_bytes: usize,
+    /// How nodes are written from now on (default: as in the newest node file that there is, and as they are in a new
+    /// environment). Those that are there already stay as they are until they are written again; both are read.
+    /// Nodes of an encrypted environment are never compressed, because how long they are would tell of what is in them.
+    pub compression: Option<Compression>,
     /// Length that a journal file may grow to (default: 64 MiB, at least 16 KiB).
     pub journal_file_bytes: u64,
     /// Length at which a node file is finished (default: 64 MiB).
@@ -133,6 +156,7 @@ impl Default for Options {
             cache_bytes: 256 << 20,
             huge_pages: false,
             leaf_bytes: ForestOptions::default().leaf_bytes,
+            compression: None,
             journal_file_bytes: 64 << 20,
             node_file_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
@@ -235,6 +259,26 @@ impl Options {
     #[must_use]
     pub fn replica_in(mut self, dir: DirRef, policy: ReplicaPolicy) -> Self {
         self.replica = Some(ReplicaOptions::within(dir, policy));
+        self
+    }
+
+    /// Sets [`Options::compression`](Options#structfield.compression).
+    ///
+    /// ```
+    /// use cairn_env::{Compression, DatabaseOptions, Environment, Options};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let options = Options::new().compression(Compression::Lz4);
+    /// let (env, _) = Environment::open(dir.path(), options)?;
+    /// let db = env.database("db", DatabaseOptions::default())?;
+    /// env.write(|txn| (0..100u8).try_for_each(|n| txn.put(&db, &[n], &[n; 1000])))?;
+    /// env.compact()?; // the journal is not needed any more
+    /// assert!(env.space()?.live < 50_000);
+    /// # Ok::<(), cairn_env::EnvError>(())
+    /// ```
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
         self
     }
 

@@ -10,7 +10,7 @@
 
 use crate::{
     Damage, DataKey, FRAME_LEN, FileClass, FileEncryption, FileHeader, FileNumber, FrameHeader,
-    Inset, MacKey, NumberedCipher, Protection, RecordKind, TAG_LEN, Uuid, buffer::Buffer, inset,
+    Inset, MacKey, NumberedCipher, RecordKind, StoredAs, TAG_LEN, Uuid, buffer::Buffer, inset,
     layout,
 };
 
@@ -41,18 +41,18 @@ impl FileCipher {
         from: usize,
     ) {
         let vouched = header.authenticated();
-        match header.protection {
-            Protection::None => {}
-            Protection::Encrypted => {
+        match header.stored_as {
+            StoredAs::Plain | StoredAs::Compressed => {}
+            StoredAs::Encrypted => {
                 let tag = self.encrypt(offset, &vouched, &mut out[from..]);
                 out.extend_from_slice(&tag);
             }
-            Protection::Authenticated => {
+            StoredAs::Authenticated => {
                 let vouched = [&vouched[..], &out[from..]].concat();
                 let tag = self.encrypt(offset, &vouched, &mut []);
                 out.extend_from_slice(&tag);
             }
-            Protection::EncryptedWithInsets => {
+            StoredAs::EncryptedWithInsets => {
                 let payload = &mut out[from..];
                 for inset in insets {
                     let range = inset.range();
@@ -81,14 +81,14 @@ impl FileCipher {
     ) -> Result<usize, Damage> {
         let vouched = header.authenticated();
         let len = stored.len().checked_sub(TAG_LEN).ok_or(Damage::NotAuthentic)?;
-        match header.protection {
-            Protection::None => return Err(Damage::NotAuthentic),
-            Protection::Encrypted => self.decrypt(offset, &vouched, stored)?,
-            Protection::Authenticated => {
+        match header.stored_as {
+            StoredAs::Plain | StoredAs::Compressed => return Err(Damage::NotAuthentic),
+            StoredAs::Encrypted => self.decrypt(offset, &vouched, stored)?,
+            StoredAs::Authenticated => {
                 let (payload, tag) = stored.split_at_mut(len);
                 self.decrypt(offset, &[&vouched[..], payload].concat(), tag)?;
             }
-            Protection::EncryptedWithInsets => {
+            StoredAs::EncryptedWithInsets => {
                 let (payload, tag) = stored.split_at_mut(len);
                 let (insets, len) = inset::decode(payload).ok_or(Damage::NotAuthentic)?;
                 let (payload, table) = payload.split_at_mut(len);
@@ -162,7 +162,7 @@ pub(crate) fn example() -> String {
         len: 11 + 16,
         body_crc: 0,
         durable: 0x20,
-        protection: Protection::Encrypted,
+        stored_as: StoredAs::Encrypted,
     };
     let mut stored = payload.to_vec();
     let cipher = FileCipher::new(&data_key, &header, &encryption);
@@ -210,14 +210,14 @@ mod tests {
         FileCipher::new(&DataKey::new([9; 32]), &header, &encryption)
     }
 
-    fn header(protection: Protection, len: usize) -> FrameHeader {
+    fn header(stored_as: StoredAs, len: usize) -> FrameHeader {
         FrameHeader {
             kind: RecordKind::LEAF,
             sequence: 7,
             len: u32::try_from(len).unwrap(),
             body_crc: 0,
             durable: 3,
-            protection,
+            stored_as,
         }
     }
 
@@ -228,9 +228,9 @@ mod tests {
     fn encrypted(cipher: &FileCipher) -> Vec<(FrameHeader, Vec<u8>)> {
         let len = PAYLOAD.len() + TAG_LEN;
         [
-            (header(Protection::Encrypted, len), &[][..]),
-            (header(Protection::Authenticated, len), &[][..]),
-            (header(Protection::EncryptedWithInsets, len + inset::table_len(1)), &[VALUE][..]),
+            (header(StoredAs::Encrypted, len), &[][..]),
+            (header(StoredAs::Authenticated, len), &[][..]),
+            (header(StoredAs::EncryptedWithInsets, len + inset::table_len(1)), &[VALUE][..]),
         ]
         .into_iter()
         .map(|(header, insets)| {
@@ -247,7 +247,7 @@ mod tests {
     fn a_payload_comes_back_and_cannot_be_read_before() {
         let cipher = cipher(1);
         for (header, stored) in encrypted(&cipher) {
-            let is_clear = header.protection == Protection::Authenticated;
+            let is_clear = header.stored_as == StoredAs::Authenticated;
             assert_eq!(stored.starts_with(PAYLOAD), is_clear);
             assert_eq!(stored.windows(5).any(|bytes| b"value".starts_with(bytes)), is_clear);
             let mut opened = stored.clone();
@@ -255,8 +255,8 @@ mod tests {
                 cipher.decrypt_payload(&header, 4096, &mut opened, false),
                 Ok(PAYLOAD.len())
             );
-            match header.protection {
-                Protection::EncryptedWithInsets => {
+            match header.stored_as {
+                StoredAs::EncryptedWithInsets => {
                     assert_eq!(opened[..7], PAYLOAD[..7]);
                     assert_eq!(opened[33..40], PAYLOAD[33..40]);
                     let mut whole = stored.clone();
@@ -287,7 +287,7 @@ mod tests {
             for bit in 0..stored.len() * 8 {
                 let mut flipped = stored.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
-                let in_inset = header.protection == Protection::EncryptedWithInsets
+                let in_inset = header.stored_as == StoredAs::EncryptedWithInsets
                     && (7..33).contains(&(bit / 8));
                 let opened = cipher.decrypt_payload(&header, 4096, &mut flipped, false);
                 assert_eq!(opened.is_ok(), in_inset, "bit {bit} of {header:?}");
@@ -325,7 +325,7 @@ mod tests {
                 FrameHeader { sequence: 8, ..header },
                 FrameHeader { durable: 4, ..header },
                 FrameHeader { len: header.len + 1, ..header },
-                FrameHeader { protection: Protection::None, ..header },
+                FrameHeader { stored_as: StoredAs::Plain, ..header },
             ] {
                 assert!(!opens(&one, &changed, 4096), "{changed:?}");
             }

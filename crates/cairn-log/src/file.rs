@@ -13,9 +13,9 @@ use cairn_io::{
 
 use crate::{
     Damage, DataKeys, Digest, FRAME_LEN, FileHeader, FileSeed, FrameHeader, HEADER_LEN, LogError,
-    LogName, LogResult, Lsn, NewFile, Payload, Predecessor, RecordKind, Seal, TAG_LEN, Uuid,
-    buffer::Buffer, cipher::FileCipher, crc32c, frame::record_len, layout, new_file,
-    seal::seal_record_len, sync::lock,
+    LogName, LogResult, Lsn, NewFile, Payload, Predecessor, RecordKind, Seal, StoredAs, TAG_LEN,
+    Uuid, buffer::Buffer, cipher::FileCipher, compressed, crc32c, frame::record_len, layout,
+    new_file, seal::seal_record_len, sync::lock,
 };
 
 /// A record that was read: checked, and owned.
@@ -394,10 +394,11 @@ impl LogFile {
             check_body(&header, &buf[FRAME_LEN..])
                 .map_err(|damage| self.corrupt(offset, damage))?;
         }
-        let len = self
-            .decrypt(&header, offset, &mut buf[FRAME_LEN..], with_insets)
-            .map_err(|damage| self.corrupt(offset, damage))?;
-        Ok((header, len))
+        let opened = match header.stored_as {
+            StoredAs::Compressed => compressed::open(&header, buf, FRAME_LEN),
+            _ => self.decrypt(&header, offset, &mut buf[FRAME_LEN..], with_insets),
+        };
+        Ok((header, opened.map_err(|damage| self.corrupt(offset, damage))?))
     }
 
     /// Reads and checks the large value of `len` bytes that stands at `offset`, inside of a record, and

@@ -67,14 +67,22 @@ impl RecordKind {
     pub const fn code(self) -> u8 {
         self.0
     }
+
+    /// Whether it is a node of a tree, or what has changed in one.
+    #[must_use]
+    pub const fn is_node(self) -> bool {
+        matches!(self, Self::LEAF | Self::BRANCH | Self::CATALOG | Self::LEAF_DELTA)
+    }
 }
 
-/// How the payload of a record is protected, beyond its checksum.
+/// How the payload of a record is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "part of the file format")]
-pub enum Protection {
-    /// Not at all: the file is not encrypted.
-    None,
+pub enum StoredAs {
+    /// As it is, in a file that is not encrypted.
+    Plain,
+    /// Compressed: a node, in a file that is not encrypted. What is read of it is decompressed.
+    Compressed,
     /// Encrypted as a whole.
     Encrypted,
     /// Encrypted in pieces: some of them, the insets, can be read alone.
@@ -83,10 +91,11 @@ pub enum Protection {
     Authenticated,
 }
 
-impl Protection {
+impl StoredAs {
     const fn flags(self) -> u8 {
         match self {
-            Self::None => 0,
+            Self::Plain => 0,
+            Self::Compressed => 8,
             Self::Encrypted => 1,
             Self::EncryptedWithInsets => 3,
             Self::Authenticated => 4,
@@ -94,10 +103,11 @@ impl Protection {
     }
 
     /// What `flags` say of a record in a file that is encrypted or not. No record of an encrypted file
-    /// goes without a tag, and only a seal is in the clear.
+    /// goes without a tag, and only a seal is in the clear; only nodes are compressed.
     fn of(flags: u8, kind: RecordKind, encrypted: bool) -> Option<Self> {
         match (encrypted, kind == RecordKind::SEAL, flags) {
-            (false, _, 0) => Some(Self::None),
+            (false, _, 0) => Some(Self::Plain),
+            (false, _, 8) if kind.is_node() => Some(Self::Compressed),
             (true, false, 1) => Some(Self::Encrypted),
             (true, false, 3) => Some(Self::EncryptedWithInsets),
             (true, true, 4) => Some(Self::Authenticated),
@@ -137,8 +147,8 @@ pub struct FrameHeader {
     pub body_crc: u32,
     /// The watermark, as stored: see [`FrameHeader::durable_end`].
     pub durable: u32,
-    /// How the payload is protected.
-    pub protection: Protection,
+    /// How the payload is stored.
+    pub stored_as: StoredAs,
 }
 
 impl FrameHeader {
@@ -189,7 +199,7 @@ impl FrameHeader {
         bytes[frame::DURABLE.range()].copy_from_slice(&self.durable.to_le_bytes());
         bytes[frame::SEQUENCE.range()].copy_from_slice(&self.sequence.to_le_bytes()[..6]);
         bytes[frame::KIND.offset] = self.kind.0;
-        bytes[frame::FLAGS.offset] = self.protection.flags();
+        bytes[frame::FLAGS.offset] = self.stored_as.flags();
         bytes
     }
 
@@ -219,7 +229,7 @@ impl FrameHeader {
             return Err(Damage::UnknownKind { kind });
         };
         let flags = bytes[frame::FLAGS.offset];
-        let Some(protection) = Protection::of(flags, kind, seed.is_encrypted()) else {
+        let Some(stored_as) = StoredAs::of(flags, kind, seed.is_encrypted()) else {
             return Err(Damage::UnknownFlags { flags });
         };
         let header = Self {
@@ -228,7 +238,7 @@ impl FrameHeader {
             len: word(frame::LENGTH),
             body_crc: word(frame::BODY_CRC),
             durable: word(frame::DURABLE),
-            protection,
+            stored_as,
         };
         if header.durable != NOTHING_DURABLE && header.durable_end(offset).is_none() {
             return Err(Damage::Watermark);
@@ -256,7 +266,7 @@ mod tests {
             len: 100,
             body_crc: 0xdead_beef,
             durable: 2,
-            protection: Protection::None,
+            stored_as: StoredAs::Plain,
         }
     }
 
@@ -293,17 +303,21 @@ mod tests {
         let plain = FileSeed::of(SEED);
         let encrypted = FileSeed::encrypted(SEED);
         let seal = RecordKind::SEAL;
-        for (protection, kind, in_plain, in_encrypted) in [
-            (Protection::None, RecordKind::LEAF, true, false),
-            (Protection::None, seal, true, false),
-            (Protection::Encrypted, RecordKind::LEAF, false, true),
-            (Protection::Encrypted, seal, false, false),
-            (Protection::EncryptedWithInsets, RecordKind::LEAF, false, true),
-            (Protection::EncryptedWithInsets, seal, false, false),
-            (Protection::Authenticated, RecordKind::LEAF, false, false),
-            (Protection::Authenticated, seal, false, true),
+        for (stored_as, kind, in_plain, in_encrypted) in [
+            (StoredAs::Plain, RecordKind::LEAF, true, false),
+            (StoredAs::Plain, seal, true, false),
+            (StoredAs::Compressed, RecordKind::LEAF, true, false),
+            (StoredAs::Compressed, RecordKind::LEAF_DELTA, true, false),
+            (StoredAs::Compressed, RecordKind::TRANSACTION, false, false),
+            (StoredAs::Compressed, seal, false, false),
+            (StoredAs::Encrypted, RecordKind::LEAF, false, true),
+            (StoredAs::Encrypted, seal, false, false),
+            (StoredAs::EncryptedWithInsets, RecordKind::LEAF, false, true),
+            (StoredAs::EncryptedWithInsets, seal, false, false),
+            (StoredAs::Authenticated, RecordKind::LEAF, false, false),
+            (StoredAs::Authenticated, seal, false, true),
         ] {
-            let header = FrameHeader { protection, kind, ..example() };
+            let header = FrameHeader { stored_as, kind, ..example() };
             for (seed, allowed) in [(plain, in_plain), (encrypted, in_encrypted)] {
                 let decoded = FrameHeader::decode(&header.encode(seed, 4096), seed, 4096);
                 assert_eq!(decoded.is_ok(), allowed, "{header:?} {seed:?}");

@@ -103,18 +103,30 @@ impl FileFeatures {
     /// Leaves may stand in the file as deltas, of bases in any file. An older version would take them for no nodes.
     pub const LEAF_DELTAS: Self = Self(2);
 
-    /// Those of a file that this version begins.
+    /// Nodes may stand in the file compressed. An older version would take them for damaged.
+    pub const COMPRESSED_NODES: Self = Self(4);
+
+    /// Those of a file that this version begins; in a node file with `compressed` nodes, of those as well.
     #[must_use]
-    pub const fn of_new(class: FileClass) -> Self {
+    pub const fn of_new(class: FileClass, compressed: bool) -> Self {
         match class {
-            FileClass::Node => Self(Self::TREE_DIGEST.0 | Self::LEAF_DELTAS.0),
+            FileClass::Node => {
+                let compressed = if compressed { Self::COMPRESSED_NODES.0 } else { 0 };
+                Self(Self::TREE_DIGEST.0 | Self::LEAF_DELTAS.0 | compressed)
+            }
             FileClass::Journal | FileClass::Value => Self::NONE,
         }
     }
 
+    /// Whether those of `other` are among them.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// Whether this version knows them in files of a class.
     const fn are_known(self, class: FileClass) -> bool {
-        self.0 & !Self::of_new(class).0 == 0
+        self.0 & !Self::of_new(class, true).0 == 0
     }
 }
 
@@ -396,9 +408,11 @@ mod tests {
         for (class, is_known) in
             [(FileClass::Node, true), (FileClass::Journal, false), (FileClass::Value, false)]
         {
-            for (features, name) in
-                [(FileFeatures::TREE_DIGEST, "0x1"), (FileFeatures::LEAF_DELTAS, "0x2")]
-            {
+            for (features, name) in [
+                (FileFeatures::TREE_DIGEST, "0x1"),
+                (FileFeatures::LEAF_DELTAS, "0x2"),
+                (FileFeatures::COMPRESSED_NODES, "0x4"),
+            ] {
                 let header = FileHeader { class, features, ..example() };
                 match FileHeader::decode(&header.encode()[..], path) {
                     Ok(decoded) => assert!(is_known && decoded == header),

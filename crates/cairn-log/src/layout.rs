@@ -130,7 +130,7 @@ macro_rules! layout {
     ($(#[$meta:meta])* $vis:vis mod $name:ident { $($field:ident : $size:literal = $meaning:literal,)+ }) => {
         $(#[$meta])*
         $vis mod $name {
-            #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "positions of the constants of the same name")]
+            #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "positions of the constants of the same name, some of which have underscores")]
             #[derive(Clone, Copy)]
             enum Position { $($field),+ }
             const SIZES: &[usize] = &[$($size),+];
@@ -168,7 +168,7 @@ crate::layout! {
         DURABLE: 4 = "journal: distance back, in units of 8 bytes, from this record to the position that was known to be durable when it was written; 0xffffffff: nothing of this file yet. Other classes: 0xffffffff",
         SEQUENCE: 6 = "commit number of the transaction, or of the newest change in a node",
         KIND: 1 = "kind of the record, see the list of kinds",
-        FLAGS: 1 = "how the payload is protected. In a file that is not encrypted: 0. In an encrypted one: 1 encrypted; 3 encrypted, with insets; 4 in the clear with a tag. Other values are reserved",
+        FLAGS: 1 = "how the payload is stored. In a file that is not encrypted: 0 as it is; 8 compressed, a node. In an encrypted one: 1 encrypted; 3 encrypted, with insets; 4 in the clear with a tag. Other values are reserved",
     }
 }
 
@@ -181,7 +181,7 @@ crate::layout! {
         ALGORITHM: 1 = "encryption algorithm; 0: none, 1: AES-256-GCM. Other values are reserved",
         DIRECTORY: 2 = "data directory in which the file lies; 0: the root",
         RESERVED: 2 = "zero",
-        FEATURES: 8 = "bits of features that a reader must know; an unknown bit refuses the file. 1, node files: checkpoints in it may have a tree digest; 2, node files: leaves may be deltas",
+        FEATURES: 8 = "bits of features that a reader must know; an unknown bit refuses the file. 1, node files: checkpoints in it may have a tree digest; 2, node files: leaves may be deltas; 4, node files: nodes may be compressed",
         ENVIRONMENT: 16 = "uuid of the environment",
         FILE: 16 = "uuid of the file, random",
         NUMBER: 4 = "number of the file",
@@ -219,6 +219,13 @@ crate::layout! {
     }
 }
 
+crate::layout! {
+    /// What stands before the block of LZ4 of a compressed payload.
+    pub mod compressed {
+        LENGTH: 4 = "bytes of the payload, 128 to 1,048,576",
+    }
+}
+
 /// The tables of `docs/format` that this crate owns, by name.
 #[must_use]
 pub fn spec() -> Vec<(&'static str, String)> {
@@ -243,6 +250,7 @@ pub fn spec() -> Vec<(&'static str, String)> {
         ("frame", table(frame::FIELDS)),
         ("file_header", table(file_header::FIELDS)),
         ("seal", table(seal::FIELDS)),
+        ("compressed", table(compressed::FIELDS)),
         ("record_kinds", kinds),
         ("tail_cases", cases),
         ("record_example", record_example()),
@@ -262,7 +270,7 @@ fn record_example() -> String {
         len: 11,
         body_crc: crate::crc32c(&padded),
         durable: 0x20,
-        protection: crate::Protection::None,
+        stored_as: crate::StoredAs::Plain,
     };
     let head = header.encode(crate::FileSeed::of(uuid), 4096);
     let mut parts = parts(frame::FIELDS, &head);

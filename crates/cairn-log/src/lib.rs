@@ -35,6 +35,7 @@ mod buffer;
 mod checksum;
 mod cipher;
 pub mod codec;
+mod compressed;
 mod derive;
 pub mod dump;
 mod error;
@@ -69,7 +70,7 @@ pub use checksum::{FileSeed, crc32c, crc32c_of};
 pub use derive::{MacKey, is_same};
 pub use error::{Damage, LogError, LogResult};
 pub use file::{LogFile, OwnedRecord};
-pub use frame::{FRAME_LEN, FrameHeader, NOTHING_DURABLE, Protection, RecordKind};
+pub use frame::{FRAME_LEN, FrameHeader, NOTHING_DURABLE, RecordKind, StoredAs};
 pub use header::{
     FORMAT_VERSION, FORMAT_VERSION_ENCRYPTED, FileEncryption, FileFeatures, FileHeader, HEADER_LEN,
     Predecessor,

@@ -4,7 +4,7 @@ use cairn_io::FileExt;
 
 use crate::{
     Damage, Digest, FRAME_LEN, FrameHeader, HEADER_LEN, LogFile, LogResult, Lsn, RecordKind, Seal,
-    file::check_body,
+    StoredAs, compressed, file::check_body,
 };
 
 /// A record that a scan found whole.
@@ -55,6 +55,8 @@ pub struct Scanner<'a> {
     known_durable: u64,
     checked: Option<blake3::Hasher>,
     with_insets: bool,
+    /// The payload of the record, if it is compressed.
+    decompressed: Vec<u8>,
     end: Option<Stop>,
 }
 
@@ -80,6 +82,7 @@ impl<'a> Scanner<'a> {
             known_durable: 0,
             checked: None,
             with_insets: false,
+            decompressed: Vec::new(),
             end: None,
         }
     }
@@ -148,7 +151,10 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        let body = &self.buf[from + FRAME_LEN..][..len];
+        let body = match header.stored_as {
+            StoredAs::Compressed => &self.decompressed[..len],
+            _ => &self.buf[from + FRAME_LEN..][..len],
+        };
         Ok(Scan::Record(Record { lsn, header, body }))
     }
 
@@ -191,6 +197,11 @@ impl<'a> Scanner<'a> {
         }
         if let Some(checked) = &mut self.checked {
             checked.update(&self.buf[from..from + total]);
+        }
+        if header.stored_as == StoredAs::Compressed {
+            let stored = &self.buf[from + FRAME_LEN..][..header.len as usize];
+            let opened = compressed::decompress(stored, &mut self.decompressed);
+            return Ok(opened.map(|len| (header, len)).map_err(Some));
         }
         // In place: nobody looks at these bytes of the buffer again.
         let stored = &mut self.buf[from + FRAME_LEN..from + total];

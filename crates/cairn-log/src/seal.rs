@@ -1,7 +1,7 @@
 //! `Seal`: the last record of a finished file.
 
 use crate::{
-    Damage, Digest, FRAME_LEN, FrameHeader, Protection, TAG_LEN,
+    Damage, Digest, FRAME_LEN, FrameHeader, StoredAs, TAG_LEN,
     codec::DecodeError,
     layout::{Field, seal as layout},
 };
@@ -72,7 +72,7 @@ impl Seal {
     /// # Errors
     /// If it has the wrong length or stands elsewhere than it says.
     pub fn decode(header: &FrameHeader, payload: &[u8], offset: u64) -> Result<Self, Damage> {
-        let tagged = header.protection == Protection::Authenticated;
+        let tagged = header.stored_as == StoredAs::Authenticated;
         let stored = header.len as usize;
         let expected = layout::LEN + if tagged { TAG_LEN } else { 0 };
         let malformed = |field: Field, problem| Damage::Malformed {
@@ -103,13 +103,13 @@ mod tests {
 
     #[test]
     fn a_seal_survives_its_bytes_and_counts_only_in_its_place() {
-        let header = |len: usize, protection| FrameHeader {
+        let header = |len: usize, stored_as| FrameHeader {
             kind: RecordKind::SEAL,
             sequence: 0,
             len: u32::try_from(len).unwrap(),
             body_crc: 0,
             durable: 0,
-            protection,
+            stored_as,
         };
         let seal = Seal {
             end: 8192,
@@ -120,13 +120,13 @@ mod tests {
             digest: Digest::of(b"content"),
             tagged: false,
         };
-        let plain = header(layout::LEN, Protection::None);
+        let plain = header(layout::LEN, StoredAs::Plain);
         assert_eq!(Seal::decode(&plain, &seal.encode(), 8192), Ok(seal));
         assert!(Seal::decode(&plain, &seal.encode(), 8200).is_err());
         assert!(Seal::decode(&plain, &seal.encode()[1..], 8192).is_err());
-        let long = header(layout::LEN + TAG_LEN, Protection::None);
+        let long = header(layout::LEN + TAG_LEN, StoredAs::Plain);
         assert!(Seal::decode(&long, &seal.encode(), 8192).is_err());
-        let tagged = header(layout::LEN + TAG_LEN, Protection::Authenticated);
+        let tagged = header(layout::LEN + TAG_LEN, StoredAs::Authenticated);
         let with_tag = [&seal.encode()[..], &[7; TAG_LEN]].concat();
         let expected = Ok(Seal { tagged: true, ..seal });
         assert_eq!(Seal::decode(&tagged, &with_tag, 8192), expected);

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use cairn_env::{KeySource, Options};
+use cairn_env::{Compression, KeySource, Options};
 
 use crate::operation::{InvalidOperation, Operation};
 
@@ -30,6 +30,8 @@ pub struct Settings {
     pub directories: u16,
     /// Whether the environment is encrypted.
     pub encrypted: bool,
+    /// Whether nodes are compressed.
+    pub compressed: bool,
 }
 
 impl Settings {
@@ -45,6 +47,7 @@ impl Settings {
         space: 0,
         directories: 0,
         encrypted: false,
+        compressed: false,
     };
 
     /// The options for the environment.
@@ -54,7 +57,9 @@ impl Settings {
             true => Options::default().key(key()),
             false => Options::default(),
         };
+        let compression = if self.compressed { Compression::Lz4 } else { Compression::None };
         options
+            .compression(compression)
             .leaf_bytes(self.leaf)
             .cache_bytes(self.cache)
             .journal_file_bytes(self.journal)
@@ -74,13 +79,18 @@ fn key() -> KeySource {
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, leaf, cache, journal, node, checkpoint, background, space, .. } = self;
-        let Self { directories, encrypted, .. } = self;
+        let Self { directories, encrypted, compressed, .. } = self;
         write!(
             f,
             "settings seed={seed} leaf={leaf} cache={cache} journal={journal} node={node} \
              checkpoint={checkpoint} background={background} space={space} directories={directories}"
         )?;
-        if *encrypted { f.write_str(" encrypted=true") } else { Ok(()) }
+        for (is_set, name) in [(*encrypted, "encrypted"), (*compressed, "compressed")] {
+            if is_set {
+                write!(f, " {name}=true")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -160,6 +170,7 @@ fn set(settings: &mut Settings, word: &str) -> Option<()> {
         "space" => settings.space = value.parse().ok()?,
         "directories" => settings.directories = value.parse().ok()?,
         "encrypted" => settings.encrypted = value.parse().ok()?,
+        "compressed" => settings.compressed = value.parse().ok()?,
         _ => return None,
     }
     Some(())
@@ -206,6 +217,9 @@ mod tests {
         let encrypted: Script = "settings encrypted=true".parse().unwrap();
         assert!(encrypted.settings.options().key.is_some());
         assert_eq!(encrypted.to_string().parse(), Ok(encrypted));
+        let compressed: Script = "settings compressed=true".parse().unwrap();
+        assert_eq!(compressed.settings.options().compression, Some(Compression::Lz4));
+        assert_eq!(compressed.to_string().parse(), Ok(compressed));
         let short: Script =
             "# a story\n\n  open # it begins\nkeep".replace("keep", "close").parse().unwrap();
         assert_eq!(short.settings, Settings::SMALL);

@@ -273,10 +273,8 @@ fn open_generation(
         generation: state.generation,
         incarnation: AtomicU64::new(state.incarnation),
     };
-    let (keys, node_file_bytes) = (options.encryption.clone(), options.node_file_bytes);
     let files =
-        Files::new(dir, data, Arc::clone(world), identity, keys, state.next_file, node_file_bytes);
-    let files = Arc::new(files);
+        Arc::new(Files::new(dir, data, Arc::clone(world), identity, state.next_file, &options));
     let source: Arc<dyn cairn_btree::NodeSource> = files.clone();
     let forest = Forest::new(source, options.forest());
     let mut listing = recovery::list(&files)?;

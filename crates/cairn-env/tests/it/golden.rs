@@ -7,11 +7,13 @@ use std::{
 };
 
 use cairn_env::{
-    Environment, EnvironmentKeys, JournalRetention, KdfCost, KeySource, Options, RestoreTo,
-    VerifyOptions,
+    Compression, Environment, EnvironmentKeys, JournalRetention, KdfCost, KeySource, Options,
+    RestoreTo, VerifyOptions,
 };
 use cairn_io::{Access, RealDir};
-use cairn_log::{DataKey, DataKeys, FileClass, LogFile, LogName, RecordKind, Scan, Scanner};
+use cairn_log::{
+    DataKey, DataKeys, FileClass, LogFile, LogName, RecordKind, Scan, Scanner, StoredAs,
+};
 use cairn_sim::SimWorld;
 
 use crate::fixture::{Model, TestEnv, content, small_options};
@@ -53,6 +55,7 @@ fn passphrase() -> KeySource {
 fn options_of(golden: &str, options: &Options) -> Vec<Options> {
     match golden.rsplit_once('-') {
         Some((_, "encrypted")) => vec![options.clone().encryption(keys())],
+        Some((_, "compressed")) => vec![options.clone().compression(Compression::Lz4)],
         Some((_, "keyring")) => {
             [raw_key(), passphrase()].map(|key| options.clone().key(key)).into()
         }
@@ -119,7 +122,7 @@ fn write(options: Options, has_deltas: bool) -> TestEnv {
 }
 
 /// The goldens. What once was written stays as it was: a new format gets a new one.
-const GOLDENS: [&str; 11] = [
+const GOLDENS: [&str; 12] = [
     "v1",
     "v1-encrypted",
     "v1-keyring",
@@ -131,6 +134,7 @@ const GOLDENS: [&str; 11] = [
     "v5-trees-encrypted",
     "v4-deltas",
     "v5-deltas-encrypted",
+    "v4-deltas-compressed",
 ];
 
 fn update() {
@@ -170,11 +174,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Whether leaves stand as deltas in the node files of a golden.
-fn has_deltas(root: &Path, encryption: Option<DataKeys>) -> bool {
+/// Whether leaves stand as deltas in the node files of a golden, and whether nodes are compressed.
+fn nodes_of(root: &Path, encryption: Option<DataKeys>) -> (bool, bool) {
     let dir = RealDir::open(&root.join("g-000001")).unwrap();
     let names = dir.list().unwrap().into_iter().filter_map(|entry| entry.display.parse().ok());
-    names.filter(|name: &LogName| name.class == FileClass::Node).any(|name| {
+    let (mut has_deltas, mut is_compressed) = (false, false);
+    for name in names.filter(|name: &LogName| name.class == FileClass::Node) {
         let file = LogFile::open_any(dir.open(&name.to_name(), Access::Read).unwrap()).unwrap();
         let file = match &encryption {
             Some(keys) => file.unlock(keys).unwrap(),
@@ -182,12 +187,11 @@ fn has_deltas(root: &Path, encryption: Option<DataKeys>) -> bool {
         };
         let mut scanner = Scanner::new(&file, u64::MAX);
         while let Scan::Record(record) = scanner.next().unwrap() {
-            if record.header.kind == RecordKind::LEAF_DELTA {
-                return true;
-            }
+            has_deltas |= record.header.kind == RecordKind::LEAF_DELTA;
+            is_compressed |= record.header.stored_as == StoredAs::Compressed;
         }
-        false
-    })
+    }
+    (has_deltas, is_compressed)
 }
 
 #[test]
@@ -208,7 +212,8 @@ fn golden_environments_open_with_every_value_and_go_on() {
                 copy(&version.join(state), dir.path());
                 if !name.contains("keyring") {
                     let keys = name.contains("encrypted").then(keys);
-                    assert_eq!(has_deltas(dir.path(), keys), name.contains("deltas"), "{name}");
+                    let expected = (name.contains("deltas"), name.contains("compressed"));
+                    assert_eq!(nodes_of(dir.path(), keys), expected, "{name}");
                 }
                 let slots = fs::read(dir.path().join("g-000001/STATE")).unwrap();
                 let newest = slots.chunks(slots.len() / 2).max_by_key(|slot| slot[16]).unwrap();

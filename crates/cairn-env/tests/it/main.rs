@@ -6,6 +6,7 @@ mod bad_input;
 mod basics;
 mod cleaner;
 mod companion;
+mod compression;
 mod copies;
 mod crash;
 mod directories;

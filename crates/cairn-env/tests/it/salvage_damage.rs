@@ -7,7 +7,7 @@ use cairn_env::{Naming, Standing};
 use cairn_io::{Access, IoOp};
 use cairn_log::{
     FRAME_LEN, FileClass, FileHeader, FileNumber, FrameHeader, HEADER_LEN, LogFile, LogName,
-    NOTHING_DURABLE, Protection, RecordKind, Scan, Scanner, Uuid,
+    NOTHING_DURABLE, RecordKind, Scan, Scanner, StoredAs, Uuid,
 };
 use cairn_sim::{Fault, FaultDisk, Image, Rule};
 
@@ -274,7 +274,7 @@ fn hostile_files_are_read_in_bounded_time() {
                     len: left,
                     body_crc: 1,
                     durable: NOTHING_DURABLE,
-                    protection: Protection::None,
+                    stored_as: StoredAs::Plain,
                 };
                 header.encode(seed, offset)
             })

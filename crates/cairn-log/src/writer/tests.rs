@@ -305,3 +305,41 @@ fn a_file_that_is_ended_while_somebody_scans_it_ends_with_its_seal() {
     // What the early one has read ahead is a prefix.
     assert!(matches!(early.next().unwrap(), Scan::End(Stop { seal: None, .. })));
 }
+
+#[test]
+fn a_compressed_node_is_read_as_it_was() {
+    let disk = MemDisk::new();
+    let features = crate::FileFeatures::of_new(FileClass::Node, true);
+    let header = FileHeader { features, ..header(FileClass::Node, 0) };
+    let mut writer = LogWriter::create(&*disk.root(), header.clone(), None).unwrap();
+    let bodies = [vec![7; 3000], (0..=255).collect(), b"pear, apple; ".repeat(40)];
+    let mut records = Vec::new();
+    for (sequence, body) in (1..).zip(&bodies) {
+        let payload = Payload::compressed(body.clone()).unwrap();
+        let is_shorter = payload.record_len() < body.len() as u64;
+        let (lsn, crc) = writer.append_payload(RecordKind::LEAF, sequence, &payload).unwrap();
+        records.push((lsn, crc, is_shorter));
+    }
+    assert_eq!(records.iter().filter(|(_, _, is_shorter)| *is_shorter).count(), 2);
+    let look = |file: &LogFile| {
+        for (body, (lsn, crc, _)) in bodies.iter().zip(&records) {
+            let record = file.read(*lsn).unwrap();
+            assert_eq!((&record.body, record.header.body_crc), (body, *crc));
+            for hint in [0, 100, 9000] {
+                let mut buf = vec![1; 5];
+                let (header, len) = file.read_into(*lsn, hint, &mut buf).unwrap();
+                assert_eq!((header, &buf[FRAME_LEN..][..len]), (record.header, &body[..]));
+            }
+        }
+        let mut scanner = Scanner::new(file, u64::MAX);
+        for body in &bodies {
+            let Scan::Record(record) = scanner.next().unwrap() else { panic!("it is whole") };
+            assert_eq!(record.body, body);
+        }
+        assert!(matches!(scanner.next().unwrap(), Scan::Record(_) | Scan::End(_)));
+    };
+    look(writer.file());
+    writer.seal(CommitSpan::default(), SITE).unwrap();
+    look(writer.file());
+    look(&LogFile::open(&*disk.root(), header.name(), header.environment).unwrap());
+}

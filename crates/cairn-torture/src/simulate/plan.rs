@@ -115,7 +115,14 @@ const ODDS: Odds = &[
 const SETTINGS: &[Settings] = &[
     Settings { background: true, checkpoint: 16 << 10, space: 70, ..Settings::SMALL },
     Settings { checkpoint: 8 << 10, ..Settings::SMALL },
-    Settings { background: true, cache: 64 << 10, leaf: 1024, space: 90, ..Settings::SMALL },
+    Settings {
+        compressed: true,
+        background: true,
+        cache: 64 << 10,
+        leaf: 1024,
+        space: 90,
+        ..Settings::SMALL
+    },
     Settings {
         background: true,
         leaf: 256,

@@ -648,4 +648,27 @@ pub const WORKLOADS: &[Workload] = &[
         ],
         ..PLAIN
     },
+    // Nodes that stand compressed in their files, read back after each death, moved by the cleaner and copied.
+    Workload {
+        name: "compressed",
+        settings: Settings { compressed: true, leaf: 1024, node: 4 << 10, ..CLEANED },
+        runs_in_round: 2,
+        parts: 24,
+        keys: 60,
+        changes: 6,
+        weights: &[
+            (6, Part::Commit),
+            (1, Part::Later),
+            (3, Part::Checkpoint),
+            (2, Part::Work),
+            (1, Part::Between),
+            (1, Part::Clean),
+            (2, Part::Reopen),
+            (1, Part::Backup),
+            (1, Part::Restore),
+            (1, Part::Power),
+            (2, Part::Die(Death::Anything)),
+        ],
+        ..PLAIN
+    },
 ];
